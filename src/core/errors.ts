@@ -1,0 +1,104 @@
+/** One error class, one table from code to HTTP status, one brand that survives two copies of the library. */
+
+interface ErrorKind {
+  /** HTTP status that a route answers with. */
+  readonly status: number
+  /** True when the same call may succeed later or elsewhere. */
+  readonly retryable: boolean
+}
+
+const kind = (status: number, retryable = false): ErrorKind => ({ status, retryable })
+
+/** Every error code with its HTTP status. The README prints the same table; a test keeps the two equal. */
+export const ERROR_TABLE = {
+  /** Options, a model spec or call arguments are wrong; the message lists every problem with its path. */
+  OPTIONS_INVALID: kind(500),
+  /** The body is not valid JSON or not shaped like the protocol's request. */
+  REQUEST_INVALID: kind(400),
+  /** An input is missing, unknown, given twice, or does not fit the model's signature. */
+  INPUT_INVALID: kind(400),
+  /** The inputs fit the signature, but the model's own computation refused them (shapes that do not go together, an index out of range). */
+  INPUT_REJECTED: kind(400),
+  /** An output was asked for that the model does not have. */
+  OUTPUT_NOT_FOUND: kind(400),
+  MODEL_NOT_FOUND: kind(404),
+  VERSION_NOT_FOUND: kind(404),
+  ROUTE_NOT_FOUND: kind(404),
+  METHOD_NOT_ALLOWED: kind(405),
+  BODY_TOO_LARGE: kind(413),
+  MEDIA_TYPE_UNSUPPORTED: kind(415),
+  /** The caller went away or its signal fired. */
+  ABORTED: kind(499),
+  /** The file is empty, truncated or not an ONNX model. */
+  MODEL_INVALID: kind(500),
+  /** The file is a model that onnxruntime-node cannot serve (element types, operators, opset). */
+  MODEL_UNSUPPORTED: kind(500),
+  /** The model could not be loaded for another reason: file missing, provider missing, time-out. */
+  MODEL_LOAD_FAILED: kind(500),
+  /** The run failed for a reason that is not the caller's. */
+  INFERENCE_FAILED: kind(500),
+  /** A defect of the library itself. */
+  INTERNAL: kind(500),
+  /** The model is loading, draining or failed. */
+  MODEL_NOT_READY: kind(503, true),
+  /** The model crashed too often; requests are refused until a probe succeeds. */
+  MODEL_UNAVAILABLE: kind(503, true),
+  QUEUE_FULL: kind(503, true),
+  /** The worker died under this run. */
+  WORKER_LOST: kind(503, true),
+  SERVER_CLOSED: kind(503, true),
+  DEADLINE_EXCEEDED: kind(504, true),
+} as const satisfies Record<string, ErrorKind>
+
+/** Stable machine-readable error code. */
+export type ErrorCode = keyof typeof ERROR_TABLE
+
+/** What exactly was wrong; never contains tensor values. */
+export interface ErrorDetails {
+  /** Path of the offending field, for example `inputs[0].shape` or `models[0].source`. */
+  readonly field?: string
+  /** Name of the model input the error is about. */
+  readonly input?: string
+  readonly expected?: string
+  readonly got?: string
+  readonly [key: string]: unknown
+}
+
+const BRAND: unique symbol = Symbol.for('modelmount.error')
+
+/** Every error that leaves modelmount. Recognise it with {@link isModelmountError}, not `instanceof`: an app may hold two copies. */
+export class ModelmountError extends Error {
+  override readonly name = 'ModelmountError'
+  readonly code: ErrorCode
+  /** HTTP status of {@link code}. */
+  readonly status: number
+  /** True when the same call may succeed later or elsewhere. */
+  readonly retryable: boolean
+  readonly details: ErrorDetails | undefined
+  /** Seconds after which a retry makes sense; sent as `Retry-After` with 503 answers. */
+  readonly retryAfterS: number | undefined
+  readonly [BRAND] = true
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    opts: { readonly details?: ErrorDetails; readonly cause?: unknown; readonly retryAfterS?: number } = {},
+  ) {
+    super(message, opts.cause === undefined ? undefined : { cause: opts.cause })
+    this.code = code
+    this.status = ERROR_TABLE[code].status
+    this.retryable = ERROR_TABLE[code].retryable
+    this.details = opts.details
+    this.retryAfterS = opts.retryAfterS
+  }
+}
+
+/** True for an error made by any copy of modelmount in this process. */
+export function isModelmountError(value: unknown): value is ModelmountError {
+  return typeof value === 'object' && value !== null && (value as { [BRAND]?: unknown })[BRAND] === true
+}
+
+/** Passes our own errors through and wraps anything else as `INTERNAL`, so that no bare error leaves a room. */
+export function toModelmountError(value: unknown): ModelmountError {
+  return isModelmountError(value) ? value : new ModelmountError('INTERNAL', 'internal error', { cause: value })
+}

@@ -1,0 +1,347 @@
+/** Public types of the core. Defaults are documented here and live in options.ts. */
+
+import type { ErrorCode } from './errors.ts'
+
+// ---------------------------------------------------------------- tensors
+
+/** Element types that onnxruntime-node carries, in its own spelling. */
+export type DType =
+  | 'float32'
+  | 'float64'
+  | 'float16'
+  | 'int8'
+  | 'int16'
+  | 'int32'
+  | 'int64'
+  | 'uint8'
+  | 'uint16'
+  | 'uint32'
+  | 'uint64'
+  | 'bool'
+  | 'string'
+
+/** The array that holds the elements of each {@link DType}. */
+export interface DTypeArrays {
+  float32: Float32Array
+  float64: Float64Array
+  /** Raw IEEE 754 half bits, on every Node version. */
+  float16: Uint16Array
+  int8: Int8Array
+  int16: Int16Array
+  int32: Int32Array
+  int64: BigInt64Array
+  uint8: Uint8Array
+  uint16: Uint16Array
+  uint32: Uint32Array
+  uint64: BigUint64Array
+  /** 0 or 1 per element. */
+  bool: Uint8Array
+  string: readonly string[]
+}
+
+/** A dense row-major tensor; `data.length` equals the product of `dims` (1 for a scalar, whose `dims` is `[]`). */
+export type Tensor = { [T in DType]: { readonly type: T; readonly dims: readonly number[]; readonly data: DTypeArrays[T] } }[DType]
+
+/** Any typed array that can stand for a whole tensor. */
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array
+
+export type TensorScalar = number | bigint | boolean | string
+export type NestedArray = readonly (TensorScalar | NestedArray)[]
+
+/** What `predict()` takes for one input: a tensor, a typed array (its shape is inferred), nested arrays, or a scalar. */
+export type TensorLike = Tensor | TypedArray | NestedArray | TensorScalar
+
+// ---------------------------------------------------------------- models
+
+/** One dimension: a number is fixed, a string is symbolic (equal symbols mean equal sizes), `null` is dynamic and unnamed. */
+export type Dim = number | string | null
+
+/** One input or output of a model. */
+export interface ValueInfo {
+  readonly name: string
+  /** Element type; `undefined` when the value is not a tensor or its type cannot be carried. */
+  readonly type: DType | undefined
+  /** The type as the file declares it, for example `tensor(float)`, `tensor(int4)`, `seq(tensor(int64))`. */
+  readonly declaredType: string
+  /** `undefined` when the rank is unknown; `[]` is a scalar. */
+  readonly dims: readonly Dim[] | undefined
+  /** True when a request may leave the input out (it has a default in the file). */
+  readonly optional?: boolean
+  readonly doc?: string
+}
+
+/** What can be known of a model without running it. */
+export interface ModelSignature {
+  readonly inputs: readonly ValueInfo[]
+  readonly outputs: readonly ValueInfo[]
+}
+
+/** Header facts of an ONNX file, read without ONNX Runtime. */
+export interface OnnxModelFacts extends ModelSignature {
+  readonly irVersion: number
+  /** Operator set version by domain; the default domain is `ai.onnx`. */
+  readonly opsets: Readonly<Record<string, number>>
+  readonly producer: string
+  readonly producerVersion: string
+  readonly graphName: string
+  readonly domain: string
+  readonly modelVersion: string
+  readonly doc: string
+  /** `metadata_props` of the file. */
+  readonly metadata: Readonly<Record<string, string>>
+  /** Locations of external data files as the model names them, each once, in order of appearance. */
+  readonly externalData: readonly string[]
+  readonly nodeCount: number
+  readonly initializerCount: number
+  /** Bytes of weights inside the file (external data not counted). */
+  readonly initializerBytes: number
+  /** Operators the graph and its subgraphs use, as `domain:Op` (`ai.onnx:Gemm`), sorted. */
+  readonly operators: readonly string[]
+}
+
+/** Where a model comes from: a path, a `file:` URL, or the bytes of an `.onnx` file (self-contained, no external data). */
+export type ModelSource = string | URL | Uint8Array
+
+/** Execution providers that modelmount can ask ONNX Runtime for. */
+export type ExecutionProviderName = 'cpu' | 'cuda' | 'tensorrt' | 'dml' | 'coreml' | 'webgpu'
+export type ExecutionProvider = ExecutionProviderName | { readonly name: ExecutionProviderName; readonly deviceId?: number }
+
+/** Where runs happen: in a worker thread, or in a child process that can be killed and cannot take the host down. */
+export type Isolation = 'thread' | 'process'
+
+/** ONNX Runtime session options that may be set; anything else is refused. */
+export interface SessionOptions {
+  /** Threads that one run may use. @default `os.availableParallelism()` divided by `instances`, at least 1 */
+  readonly intraOpNumThreads?: number
+  /** Threads across independent nodes; only used with `executionMode: 'parallel'`. @default 1 */
+  readonly interOpNumThreads?: number
+  /** @default 'all' */
+  readonly graphOptimizationLevel?: 'disabled' | 'basic' | 'extended' | 'layout' | 'all'
+  /** @default 'sequential' */
+  readonly executionMode?: 'sequential' | 'parallel'
+  /** ONNX Runtime's arena never gives memory back after a large request. @default false */
+  readonly enableCpuMemArena?: boolean
+  /** @default true */
+  readonly enableMemPattern?: boolean
+  /** Let idle threads spin, which burns CPU that the host's event loop needs. @default false */
+  readonly allowSpinning?: boolean
+  /** Keep weights in the file's layout: less memory per instance, slower runs. @default false */
+  readonly disablePrepacking?: boolean
+  /** Treat denormal floats as zero. @default false */
+  readonly denormalAsZero?: boolean
+}
+
+/** Settings that a model spec and the whole server share; the spec wins. */
+export interface ModelSettings {
+  /** @default 'thread' */
+  readonly isolation?: Isolation
+  /** How many copies of the model run side by side; each runs one request at a time. @default 1 */
+  readonly instances?: number
+  /** Execution providers in order of preference. @default ['cpu'] */
+  readonly executionProviders?: readonly ExecutionProvider[]
+  /** Fail the load when the first execution provider cannot start, instead of falling back to the next. @default false */
+  readonly strictProviders?: boolean
+  readonly session?: SessionOptions
+  /** Deadline of a request that brings none, in milliseconds. @default 30000 */
+  readonly timeoutMs?: number
+  /** Longest time that loading one instance may take, in milliseconds. @default 120000 */
+  readonly loadTimeoutMs?: number
+  /** Requests that may wait for a free instance; more are refused with `QUEUE_FULL`. @default 1000 */
+  readonly maxQueue?: number
+  /** Process tier on Linux: private memory at which a child is killed, in bytes. @default no cap */
+  readonly maxMemoryBytes?: number
+  /** Largest tensor, in elements, that one input may have. @default 67108864 (2^26) */
+  readonly maxElements?: number
+  /** Accept `.ort` files, whose graph cannot be read before ONNX Runtime loads it. @default false */
+  readonly allowOrtFormat?: boolean
+}
+
+/** One model version to serve. */
+export interface ModelSpec extends ModelSettings {
+  /** Letters, digits, `.`, `_`, `-`; at most 128 characters, starting with a letter or digit. */
+  readonly name: string
+  /** Opaque; digits sort as numbers. @default '1' */
+  readonly version?: string
+  readonly source: ModelSource
+}
+
+export type ModelState = 'loading' | 'ready' | 'draining' | 'failed' | 'unloaded'
+
+/** What the server knows of one model version. */
+export interface ModelInfo extends ModelSignature {
+  readonly name: string
+  readonly version: string
+  readonly state: ModelState
+  /** Why the state is `failed`. */
+  readonly reason?: { readonly code: ErrorCode; readonly message: string }
+  /** True for the version that requests without a version get. */
+  readonly isDefault: boolean
+  readonly isolation: Isolation
+  /** Instances that can take a request now, and how many there should be. */
+  readonly instances: { readonly ready: number; readonly target: number }
+  /** The provider that runs the model, once it is loaded. */
+  readonly executionProvider?: ExecutionProviderName
+  /** Preferred providers that could not start, with ONNX Runtime's reason. */
+  readonly providerFallbacks: readonly { readonly provider: ExecutionProviderName; readonly reason: string }[]
+  readonly opsets: Readonly<Record<string, number>>
+  readonly producer: string
+  readonly metadata: Readonly<Record<string, string>>
+  readonly doc: string
+  /** Milliseconds that the slowest instance took to load. */
+  readonly loadMs?: number
+}
+
+// ---------------------------------------------------------------- predict
+
+export type PredictInputs = Readonly<Record<string, TensorLike>>
+
+export interface PredictOptions {
+  /** @default the highest ready version */
+  readonly version?: string
+  /** Echoed in the result. @default a random UUID */
+  readonly id?: string
+  /** Aborting takes the request out of the queue; a run that has started is finished and dropped. */
+  readonly signal?: AbortSignal
+  /** Milliseconds from now after which the call rejects with `DEADLINE_EXCEEDED`. @default the model's `timeoutMs` */
+  readonly timeoutMs?: number
+  /** Names of the outputs to compute. @default all */
+  readonly outputs?: readonly string[]
+}
+
+export interface PredictResult {
+  readonly id: string
+  readonly model: string
+  readonly version: string
+  /** Null-prototype object, output name -> tensor; every tensor owns its buffer. */
+  readonly outputs: Readonly<Record<string, Tensor>>
+  readonly timings: {
+    /** Waiting for a free instance. */
+    readonly queueMs: number
+    /** Inside ONNX Runtime. */
+    readonly inferMs: number
+    /** From the call to the result. */
+    readonly totalMs: number
+  }
+}
+
+// ---------------------------------------------------------------- server
+
+/** Things that happen to models, for logs and telemetry. Never contains tensor values. */
+export type ServerEvent =
+  | { readonly type: 'model'; readonly model: string; readonly version: string; readonly state: ModelState; readonly reason?: string }
+  | {
+      readonly type: 'provider-fallback'
+      readonly model: string
+      readonly version: string
+      readonly wanted: ExecutionProviderName
+      readonly using: ExecutionProviderName
+      readonly reason: string
+    }
+  | { readonly type: 'worker-lost'; readonly model: string; readonly version: string; readonly reason: string; readonly restartInMs: number }
+  | { readonly type: 'worker-ready'; readonly model: string; readonly version: string; readonly loadMs: number }
+  | { readonly type: 'breaker'; readonly model: string; readonly version: string; readonly state: 'open' | 'closed'; readonly crashes: number }
+  | { readonly type: 'worker-output'; readonly model: string; readonly version: string; readonly line: string }
+  | { readonly type: 'warning'; readonly message: string }
+
+/** The subset of `console`, pino and Nest-compatible loggers that modelmount writes to. */
+export interface Logger {
+  info(message: string): void
+  warn(message: string): void
+  error(message: string): void
+}
+
+export interface ModelServerOptions extends ModelSettings {
+  /** Models to load. */
+  readonly models?: readonly ModelSpec[]
+  /** Directory with `<name>/<version>/model.onnx`, `<name>/model.onnx` or `<name>.onnx`. */
+  readonly repository?: string
+  /** Which versions of a repository model to load: all, or the n highest. @default 'all' */
+  readonly versionPolicy?: 'all' | { readonly latest: number }
+  /** Reject `createModelServer()` when a model fails to load, instead of reporting it as not ready. @default false */
+  readonly strict?: boolean
+  /** Largest HTTP request body in bytes. @default 67108864 (64 MiB) */
+  readonly maxBodyBytes?: number
+  /** Name in the server metadata. @default 'modelmount' */
+  readonly name?: string
+  /** Where warnings and errors go; `false` for nowhere. @default console, warnings and errors only */
+  readonly logger?: Logger | false
+}
+
+export interface ServerHealth {
+  /** True until `close()`. */
+  readonly live: boolean
+  /** True when every model has a ready version. */
+  readonly ready: boolean
+  readonly models: readonly { readonly name: string; readonly version: string; readonly state: ModelState; readonly reason?: string }[]
+}
+
+export interface ModelServer extends AsyncDisposable {
+  readonly name: string
+  /**
+   * Runs a model.
+   * @param model name of a loaded model
+   * @param inputs one value per model input; see {@link TensorLike}
+   * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_NOT_READY`, `MODEL_UNAVAILABLE`, `INPUT_INVALID`, `INPUT_REJECTED`,
+   *   `OUTPUT_NOT_FOUND`, `QUEUE_FULL`, `DEADLINE_EXCEEDED`, `ABORTED`, `WORKER_LOST`, `INFERENCE_FAILED`, `SERVER_CLOSED`. Never throws synchronously.
+   */
+  predict(model: string, inputs: PredictInputs, opts?: PredictOptions): Promise<PredictResult>
+  /**
+   * Loads a version and makes it ready. An existing version of that name keeps serving until the new one is ready, then drains:
+   * no request fails. When the new one fails to load, the old one stays.
+   * @throws ModelmountError `OPTIONS_INVALID`, `MODEL_INVALID`, `MODEL_UNSUPPORTED`, `MODEL_LOAD_FAILED`, `SERVER_CLOSED`
+   */
+  load(spec: ModelSpec): Promise<ModelInfo>
+  /** Drains and drops one version, or all versions of a model. Resolves when the memory is given back. */
+  unload(model: string, version?: string): Promise<void>
+  /** @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND` */
+  model(name: string, version?: string): ModelInfo
+  /** Every version the server knows, failed ones included. */
+  models(): readonly ModelInfo[]
+  health(): ServerHealth
+  /** Calls `listener` for every event until the returned function is called. A listener that throws is ignored. */
+  subscribe(listener: (event: ServerEvent) => void): () => void
+  /** The HTTP surface, without a framework; adapters carry it. */
+  readonly http: HttpSurface
+  /** Refuses new requests, finishes the accepted ones, then frees every worker. @param opts.timeoutMs give up waiting after this. @default 30000 */
+  close(opts?: { readonly timeoutMs?: number }): Promise<void>
+}
+
+// ---------------------------------------------------------------- HTTP without a framework
+
+/** A request as every adapter can describe it. */
+export interface HttpRequest {
+  readonly method: string
+  /** Path below the mount point, still percent-encoded, without query, starting with `/`. */
+  readonly path: string
+  /** Lower-case names, as `node:http` gives them. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** The raw bytes, or what an app-level body parser already made of them. `undefined` when there is no body. */
+  readonly body?: unknown
+  /** Fires when the client goes away. */
+  readonly signal?: AbortSignal
+}
+
+export interface HttpResponse {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+export interface HttpSurface {
+  readonly maxBodyBytes: number
+  /** Answers a request; never rejects. */
+  handle(request: HttpRequest): Promise<HttpResponse>
+  /** The answer for an error that happened before the core saw the request (a body over the limit, for example). */
+  error(error: unknown): HttpResponse
+}

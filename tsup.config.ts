@@ -1,0 +1,15 @@
+import { defineConfig } from 'tsup'
+
+// `clean` stays off: the builds run side by side and would delete each other's output (the script empties dist).
+export default defineConfig([
+  {
+    entry: { index: 'src/index.ts', express: 'src/adapters/express.ts' },
+    format: ['esm', 'cjs'],
+    dts: true,
+    shims: true,
+    target: 'node20',
+  },
+  { entry: { cli: 'src/cli/main.ts' }, format: ['esm'], shims: true, target: 'node20' },
+  // One worker artefact, always CommonJS like onnxruntime-node itself; both tiers start it by path.
+  { entry: { worker: 'src/core/engine/worker.ts' }, format: ['cjs'], target: 'node20', external: ['onnxruntime-node'] },
+])
