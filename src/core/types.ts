@@ -159,6 +159,8 @@ export interface ModelSettings {
   readonly loadTimeoutMs?: number
   /** Requests that may wait for a free instance; more are refused with `QUEUE_FULL`. @default 1000 */
   readonly maxQueue?: number
+  /** Bytes of input tensors that may wait for a free instance; more are refused with `QUEUE_FULL`. @default 268435456 (256 MiB) */
+  readonly maxQueueBytes?: number
   /** Process tier on Linux: private memory at which a child is killed, in bytes. @default no cap */
   readonly maxMemoryBytes?: number
   /** Largest tensor, in elements, that one input may have. @default 67108864 (2^26) */

@@ -1,0 +1,60 @@
+/** The tabular model: named features in, a probability per class out. train-score.ts makes it. */
+
+import { readFileSync } from 'node:fs'
+import type { ModelServer } from 'modelmount'
+
+export const MODEL = 'penguins'
+
+/** What train-score.ts knows about the model; also what the page builds its sliders from. */
+export interface ScoreCard {
+  readonly task: string
+  readonly features: readonly {
+    readonly name: string
+    readonly label: string
+    readonly unit: string
+    readonly step: number
+    readonly min: number
+    readonly max: number
+    readonly mean: number
+  }[]
+  readonly classes: readonly string[]
+  /** Measured on rows that the training did not see. */
+  readonly test: { readonly rows: number; readonly accuracy: number; readonly majorityBaseline: number }
+}
+
+export interface Score {
+  readonly label: string
+  readonly probabilities: Readonly<Record<string, number>>
+}
+
+/** A request body that names the wrong features. The message lists every problem. */
+export class FeatureError extends Error {
+  override readonly name = 'FeatureError'
+  readonly status = 400
+  readonly expose = true
+}
+
+export const card: ScoreCard = JSON.parse(readFileSync(new URL('score.json', import.meta.url), 'utf8'))
+
+export async function score(server: Pick<ModelServer, 'predict'>, body: unknown, signal?: AbortSignal): Promise<Score> {
+  const { outputs } = await server.predict(MODEL, { features: [toFeatures(body)] }, { signal })
+  const values = Array.from(outputs.probabilities?.data ?? [], Number)
+  return {
+    label: card.classes[values.indexOf(Math.max(...values))] ?? '',
+    probabilities: Object.fromEntries(card.classes.map((name, i) => [name, values[i] ?? 0])),
+  }
+}
+
+function toFeatures(body: unknown): number[] {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new FeatureError(`Send a JSON object with ${card.features.map(({ name }) => name).join(', ')}.`)
+  }
+  const given = new Map<string, unknown>(Object.entries(body))
+  const known = new Set(card.features.map(({ name }) => name))
+  const problems = [
+    ...card.features.filter(({ name }) => !Number.isFinite(given.get(name))).map(({ name }) => `${name} must be a number`),
+    ...[...given.keys()].filter((name) => !known.has(name)).map((name) => `${JSON.stringify(name)} is not a feature`),
+  ]
+  if (problems.length > 0) throw new FeatureError(`${problems.join('; ')}.`)
+  return card.features.map(({ name }) => Number(given.get(name)))
+}

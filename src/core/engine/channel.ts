@@ -1,0 +1,22 @@
+/** The seam between the two tiers: an instance talks to its worker only through this. */
+
+import type { FromWorker, ToWorker } from './messages.ts'
+
+export interface Channel {
+  /** Sends a message; `transfer` is given away where the tier can do that. */
+  post(message: ToWorker, transfer: ArrayBuffer[]): void
+  /** Ends the worker at once, whatever it is doing. Only where that is safe: a child process. */
+  readonly kill?: (reason: string) => void
+  /** Ends an idle worker. Must not be called while a load or run is in flight. */
+  close(): Promise<void>
+}
+
+export interface ChannelEvents {
+  onMessage(message: FromWorker): void
+  /** The worker is gone; called once, never after `close()`. */
+  onExit(reason: string): void
+  /** A line that native code or Node wrote to the child's stderr or stdout, escaped. */
+  onLine(line: string): void
+}
+
+export type OpenChannel = (events: ChannelEvents) => Channel

@@ -1,0 +1,178 @@
+/** One copy of a model in one worker: load handshake, runs, drain, close. Knows nothing of queues. */
+
+import type { Clock } from '../clock.ts'
+import { ModelmountError } from '../errors.ts'
+import type { Tensor } from '../types.ts'
+import type { Channel, OpenChannel } from './channel.ts'
+import { pack, type TensorRecord, unpack } from './frame.ts'
+import type { FromWorker, Loaded, OrtSessionOptions, ProviderRequest } from './messages.ts'
+import { loadError, runError } from './ort-errors.ts'
+
+export interface LoadRequest {
+  readonly source: string | Uint8Array
+  readonly providers: readonly ProviderRequest[]
+  readonly strict: boolean
+  readonly session: OrtSessionOptions
+  readonly timeoutMs: number
+}
+
+/** One run; the tensors belong to the engine from here on. */
+export interface Run {
+  readonly inputs: TensorRecord
+  readonly fetches: readonly string[]
+}
+
+export type RunOutcome =
+  | { readonly outputs: Readonly<Record<string, Tensor>>; readonly inferMs: number }
+  | { readonly error: ModelmountError; readonly inferMs: number }
+
+export interface Instance {
+  /** Resolves with the session's own description; rejects when it cannot be loaded. */
+  readonly loaded: Promise<Loaded>
+  /** Number of bursts that were posted and not answered. */
+  readonly bursts: number
+  /** Runs posted and not answered. */
+  readonly outstanding: number
+  /** True between a successful load and loss or close. */
+  readonly ready: boolean
+  /** Posts runs that the worker does one after the other. `done` gets one outcome per run, or `undefined` when the worker was lost. */
+  run(runs: readonly Run[], done: (outcomes: readonly RunOutcome[] | undefined) => void): void
+  /** Ends a worker that hangs, where the tier can; `false` where it cannot. */
+  kill(reason: string): boolean
+  /** Waits for what is in flight, releases the model, ends the worker. */
+  close(): Promise<void>
+}
+
+interface Deps {
+  readonly open: OpenChannel
+  readonly clock: Clock
+  /** The worker went away by itself or was killed; not called after `close()` or a failed load. */
+  onLost(reason: string): void
+  onLine(line: string): void
+}
+
+export function createInstance(request: LoadRequest, deps: Deps): Instance {
+  const inFlight = new Map<number, { readonly count: number; readonly done: (outcomes: readonly RunOutcome[] | undefined) => void }>()
+  let nextId = 1
+  let outstanding = 0
+  let state: 'loading' | 'ready' | 'closing' | 'gone' = 'loading'
+  let idle: (() => void) | undefined
+  let released: (() => void) | undefined
+  let settleLoad: { resolve(loaded: Loaded): void; reject(error: ModelmountError): void }
+
+  const loaded = new Promise<Loaded>((resolve, reject) => {
+    settleLoad = { resolve, reject }
+  })
+  // A caller that closes before looking at the load must not meet an unhandled rejection.
+  loaded.catch(() => {})
+
+  const channel: Channel = deps.open({ onMessage, onExit, onLine: deps.onLine })
+  const loadTimer = deps.clock.after(request.timeoutMs, onLoadTimeout)
+  channel.post(
+    { kind: 'load', source: request.source, providers: request.providers, strict: request.strict, session: request.session },
+    [],
+  )
+
+  function failLoad(error: ModelmountError): void {
+    loadTimer.cancel()
+    state = 'gone'
+    settleLoad.reject(error)
+  }
+
+  function onLoadTimeout(): void {
+    if (state !== 'loading') return
+    failLoad(new ModelmountError('MODEL_LOAD_FAILED', `loading took longer than loadTimeoutMs (${request.timeoutMs} ms)`))
+    // A thread inside a native load cannot be ended; it is closed when the load returns, if it ever does.
+    channel.kill?.('loading took too long')
+  }
+
+  function onMessage(message: FromWorker): void {
+    switch (message.kind) {
+      case 'loaded':
+        if (state !== 'loading') return void channel.close()
+        loadTimer.cancel()
+        state = 'ready'
+        return settleLoad.resolve(message)
+      case 'load-failed':
+        if (state === 'loading') failLoad(loadError(message.message))
+        return void channel.close()
+      case 'done':
+        return onDone(message)
+      case 'released':
+        return released?.()
+    }
+  }
+
+  function onDone(message: Extract<FromWorker, { kind: 'done' }>): void {
+    const burst = inFlight.get(message.id)
+    if (!burst) return
+    inFlight.delete(message.id)
+    outstanding -= burst.count
+    const maps = unpack(message.frame, { share: false })
+    const outcomes = message.inferMs.map((inferMs, index): RunOutcome => {
+      const text = message.errors[index]
+      return text ? { error: runError(text), inferMs } : { outputs: maps[index] ?? Object.create(null), inferMs }
+    })
+    burst.done(outcomes)
+    if (inFlight.size === 0) idle?.()
+  }
+
+  function onExit(reason: string): void {
+    const was = state
+    if (was === 'loading') failLoad(new ModelmountError('MODEL_LOAD_FAILED', `the worker ended while loading: ${reason}`))
+    state = 'gone'
+    const lost = [...inFlight.values()]
+    inFlight.clear()
+    outstanding = 0
+    released?.()
+    // Told first, so that whoever puts lost runs back finds this instance out of service.
+    if (was === 'ready') deps.onLost(reason)
+    for (const burst of lost) burst.done(undefined)
+    idle?.()
+  }
+
+  return {
+    loaded,
+    get bursts() {
+      return inFlight.size
+    },
+    get outstanding() {
+      return outstanding
+    },
+    get ready() {
+      return state === 'ready'
+    },
+    run(runs, done) {
+      const { frame, transfer } = pack(runs.map((run) => run.inputs))
+      const selections: (readonly string[])[] = []
+      const fetches = runs.map((run) => {
+        const known = selections.indexOf(run.fetches)
+        return known >= 0 ? known : selections.push(run.fetches) - 1
+      })
+      const id = nextId++
+      inFlight.set(id, { count: runs.length, done })
+      outstanding += runs.length
+      channel.post({ kind: 'run', id, frame, fetches, selections }, transfer)
+    },
+    kill(reason) {
+      channel.kill?.(reason)
+      return channel.kill !== undefined
+    },
+    async close() {
+      if (state === 'loading') await loaded.catch(() => {})
+      if (state !== 'ready') return
+      state = 'closing'
+      if (inFlight.size > 0) {
+        await new Promise<void>((resolve) => {
+          idle = resolve
+        })
+      }
+      if ((state as string) === 'gone') return
+      await new Promise<void>((resolve) => {
+        released = resolve
+        channel.post({ kind: 'release' }, [])
+      })
+      await channel.close()
+    },
+  }
+}

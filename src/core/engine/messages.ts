@@ -1,0 +1,80 @@
+/** What host and worker say to each other: plain data only, because structured clone drops classes and error codes. */
+
+import type { Dim, DType, ExecutionProviderName } from '../types.ts'
+import type { Frame } from './frame.ts'
+
+export interface ProviderRequest {
+  readonly name: ExecutionProviderName
+  readonly deviceId?: number
+}
+
+/** Session options in ONNX Runtime's own spelling. */
+export interface OrtSessionOptions {
+  readonly intraOpNumThreads: number
+  readonly interOpNumThreads: number
+  readonly graphOptimizationLevel: 'disabled' | 'basic' | 'extended' | 'layout' | 'all'
+  readonly executionMode: 'sequential' | 'parallel'
+  readonly enableCpuMemArena: boolean
+  readonly enableMemPattern: boolean
+  readonly logSeverityLevel: 0 | 1 | 2 | 3 | 4
+  readonly extra: Readonly<Record<string, string>>
+}
+
+export interface ProviderFallback {
+  readonly provider: ExecutionProviderName
+  readonly reason: string
+}
+
+/** An input or output as the loaded session reports it; `type` is ONNX Runtime's spelling and may be one that cannot be carried. */
+export interface SessionValue {
+  readonly name: string
+  readonly isTensor: boolean
+  readonly type: DType | string | undefined
+  readonly dims: readonly Dim[]
+}
+
+export type ToWorker =
+  | {
+      readonly kind: 'load'
+      readonly source: string | Uint8Array
+      readonly providers: readonly ProviderRequest[]
+      readonly strict: boolean
+      readonly session: OrtSessionOptions
+    }
+  | {
+      readonly kind: 'run'
+      readonly id: number
+      readonly frame: Frame
+      /** Per run, an index into `selections`. */
+      readonly fetches: readonly number[]
+      readonly selections: readonly (readonly string[])[]
+    }
+  | { readonly kind: 'release' }
+
+export interface Loaded {
+  readonly kind: 'loaded'
+  readonly inputs: readonly SessionValue[]
+  readonly outputs: readonly SessionValue[]
+  readonly provider: ExecutionProviderName
+  readonly fallbacks: readonly ProviderFallback[]
+  readonly loadMs: number
+}
+
+export type FromWorker =
+  | Loaded
+  | { readonly kind: 'load-failed'; readonly message: string; readonly fallbacks: readonly ProviderFallback[] }
+  | {
+      readonly kind: 'done'
+      readonly id: number
+      /** Outputs of the runs that succeeded, in order; a failed run has an empty map. */
+      readonly frame: Frame
+      /** Milliseconds inside ONNX Runtime, per run. */
+      readonly inferMs: readonly number[]
+      /** ONNX Runtime's text, per run; '' for success. */
+      readonly errors: readonly string[]
+    }
+  | { readonly kind: 'released' }
+
+/** Words of the flags array that a worker thread shares with its host. */
+export const PENDING = 0
+export const STOP = 1

@@ -1,0 +1,102 @@
+/** Process tier: a child process. Survives a native crash, can be killed at a deadline, and has a memory cap. */
+
+import { fork } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import type { Channel, ChannelEvents, OpenChannel } from './channel.ts'
+import { escapeControl } from './escape.ts'
+import { guardChild } from './exit-guard.ts'
+import { watchMemory } from './memory.ts'
+import type { FromWorker } from './messages.ts'
+
+/** What a child may see of the host's environment: what native libraries need to be found and to find their devices, no secrets. */
+const PASSED_ENV = ['LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'CUDA_HOME', 'NVIDIA_VISIBLE_DEVICES', 'LANG', 'LC_ALL', 'LOCPATH', 'TZ', 'SystemRoot', 'PATH']
+
+/** A hostile model can make native code write without end. */
+const MAX_LINES_PER_CHILD = 1000
+
+function childEnv(): Record<string, string> {
+  const env: Record<string, string> = { ORT_DISABLE_TELEMETRY: process.env.ORT_DISABLE_TELEMETRY ?? '1' }
+  for (const name of PASSED_ENV) {
+    const value = process.env[name]
+    // PATH is what Windows searches for libraries; elsewhere a child has no use for it.
+    if (value !== undefined && (name !== 'PATH' || process.platform === 'win32')) env[name] = value
+  }
+  return env
+}
+
+function forwardLines(stream: Readable | null, onLine: (line: string) => void): void {
+  if (!stream) return
+  let lines = 0
+  createInterface({ input: stream }).on('line', (line) => {
+    if (lines++ < MAX_LINES_PER_CHILD) onLine(escapeControl(line).slice(0, 2000))
+  })
+}
+
+/** Makes a child per call. @param opts.maxMemoryBytes private memory at which the child is killed; Linux only */
+export function openProcess(opts: { readonly maxMemoryBytes: number | undefined }): OpenChannel {
+  return (events: ChannelEvents): Channel => {
+    const cwd = mkdtempSync(join(tmpdir(), 'modelmount-'))
+    const child = fork(fileURLToPath(new URL('./worker.cjs', import.meta.url)), [], {
+      cwd,
+      env: childEnv(),
+      execArgv: [],
+      serialization: 'advanced',
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    })
+    let closed = false
+    let reported = false
+    let killReason = ''
+    const kill = (reason: string): void => {
+      killReason ||= reason
+      child.kill('SIGKILL')
+    }
+    const unguard = guardChild(() => kill('the host exits'))
+    const stopWatching = watchMemory(child.pid, opts.maxMemoryBytes, (bytes) => kill(`it used ${bytes} bytes of memory, over maxMemoryBytes`))
+
+    child.unref()
+    child.channel?.unref()
+    for (const stream of [child.stdout, child.stderr]) {
+      ;(stream as { unref?: () => void } | null)?.unref?.()
+      forwardLines(stream, events.onLine)
+    }
+    let answersDue = 0
+
+    const exited = new Promise<void>((resolve) => {
+      const gone = (reason: string): void => {
+        if (reported) return
+        reported = true
+        unguard()
+        stopWatching()
+        rmSync(cwd, { recursive: true, force: true })
+        resolve()
+        if (!closed) events.onExit(killReason || reason)
+      }
+      child.on('exit', (code, signal) => gone(signal ? `the child process was killed by ${signal}` : `the child process exited with code ${code}`))
+      child.on('error', (error) => gone(`the child process failed: ${error.message}`))
+    })
+    child.on('message', (message: FromWorker) => {
+      if (--answersDue === 0) child.channel?.unref()
+      events.onMessage(message)
+    })
+
+    return {
+      post(message) {
+        if (answersDue++ === 0) child.channel?.ref()
+        // A child that just died reports through 'exit'; a failed write is the same news.
+        child.send(message, () => {})
+      },
+      kill,
+      async close() {
+        if (closed) return exited
+        closed = true
+        child.kill('SIGKILL')
+        await exited
+      },
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/** Session options with defaults for a server that shares its machine with a web application, in ONNX Runtime's spelling. */
+
+import { availableParallelism } from 'node:os'
+import type { ExecutionProvider, SessionOptions } from '../types.ts'
+import type { OrtSessionOptions, ProviderRequest } from './messages.ts'
+
+/** Threads for one run when the user says nothing: the granted CPUs shared by all instances, so that together they never ask for more. */
+export function defaultIntraOpThreads(instances: number): number {
+  return Math.max(1, Math.floor(availableParallelism() / instances))
+}
+
+export function ortSessionOptions(session: SessionOptions, instances: number): OrtSessionOptions {
+  const extra: Record<string, string> = {
+    // Spinning threads burn eight times the CPU of an idle server and starve the event loop beside them.
+    'session.intra_op.allow_spinning': session.allowSpinning ? '1' : '0',
+    'session.inter_op.allow_spinning': session.allowSpinning ? '1' : '0',
+  }
+  if (session.disablePrepacking) extra['session.disable_prepacking'] = '1'
+  if (session.denormalAsZero) extra['session.set_denormal_as_zero'] = '1'
+  return {
+    intraOpNumThreads: session.intraOpNumThreads ?? defaultIntraOpThreads(instances),
+    interOpNumThreads: session.interOpNumThreads ?? 1,
+    graphOptimizationLevel: session.graphOptimizationLevel ?? 'all',
+    executionMode: session.executionMode ?? 'sequential',
+    enableCpuMemArena: session.enableCpuMemArena ?? false,
+    enableMemPattern: session.enableMemPattern ?? true,
+    // Native log lines quote names from the model raw, so a hostile model could forge the host's log; the text still comes with the error.
+    logSeverityLevel: 4,
+    extra,
+  }
+}
+
+export const providerRequest = (provider: ExecutionProvider): ProviderRequest =>
+  typeof provider === 'string' ? { name: provider } : provider

@@ -1,0 +1,56 @@
+/** Thread tier: a worker thread in the host's process. Fast, shares the host's fate, can never be interrupted. */
+
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import type { Channel, OpenChannel } from './channel.ts'
+import { guardThread } from './exit-guard.ts'
+import { type FromWorker, PENDING } from './messages.ts'
+
+export const openThread: OpenChannel = (events): Channel => {
+  const flags = new Int32Array(new SharedArrayBuffer(8))
+  const worker = new Worker(fileURLToPath(new URL('./worker.cjs', import.meta.url)), {
+    name: 'modelmount',
+    workerData: { flags },
+    // The host's loaders and inspector flags are not the worker's.
+    execArgv: [],
+  })
+  const unguard = guardThread(flags)
+  let closed = false
+  let lastError = ''
+
+  // An idle worker must not keep a script alive; a busy one must, because its caller waits.
+  worker.unref()
+  let answersDue = 0
+  const answered = (): void => {
+    if (--answersDue === 0) worker.unref()
+  }
+
+  const gone = (reason: string): void => {
+    unguard()
+    if (closed) return
+    closed = true
+    events.onExit(reason)
+  }
+  worker.on('message', (message: FromWorker) => {
+    answered()
+    events.onMessage(message)
+  })
+  worker.on('error', (error) => {
+    lastError = error instanceof Error ? error.message : String(error)
+  })
+  worker.on('exit', (code) => gone(lastError || `the worker thread exited with code ${code}`))
+
+  return {
+    post(message, transfer) {
+      if (answersDue++ === 0) worker.ref()
+      // Raised by the sender, before the message leaves: a posted run that has not started yet counts too.
+      if (message.kind !== 'release') Atomics.add(flags, PENDING, 1)
+      worker.postMessage(message, transfer)
+    },
+    async close() {
+      if (closed) return
+      closed = true
+      await worker.terminate()
+    },
+  }
+}

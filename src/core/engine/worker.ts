@@ -1,0 +1,214 @@
+/**
+ * The only file that loads onnxruntime-node. Runs in a worker thread or a child process; loading and running block here and nowhere else.
+ */
+
+import { writeFileSync } from 'node:fs'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import * as ort from 'onnxruntime-node'
+import type { DType, Tensor } from '../types.ts'
+import { pack, type TensorRecord, unpack } from './frame.ts'
+import { type FromWorker, PENDING, type ProviderFallback, type ProviderRequest, type SessionValue, STOP, type ToWorker } from './messages.ts'
+
+interface Port {
+  post(message: FromWorker, transfer: ArrayBuffer[]): void
+  listen(handle: (message: ToWorker) => void): void
+}
+
+const flags: Int32Array | undefined = isMainThread ? undefined : (workerData as { flags: Int32Array }).flags
+
+const stopped = (): boolean => flags !== undefined && Atomics.load(flags, STOP) === 1
+
+/** Tells a host that waits in its exit handler that no native call is in flight any more. */
+function settlePending(all = false): void {
+  if (!flags) return
+  if (all) Atomics.store(flags, PENDING, 0)
+  else Atomics.sub(flags, PENDING, 1)
+  Atomics.notify(flags, PENDING)
+}
+
+/**
+ * `session.run()` postpones its synchronous native call with setImmediate. Calling it at once saves 3 to 4 us of a 10 us run.
+ * If a release stops using setImmediate this is slower, never wrong. Only ever done in this worker.
+ */
+function runNow(session: ort.InferenceSession, feeds: Record<string, ort.Tensor>, fetches: readonly string[]): Promise<ort.InferenceSession.OnnxValueMapType> {
+  const original = globalThis.setImmediate
+  const immediate = (fn: () => void): undefined => {
+    fn()
+  }
+  globalThis.setImmediate = immediate as unknown as typeof setImmediate
+  try {
+    return session.run(feeds, fetches as string[])
+  } finally {
+    globalThis.setImmediate = original
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+function describe(values: readonly ort.InferenceSession.ValueMetadata[]): SessionValue[] {
+  return values.map((value) =>
+    value.isTensor
+      ? {
+          name: value.name,
+          isTensor: true,
+          type: value.type,
+          dims: value.shape.map((dim) => (dim === '' ? null : dim)),
+        }
+      : { name: value.name, isTensor: false, type: undefined, dims: [] },
+  )
+}
+
+async function createSession(message: Extract<ToWorker, { kind: 'load' }>) {
+  const fallbacks: ProviderFallback[] = []
+  for (const provider of message.providers) {
+    try {
+      const options: ort.InferenceSession.SessionOptions = { ...message.session, executionProviders: [asOrtProvider(provider)] }
+      const session =
+        typeof message.source === 'string'
+          ? await ort.InferenceSession.create(message.source, options)
+          : await ort.InferenceSession.create(message.source, options)
+      return { session, provider: provider.name, fallbacks }
+    } catch (error) {
+      fallbacks.push({ provider: provider.name, reason: messageOf(error) })
+      if (message.strict) break
+    }
+  }
+  return { session: undefined, provider: undefined, fallbacks }
+}
+
+function asOrtProvider(provider: ProviderRequest): ort.InferenceSession.ExecutionProviderConfig {
+  return provider.deviceId === undefined
+    ? provider.name
+    : ({ name: provider.name, deviceId: provider.deviceId } as ort.InferenceSession.ExecutionProviderConfig)
+}
+
+/** Where the runtime has Float16Array, onnxruntime-common insists on it; everywhere else in modelmount float16 is raw bits. */
+const Float16 = (globalThis as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => ArrayBufferView }).Float16Array
+
+function toOrt(tensor: Tensor): ort.Tensor {
+  const data =
+    tensor.type === 'float16' && Float16
+      ? new Float16(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length)
+      : tensor.data
+  return new ort.Tensor(tensor.type as 'float32', data as Float32Array, tensor.dims)
+}
+
+function fromOrt(value: ort.Tensor): Tensor {
+  const data = value.data as Tensor['data']
+  return {
+    type: value.type as DType,
+    dims: value.dims,
+    data: value.type === 'float16' && !(data instanceof Uint16Array) ? bits(data as unknown as ArrayBufferView) : data,
+  } as Tensor
+}
+
+const bits = (view: ArrayBufferView): Uint16Array => new Uint16Array(view.buffer, view.byteOffset, view.byteLength / 2)
+
+function serve(port: Port): void {
+  let session: ort.InferenceSession | undefined
+
+  async function load(message: Extract<ToWorker, { kind: 'load' }>): Promise<void> {
+    const start = performance.now()
+    const created = await createSession(message)
+    if (!created.session) {
+      const last = created.fallbacks.at(-1)
+      port.post({ kind: 'load-failed', message: last?.reason ?? 'no execution provider', fallbacks: created.fallbacks }, [])
+      return
+    }
+    session = created.session
+    port.post(
+      {
+        kind: 'loaded',
+        inputs: describe(session.inputMetadata),
+        outputs: describe(session.outputMetadata),
+        provider: created.provider,
+        fallbacks: created.fallbacks,
+        loadMs: performance.now() - start,
+      },
+      [],
+    )
+  }
+
+  async function run(message: Extract<ToWorker, { kind: 'run' }>): Promise<void> {
+    const results: TensorRecord[] = []
+    const inferMs: number[] = []
+    const errors: string[] = []
+    const maps = unpack(message.frame, { share: true })
+    for (const [index, inputs] of maps.entries()) {
+      const outputs: Record<string, Tensor> = Object.create(null)
+      const start = performance.now()
+      let failure = ''
+      try {
+        if (stopped() || !session) throw new Error('the worker is stopping')
+        const feeds: Record<string, ort.Tensor> = Object.create(null)
+        for (const name of Object.keys(inputs)) feeds[name] = toOrt(inputs[name] as Tensor)
+        const fetches = message.selections[message.fetches[index] ?? 0] ?? []
+        const values = await runNow(session, feeds, fetches)
+        for (const name of fetches) outputs[name] = fromOrt(values[name] as ort.Tensor)
+      } catch (error) {
+        failure = messageOf(error) || 'unknown error'
+      }
+      inferMs.push(performance.now() - start)
+      errors.push(failure)
+      results.push(failure ? Object.create(null) : outputs)
+    }
+    const { frame, transfer } = pack(results)
+    port.post({ kind: 'done', id: message.id, frame, inferMs, errors }, transfer)
+  }
+
+  async function handle(message: ToWorker): Promise<void> {
+    if (message.kind === 'release') {
+      await session?.release()
+      session = undefined
+      port.post({ kind: 'released' }, [])
+      return
+    }
+    try {
+      if (message.kind === 'run') await run(message)
+      else if (!stopped()) await load(message)
+    } finally {
+      settlePending()
+    }
+  }
+
+  // One message at a time, also on a release of ONNX Runtime whose run() really yields.
+  let tail: Promise<void> = Promise.resolve()
+  port.listen((message) => {
+    tail = tail.then(() => handle(message))
+  })
+}
+
+/** Ends this child when its parent is gone, even while a native call never returns: only another thread can notice that. */
+function followParent(): void {
+  const parent = process.ppid
+  const watchdog = new Worker(
+    `const parent = ${parent}; setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL') }, 1000)`,
+    { eval: true, env: {}, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2 } },
+  )
+  watchdog.unref()
+}
+
+if (parentPort) {
+  const port = parentPort
+  process.on('exit', () => settlePending(true))
+  serve({
+    post: (message, transfer) => port.postMessage(message, transfer),
+    listen: (handle) => port.on('message', handle),
+  })
+} else {
+  // The kernel should take this child before it takes the host.
+  try {
+    writeFileSync('/proc/self/oom_score_adj', '1000')
+  } catch {
+    // Not Linux, or not allowed: the memory cap still works.
+  }
+  process.on('disconnect', () => process.exit(0))
+  // A group signal (Ctrl-C in a terminal) reaches the child too; the host decides when its children end.
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => {})
+  followParent()
+  serve({
+    post: (message) => process.send?.(message),
+    listen: (handle) => process.on('message', handle),
+  })
+}

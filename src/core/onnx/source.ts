@@ -1,0 +1,102 @@
+/** Where the bytes of a model come from: a file read piece by piece, or memory. */
+
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
+import { ModelmountError } from '../errors.ts'
+
+export interface Source {
+  readonly size: number
+  /** At most `length` bytes from `offset`; fewer at the end. Valid until the next call. */
+  read(offset: number, length: number): Promise<Uint8Array>
+  close(): Promise<void>
+}
+
+/** Opening a FIFO would wait for a writer; Windows has no such flag and no such files. */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
+/** What the common reasons mean; the error number itself goes into `cause`. */
+const REASONS = new Map([
+  ['ENOENT', 'does not exist'],
+  ['ENOTDIR', 'does not exist: a part of its path is not a directory'],
+  ['ENAMETOOLONG', 'has a path that is too long'],
+  ['EACCES', 'may not be read: permission denied'],
+  ['EPERM', 'may not be read: permission denied'],
+  ['EMFILE', 'could not be opened: this process has too many open files'],
+  ['ENFILE', 'could not be opened: the system has too many open files'],
+])
+
+/** These say that the path is not a file, rather than that the file cannot be had. */
+const NOT_A_FILE = new Map([
+  ['ELOOP', 'is a symbolic link that leads in a circle'],
+  ['EISDIR', 'is a directory, not a file'],
+  ['ENXIO', 'is not a regular file'],
+])
+
+/**
+ * Opens a regular file.
+ * @throws ModelmountError `MODEL_INVALID` when it is something else than a non-empty file, `MODEL_LOAD_FAILED` when it cannot be opened
+ */
+export async function fileSource(path: string): Promise<Source> {
+  const handle = await open(path, OPEN_FLAGS).catch((cause: unknown) => {
+    throw openFailure(path, cause)
+  })
+  try {
+    return { size: await sizeOf(path, handle), read: reads(path, handle), close: () => handle.close() }
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+/** The bytes themselves. */
+export function bytesSource(bytes: Uint8Array): Source {
+  return {
+    size: bytes.byteLength,
+    read: async (offset, length) => {
+      // a file read lets the event loop turn; walking a large model in memory must not be worse
+      await setImmediate()
+      return bytes.subarray(offset, offset + length)
+    },
+    close: async () => {},
+  }
+}
+
+async function sizeOf(path: string, handle: FileHandle): Promise<number> {
+  const stats = await handle.stat()
+  if (stats.isDirectory()) throw sourceError('MODEL_INVALID', path, 'is a directory, not a file')
+  if (!stats.isFile()) throw sourceError('MODEL_INVALID', path, 'is not a regular file')
+  return stats.size
+}
+
+function reads(path: string, handle: FileHandle): Source['read'] {
+  let buffer = new Uint8Array(0)
+  return async (offset, length) => {
+    if (buffer.length < length) buffer = new Uint8Array(length)
+    let filled = 0
+    while (filled < length) {
+      const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled).catch((cause: unknown) => {
+        throw sourceError('MODEL_LOAD_FAILED', path, 'could not be read', cause)
+      })
+      if (bytesRead === 0) break
+      filled += bytesRead
+    }
+    return buffer.subarray(0, filled)
+  }
+}
+
+function openFailure(path: string, cause: unknown): ModelmountError {
+  const code = errorCode(cause)
+  const notAFile = NOT_A_FILE.get(code)
+  if (notAFile !== undefined) return sourceError('MODEL_INVALID', path, notAFile, cause)
+  return sourceError('MODEL_LOAD_FAILED', path, REASONS.get(code) ?? 'could not be opened', cause)
+}
+
+function errorCode(cause: unknown): string {
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
+  return typeof code === 'string' ? code : ''
+}
+
+function sourceError(code: 'MODEL_INVALID' | 'MODEL_LOAD_FAILED', path: string, what: string, cause?: unknown): ModelmountError {
+  return new ModelmountError(code, `model file ${JSON.stringify(path)} ${what}`, { details: { field: 'source', path }, cause })
+}

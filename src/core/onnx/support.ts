@@ -1,0 +1,71 @@
+/** Decides from the file alone whether onnxruntime-node can serve a model; measured against 1.30. */
+
+import type { OnnxModelFacts, ValueInfo } from '../types.ts'
+import { printable } from './printable.ts'
+
+/** Highest version of the default operator set that onnxruntime-node 1.30 loads. */
+export const MAX_OPSET = 26
+/** Highest IR version that onnxruntime-node 1.30 loads. */
+export const MAX_IR_VERSION = 13
+
+/** Domains whose operators are part of a stock ONNX Runtime; the last two appear in graphs that it has optimised and saved. */
+const STOCK_DOMAINS: ReadonlySet<string> = new Set([
+  'ai.onnx',
+  'ai.onnx.ml',
+  'com.microsoft',
+  'com.microsoft.experimental',
+  'com.microsoft.nchwc',
+  'com.ms.internal.nhwc',
+])
+
+/** Runs a vendor's binary, embedded or from a path: not a computation that can be judged from the graph. */
+const VENDOR_BINARY = 'com.microsoft:EPContext'
+
+const MAX_SHOWN_CHARS = 120
+
+/** Why the model cannot be served, as the rest of a sentence; `undefined` when nothing in the file speaks against it. */
+export function unsupportedReason(facts: OnnxModelFacts): string | undefined {
+  return versionReason(facts) ?? operatorReason(facts) ?? inputReason(facts) ?? outputReason(facts)
+}
+
+/** The outputs that can be served: the tensors. Sequences, maps and optionals are left out, since asking for them fails the run. */
+export function servableOutputs(facts: OnnxModelFacts): ValueInfo[] {
+  return facts.outputs.filter((output) => output.type !== undefined)
+}
+
+function versionReason({ irVersion, opsets }: OnnxModelFacts): string | undefined {
+  if (irVersion > MAX_IR_VERSION) return `it has IR version ${irVersion}; the highest supported is ${MAX_IR_VERSION}`
+  if (Object.keys(opsets).length === 0) return 'it does not say which operator sets it uses'
+  const opset = opsets['ai.onnx']
+  if (opset !== undefined && opset > MAX_OPSET)
+    return `it uses operator set ${opset} of ai.onnx; the highest supported is ${MAX_OPSET}`
+  return undefined
+}
+
+function operatorReason({ operators }: OnnxModelFacts): string | undefined {
+  if (operators.includes(VENDOR_BINARY)) return `operator ${VENDOR_BINARY} runs a vendor's binary, which is not allowed`
+  const foreign = operators.find((id) => !STOCK_DOMAINS.has(id.slice(0, id.indexOf(':'))))
+  return foreign === undefined ? undefined : `custom operator ${shown(foreign)} needs a library that is not loaded`
+}
+
+function inputReason({ inputs }: OnnxModelFacts): string | undefined {
+  const input = inputs.find(({ type }) => type === undefined)
+  return input === undefined ? undefined : `input "${shown(input.name)}" is ${described(input)}, which cannot be passed`
+}
+
+/** One tensor of an element type that the binding does not know spoils the whole model: int4 aborts the process, others fail the load. */
+function outputReason(facts: OnnxModelFacts): string | undefined {
+  const output = facts.outputs.find(({ type, declaredType }) => type === undefined && !isContainer(declaredType))
+  if (output !== undefined) return `output "${shown(output.name)}" is ${described(output)}, which cannot be returned`
+  return servableOutputs(facts).length === 0 ? 'it has no output that is a tensor' : undefined
+}
+
+const isContainer = (declaredType: string): boolean => /^(seq|map|optional)\(/.test(declaredType)
+
+const described = ({ declaredType }: ValueInfo): string =>
+  declaredType === 'undeclared' ? 'of no declared type' : `of type ${shown(declaredType)}`
+
+function shown(text: string): string {
+  const safe = printable(text)
+  return safe.length <= MAX_SHOWN_CHARS ? safe : `${safe.slice(0, MAX_SHOWN_CHARS)}…`
+}

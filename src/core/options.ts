@@ -1,0 +1,284 @@
+/** Validates, defaults and freezes every option; the only place where defaults live. All problems are reported at once, each with its path. */
+
+import { fileURLToPath } from 'node:url'
+import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
+import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
+import { ModelmountError } from './errors.ts'
+import type { ExecutionProviderName, Isolation, Logger, ModelServerOptions, ModelSettings, ModelSpec } from './types.ts'
+
+export const PROVIDERS: readonly ExecutionProviderName[] = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu']
+
+/** A model version with every setting decided. */
+export interface ModelConfig {
+  readonly name: string
+  readonly version: string
+  /** An absolute or working-directory path, or the bytes of the file. */
+  readonly source: string | Uint8Array
+  readonly isolation: Isolation
+  readonly instances: number
+  readonly providers: readonly ProviderRequest[]
+  readonly strictProviders: boolean
+  readonly session: OrtSessionOptions
+  readonly timeoutMs: number
+  readonly loadTimeoutMs: number
+  readonly maxQueue: number
+  readonly maxQueueBytes: number
+  readonly maxMemoryBytes: number | undefined
+  readonly maxElements: number
+  readonly allowOrtFormat: boolean
+}
+
+export interface ServerConfig {
+  readonly name: string
+  readonly models: readonly ModelConfig[]
+  readonly repository: string | undefined
+  readonly versionPolicy: 'all' | { readonly latest: number }
+  readonly strict: boolean
+  readonly maxBodyBytes: number
+  readonly logger: Logger
+  /** Settings for models that come without their own: repository models and later `load()` calls. */
+  readonly settings: ModelSettings
+}
+
+const DEFAULTS = {
+  isolation: 'thread',
+  instances: 1,
+  executionProviders: ['cpu'],
+  strictProviders: false,
+  session: {},
+  timeoutMs: 30_000,
+  loadTimeoutMs: 120_000,
+  maxQueue: 1000,
+  maxQueueBytes: 256 * 1024 * 1024,
+  maxElements: 2 ** 26,
+  allowOrtFormat: false,
+} as const satisfies ModelSettings
+
+const SILENT: Logger = { info() {}, warn() {}, error() {} }
+const CONSOLE: Logger = {
+  info() {},
+  warn: (message) => console.warn(`modelmount: ${message}`),
+  error: (message) => console.error(`modelmount: ${message}`),
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+
+// ---------------------------------------------------------------- checking
+
+/** Returns what is wrong with a value, or nothing. */
+type Check = (value: unknown, path: string, problems: string[]) => void
+
+const kindOf = (value: unknown): string => {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
+  return typeof value === 'object' ? 'an object' : typeof value
+}
+
+const expect =
+  (expected: string, test: (value: unknown) => boolean): Check =>
+  (value, path, problems) => {
+    if (!test(value)) problems.push(`${path} must be ${expected}, got ${kindOf(value)}`)
+  }
+
+const isPlainObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value))
+
+const integer = (min: number, max: number): Check =>
+  expect(`an integer from ${min} to ${max}`, (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max)
+const positiveMs: Check = expect('a number of milliseconds over 0', (value) => typeof value === 'number' && value > 0 && Number.isFinite(value))
+const boolean: Check = expect('true or false', (value) => typeof value === 'boolean')
+const oneOf = (...values: readonly string[]): Check =>
+  expect(`one of ${values.map((value) => `'${value}'`).join(', ')}`, (value) => values.includes(value as string))
+const modelName: Check = expect(
+  'a name of letters, digits, `.`, `_` or `-`, at most 128 long and starting with a letter or digit',
+  (value) => typeof value === 'string' && NAME.test(value),
+)
+
+const object =
+  (fields: Readonly<Record<string, Check>>, required: readonly string[] = []): Check =>
+  (value, path, problems) => {
+    if (!isPlainObject(value)) {
+      problems.push(`${path} must be an object, got ${kindOf(value)}`)
+      return
+    }
+    const at = (key: string): string => (path ? `${path}.${key}` : key)
+    for (const key of required) if (value[key] === undefined) problems.push(`${at(key)} is missing`)
+    for (const [key, field] of Object.entries(value)) {
+      if (!Object.hasOwn(fields, key)) problems.push(`${at(key)} is not an option; known are ${Object.keys(fields).join(', ')}`)
+      else if (field !== undefined) fields[key]?.(field, at(key), problems)
+    }
+  }
+
+const list =
+  (item: Check, minLength = 0): Check =>
+  (value, path, problems) => {
+    if (!Array.isArray(value)) problems.push(`${path} must be an array, got ${kindOf(value)}`)
+    else if (value.length < minLength) problems.push(`${path} must not be empty`)
+    else for (const [index, element] of value.entries()) item(element, `${path}[${index}]`, problems)
+  }
+
+const provider: Check = (value, path, problems) => {
+  if (typeof value === 'string') oneOf(...PROVIDERS)(value, path, problems)
+  else object({ name: oneOf(...PROVIDERS), deviceId: integer(0, 1024) }, ['name'])(value, path, problems)
+}
+
+const session: Check = object({
+  intraOpNumThreads: integer(1, 1024),
+  interOpNumThreads: integer(1, 1024),
+  graphOptimizationLevel: oneOf('disabled', 'basic', 'extended', 'layout', 'all'),
+  executionMode: oneOf('sequential', 'parallel'),
+  enableCpuMemArena: boolean,
+  enableMemPattern: boolean,
+  allowSpinning: boolean,
+  disablePrepacking: boolean,
+  denormalAsZero: boolean,
+})
+
+const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
+  isolation: oneOf('thread', 'process'),
+  instances: integer(1, 256),
+  executionProviders: list(provider, 1),
+  strictProviders: boolean,
+  session,
+  timeoutMs: positiveMs,
+  loadTimeoutMs: positiveMs,
+  maxQueue: integer(1, 10_000_000),
+  maxQueueBytes: integer(1, Number.MAX_SAFE_INTEGER),
+  maxMemoryBytes: integer(1024 * 1024, Number.MAX_SAFE_INTEGER),
+  maxElements: integer(1, 2 ** 40),
+  allowOrtFormat: boolean,
+}
+
+const source: Check = (value, path, problems) => {
+  if (value instanceof URL) {
+    if (value.protocol !== 'file:') problems.push(`${path} must be a file: URL; fetch ${value.protocol} sources yourself and pass the bytes`)
+  } else if (value instanceof Uint8Array) {
+    if (value.byteLength === 0) problems.push(`${path} is an empty Uint8Array`)
+  } else if (typeof value !== 'string' || value === '') {
+    problems.push(`${path} must be a path, a file: URL or a Uint8Array, got ${kindOf(value)}`)
+  } else if (/^https?:\/\//i.test(value)) {
+    problems.push(`${path} must be a path or a file: URL; fetch remote models yourself and pass the bytes`)
+  }
+}
+
+const spec: Check = object({ ...SETTINGS, name: modelName, version: modelName, source }, ['name', 'source'])
+
+const logger: Check = (value, path, problems) => {
+  if (value === false) return
+  const methods = value as Partial<Record<'info' | 'warn' | 'error', unknown>> | null
+  if (typeof methods?.info !== 'function' || typeof methods.warn !== 'function' || typeof methods.error !== 'function')
+    problems.push(`${path} must be false or have the methods info, warn and error`)
+}
+
+const versionPolicy: Check = (value, path, problems) => {
+  if (value !== 'all') object({ latest: integer(1, 1_000_000) }, ['latest'])(value, path, problems)
+}
+
+const serverOptions: Check = object({
+  ...SETTINGS,
+  models: list(spec),
+  repository: expect('the path of a directory', (value) => typeof value === 'string' && value !== ''),
+  versionPolicy,
+  strict: boolean,
+  maxBodyBytes: integer(1, 2 ** 31 - 1),
+  name: modelName,
+  logger,
+})
+
+function refuse(problems: readonly string[]): void {
+  if (problems.length === 0) return
+  throw new ModelmountError('OPTIONS_INVALID', problems.length === 1 ? `${problems[0]}` : `${problems.length} problems: ${problems.join('; ')}`, {
+    details: { problems },
+  })
+}
+
+// ---------------------------------------------------------------- resolving
+
+function resolveModel(spec: ModelSpec, shared: ModelSettings): ModelConfig {
+  const set = { ...DEFAULTS, ...defined(shared), ...defined(spec) }
+  return Object.freeze({
+    name: spec.name,
+    version: spec.version ?? '1',
+    source: spec.source instanceof URL ? fileURLToPath(spec.source) : spec.source,
+    isolation: set.isolation,
+    instances: set.instances,
+    providers: set.executionProviders.map(providerRequest),
+    strictProviders: set.strictProviders,
+    session: ortSessionOptions({ ...shared.session, ...spec.session }, set.instances),
+    timeoutMs: set.timeoutMs,
+    loadTimeoutMs: set.loadTimeoutMs,
+    maxQueue: set.maxQueue,
+    maxQueueBytes: set.maxQueueBytes,
+    maxMemoryBytes: set.maxMemoryBytes,
+    maxElements: set.maxElements,
+    allowOrtFormat: set.allowOrtFormat,
+  })
+}
+
+const defined = <T extends object>(value: T): T => Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
+
+function contradictions(spec: ModelSettings, shared: ModelSettings, path: string, problems: string[]): void {
+  const isolation = spec.isolation ?? shared.isolation ?? DEFAULTS.isolation
+  if (spec.maxMemoryBytes !== undefined && isolation !== 'process')
+    problems.push(`${path}maxMemoryBytes needs isolation: 'process': a thread's memory cannot be told from the host's`)
+}
+
+/**
+ * Checks the options of `createModelServer()`.
+ * @throws ModelmountError `OPTIONS_INVALID` with `details.problems`
+ */
+export function resolveOptions(options: ModelServerOptions): ServerConfig {
+  const problems: string[] = []
+  serverOptions(options, '', problems)
+  refuse(problems)
+  const { models = [], repository, versionPolicy = 'all', strict = false, maxBodyBytes = 64 * 1024 * 1024, name, logger, ...settings } = options
+  contradictions(settings, {}, '', problems)
+  const seen = new Set<string>()
+  for (const [index, model] of models.entries()) {
+    contradictions(model, settings, `models[${index}].`, problems)
+    const key = `${model.name}@${model.version ?? '1'}`
+    if (seen.has(key)) problems.push(`models[${index}] is a second version '${model.version ?? '1'}' of '${model.name}'`)
+    seen.add(key)
+  }
+  if (repository === undefined && models.length === 0 && options.models === undefined)
+    problems.push('models or repository must be given (models: [] for a server that loads later)')
+  refuse(problems)
+  return Object.freeze({
+    name: name ?? 'modelmount',
+    models: models.map((model) => resolveModel(model, settings)),
+    repository,
+    versionPolicy,
+    strict,
+    maxBodyBytes,
+    logger: logger === false ? SILENT : (logger ?? CONSOLE),
+    settings,
+  })
+}
+
+/** The same for one model spec, with the server's settings below it. */
+export function resolveSpec(model: ModelSpec, shared: ModelSettings): ModelConfig {
+  const problems: string[] = []
+  spec(model, 'spec', problems)
+  refuse(problems)
+  contradictions(model, shared, 'spec.', problems)
+  refuse(problems)
+  return resolveModel(model, shared)
+}
+
+/** Checks the per-call options of `predict()`. */
+export const checkPredictOptions: (options: unknown) => void = (() => {
+  const check = object({
+    version: expect('a string', (value) => typeof value === 'string'),
+    id: expect('a string', (value) => typeof value === 'string'),
+    signal: expect('an AbortSignal', (value) => value instanceof AbortSignal),
+    timeoutMs: positiveMs,
+    outputs: list(expect('a string', (value) => typeof value === 'string')),
+  })
+  return (options) => {
+    const problems: string[] = []
+    check(options, 'opts', problems)
+    refuse(problems)
+  }
+})()

@@ -1,0 +1,86 @@
+/** Tensors as JSON text, piece by piece: one string could pass V8's limit of 2^29 characters. */
+
+import { fromHalf } from '../tensor/index.ts'
+import type { Tensor } from '../types.ts'
+
+/** Elements per piece. */
+const PIECE = 65536
+
+/** Characters that are collected before they become bytes. */
+const FLUSH = 1 << 20
+
+/** Collects text and gives it out as UTF-8 in one buffer. */
+export interface TextSink {
+  write(text: string): void
+  finish(): Uint8Array
+}
+
+/** A {@link TextSink} in memory. */
+export function createTextSink(): TextSink {
+  const parts: Uint8Array[] = []
+  let pending = ''
+
+  function flush(): void {
+    parts.push(Buffer.from(pending, 'utf8'))
+    pending = ''
+  }
+
+  return {
+    write(text) {
+      pending += text
+      if (pending.length >= FLUSH) flush()
+    },
+    finish() {
+      if (parts.length === 0) return Buffer.from(pending, 'utf8')
+      flush()
+      return Buffer.concat(parts)
+    },
+  }
+}
+
+/**
+ * Writes the elements of a tensor as one flat JSON array.
+ * Floats are the shortest text of their double (float32 and float16 widened, as Triton prints them), so they read back bit for bit, -0 included;
+ * non-finite ones are the strings `NaN`, `Infinity` and `-Infinity`. Integers are bare digits, however long.
+ */
+export function writeElements(tensor: Tensor, sink: TextSink): void {
+  sink.write('[')
+  for (let start = 0; start < tensor.data.length; start += PIECE) {
+    if (start > 0) sink.write(',')
+    sink.write(pieceOf(tensor, start, start + PIECE))
+  }
+  sink.write(']')
+}
+
+function pieceOf(tensor: Tensor, start: number, end: number): string {
+  switch (tensor.type) {
+    case 'float32':
+    case 'float64':
+      return joinFloats(tensor.data.subarray(start, end))
+    case 'float16':
+      return joinFloats(Float32Array.from(tensor.data.subarray(start, end), fromHalf))
+    case 'bool':
+      return Array.from(tensor.data.subarray(start, end), (byte) => byte !== 0).join(',')
+    case 'string':
+      return JSON.stringify(tensor.data.slice(start, end)).slice(1, -1)
+    default:
+      return tensor.data.subarray(start, end).join(',')
+  }
+}
+
+function joinFloats(values: Float32Array | Float64Array): string {
+  // The native join is by far the fastest way, and right for all numbers but these.
+  return hasSpecial(values) ? Array.from(values, formatFloat).join(',') : values.join(',')
+}
+
+function hasSpecial(values: Float32Array | Float64Array): boolean {
+  for (const value of values) {
+    if (!Number.isFinite(value) || Object.is(value, -0)) return true
+  }
+  return false
+}
+
+function formatFloat(value: number): string {
+  if (!Number.isFinite(value)) return `"${value}"`
+  return Object.is(value, -0) ? '-0' : `${value}`
+}

@@ -1,0 +1,80 @@
+/** name -> versions -> served model; picks the version a request gets. Knows nothing of engines or files. */
+
+import { ModelmountError } from '../errors.ts'
+import type { ModelState } from '../types.ts'
+
+/** What the registry needs to know of a model version. */
+export interface Registered {
+  readonly config: { readonly name: string; readonly version: string }
+  readonly state: ModelState
+}
+
+export interface Registry<T extends Registered> {
+  /** The version that serves a request: the one asked for, or the highest ready one. */
+  resolve(name: string, version?: string): T
+  /** The entry itself, in whatever state. */
+  get(name: string, version: string): T | undefined
+  versions(name: string): readonly T[]
+  all(): readonly T[]
+  /** Puts a version in, in place of an earlier one of the same name. */
+  set(entry: T): void
+  /** Takes a version out, if it still is this one. */
+  remove(entry: T): void
+  /** The version that requests without a version get, if any is ready. */
+  defaultOf(name: string): T | undefined
+}
+
+const numeric = new Intl.Collator('en', { numeric: true })
+
+/** Digits compare as numbers, so `10` follows `9` and `v10` follows `v9`. */
+export const compareVersions = (a: string, b: string): number => numeric.compare(a, b)
+
+export function createRegistry<T extends Registered>(): Registry<T> {
+  const models = new Map<string, Map<string, T>>()
+
+  const versions = (name: string): T[] =>
+    [...(models.get(name)?.values() ?? [])].sort((a, b) => compareVersions(a.config.version, b.config.version))
+
+  const defaultOf = (name: string): T | undefined => versions(name).findLast((entry) => entry.state === 'ready')
+
+  function notReady(entry: T): ModelmountError {
+    const { name, version } = entry.config
+    return new ModelmountError('MODEL_NOT_READY', `model '${name}' version '${version}' is ${entry.state}`, {
+      details: { model: name, version, state: entry.state },
+      retryAfterS: entry.state === 'loading' ? 1 : 5,
+    })
+  }
+
+  return {
+    resolve(name, version) {
+      const known = models.get(name)
+      if (!known || known.size === 0) throw new ModelmountError('MODEL_NOT_FOUND', `there is no model '${name}'`, { details: { model: name } })
+      if (version === undefined) {
+        const entry = defaultOf(name)
+        if (entry) return entry
+        throw notReady(versions(name).at(-1) as T)
+      }
+      const entry = known.get(version)
+      if (!entry) throw new ModelmountError('VERSION_NOT_FOUND', `model '${name}' has no version '${version}'`, { details: { model: name, version } })
+      if (entry.state !== 'ready') throw notReady(entry)
+      return entry
+    },
+    get: (name, version) => models.get(name)?.get(version),
+    versions,
+    all: () => [...models.keys()].sort().flatMap(versions),
+    set(entry) {
+      const { name, version } = entry.config
+      const known = models.get(name) ?? new Map<string, T>()
+      known.set(version, entry)
+      models.set(name, known)
+    },
+    remove(entry) {
+      const { name, version } = entry.config
+      const known = models.get(name)
+      if (known?.get(version) !== entry) return
+      known.delete(version)
+      if (known.size === 0) models.delete(name)
+    },
+    defaultOf,
+  }
+}

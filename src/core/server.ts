@@ -1,0 +1,291 @@
+/** createModelServer(): wires the rooms. `predict()` shows the way of a prediction on one screen. */
+
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { isMainThread } from 'node:worker_threads'
+import { systemClock } from './clock.ts'
+import { ModelmountError, toModelmountError } from './errors.ts'
+import { createHttp } from './http.ts'
+import { createModel, type Model } from './model.ts'
+import { checkPredictOptions, type ModelConfig, resolveOptions, resolveSpec } from './options.ts'
+import { createRegistry } from './registry/registry.ts'
+import { scanRepository } from './registry/repository.ts'
+import { checkInputs } from './tensor/index.ts'
+import type { ModelInfo, ModelServer, ModelServerOptions, PredictInputs, PredictOptions, PredictResult, ServerEvent, Tensor } from './types.ts'
+
+/** How long close() waits for killed workers after it has given up on their runs. */
+const ABANDON_MS = 1000
+
+/**
+ * Starts a server inside this process. Resolves when every model is ready or has failed; failed ones are reported by `health()`.
+ * @throws ModelmountError `OPTIONS_INVALID`; with `strict: true` also the reason of the first model that failed
+ */
+export async function createModelServer(options: ModelServerOptions): Promise<ModelServer> {
+  const config = resolveOptions(options)
+  const clock = systemClock
+  const registry = createRegistry<Model>()
+  const listeners = new Set<(event: ServerEvent) => void>()
+  /** Loads of one name and version follow each other; drains in the background are awaited by close(). */
+  const loads = new Map<string, Promise<unknown>>()
+  const drains = new Set<Promise<void>>()
+  let closing: Promise<void> | undefined
+
+  // ---------------------------------------------------------------- events
+
+  function emit(event: ServerEvent): void {
+    log(event)
+    for (const listener of listeners) {
+      try {
+        listener(event)
+      } catch {
+        // An observer's fault is not the model's.
+      }
+    }
+  }
+
+  function log(event: ServerEvent): void {
+    const { logger } = config
+    const of = 'model' in event ? `${event.model}@${event.version}` : ''
+    if (event.type === 'warning') logger.warn(event.message)
+    else if (event.type === 'provider-fallback')
+      logger.warn(`${of}: execution provider '${event.wanted}' could not start, using '${event.using}': ${event.reason}`)
+    else if (event.type === 'worker-lost') logger.error(`${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
+    else if (event.type === 'breaker') logger.error(`${of}: circuit breaker ${event.state} after ${event.crashes} crashes`)
+    else if (event.type === 'worker-output') logger.warn(`${of}: ${event.line}`)
+    else if (event.type === 'model' && event.state === 'failed') logger.error(`${of}: failed: ${event.reason}`)
+    else if (event.type === 'model') logger.info(`${of}: ${event.state}`)
+  }
+
+  function newModel(modelConfig: ModelConfig): Model {
+    const { name: model, version } = modelConfig
+    return createModel(modelConfig, {
+      clock,
+      emit: (event) => emit(event.type === 'state' ? { ...event, type: 'model', model, version } : { ...event, model, version }),
+    })
+  }
+
+  // ---------------------------------------------------------------- models
+
+  /** Starts a version; one that serves under the same name and version is replaced only once the new one is ready. */
+  async function start(modelConfig: ModelConfig): Promise<Model> {
+    const next = newModel(modelConfig)
+    const previous = registry.get(modelConfig.name, modelConfig.version)
+    const keepPrevious = previous?.state === 'ready'
+    if (!keepPrevious) registry.set(next)
+    await next.start()
+    if (closing) {
+      await next.drain()
+      throw closed()
+    }
+    registry.set(next)
+    if (previous) retire(previous)
+    return next
+  }
+
+  function retire(model: Model): void {
+    const drain = model.drain().finally(() => drains.delete(drain))
+    drains.add(drain)
+  }
+
+  function load(modelConfig: ModelConfig): Promise<Model> {
+    const key = JSON.stringify([modelConfig.name, modelConfig.version])
+    const before = loads.get(key) ?? Promise.resolve()
+    const load = before.catch(() => {}).then(() => {
+      if (closing) throw closed()
+      return start(modelConfig)
+    })
+    const settled = load.catch(() => {}).finally(() => {
+      if (loads.get(key) === settled) loads.delete(key)
+    })
+    loads.set(key, settled)
+    return load
+  }
+
+  const infoOf = (model: Model): ModelInfo => model.info(registry.defaultOf(model.config.name) === model)
+  const closed = (): ModelmountError => new ModelmountError('SERVER_CLOSED', 'the model server is closed', { retryAfterS: 1 })
+
+  // ---------------------------------------------------------------- predict
+
+  /** The way of every prediction once its inputs are checked tensors that belong to us. */
+  async function run(model: Model, inputs: Readonly<Record<string, Tensor>>, opts: PredictOptions, start: number): Promise<PredictResult> {
+    const fetches = outputNames(model, opts.outputs)
+    const { outputs, queueMs, inferMs } = await model.run(inputs, { fetches, timeoutMs: opts.timeoutMs, signal: opts.signal })
+    return {
+      id: opts.id ?? randomUUID(),
+      model: model.config.name,
+      version: model.config.version,
+      outputs,
+      timings: { queueMs, inferMs, totalMs: clock.now() - start },
+    }
+  }
+
+  async function predict(name: string, inputs: PredictInputs, opts: PredictOptions = {}): Promise<PredictResult> {
+    const start = clock.now()
+    if (closing) throw closed()
+    checkPredictOptions(opts)
+    const model = registry.resolve(name, opts.version)
+    const tensors = checkInputs(model.signature, inputs, model.config)
+    return run(model, snapshot(tensors, inputs), opts, start)
+  }
+
+  // ---------------------------------------------------------------- closing
+
+  async function close(opts: { readonly timeoutMs?: number } = {}): Promise<void> {
+    closing ??= shutDown(opts.timeoutMs ?? 30_000)
+    return closing
+  }
+
+  async function shutDown(timeoutMs: number): Promise<void> {
+    const models = registry.all()
+    const done = Promise.all([...loads.values(), ...drains, ...models.filter((model) => model.state !== 'loading').map((model) => model.drain())])
+    const gaveUp = new Promise<void>((resolve) => {
+      const timer = clock.after(timeoutMs, () => {
+        for (const model of models) model.abandon(closed())
+        // A thread that hangs in native code cannot be ended; the exit guard deals with it when the process ends.
+        clock.after(ABANDON_MS, resolve).hold(true)
+      })
+      timer.hold(true)
+      void done.then(() => timer.cancel())
+    })
+    await Promise.race([done, gaveUp])
+  }
+
+  const server: ModelServer = {
+    name: config.name,
+    predict,
+    async load(spec) {
+      if (closing) throw closed()
+      return infoOf(await load(resolveSpec(spec, config.settings)))
+    },
+    async unload(name, version) {
+      const targets = version === undefined ? registry.versions(name) : [registry.get(name, version)]
+      if (targets.length === 0) throw new ModelmountError('MODEL_NOT_FOUND', `there is no model '${name}'`)
+      await Promise.all(
+        targets.map(async (model) => {
+          if (!model) throw new ModelmountError('VERSION_NOT_FOUND', `model '${name}' has no version '${version}'`)
+          await model.drain()
+          registry.remove(model)
+        }),
+      )
+    },
+    model(name, version) {
+      const known = version === undefined ? (registry.defaultOf(name) ?? registry.versions(name).at(-1)) : registry.get(name, version)
+      if (known) return infoOf(known)
+      if (registry.versions(name).length === 0) throw new ModelmountError('MODEL_NOT_FOUND', `there is no model '${name}'`)
+      throw new ModelmountError('VERSION_NOT_FOUND', `model '${name}' has no version '${version}'`)
+    },
+    models: () => registry.all().map(infoOf),
+    health() {
+      const models = registry.all()
+      const names = new Set(models.map((model) => model.config.name))
+      return {
+        live: !closing,
+        ready: !closing && [...names].every((name) => registry.defaultOf(name) !== undefined),
+        models: models.map(({ config, state, reason }) => ({
+          name: config.name,
+          version: config.version,
+          state,
+          ...(reason ? { reason: reason.message } : {}),
+        })),
+      }
+    },
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    http: createHttp({
+      serverName: config.name,
+      maxBodyBytes: config.maxBodyBytes,
+      health: () => server.health(),
+      resolve(name, version) {
+        if (closing) throw closed()
+        return registry.resolve(name, version)
+      },
+      versions: (name) => registry.versions(name).filter((model) => model.state === 'ready').map((model) => model.config.version),
+      modelNames: () => [...new Set(registry.all().map((model) => model.config.name))],
+      info: infoOf,
+      report: (error) => emit({ type: 'warning', message: `internal error: ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}` }),
+      run: (model, inputs, opts) => run(model, inputs, opts, clock.now()),
+    }),
+    close,
+    [Symbol.asyncDispose]: () => close(),
+  }
+
+  // ---------------------------------------------------------------- starting
+
+  disableOrtTelemetry(emit)
+  checkOnnxRuntime()
+  const specs = [...config.models]
+  if (config.repository !== undefined) {
+    const scan = await scanRepository(config.repository, config.versionPolicy)
+    for (const { path, reason } of scan.ignored) emit({ type: 'warning', message: `${path} is not served: ${reason}` })
+    for (const found of scan.models) {
+      if (specs.some((spec) => spec.name === found.name && spec.version === found.version))
+        emit({ type: 'warning', message: `${found.source} is not served: models names '${found.name}' version '${found.version}' already` })
+      else specs.push(resolveSpec(found, config.settings))
+    }
+  }
+  const results = await Promise.allSettled(specs.map(load))
+  const failed = results.find((result) => result.status === 'rejected')
+  if (failed && config.strict) {
+    await close()
+    throw toModelmountError(failed.reason)
+  }
+  return server
+}
+
+/** All outputs, or the ones asked for. The full list is one shared array, so that equal selections are recognised by identity. */
+const allOutputs = new WeakMap<Model, readonly string[]>()
+
+function outputNames(model: Model, wanted: readonly string[] | undefined): readonly string[] {
+  let all = allOutputs.get(model)
+  if (!all) {
+    all = model.signature.outputs.map((output) => output.name)
+    allOutputs.set(model, all)
+  }
+  if (wanted === undefined || wanted.length === 0) return all
+  for (const name of wanted) {
+    if (!all.includes(name))
+      throw new ModelmountError('OUTPUT_NOT_FOUND', `model '${model.config.name}' has no output '${name.slice(0, 100)}'; it has ${all.map((known) => `'${known}'`).join(', ')}`, {
+        details: { field: 'outputs', got: name.slice(0, 100) },
+      })
+  }
+  return [...new Set(wanted)]
+}
+
+/** Copies what is still the caller's own memory: a caller may reuse its array as soon as `predict()` has returned its promise. */
+function snapshot(tensors: Record<string, Tensor>, inputs: PredictInputs): Record<string, Tensor> {
+  for (const name of Object.keys(tensors)) {
+    const tensor = tensors[name]
+    if (!tensor || tensor.type === 'string') continue
+    const given = inputs[name]
+    const theirs = ArrayBuffer.isView(given) ? given : typeof given === 'object' && 'data' in given ? given.data : undefined
+    if (ArrayBuffer.isView(theirs) && theirs.buffer === tensor.data.buffer) tensors[name] = { ...tensor, data: tensor.data.slice() } as Tensor
+  }
+  return tensors
+}
+
+/** ONNX Runtime reads this once, from the real environment, when it is first loaded anywhere in the process. */
+function disableOrtTelemetry(emit: (event: ServerEvent) => void): void {
+  if (process.env.ORT_DISABLE_TELEMETRY !== undefined) return
+  process.env.ORT_DISABLE_TELEMETRY = '1'
+  if (!isMainThread)
+    emit({
+      type: 'warning',
+      message: "ONNX Runtime's telemetry can only be switched off from the main thread; set ORT_DISABLE_TELEMETRY=1 in the environment",
+    })
+}
+
+/** Says what to do before a worker fails with a stack trace. */
+function checkOnnxRuntime(): void {
+  const { platform, arch } = process
+  if (platform === 'linux' && existsSync('/etc/alpine-release'))
+    throw new ModelmountError('OPTIONS_INVALID', 'onnxruntime-node has no build for Alpine (musl); use a glibc image such as node:24-slim')
+  if (platform === 'darwin' && arch === 'x64') throw new ModelmountError('OPTIONS_INVALID', 'onnxruntime-node has no build for macOS on Intel')
+  try {
+    createRequire(import.meta.url).resolve('onnxruntime-node')
+  } catch (cause) {
+    throw new ModelmountError('OPTIONS_INVALID', 'the package onnxruntime-node is not installed; run: npm install onnxruntime-node', { cause })
+  }
+}

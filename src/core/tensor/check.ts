@@ -1,0 +1,103 @@
+/** The gate before anything is queued: a request's inputs against the model's signature. */
+
+import { ModelmountError } from '../errors.ts'
+import type { ModelSignature, Tensor, ValueInfo } from '../types.ts'
+import { toTensor } from './convert.ts'
+import { type Dialect, inputFault, javascript, quote, shorten } from './dialect.ts'
+import { formatShape } from './dims.ts'
+import { kindOf } from './elements.ts'
+
+/** Where a symbolic dim was first seen. */
+interface Binding {
+  readonly size: number
+  readonly input: string
+}
+
+/**
+ * Turns the inputs of one request into tensors that fit the model's signature.
+ * Typed arrays come back as views of the caller's memory, everything else as fresh arrays; nothing of the caller's is changed.
+ * An input whose value is `undefined` counts as left out.
+ * @param inputs plain object, input name -> TensorLike; only own enumerable keys count
+ * @param opts.maxElements largest number of elements of one input
+ * @param opts.dialect words for faults and rules for elements. @default those of `predict()`
+ * @returns null-prototype object, input name -> tensor, in the signature's order
+ * @throws ModelmountError `INPUT_INVALID`, with `field`, `input`, `expected` and `got` in its details; never with a tensor value
+ */
+export function checkInputs(
+  signature: ModelSignature,
+  inputs: Readonly<Record<string, unknown>>,
+  opts: { readonly maxElements: number; readonly dialect?: Dialect },
+): Record<string, Tensor> {
+  const dialect = opts.dialect ?? javascript
+  refuseStrangers(signature, inputs, dialect)
+  const tensors: Record<string, Tensor> = Object.create(null)
+  const bindings = new Map<string, Binding>()
+  for (const info of signature.inputs) {
+    const value = Object.hasOwn(inputs, info.name) ? inputs[info.name] : undefined
+    if (value === undefined) {
+      if (info.optional === true) continue
+      throw inputFault(`input ${quote(info.name)} is missing`, {
+        input: info.name,
+        field: dialect.pathOf(info.name),
+        expected: describeInput(info, dialect),
+        got: 'nothing',
+      })
+    }
+    const tensor = toTensor(info, value, opts.maxElements, dialect)
+    bindSymbols(info, tensor.dims, bindings, dialect)
+    tensors[info.name] = tensor
+  }
+  return tensors
+}
+
+function refuseStrangers(
+  signature: ModelSignature,
+  inputs: unknown,
+  dialect: Dialect,
+): asserts inputs is Readonly<Record<string, unknown>> {
+  if (!isPlainObject(inputs)) {
+    const got =
+      typeof inputs === 'object' && inputs !== null && !Array.isArray(inputs) ? 'an object of another kind' : kindOf(inputs)
+    throw new ModelmountError('INPUT_INVALID', `inputs must be a plain object of input name -> value, got ${got}`, {
+      details: { field: 'inputs', expected: 'a plain object', got },
+    })
+  }
+  for (const name of Object.keys(inputs)) {
+    if (signature.inputs.some((info) => info.name === name)) continue
+    const expected = signature.inputs.map((info) => quote(info.name)).join(', ') || 'no inputs'
+    throw inputFault(`unknown input ${quote(name)}; the model takes ${expected}`, {
+      input: shorten(name),
+      field: shorten(dialect.pathOf(name)),
+      expected,
+      got: quote(name),
+    })
+  }
+}
+
+/** True for literals, null-prototype objects and literals of another realm; false for Map, promises and class instances. */
+function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  // Every realm has its own Object.prototype, and each owns this method.
+  return prototype === null || prototype === Object.prototype || Object.hasOwn(prototype as object, 'isPrototypeOf')
+}
+
+function bindSymbols(info: ValueInfo, dims: readonly number[], bindings: Map<string, Binding>, dialect: Dialect): void {
+  for (const [i, size] of dims.entries()) {
+    const symbol = info.dims?.[i]
+    if (typeof symbol !== 'string') continue
+    const bound = bindings.get(symbol)
+    if (bound === undefined) {
+      bindings.set(symbol, { size, input: info.name })
+    } else if (bound.size !== size) {
+      const sentence = `symbol ${quote(symbol)} is ${bound.size} in input ${bound.input} and ${size} in input ${info.name}`
+      const field = dialect.pathOf(info.name)
+      throw inputFault(sentence, { input: info.name, field, expected: `${symbol} = ${bound.size}`, got: `${symbol} = ${size}` })
+    }
+  }
+}
+
+function describeInput(info: ValueInfo, dialect: Dialect): string {
+  const type = info.type === undefined ? info.declaredType : dialect.typeName(info.type)
+  return info.dims === undefined ? type : `${type} ${formatShape(info.dims)}`
+}

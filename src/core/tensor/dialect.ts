@@ -1,0 +1,54 @@
+/** How one way into the library spells tensors, so that a fault is told in the caller's own terms. */
+
+import { ModelmountError } from '../errors.ts'
+import type { DType } from '../types.ts'
+import type { ElementPolicy } from './elements.ts'
+
+/** The words of one request format, and which values it takes as elements. */
+export interface Dialect {
+  /** What an element type is called: `float32`, or `FP32` on the wire. */
+  typeName(type: DType): string
+  /** Where an input stands in the request, for `details.field`. */
+  pathOf(input: string): string
+  /** The fields of a tensor. */
+  readonly fields: { readonly type: string; readonly dims: string; readonly data: string }
+  readonly elements: ElementPolicy
+}
+
+/** Calls to `predict()`. */
+export const javascript: Dialect = {
+  typeName: (type) => type,
+  pathOf: (input) => input,
+  fields: { type: 'type', dims: 'dims', data: 'data' },
+  elements: { json: false, bigIntegerAdvice: 'use a BigInt' },
+}
+
+/** What exactly is wrong with an input. */
+export interface InputFault {
+  readonly input: string
+  readonly field?: string
+  readonly expected?: string
+  readonly got?: string
+}
+
+/** An `INPUT_INVALID` error. */
+export function inputFault(message: string, { input, field, expected, got }: InputFault): ModelmountError {
+  return new ModelmountError('INPUT_INVALID', message, { details: { field, input, expected, got } })
+}
+
+/** The commonest sentence: `expected … at <field>, got …`. */
+export function mismatch(input: string, field: string, expected: string, got: string): ModelmountError {
+  return inputFault(`input ${quote(input)}: expected ${expected} at ${field}, got ${got}`, { input, field, expected, got })
+}
+
+const LONGEST_NAME = 80
+
+/** A name for a message: quoted, control characters escaped, cut when a request makes it long. */
+export function quote(name: string): string {
+  return JSON.stringify(shorten(name))
+}
+
+/** At most 80 characters of a name that a request chose. */
+export function shorten(name: string): string {
+  return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name
+}

@@ -1,0 +1,174 @@
+/** JavaScript values -> elements: one tight loop per kind of element, and the words for a value that was refused. */
+
+import type { DType } from '../types.ts'
+import { DTYPES, type ElementArrays } from './dtypes.ts'
+import { isFiniteHalf, toHalf } from './float16.ts'
+
+/** Which values may stand for an element. */
+export interface ElementPolicy {
+  /**
+   * Values come from JSON text: non-finite floats are the strings `NaN`, `Infinity` and `-Infinity` (a number that is not finite was an overflow),
+   * and only `true` and `false` are booleans. Otherwise floats are any number, and booleans also 0 and 1.
+   */
+  readonly json: boolean
+  /** How to send an integer that a number cannot hold exactly; ends the sentence that refuses it. */
+  readonly bigIntegerAdvice: string
+}
+
+type Fill<T extends DType> = (target: ElementArrays[T], at: number, row: readonly unknown[], policy: ElementPolicy) => number
+
+const FILLS: { readonly [T in DType]: Fill<T> } = {
+  float32: fillFloats,
+  float64: fillFloats,
+  float16: fillHalves,
+  int8: integersFor('int8'),
+  int16: integersFor('int16'),
+  int32: integersFor('int32'),
+  int64: longIntegersFor('int64'),
+  uint8: integersFor('uint8'),
+  uint16: integersFor('uint16'),
+  uint32: integersFor('uint32'),
+  uint64: longIntegersFor('uint64'),
+  bool: fillBooleans,
+  string: fillStrings,
+}
+
+/**
+ * Converts one row of values into `target`, starting at element `at`.
+ * @returns the index in `row` of the first value that the policy refuses, or -1
+ */
+export function fillRow<T extends DType>(
+  type: T,
+  target: ElementArrays[T],
+  at: number,
+  row: readonly unknown[],
+  policy: ElementPolicy,
+): number {
+  return FILLS[type](target, at, row, policy)
+}
+
+/** What {@link fillRow} wanted and what the refused value is. Names kinds only: no tensor value may reach a message. */
+export function describeRefusal(
+  type: DType,
+  value: unknown,
+  policy: ElementPolicy,
+  typeName: string,
+): { expected: string; got: string } {
+  const expected = describeElement(type, policy)
+  if (typeof value === 'bigint' && DTYPES[type].isInteger) return { expected, got: `an integer out of range for ${typeName}` }
+  if (typeof value !== 'number' || type === 'bool' || type === 'string') return { expected, got: kindOf(value) }
+  if (Number.isNaN(value)) return { expected, got: 'NaN' }
+  if (!DTYPES[type].isInteger || (policy.json && !Number.isFinite(value)))
+    return { expected, got: `a number out of range for ${typeName}` }
+  if (!Number.isInteger(value)) return { expected, got: 'a non-integer number' }
+  const isLong = type === 'int64' || type === 'uint64'
+  if (!isLong || Number.isSafeInteger(value)) return { expected, got: `a number out of range for ${typeName}` }
+  return { expected, got: `an integer beyond 2^53, which a number cannot hold exactly: ${policy.bigIntegerAdvice}` }
+}
+
+/** A word for a value that gives nothing of it away. */
+export function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'array'
+  return typeof value
+}
+
+function describeElement(type: DType, policy: ElementPolicy): string {
+  if (type === 'string') return 'a string'
+  if (type === 'bool') return policy.json ? 'true or false' : 'true, false, 0 or 1'
+  if (DTYPES[type].isInteger) return 'an integer'
+  return policy.json ? 'a number, "NaN", "Infinity" or "-Infinity"' : 'a number'
+}
+
+function fillFloats(target: Float32Array | Float64Array, at: number, row: readonly unknown[], policy: ElementPolicy): number {
+  for (let i = 0; i < row.length; i++) {
+    const value = row[i]
+    if (typeof value === 'number') {
+      target[at + i] = value
+      if (Number.isFinite(target[at + i])) continue
+    }
+    const unusual = floatOf(value, policy)
+    if (unusual === undefined) return i
+    target[at + i] = unusual
+    if (Number.isFinite(unusual) && !Number.isFinite(target[at + i])) return i
+  }
+  return -1
+}
+
+function fillHalves(target: Uint16Array, at: number, row: readonly unknown[], policy: ElementPolicy): number {
+  for (let i = 0; i < row.length; i++) {
+    const number = floatOf(row[i], policy)
+    if (number === undefined) return i
+    const bits = toHalf(number)
+    if (Number.isFinite(number) && !isFiniteHalf(bits)) return i
+    target[at + i] = bits
+  }
+  return -1
+}
+
+function floatOf(value: unknown, policy: ElementPolicy): number | undefined {
+  if (!policy.json) return typeof value === 'number' ? value : undefined
+  if (value === 'NaN') return Number.NaN
+  if (value === 'Infinity') return Number.POSITIVE_INFINITY
+  if (value === '-Infinity') return Number.NEGATIVE_INFINITY
+  // The exact parser returns long integers as bigint, whatever tensor they are in.
+  const number = typeof value === 'bigint' ? Number(value) : value
+  return typeof number === 'number' && Number.isFinite(number) ? number : undefined
+}
+
+type ShortArray = Int8Array | Int16Array | Int32Array | Uint8Array | Uint16Array | Uint32Array
+
+function integersFor(type: 'int8' | 'int16' | 'int32' | 'uint8' | 'uint16' | 'uint32') {
+  const min = Number(DTYPES[type].min)
+  const max = Number(DTYPES[type].max)
+  return function fillIntegers(target: ShortArray, at: number, row: readonly unknown[]): number {
+    for (let i = 0; i < row.length; i++) {
+      const value = row[i]
+      if (typeof value === 'number') {
+        if (!Number.isInteger(value) || value < min || value > max) return i
+        target[at + i] = value
+      } else {
+        if (typeof value !== 'bigint' || value < min || value > max) return i
+        target[at + i] = Number(value)
+      }
+    }
+    return -1
+  }
+}
+
+function longIntegersFor(type: 'int64' | 'uint64') {
+  const min = BigInt(DTYPES[type].min)
+  const max = BigInt(DTYPES[type].max)
+  return function fillLongIntegers(target: BigInt64Array | BigUint64Array, at: number, row: readonly unknown[]): number {
+    for (let i = 0; i < row.length; i++) {
+      const value = row[i]
+      if (typeof value === 'number') {
+        if (!Number.isSafeInteger(value) || value < min) return i
+        target[at + i] = BigInt(value)
+      } else {
+        if (typeof value !== 'bigint' || value < min || value > max) return i
+        target[at + i] = value
+      }
+    }
+    return -1
+  }
+}
+
+function fillBooleans(target: Uint8Array, at: number, row: readonly unknown[], policy: ElementPolicy): number {
+  for (let i = 0; i < row.length; i++) {
+    const value = row[i]
+    const isBit = !policy.json && (value === 0 || value === 1)
+    if (typeof value !== 'boolean' && !isBit) return i
+    target[at + i] = value ? 1 : 0
+  }
+  return -1
+}
+
+function fillStrings(target: string[], at: number, row: readonly unknown[]): number {
+  for (let i = 0; i < row.length; i++) {
+    const value = row[i]
+    if (typeof value !== 'string') return i
+    target[at + i] = value
+  }
+  return -1
+}

@@ -1,0 +1,16 @@
+/** Element types, half floats, and the check of a request's inputs against a signature. */
+
+export { checkInputs } from './check.ts'
+export { type Dialect, inputFault, quote, shorten } from './dialect.ts'
+export {
+  allocate,
+  DTYPES,
+  type ElementArrays,
+  fromWireType,
+  isDType,
+  toWireType,
+  typedArrayName,
+  type WireType,
+} from './dtypes.ts'
+export { type ElementPolicy, kindOf } from './elements.ts'
+export { fromHalf, isFiniteHalf, toHalf } from './float16.ts'

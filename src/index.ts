@@ -1,0 +1,8 @@
+/**
+ * Mount ONNX models into the Node backend you already have.
+ * @module modelmount
+ */
+
+export { ERROR_TABLE, type ErrorCode, type ErrorDetails, isModelmountError, ModelmountError } from './core/errors.ts'
+export { createModelServer } from './core/server.ts'
+export type * from './core/types.ts'

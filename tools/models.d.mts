@@ -1,0 +1,28 @@
+import type { DimSpec, ElemType } from './onnx-writer.mjs'
+
+type Bytes = Uint8Array<ArrayBuffer>
+
+export declare function addModel(): Bytes
+/** @default identityModel('float', ['N']) */
+export declare function identityModel(elemType?: ElemType, dims?: readonly DimSpec[]): Bytes
+/** @default mlpModel({ layers: [32, 16, 2], seed: 1 }) */
+export declare function mlpModel(opts?: { readonly layers?: readonly number[]; readonly seed?: number }): Bytes
+/** @default matmulChainModel({ size: 256, count: 4, seed: 1 }) */
+export declare function matmulChainModel(opts?: {
+  readonly size?: number
+  readonly count?: number
+  readonly seed?: number
+}): Bytes
+export declare function constantModel(): Bytes
+export declare function scalarModel(): Bytes
+export declare function slowLoopModel(): Bytes
+export declare function gatherModel(): Bytes
+export declare function sequenceModel(): Bytes
+export declare function sequenceInputModel(): Bytes
+export declare function int4OutputModel(): Bytes
+export declare function bf16Model(): Bytes
+export declare function futureOpsetModel(): Bytes
+export declare function customOpModel(): Bytes
+/** @returns path of the written model.onnx */
+export declare function externalDataModel(dir: string): string
+export declare function symbolModel(): Bytes
