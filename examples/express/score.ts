@@ -5,18 +5,21 @@ import type { ModelServer } from 'modelmount'
 
 export const MODEL = 'penguins'
 
+export interface Feature {
+  readonly name: string
+  readonly label: string
+  readonly unit: string
+  readonly step: number
+  /** Smallest and largest value in the data, and the mean of the training rows. */
+  readonly min: number
+  readonly max: number
+  readonly mean: number
+}
+
 /** What train-score.ts knows about the model; also what the page builds its sliders from. */
 export interface ScoreCard {
   readonly task: string
-  readonly features: readonly {
-    readonly name: string
-    readonly label: string
-    readonly unit: string
-    readonly step: number
-    readonly min: number
-    readonly max: number
-    readonly mean: number
-  }[]
+  readonly features: readonly Feature[]
   readonly classes: readonly string[]
   /** Measured on rows that the training did not see. */
   readonly test: { readonly rows: number; readonly accuracy: number; readonly majorityBaseline: number }
@@ -27,7 +30,7 @@ export interface Score {
   readonly probabilities: Readonly<Record<string, number>>
 }
 
-/** A request body that names the wrong features. The message lists every problem. */
+/** A request body that is no penguin. The message lists every problem. */
 export class FeatureError extends Error {
   override readonly name = 'FeatureError'
   readonly status = 400
@@ -52,9 +55,22 @@ function toFeatures(body: unknown): number[] {
   const given = new Map<string, unknown>(Object.entries(body))
   const known = new Set(card.features.map(({ name }) => name))
   const problems = [
-    ...card.features.filter(({ name }) => !Number.isFinite(given.get(name))).map(({ name }) => `${name} must be a number`),
+    ...card.features.filter((feature) => !isPlausible(given.get(feature.name), feature)).map(expectation),
     ...[...given.keys()].filter((name) => !known.has(name)).map((name) => `${JSON.stringify(name)} is not a feature`),
   ]
   if (problems.length > 0) throw new FeatureError(`${problems.join('; ')}.`)
   return card.features.map(({ name }) => Number(given.get(name)))
+}
+
+/** Far from everything it was trained on, a model is as sure of itself as ever, and wrong. */
+const plausible = ({ min, max }: Feature) => ({ low: min / 2, high: max * 2 })
+
+function isPlausible(value: unknown, feature: Feature): boolean {
+  const { low, high } = plausible(feature)
+  return typeof value === 'number' && value >= low && value <= high
+}
+
+function expectation(feature: Feature): string {
+  const { low, high } = plausible(feature)
+  return `${feature.name} must be a number from ${low} to ${high}`
 }

@@ -43,16 +43,12 @@ export async function detectSpeech(server: Pick<ModelServer, 'predict'>, wav: Wa
 /** One probability per window. Windows go in one after the other, because each needs the state that the one before left behind. */
 async function speechProbabilities(server: Pick<ModelServer, 'predict'>, wav: Wav, signal?: AbortSignal): Promise<number[]> {
   const audio = resample(wav, SAMPLE_RATE)
-  const sr = { type: 'int64', dims: [], data: BigInt64Array.of(BigInt(SAMPLE_RATE)) } as const
   const probabilities: number[] = []
   let state: Float32Array = new Float32Array(2 * 128)
   for (let start = 0; start < audio.frames; start += WINDOW) {
+    // Only `input` has more than one free dimension; the shapes of the others follow from the model's signature.
     const input = { type: 'float32', dims: [1, CONTEXT + WINDOW], data: audio.read(start - CONTEXT, CONTEXT + WINDOW) } as const
-    const { outputs } = await server.predict(
-      MODEL,
-      { input, state: { type: 'float32', dims: [2, 1, 128], data: state }, sr },
-      { signal },
-    )
+    const { outputs } = await server.predict(MODEL, { input, state, sr: SAMPLE_RATE }, { signal })
     probabilities.push(Number(outputs.output?.data[0]))
     state = outputs.stateN?.data as Float32Array
   }

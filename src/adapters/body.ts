@@ -6,7 +6,10 @@ import type { IncomingMessage } from 'node:http'
 const DISCARD_BYTES = 16 * 1024 * 1024
 const DISCARD_MS = 5000
 
-export type BodyResult = { readonly kind: 'body'; readonly body: Uint8Array } | { readonly kind: 'too-large' } | { readonly kind: 'gone' }
+export type BodyResult =
+  | { readonly kind: 'body'; readonly body: Uint8Array }
+  | { readonly kind: 'too-large' }
+  | { readonly kind: 'gone' }
 
 export function readBody(req: IncomingMessage, maxBytes: number): Promise<BodyResult> {
   const announced = Number(req.headers['content-length'])
@@ -26,7 +29,8 @@ export function readBody(req: IncomingMessage, maxBytes: number): Promise<BodyRe
       if (bytes > maxBytes) finish({ kind: 'too-large' })
       else chunks.push(chunk)
     }
-    const onEnd = (): void => finish({ kind: 'body', body: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes) })
+    const onEnd = (): void =>
+      finish({ kind: 'body', body: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes) })
     const onGone = (): void => finish({ kind: 'gone' })
     req.on('data', onData)
     req.on('end', onEnd)

@@ -64,7 +64,8 @@ async function runServe(argv: readonly string[]): Promise<number> {
   const port = wholeNumber(values.port, '--port', 0, 65535)
   const instances = wholeNumber(values.instances, '--instances', 1, 256)
   if (adapter !== 'express') throw new UsageError(`--adapter must be express, got '${adapter}'`)
-  if (isolation !== 'thread' && isolation !== 'process') throw new UsageError(`--isolation must be thread or process, got '${isolation}'`)
+  if (isolation !== 'thread' && isolation !== 'process')
+    throw new UsageError(`--isolation must be thread or process, got '${isolation}'`)
   return serve({ models, port, host: String(host), isolation, instances, strict: values.strict === true })
 }
 
@@ -88,7 +89,8 @@ function parse<T extends OptionTypes>(args: readonly string[], options: T) {
 
 function wholeNumber(text: unknown, name: string, min: number, max: number): number {
   const value = typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : Number.NaN
-  if (!(value >= min && value <= max)) throw new UsageError(`${name} must be a whole number from ${min} to ${max}, got '${String(text)}'`)
+  if (!(value >= min && value <= max))
+    throw new UsageError(`${name} must be a whole number from ${min} to ${max}, got '${String(text)}'`)
   return value
 }
 
@@ -101,7 +103,11 @@ main(process.argv.slice(2)).then(
       process.stderr.write(`modelmount: ${error.message}\n\n${USAGE}`)
       process.exitCode = 2
     } else {
-      const text = isModelmountError(error) ? `${error.message} (${error.code})` : error instanceof Error ? error.message : String(error)
+      const text = isModelmountError(error)
+        ? `${error.message} (${error.code})`
+        : error instanceof Error
+          ? error.message
+          : String(error)
       process.stderr.write(`modelmount: ${text}\n`)
       process.exitCode = 1
     }

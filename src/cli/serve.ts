@@ -49,7 +49,9 @@ export async function serve(opts: ServeOptions): Promise<number> {
 /** Express is an optional peer: the command says so instead of failing with a module error. */
 async function expressApp(server: ModelServer): Promise<RequestListener> {
   const { default: express } = await import('express').catch((cause: unknown) => {
-    throw new ModelmountError('OPTIONS_INVALID', '--adapter express needs the package express; run: npm install express', { cause })
+    throw new ModelmountError('OPTIONS_INVALID', '--adapter express needs the package express; run: npm install express', {
+      cause,
+    })
   })
   const app = express()
   app.disable('x-powered-by')

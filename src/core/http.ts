@@ -3,7 +3,16 @@
 import { isModelmountError, ModelmountError, toModelmountError } from './errors.ts'
 import type { Model } from './model.ts'
 import { decodeInfer, encodeError, encodeInfer, encodeModelMetadata, encodeServerMetadata } from './protocol/open-inference.ts'
-import type { HttpRequest, HttpResponse, HttpSurface, ModelInfo, PredictOptions, PredictResult, ServerHealth, Tensor } from './types.ts'
+import type {
+  HttpRequest,
+  HttpResponse,
+  HttpSurface,
+  ModelInfo,
+  PredictOptions,
+  PredictResult,
+  ServerHealth,
+  Tensor,
+} from './types.ts'
 import { VERSION } from './version.ts'
 
 interface Deps {
@@ -102,7 +111,11 @@ export function createHttp(deps: Deps): HttpSurface {
       if (!match) continue
       if (method === request.method || (method === 'GET' && request.method === 'HEAD')) {
         const { model = '', version } = match.groups ?? {}
-        return handle({ request, model: decodeSegment(model), version: version === undefined ? undefined : decodeSegment(version) })
+        return handle({
+          request,
+          model: decodeSegment(model),
+          version: version === undefined ? undefined : decodeSegment(version),
+        })
       }
       allowed.add(method)
       if (method === 'GET') allowed.add('HEAD')
@@ -152,9 +165,13 @@ function checkMediaType({ headers, body }: HttpRequest): void {
   const type = headers['content-type']
   if (type === undefined || type === '') return
   const [essence = '', ...parameters] = String(type).toLowerCase().split(';')
-  if (!/^\s*application\/(?:[\w.+-]+\+)?json\s*$/.test(essence)) throw unsupported('content-type', 'application/json', essence.trim())
-  const charset = parameters.map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)/.exec(parameter)?.[1]).find((value) => value !== undefined)
-  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8') throw unsupported('content-type', 'charset utf-8', charset)
+  if (!/^\s*application\/(?:[\w.+-]+\+)?json\s*$/.test(essence))
+    throw unsupported('content-type', 'application/json', essence.trim())
+  const charset = parameters
+    .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)/.exec(parameter)?.[1])
+    .find((value) => value !== undefined)
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')
+    throw unsupported('content-type', 'charset utf-8', charset)
 }
 
 const unsupported = (field: string, expected: string, got: string): ModelmountError =>

@@ -37,7 +37,10 @@ export interface RunOptions {
   readonly signal: AbortSignal | undefined
 }
 
-export type ModelEvent = PoolEvent | { readonly type: 'state'; readonly state: ModelState; readonly reason?: string } | ProviderFallbackEvent
+export type ModelEvent =
+  | PoolEvent
+  | { readonly type: 'state'; readonly state: ModelState; readonly reason?: string }
+  | ProviderFallbackEvent
 interface ProviderFallbackEvent {
   readonly type: 'provider-fallback'
   readonly wanted: ModelInfo['providerFallbacks'][number]['provider']
@@ -105,7 +108,10 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       killable: config.isolation === 'process',
       async checkSource() {
         if ((await fingerprintOf(config.source, facts)) !== fingerprint)
-          throw new ModelmountError('MODEL_LOAD_FAILED', 'the model file changed on disk since it was loaded; load() it as a new version')
+          throw new ModelmountError(
+            'MODEL_LOAD_FAILED',
+            'the model file changed on disk since it was loaded; load() it as a new version',
+          )
       },
       emit,
       onChange: () => scheduler?.wake(),
@@ -195,10 +201,13 @@ function signatureOf(facts: OnnxModelFacts | undefined, loaded: Loaded): ModelSi
     values.flatMap((value) => known?.find((info) => info.name === value.name) ?? (known ? [] : fromSession(value)))
   const inputs = pick(loaded.inputs, declared?.inputs)
   const outputs = pick(loaded.outputs, declared?.outputs).filter((output) => output.type !== undefined)
-  const bad = [...inputs, ...pick(loaded.outputs, facts ? declared?.outputs : undefined)].find((value) => value.type === undefined)
+  const bad = [...inputs, ...pick(loaded.outputs, facts ? declared?.outputs : undefined)].find(
+    (value) => value.type === undefined,
+  )
   if (bad && (inputs.includes(bad) || bad.declaredType.includes('int4')))
     throw new ModelmountError('MODEL_UNSUPPORTED', `'${bad.name}' is ${bad.declaredType}, which onnxruntime-node cannot carry`)
-  if (outputs.length === 0) throw new ModelmountError('MODEL_UNSUPPORTED', 'the model has no output that is a tensor of a supported type')
+  if (outputs.length === 0)
+    throw new ModelmountError('MODEL_UNSUPPORTED', 'the model has no output that is a tensor of a supported type')
   return { inputs, outputs }
 }
 

@@ -1,8 +1,8 @@
 /** Validates, defaults and freezes every option; the only place where defaults live. All problems are reported at once, each with its path. */
 
 import { fileURLToPath } from 'node:url'
-import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
 import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
+import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
 import { ModelmountError } from './errors.ts'
 import type { ExecutionProviderName, Isolation, Logger, ModelServerOptions, ModelSettings, ModelSpec } from './types.ts'
 
@@ -86,8 +86,14 @@ const isPlainObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value))
 
 const integer = (min: number, max: number): Check =>
-  expect(`an integer from ${min} to ${max}`, (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max)
-const positiveMs: Check = expect('a number of milliseconds over 0', (value) => typeof value === 'number' && value > 0 && Number.isFinite(value))
+  expect(
+    `an integer from ${min} to ${max}`,
+    (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
+  )
+const positiveMs: Check = expect(
+  'a number of milliseconds over 0',
+  (value) => typeof value === 'number' && value > 0 && Number.isFinite(value),
+)
 const boolean: Check = expect('true or false', (value) => typeof value === 'boolean')
 const oneOf = (...values: readonly string[]): Check =>
   expect(`one of ${values.map((value) => `'${value}'`).join(', ')}`, (value) => values.includes(value as string))
@@ -153,7 +159,8 @@ const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
 
 const source: Check = (value, path, problems) => {
   if (value instanceof URL) {
-    if (value.protocol !== 'file:') problems.push(`${path} must be a file: URL; fetch ${value.protocol} sources yourself and pass the bytes`)
+    if (value.protocol !== 'file:')
+      problems.push(`${path} must be a file: URL; fetch ${value.protocol} sources yourself and pass the bytes`)
   } else if (value instanceof Uint8Array) {
     if (value.byteLength === 0) problems.push(`${path} is an empty Uint8Array`)
   } else if (typeof value !== 'string' || value === '') {
@@ -189,9 +196,13 @@ const serverOptions: Check = object({
 
 function refuse(problems: readonly string[]): void {
   if (problems.length === 0) return
-  throw new ModelmountError('OPTIONS_INVALID', problems.length === 1 ? `${problems[0]}` : `${problems.length} problems: ${problems.join('; ')}`, {
-    details: { problems },
-  })
+  throw new ModelmountError(
+    'OPTIONS_INVALID',
+    problems.length === 1 ? `${problems[0]}` : `${problems.length} problems: ${problems.join('; ')}`,
+    {
+      details: { problems },
+    },
+  )
 }
 
 // ---------------------------------------------------------------- resolving
@@ -217,7 +228,8 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings): ModelConfig {
   })
 }
 
-const defined = <T extends object>(value: T): T => Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
+const defined = <T extends object>(value: T): T =>
+  Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
 
 function contradictions(spec: ModelSettings, shared: ModelSettings, path: string, problems: string[]): void {
   const isolation = spec.isolation ?? shared.isolation ?? DEFAULTS.isolation
@@ -233,7 +245,16 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
   const problems: string[] = []
   serverOptions(options, '', problems)
   refuse(problems)
-  const { models = [], repository, versionPolicy = 'all', strict = false, maxBodyBytes = 64 * 1024 * 1024, name, logger, ...settings } = options
+  const {
+    models = [],
+    repository,
+    versionPolicy = 'all',
+    strict = false,
+    maxBodyBytes = 64 * 1024 * 1024,
+    name,
+    logger,
+    ...settings
+  } = options
   contradictions(settings, {}, '', problems)
   const seen = new Set<string>()
   for (const [index, model] of models.entries()) {

@@ -110,7 +110,8 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
       }
       const { signal } = ticket
       if (signal) {
-        const onAbort = (): void => settle(entry, new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason }))
+        const onAbort = (): void =>
+          settle(entry, new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason }))
         signal.addEventListener('abort', onAbort, { once: true })
         entry.stopListening = () => signal.removeEventListener('abort', onAbort)
       }
@@ -125,13 +126,16 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
 
   function refuse(ticket: Ticket, bytes: number, now: number): ModelmountError | undefined {
     if (ticket.signal?.aborted) return new ModelmountError('ABORTED', 'the request was aborted', { cause: ticket.signal.reason })
-    if (ticket.deadline <= now) return new ModelmountError('DEADLINE_EXCEEDED', 'the deadline had passed before the request was queued')
+    if (ticket.deadline <= now)
+      return new ModelmountError('DEADLINE_EXCEEDED', 'the deadline had passed before the request was queued')
     const unavailableForMs = pool.unavailableForMs
     if (unavailableForMs !== undefined) return unavailable(unavailableForMs)
     // A lone request larger than the byte bound is let in: the body limit and maxElements have judged its size.
     if (waiting >= maxQueue || (waiting > 0 && waitingBytes + bytes > maxQueueBytes)) {
       const drainMs = (waiting * (usualMs ?? 0)) / Math.max(1, pool.instances.length)
-      return new ModelmountError('QUEUE_FULL', `${waiting} requests are waiting for this model already`, { retryAfterS: Math.max(1, Math.ceil(drainMs / 1000)) })
+      return new ModelmountError('QUEUE_FULL', `${waiting} requests are waiting for this model already`, {
+        retryAfterS: Math.max(1, Math.ceil(drainMs / 1000)),
+      })
     }
     return undefined
   }
@@ -184,7 +188,13 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
 
   function expire(entry: Entry, now: number): void {
     const wasRunning = entry.state === 'running'
-    settle(entry, new ModelmountError('DEADLINE_EXCEEDED', wasRunning ? 'the run did not end before the deadline' : 'the deadline passed while waiting for a free instance'))
+    settle(
+      entry,
+      new ModelmountError(
+        'DEADLINE_EXCEEDED',
+        wasRunning ? 'the run did not end before the deadline' : 'the deadline passed while waiting for a free instance',
+      ),
+    )
     if (wasRunning && pool.killable) killIfHung(entry, now)
   }
 
@@ -237,7 +247,8 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
 
   /** How many more runs an instance should be given now. */
   function room(instance: Instance): number {
-    if (instance.outstanding === 0) return usualMs === undefined ? 1 : Math.min(MAX_BURST, Math.max(1, Math.floor(AHEAD_MS / usualMs)))
+    if (instance.outstanding === 0)
+      return usualMs === undefined ? 1 : Math.min(MAX_BURST, Math.max(1, Math.floor(AHEAD_MS / usualMs)))
     if (usualMs === undefined || instance.bursts >= MAX_BURSTS) return 0
     return Math.min(MAX_BURST, Math.floor(AHEAD_MS / usualMs) - instance.outstanding)
   }
@@ -299,7 +310,8 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
   function lose(burst: readonly Entry[]): void {
     const open = burst.filter((entry) => entry.state === 'running')
     if (burst.length === 1 || !pool.killable) {
-      for (const entry of open) settle(entry, new ModelmountError('WORKER_LOST', 'the worker was lost while running this request', { retryAfterS: 1 }))
+      for (const entry of open)
+        settle(entry, new ModelmountError('WORKER_LOST', 'the worker was lost while running this request', { retryAfterS: 1 }))
       return
     }
     for (const entry of open) {

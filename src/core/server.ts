@@ -12,7 +12,16 @@ import { checkPredictOptions, type ModelConfig, resolveOptions, resolveSpec } fr
 import { createRegistry } from './registry/registry.ts'
 import { scanRepository } from './registry/repository.ts'
 import { checkInputs } from './tensor/index.ts'
-import type { ModelInfo, ModelServer, ModelServerOptions, PredictInputs, PredictOptions, PredictResult, ServerEvent, Tensor } from './types.ts'
+import type {
+  ModelInfo,
+  ModelServer,
+  ModelServerOptions,
+  PredictInputs,
+  PredictOptions,
+  PredictResult,
+  ServerEvent,
+  Tensor,
+} from './types.ts'
 
 /** How long close() waits for killed workers after it has given up on their runs. */
 const ABANDON_MS = 1000
@@ -50,7 +59,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     if (event.type === 'warning') logger.warn(event.message)
     else if (event.type === 'provider-fallback')
       logger.warn(`${of}: execution provider '${event.wanted}' could not start, using '${event.using}': ${event.reason}`)
-    else if (event.type === 'worker-lost') logger.error(`${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
+    else if (event.type === 'worker-lost')
+      logger.error(`${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
     else if (event.type === 'breaker') logger.error(`${of}: circuit breaker ${event.state} after ${event.crashes} crashes`)
     else if (event.type === 'worker-output') logger.warn(`${of}: ${event.line}`)
     else if (event.type === 'model' && event.state === 'failed') logger.error(`${of}: failed: ${event.reason}`)
@@ -91,13 +101,17 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   function load(modelConfig: ModelConfig): Promise<Model> {
     const key = JSON.stringify([modelConfig.name, modelConfig.version])
     const before = loads.get(key) ?? Promise.resolve()
-    const load = before.catch(() => {}).then(() => {
-      if (closing) throw closed()
-      return start(modelConfig)
-    })
-    const settled = load.catch(() => {}).finally(() => {
-      if (loads.get(key) === settled) loads.delete(key)
-    })
+    const load = before
+      .catch(() => {})
+      .then(() => {
+        if (closing) throw closed()
+        return start(modelConfig)
+      })
+    const settled = load
+      .catch(() => {})
+      .finally(() => {
+        if (loads.get(key) === settled) loads.delete(key)
+      })
     loads.set(key, settled)
     return load
   }
@@ -108,7 +122,12 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   // ---------------------------------------------------------------- predict
 
   /** The way of every prediction once its inputs are checked tensors that belong to us. */
-  async function run(model: Model, inputs: Readonly<Record<string, Tensor>>, opts: PredictOptions, start: number): Promise<PredictResult> {
+  async function run(
+    model: Model,
+    inputs: Readonly<Record<string, Tensor>>,
+    opts: PredictOptions,
+    start: number,
+  ): Promise<PredictResult> {
     const fetches = outputNames(model, opts.outputs)
     const { outputs, queueMs, inferMs } = await model.run(inputs, { fetches, timeoutMs: opts.timeoutMs, signal: opts.signal })
     return {
@@ -138,7 +157,11 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
 
   async function shutDown(timeoutMs: number): Promise<void> {
     const models = registry.all()
-    const done = Promise.all([...loads.values(), ...drains, ...models.filter((model) => model.state !== 'loading').map((model) => model.drain())])
+    const done = Promise.all([
+      ...loads.values(),
+      ...drains,
+      ...models.filter((model) => model.state !== 'loading').map((model) => model.drain()),
+    ])
     const gaveUp = new Promise<void>((resolve) => {
       const timer = clock.after(timeoutMs, () => {
         for (const model of models) model.abandon(closed())
@@ -170,7 +193,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       )
     },
     model(name, version) {
-      const known = version === undefined ? (registry.defaultOf(name) ?? registry.versions(name).at(-1)) : registry.get(name, version)
+      const known =
+        version === undefined ? (registry.defaultOf(name) ?? registry.versions(name).at(-1)) : registry.get(name, version)
       if (known) return infoOf(known)
       if (registry.versions(name).length === 0) throw new ModelmountError('MODEL_NOT_FOUND', `there is no model '${name}'`)
       throw new ModelmountError('VERSION_NOT_FOUND', `model '${name}' has no version '${version}'`)
@@ -202,10 +226,18 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         if (closing) throw closed()
         return registry.resolve(name, version)
       },
-      versions: (name) => registry.versions(name).filter((model) => model.state === 'ready').map((model) => model.config.version),
+      versions: (name) =>
+        registry
+          .versions(name)
+          .filter((model) => model.state === 'ready')
+          .map((model) => model.config.version),
       modelNames: () => [...new Set(registry.all().map((model) => model.config.name))],
       info: infoOf,
-      report: (error) => emit({ type: 'warning', message: `internal error: ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}` }),
+      report: (error) =>
+        emit({
+          type: 'warning',
+          message: `internal error: ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}`,
+        }),
       run: (model, inputs, opts) => run(model, inputs, opts, clock.now()),
     }),
     close,
@@ -222,7 +254,10 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     for (const { path, reason } of scan.ignored) emit({ type: 'warning', message: `${path} is not served: ${reason}` })
     for (const found of scan.models) {
       if (specs.some((spec) => spec.name === found.name && spec.version === found.version))
-        emit({ type: 'warning', message: `${found.source} is not served: models names '${found.name}' version '${found.version}' already` })
+        emit({
+          type: 'warning',
+          message: `${found.source} is not served: models names '${found.name}' version '${found.version}' already`,
+        })
       else specs.push(resolveSpec(found, config.settings))
     }
   }
@@ -247,9 +282,13 @@ function outputNames(model: Model, wanted: readonly string[] | undefined): reado
   if (wanted === undefined || wanted.length === 0) return all
   for (const name of wanted) {
     if (!all.includes(name))
-      throw new ModelmountError('OUTPUT_NOT_FOUND', `model '${model.config.name}' has no output '${name.slice(0, 100)}'; it has ${all.map((known) => `'${known}'`).join(', ')}`, {
-        details: { field: 'outputs', got: name.slice(0, 100) },
-      })
+      throw new ModelmountError(
+        'OUTPUT_NOT_FOUND',
+        `model '${model.config.name}' has no output '${name.slice(0, 100)}'; it has ${all.map((known) => `'${known}'`).join(', ')}`,
+        {
+          details: { field: 'outputs', got: name.slice(0, 100) },
+        },
+      )
   }
   return [...new Set(wanted)]
 }
@@ -261,7 +300,8 @@ function snapshot(tensors: Record<string, Tensor>, inputs: PredictInputs): Recor
     if (!tensor || tensor.type === 'string') continue
     const given = inputs[name]
     const theirs = ArrayBuffer.isView(given) ? given : typeof given === 'object' && 'data' in given ? given.data : undefined
-    if (ArrayBuffer.isView(theirs) && theirs.buffer === tensor.data.buffer) tensors[name] = { ...tensor, data: tensor.data.slice() } as Tensor
+    if (ArrayBuffer.isView(theirs) && theirs.buffer === tensor.data.buffer)
+      tensors[name] = { ...tensor, data: tensor.data.slice() } as Tensor
   }
   return tensors
 }
@@ -273,7 +313,8 @@ function disableOrtTelemetry(emit: (event: ServerEvent) => void): void {
   if (!isMainThread)
     emit({
       type: 'warning',
-      message: "ONNX Runtime's telemetry can only be switched off from the main thread; set ORT_DISABLE_TELEMETRY=1 in the environment",
+      message:
+        "ONNX Runtime's telemetry can only be switched off from the main thread; set ORT_DISABLE_TELEMETRY=1 in the environment",
     })
 }
 
@@ -281,11 +322,19 @@ function disableOrtTelemetry(emit: (event: ServerEvent) => void): void {
 function checkOnnxRuntime(): void {
   const { platform, arch } = process
   if (platform === 'linux' && existsSync('/etc/alpine-release'))
-    throw new ModelmountError('OPTIONS_INVALID', 'onnxruntime-node has no build for Alpine (musl); use a glibc image such as node:24-slim')
-  if (platform === 'darwin' && arch === 'x64') throw new ModelmountError('OPTIONS_INVALID', 'onnxruntime-node has no build for macOS on Intel')
+    throw new ModelmountError(
+      'OPTIONS_INVALID',
+      'onnxruntime-node has no build for Alpine (musl); use a glibc image such as node:24-slim',
+    )
+  if (platform === 'darwin' && arch === 'x64')
+    throw new ModelmountError('OPTIONS_INVALID', 'onnxruntime-node has no build for macOS on Intel')
   try {
     createRequire(import.meta.url).resolve('onnxruntime-node')
   } catch (cause) {
-    throw new ModelmountError('OPTIONS_INVALID', 'the package onnxruntime-node is not installed; run: npm install onnxruntime-node', { cause })
+    throw new ModelmountError(
+      'OPTIONS_INVALID',
+      'the package onnxruntime-node is not installed; run: npm install onnxruntime-node',
+      { cause },
+    )
   }
 }

@@ -40,7 +40,9 @@ export interface DTypeArrays {
 }
 
 /** A dense row-major tensor; `data.length` equals the product of `dims` (1 for a scalar, whose `dims` is `[]`). */
-export type Tensor = { [T in DType]: { readonly type: T; readonly dims: readonly number[]; readonly data: DTypeArrays[T] } }[DType]
+export type Tensor = {
+  [T in DType]: { readonly type: T; readonly dims: readonly number[]; readonly data: DTypeArrays[T] }
+}[DType]
 
 /** Any typed array that can stand for a whole tensor. */
 export type TypedArray =
@@ -241,7 +243,13 @@ export interface PredictResult {
 
 /** Things that happen to models, for logs and telemetry. Never contains tensor values. */
 export type ServerEvent =
-  | { readonly type: 'model'; readonly model: string; readonly version: string; readonly state: ModelState; readonly reason?: string }
+  | {
+      readonly type: 'model'
+      readonly model: string
+      readonly version: string
+      readonly state: ModelState
+      readonly reason?: string
+    }
   | {
       readonly type: 'provider-fallback'
       readonly model: string
@@ -250,9 +258,21 @@ export type ServerEvent =
       readonly using: ExecutionProviderName
       readonly reason: string
     }
-  | { readonly type: 'worker-lost'; readonly model: string; readonly version: string; readonly reason: string; readonly restartInMs: number }
+  | {
+      readonly type: 'worker-lost'
+      readonly model: string
+      readonly version: string
+      readonly reason: string
+      readonly restartInMs: number
+    }
   | { readonly type: 'worker-ready'; readonly model: string; readonly version: string; readonly loadMs: number }
-  | { readonly type: 'breaker'; readonly model: string; readonly version: string; readonly state: 'open' | 'closed'; readonly crashes: number }
+  | {
+      readonly type: 'breaker'
+      readonly model: string
+      readonly version: string
+      readonly state: 'open' | 'closed'
+      readonly crashes: number
+    }
   | { readonly type: 'worker-output'; readonly model: string; readonly version: string; readonly line: string }
   | { readonly type: 'warning'; readonly message: string }
 
@@ -285,7 +305,12 @@ export interface ServerHealth {
   readonly live: boolean
   /** True when every model has a ready version. */
   readonly ready: boolean
-  readonly models: readonly { readonly name: string; readonly version: string; readonly state: ModelState; readonly reason?: string }[]
+  readonly models: readonly {
+    readonly name: string
+    readonly version: string
+    readonly state: ModelState
+    readonly reason?: string
+  }[]
 }
 
 export interface ModelServer extends AsyncDisposable {

@@ -93,10 +93,12 @@ describe('POST /score', () => {
     const { culmen_depth_mm, ...rest } = GENTOO
     const { status, body } = await score(JSON.stringify({ ...rest, body_mass_g: '4500', colour: 1 }))
     expect(status).toBe(400)
-    expect(body.error).toBe('culmen_depth_mm must be a number; body_mass_g must be a number; "colour" is not a feature.')
+    expect(body.error).toBe(
+      'culmen_depth_mm must be a number from 6.55 to 43; body_mass_g must be a number from 1350 to 12600; "colour" is not a feature.',
+    )
   })
 
-  it.each(['', '[]', '{', 'null', '7'])('refuses the body %j', async (text) => {
+  it.each(['', '[]', '{', 'null', '7', JSON.stringify(GENTOO).replace('4500', '1e300')])('refuses the body %j', async (text) => {
     const { status, body } = await score(text)
     expect(status).toBe(400)
     expect(body.error).toEqual(expect.any(String))

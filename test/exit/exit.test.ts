@@ -28,7 +28,14 @@ interface Ended {
 
 function run(tier: string, phase: 'load' | 'run', ending: string): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [join(root, 'test/exit/scenario.mjs'), join(root, 'dist'), models[phase], tier, phase, ending])
+    const child = spawn(process.execPath, [
+      join(root, 'test/exit/scenario.mjs'),
+      join(root, 'dist'),
+      models[phase],
+      tier,
+      phase,
+      ending,
+    ])
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk) => {
@@ -49,7 +56,7 @@ const EXPECTED = {
   close: { code: 0, signal: null },
 } as const
 
-describe.concurrent.each(["thread", "process"])('%s tier', (tier) => {
+describe.concurrent.each(['thread', 'process'])('%s tier', (tier) => {
   describe.each(['load', 'run'] as const)('during a %s', (phase) => {
     test.each(Object.keys(EXPECTED) as (keyof typeof EXPECTED)[])('%s', async (ending) => {
       const { code, signal, stdout, stderr } = await run(tier, phase, ending)
@@ -57,7 +64,8 @@ describe.concurrent.each(["thread", "process"])('%s tier', (tier) => {
       expect(stderr).not.toMatch(/mutex lock failed|Napi::Error|terminate called/)
       expect(stdout).toContain('ending')
       // What was accepted is answered when the process is allowed to wait for it.
-      if (ending === 'fall-off' || ending === 'close') expect(stdout).toMatch(phase === 'run' ? /answered/ : /loaded|SERVER_CLOSED/)
+      if (ending === 'fall-off' || ending === 'close')
+        expect(stdout).toMatch(phase === 'run' ? /answered/ : /loaded|SERVER_CLOSED/)
     })
   })
 })

@@ -20,7 +20,9 @@ function onExit(): void {
     for (let pending = Atomics.load(flags, PENDING); pending > 0; pending = Atomics.load(flags, PENDING)) {
       const leftMs = deadline - Date.now()
       if (leftMs <= 0) {
-        process.stderr.write('modelmount: a model run did not end; killing the process. Use isolation: "process" for models that may hang.\n')
+        process.stderr.write(
+          'modelmount: a model run did not end; killing the process. Use isolation: "process" for models that may hang.\n',
+        )
         process.kill(process.pid, 'SIGKILL')
       }
       Atomics.wait(flags, PENDING, pending, leftMs)

@@ -52,7 +52,10 @@ interface Deps {
 }
 
 export function createInstance(request: LoadRequest, deps: Deps): Instance {
-  const inFlight = new Map<number, { readonly count: number; readonly done: (outcomes: readonly RunOutcome[] | undefined) => void }>()
+  const inFlight = new Map<
+    number,
+    { readonly count: number; readonly done: (outcomes: readonly RunOutcome[] | undefined) => void }
+  >()
   let nextId = 1
   let outstanding = 0
   let state: 'loading' | 'ready' | 'closing' | 'gone' = 'loading'

@@ -17,7 +17,11 @@ export function privateBytes(pid: number): number | undefined {
 }
 
 /** Calls `onExceeded` once when the process grows over the cap. Returns a function that stops watching. */
-export function watchMemory(pid: number | undefined, maxBytes: number | undefined, onExceeded: (bytes: number) => void): () => void {
+export function watchMemory(
+  pid: number | undefined,
+  maxBytes: number | undefined,
+  onExceeded: (bytes: number) => void,
+): () => void {
   if (pid === undefined || maxBytes === undefined) return () => {}
   const timer = setInterval(() => {
     const bytes = privateBytes(pid)

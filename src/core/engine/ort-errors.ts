@@ -6,7 +6,8 @@
 import { ModelmountError } from '../errors.ts'
 import { escapeControl } from './escape.ts'
 
-const NOT_A_MODEL = /protobuf parsing failed|Model data pointer is null|No graph was found in the protobuf|ModelProto does not have a graph|invalid model|Failed to load model with error: .*flatbuffer/i
+const NOT_A_MODEL =
+  /protobuf parsing failed|Model data pointer is null|No graph was found in the protobuf|ModelProto does not have a graph|invalid model|Failed to load model with error: .*flatbuffer/i
 const UNSUPPORTED =
   /released opsets|is not a registered function\/op|No Op registered|Unsupported data type|NOT_IMPLEMENTED|Could not find an implementation|Unsupported model IR version|Unknown model file format version/i
 
@@ -14,19 +15,26 @@ const UNSUPPORTED =
 export function loadError(text: string): ModelmountError {
   const safe = escapeControl(text).slice(0, 1000)
   const opts = { cause: new Error(safe) }
-  if (NOT_A_MODEL.test(text)) return new ModelmountError('MODEL_INVALID', `ONNX Runtime cannot read the file as a model: ${safe}`, opts)
-  if (UNSUPPORTED.test(text)) return new ModelmountError('MODEL_UNSUPPORTED', `ONNX Runtime cannot serve this model: ${safe}`, opts)
+  if (NOT_A_MODEL.test(text))
+    return new ModelmountError('MODEL_INVALID', `ONNX Runtime cannot read the file as a model: ${safe}`, opts)
+  if (UNSUPPORTED.test(text))
+    return new ModelmountError('MODEL_UNSUPPORTED', `ONNX Runtime cannot serve this model: ${safe}`, opts)
   return new ModelmountError('MODEL_LOAD_FAILED', `ONNX Runtime could not load the model: ${safe}`, opts)
 }
 
 const OUT_OF_MEMORY = /allocate|bad_alloc|out of memory/i
 /** A kernel or the input check refused: kernels are deterministic and the model is loaded, so what is left to be wrong is the input. */
-const REFUSED_INPUT = /Non-zero status code returned while running|Got invalid dimensions|Invalid rank for input|Unexpected input data type|INVALID_ARGUMENT/i
+const REFUSED_INPUT =
+  /Non-zero status code returned while running|Got invalid dimensions|Invalid rank for input|Unexpected input data type|INVALID_ARGUMENT/i
 
 /** A run that failed inside ONNX Runtime. The message is fixed text: what ONNX Runtime said may quote the model. */
 export function runError(text: string): ModelmountError {
   const opts = { cause: new Error(escapeControl(text).slice(0, 2000)) }
   return REFUSED_INPUT.test(text) && !OUT_OF_MEMORY.test(text)
-    ? new ModelmountError('INPUT_REJECTED', 'the model refused these inputs while running: shapes that do not go together, or a value out of range', opts)
+    ? new ModelmountError(
+        'INPUT_REJECTED',
+        'the model refused these inputs while running: shapes that do not go together, or a value out of range',
+        opts,
+      )
     : new ModelmountError('INFERENCE_FAILED', 'the model failed while running', opts)
 }

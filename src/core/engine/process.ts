@@ -14,7 +14,18 @@ import { watchMemory } from './memory.ts'
 import type { FromWorker } from './messages.ts'
 
 /** What a child may see of the host's environment: what native libraries need to be found and to find their devices, no secrets. */
-const PASSED_ENV = ['LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'CUDA_HOME', 'NVIDIA_VISIBLE_DEVICES', 'LANG', 'LC_ALL', 'LOCPATH', 'TZ', 'SystemRoot', 'PATH']
+const PASSED_ENV = [
+  'LD_LIBRARY_PATH',
+  'CUDA_VISIBLE_DEVICES',
+  'CUDA_HOME',
+  'NVIDIA_VISIBLE_DEVICES',
+  'LANG',
+  'LC_ALL',
+  'LOCPATH',
+  'TZ',
+  'SystemRoot',
+  'PATH',
+]
 
 /** A hostile model can make native code write without end. */
 const MAX_LINES_PER_CHILD = 1000
@@ -56,7 +67,9 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
       child.kill('SIGKILL')
     }
     const unguard = guardChild(() => kill('the host exits'))
-    const stopWatching = watchMemory(child.pid, opts.maxMemoryBytes, (bytes) => kill(`it used ${bytes} bytes of memory, over maxMemoryBytes`))
+    const stopWatching = watchMemory(child.pid, opts.maxMemoryBytes, (bytes) =>
+      kill(`it used ${bytes} bytes of memory, over maxMemoryBytes`),
+    )
 
     child.unref()
     child.channel?.unref()
@@ -76,7 +89,9 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
         resolve()
         if (!closed) events.onExit(killReason || reason)
       }
-      child.on('exit', (code, signal) => gone(signal ? `the child process was killed by ${signal}` : `the child process exited with code ${code}`))
+      child.on('exit', (code, signal) =>
+        gone(signal ? `the child process was killed by ${signal}` : `the child process exited with code ${code}`),
+      )
       child.on('error', (error) => gone(`the child process failed: ${error.message}`))
     })
     child.on('message', (message: FromWorker) => {

@@ -7,7 +7,15 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import * as ort from 'onnxruntime-node'
 import type { DType, Tensor } from '../types.ts'
 import { pack, type TensorRecord, unpack } from './frame.ts'
-import { type FromWorker, PENDING, type ProviderFallback, type ProviderRequest, type SessionValue, STOP, type ToWorker } from './messages.ts'
+import {
+  type FromWorker,
+  PENDING,
+  type ProviderFallback,
+  type ProviderRequest,
+  type SessionValue,
+  STOP,
+  type ToWorker,
+} from './messages.ts'
 
 interface Port {
   post(message: FromWorker, transfer: ArrayBuffer[]): void
@@ -30,7 +38,11 @@ function settlePending(all = false): void {
  * `session.run()` postpones its synchronous native call with setImmediate. Calling it at once saves 3 to 4 us of a 10 us run.
  * If a release stops using setImmediate this is slower, never wrong. Only ever done in this worker.
  */
-function runNow(session: ort.InferenceSession, feeds: Record<string, ort.Tensor>, fetches: readonly string[]): Promise<ort.InferenceSession.OnnxValueMapType> {
+function runNow(
+  session: ort.InferenceSession,
+  feeds: Record<string, ort.Tensor>,
+  fetches: readonly string[],
+): Promise<ort.InferenceSession.OnnxValueMapType> {
   const original = globalThis.setImmediate
   const immediate = (fn: () => void): undefined => {
     fn()
@@ -83,7 +95,9 @@ function asOrtProvider(provider: ProviderRequest): ort.InferenceSession.Executio
 }
 
 /** Where the runtime has Float16Array, onnxruntime-common insists on it; everywhere else in modelmount float16 is raw bits. */
-const Float16 = (globalThis as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => ArrayBufferView }).Float16Array
+const Float16 = (
+  globalThis as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => ArrayBufferView }
+).Float16Array
 
 function toOrt(tensor: Tensor): ort.Tensor {
   const data =

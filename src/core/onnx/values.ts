@@ -120,7 +120,7 @@ function* readDim(reader: Reader): Reading<Dim> {
   while (yield* reader.next()) {
     // value and symbol are alternatives: the last one counts
     if (reader.is(1, VARINT)) dim = fixedDim(reader.int())
-    else if (reader.is(2, BYTES)) dim = (yield* reader.text())
+    else if (reader.is(2, BYTES)) dim = (yield* reader.text()) || null
   }
   return dim
 }

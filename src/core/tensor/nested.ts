@@ -52,9 +52,10 @@ export function collectRows(nest: Row, shape: readonly number[]): Row[] | Irregu
 
   function visit(node: unknown, depth: number): Irregularity | undefined {
     const length = shape[depth] ?? 0
-    const expected = `an array of length ${length}`
-    if (!isRow(node)) return { path: path.slice(0, depth), expected, got: kindOf(node) }
-    if (rowLength(node) !== length) return { path: path.slice(0, depth), expected, got: `an array of length ${rowLength(node)}` }
+    if (!isRow(node) || rowLength(node) !== length) {
+      const got = isRow(node) ? `an array of length ${rowLength(node)}` : kindOf(node)
+      return { path: path.slice(0, depth), expected: `an array of length ${length}`, got }
+    }
     if (depth === last) {
       rows.push(node)
       return undefined

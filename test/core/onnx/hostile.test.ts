@@ -279,6 +279,20 @@ describe('size', () => {
     expect(await readOnnx(await written('many.onnx', bytes))).toEqual(fromMemory)
   })
 
+  test('text that lies across windows', async () => {
+    const long = 'é'.repeat(100_000)
+    const inputs = Array.from({ length: 3000 }, (_, i) =>
+      value(`a rather long name for an input, number ${i}`, 'float', [`symbol-${i}`]),
+    )
+    const facts = await readOnnx(writeModel({ doc: long, metadata: { long }, graph: { inputs } }))
+    expect(facts.doc).toBe(long)
+    expect(facts.metadata.long).toBe(long)
+    for (const [i, { name, dims }] of facts.inputs.entries()) {
+      expect(name).toBe(`a rather long name for an input, number ${i}`)
+      expect(dims).toEqual([`symbol-${i}`])
+    }
+  })
+
   test('3 GiB of weights are stepped over', async () => {
     const path = await writeHugeModel(join(dir, 'huge.onnx'), GIB3)
     const before = process.memoryUsage().rss

@@ -188,6 +188,14 @@ describe('facts', () => {
     })
   })
 
+  test('open dimensions and ranks', async () => {
+    const dims = async (spec?: readonly DimSpec[]) => (await readOnnx(models.identityModel('float', spec))).inputs[0]?.dims
+    expect(await dims(['N', '', null, -1, 0, 7])).toEqual(['N', null, null, null, 0, 7])
+    expect(await dims([])).toEqual([])
+    const [unranked] = (await readOnnx(writeModel({ graph: { inputs: [value('x', 'float')] } }))).inputs
+    expect(unranked?.dims).toBeUndefined()
+  })
+
   test('nodes of subgraphs count', async () => {
     const facts = await readOnnx(models.slowLoopModel())
     expect(facts.nodeCount).toBe(3)

@@ -409,15 +409,13 @@ function nestOf(dims: readonly number[], element: fc.Arbitrary<unknown>): fc.Arb
   return fc.array(nestOf(rest, element), { minLength: size, maxLength: size })
 }
 
-const typedNest = fc
-  .tuple(fc.constantFrom(...ALL_TYPES), shape)
-  .chain(([type, dims]) =>
-    fc.record({
-      type: fc.constant(type),
-      dims: fc.constant(dims),
-      nest: nestOf(dims, elementOf[type]) as fc.Arbitrary<unknown[]>,
-    }),
-  )
+const typedNest = fc.tuple(fc.constantFrom(...ALL_TYPES), shape).chain(([type, dims]) =>
+  fc.record({
+    type: fc.constant(type),
+    dims: fc.constant(dims),
+    nest: nestOf(dims, elementOf[type]) as fc.Arbitrary<unknown[]>,
+  }),
+)
 
 /** The other way round: a tensor as nested arrays of the values that went in. */
 function toNest({ type, dims, data }: Tensor): unknown {

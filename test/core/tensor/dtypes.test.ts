@@ -66,7 +66,7 @@ describe('elementsOf', () => {
       array[0] = 5
       expect(elements).toEqual(new Float32Array([1, 1]))
       expect(elements?.buffer).toBeInstanceOf(ArrayBuffer)
-      expect((elements?.buffer as { resizable?: boolean }).resizable).toBe(false)
+      expect(elements?.buffer).toMatchObject({ resizable: false })
     }
   })
 

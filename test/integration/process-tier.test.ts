@@ -1,0 +1,165 @@
+/** What the process tier contains: crashes, hangs, memory, and what a child can see of its host. */
+
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createModelServer, type ModelServer, type ModelSpec } from 'modelmount'
+import { afterEach, describe, expect, test } from 'vitest'
+import { addModel, slowLoopModel } from '../../tools/models.mjs'
+import { node, value, writeModel } from '../../tools/onnx-writer.mjs'
+import { isAlive, workerPids } from '../support/children.ts'
+import { watch } from '../support/events.ts'
+
+const FOREVER = 2n ** 50n
+const A = { a: [[1, 2, 3, 4]], b: [[1, 1, 1, 1]] }
+
+let server: ModelServer | undefined
+afterEach(async () => {
+  await server?.close({ timeoutMs: 2000 })
+  server = undefined
+})
+
+async function serve(...models: Partial<ModelSpec>[]): Promise<ModelServer> {
+  server = await createModelServer({
+    models: models.map((model) => ({ name: 'm', source: addModel(), ...model })),
+    isolation: 'process',
+    logger: false,
+    strict: true,
+  })
+  return server
+}
+
+describe.skipIf(process.platform !== 'linux')('the process tier', () => {
+  test('answers like the thread tier', async () => {
+    const { predict } = await serve({})
+    const { outputs } = await predict('m', A)
+    expect(outputs.sum).toEqual({ type: 'float32', dims: [1, 4], data: Float32Array.of(2, 3, 4, 5) })
+  })
+
+  test('large tensors own their memory and survive the pipe', async () => {
+    const { predict } = await serve({})
+    const a = new Float32Array(4 * 50_000).map((_, i) => i)
+    const { outputs } = await predict('m', { a, b: a })
+    expect(outputs.sum?.dims).toEqual([50_000, 4])
+    expect((outputs.sum?.data as Float32Array)[199_999]).toBe(399_998)
+    expect((outputs.sum?.data as Float32Array).buffer.byteLength).toBe(800_000)
+  })
+
+  test.each(['SIGSEGV', 'SIGABRT', 'SIGKILL'] as const)(
+    'a %s in the child costs the running request only; the pool heals',
+    async (signal) => {
+      const server = await serve({ source: slowLoopModel() })
+      const events = watch(server)
+      const running = server.predict('m', { trips: 5_000_000n })
+      const [pid] = workerPids()
+      const lost = events.next((event) => event.type === 'worker-lost')
+      const waiting = server.predict('m', { trips: 1n })
+      setTimeout(() => process.kill(pid!, signal), 200)
+      await expect(running).rejects.toMatchObject({ code: 'WORKER_LOST', status: 503, retryable: true })
+      expect(await lost).toMatchObject({ reason: expect.stringContaining(signal) })
+      // The neighbour that was queued behind it gets its answer from the new child.
+      expect((await waiting).outputs.y?.dims).toEqual([64])
+      expect(workerPids()).not.toContain(pid)
+    },
+  )
+
+  test('a run that hangs is killed at its deadline; neighbours get their answers', async () => {
+    const server = await serve({ source: slowLoopModel() })
+    await server.predict('m', { trips: 1n })
+    const [pid] = workerPids()
+    const hung = server.predict('m', { trips: FOREVER }, { timeoutMs: 300 })
+    const neighbours = Array.from({ length: 5 }, () => server.predict('m', { trips: 2n }))
+    await expect(hung).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED', status: 504 })
+    for (const { outputs } of await Promise.all(neighbours)) expect(outputs.y?.dims).toEqual([64])
+    expect(isAlive(pid!)).toBe(false)
+  })
+
+  test('a deadline that a healthy run misses does not cost the child', async () => {
+    const server = await serve({ source: slowLoopModel() })
+    for (let i = 0; i < 30; i++) await server.predict('m', { trips: 20_000n })
+    const [pid] = workerPids()
+    await expect(server.predict('m', { trips: 20_000n }, { timeoutMs: 8 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+    await server.predict('m', { trips: 1n })
+    expect(workerPids()).toEqual([pid])
+  })
+
+  test('memory over the cap kills the child, not the host', async () => {
+    const hungry = writeModel({
+      graph: {
+        inputs: [value('shape', 'int64', [1])],
+        outputs: [value('total', 'float', [])],
+        nodes: [node('ConstantOfShape', ['shape'], ['big']), node('ReduceSum', ['big'], ['total'])],
+      },
+    })
+    const server = await serve({ source: hungry, maxMemoryBytes: 400 * 1024 * 1024 })
+    const events = watch(server)
+    const lost = events.next((event) => event.type === 'worker-lost')
+    await expect(server.predict('m', { shape: [2 ** 31] })).rejects.toMatchObject({ code: 'WORKER_LOST' })
+    expect(await lost).toMatchObject({ reason: expect.stringContaining('maxMemoryBytes') })
+    await server.predict('m', { shape: [4] })
+  })
+
+  test('repeated crashes open the breaker; a working run closes it', async () => {
+    const server = await serve({})
+    const events = watch(server)
+    const opened = events.next((event) => event.type === 'breaker' && event.state === 'open')
+    const closed = events.next((event) => event.type === 'breaker' && event.state === 'closed')
+    server.subscribe((event) => {
+      if (event.type === 'worker-ready' && !events.seen.some((seen) => seen.type === 'breaker'))
+        for (const pid of workerPids()) process.kill(pid, 'SIGSEGV')
+    })
+    for (const pid of workerPids()) process.kill(pid, 'SIGSEGV')
+    expect(await opened).toMatchObject({ crashes: 5 })
+    await expect(server.predict('m', A)).rejects.toMatchObject({
+      code: 'MODEL_UNAVAILABLE',
+      status: 503,
+      retryAfterS: expect.any(Number),
+    })
+    await events.next((event) => event.type === 'worker-ready')
+    await server.predict('m', A)
+    await closed
+  })
+
+  test('a child sees no secret, works in an empty folder and asks to be killed first', async () => {
+    process.env.MODELMOUNT_TEST_SECRET = 'hunter2'
+    await serve({})
+    const [pid] = workerPids()
+    const env = readFileSync(`/proc/${pid}/environ`, 'latin1')
+    expect(env).not.toContain('hunter2')
+    expect(env).toContain('ORT_DISABLE_TELEMETRY=1')
+    const cwd = readlinkSync(`/proc/${pid}/cwd`)
+    expect(readdirSync(cwd)).toEqual([])
+    expect(readFileSync(`/proc/${pid}/oom_score_adj`, 'latin1').trim()).toBe('1000')
+    await server?.close()
+    expect(existsSync(cwd)).toBe(false)
+    expect(isAlive(pid!)).toBe(false)
+  })
+
+  test("a child's stderr becomes events", async () => {
+    const server = await serve({})
+    const events = watch(server)
+    const line = events.next((event) => event.type === 'worker-output')
+    // Makes Node itself write to stderr.
+    process.kill(workerPids()[0]!, 'SIGUSR1')
+    expect(await line).toMatchObject({ model: 'm', version: '1', line: expect.stringContaining('Debugger listening') })
+  })
+
+  test('a hung child does not outlive a host that was killed', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'orphan-test-'))
+    try {
+      const model = join(dir, 'loop.onnx')
+      writeFileSync(model, slowLoopModel())
+      const script = fileURLToPath(new URL('orphan.mjs', import.meta.url))
+      const host = spawn(process.execPath, [script, model], { stdio: ['ignore', 'pipe', 'inherit'] })
+      await new Promise((resolve) => host.stdout.once('data', resolve))
+      const [orphan] = workerPids(host.pid)
+      expect(orphan).toBeDefined()
+      host.kill('SIGKILL')
+      await expect.poll(() => isAlive(orphan!), { timeout: 10_000 }).toBe(false)
+    } finally {
+      rmSync(dir, { recursive: true, force: true })
+    }
+  })
+})
