@@ -2,7 +2,7 @@
 
 import { stat } from 'node:fs/promises'
 import { readOnnx, servableOutputs, unsupportedReason } from '../core/onnx/index.ts'
-import { printable } from '../core/onnx/printable.ts'
+import { printable } from '../core/printable.ts'
 import type { OnnxModelFacts, ValueInfo } from '../core/types.ts'
 
 interface Report {

@@ -10,9 +10,10 @@ import { openThread } from './engine/thread.ts'
 import { ModelmountError, toModelmountError } from './errors.ts'
 import { readOnnx, servableOutputs, unsupportedReason } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
-import { createScheduler, type Finished, type Scheduler } from './scheduler.ts'
+import { proveBatching } from './scheduler/batching.ts'
+import { createScheduler, type Finished, type Scheduler } from './scheduler/scheduler.ts'
 import { isDType } from './tensor/index.ts'
-import type { DType, ModelInfo, ModelSignature, ModelState, OnnxModelFacts, Tensor, ValueInfo } from './types.ts'
+import type { BatchingInfo, DType, ModelInfo, ModelSignature, ModelState, OnnxModelFacts, Tensor, ValueInfo } from './types.ts'
 
 export interface Model {
   readonly config: ModelConfig
@@ -25,6 +26,8 @@ export interface Model {
   start(): Promise<void>
   /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
   run(inputs: Readonly<Record<string, Tensor>>, opts: RunOptions): Promise<Finished>
+  /** True once `drain()` was called, also while it still loads. */
+  readonly retired: boolean
   /** Takes no more requests, answers the accepted ones, frees the workers. */
   drain(): Promise<void>
   /** Gives up what `drain()` waits for. */
@@ -35,6 +38,8 @@ export interface RunOptions {
   readonly fetches: readonly string[]
   readonly timeoutMs: number | undefined
   readonly signal: AbortSignal | undefined
+  /** False keeps the request out of shared runs. */
+  readonly shareable: boolean
 }
 
 export type ModelEvent =
@@ -64,6 +69,7 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
   let fingerprint = ''
   let pool: Pool | undefined
   let scheduler: Scheduler | undefined
+  let started: Promise<void> | undefined
   let drained: Promise<void> | undefined
 
   function enter(next: ModelState): void {
@@ -71,7 +77,7 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
     emit(reason && next === 'failed' ? { type: 'state', state: next, reason: reason.message } : { type: 'state', state: next })
   }
 
-  async function start(): Promise<void> {
+  async function startOnce(): Promise<void> {
     emit({ type: 'state', state })
     try {
       facts = await readFacts(config)
@@ -82,6 +88,7 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       scheduler = createScheduler({ pool, clock, maxQueue: config.maxQueue, maxQueueBytes: config.maxQueueBytes })
       loaded = await pool.start()
       signature = signatureOf(facts, loaded)
+      await warmUp(pool, scheduler)
     } catch (error) {
       reason = toModelmountError(error)
       enter('failed')
@@ -92,6 +99,27 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       emit({ type: 'provider-fallback', wanted: provider, using: loaded.provider, reason })
     emit({ type: 'worker-ready', loadMs: loaded.loadMs })
     enter('ready')
+  }
+
+  /** Runs the model before the first request does, which also tells whether batching pays. */
+  async function warmUp(pool: Pool, scheduler: Scheduler): Promise<void> {
+    const [instance] = pool.instances
+    if (!instance) return
+    const lost = new ModelmountError('WORKER_LOST', 'the worker was lost while warming up')
+    scheduler.setBatching(
+      await proveBatching(
+        signature,
+        config.batching,
+        (run) =>
+          new Promise((resolve) => instance.run([run], (outcomes) => resolve(outcomes?.[0] ?? { error: lost, inferMs: 0 }))),
+      ),
+    )
+  }
+
+  function batchingInfo(): BatchingInfo {
+    if (!scheduler) return { enabled: false, reason: 'the model is not loaded', maxSize: 1 }
+    const { info, curve } = scheduler.batching
+    return curve.fit ? { ...info, curve: curve.fit } : info
   }
 
   function openPool(): Pool {
@@ -119,6 +147,7 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
   }
 
   async function drainOnce(): Promise<void> {
+    if (state === 'loading') await started?.catch(() => {})
     if (state !== 'failed') enter('draining')
     await scheduler?.drain()
     await pool?.close()
@@ -133,6 +162,9 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
     get reason() {
       return reason
     },
+    get retired() {
+      return drained !== undefined
+    },
     get signature() {
       return signature
     },
@@ -146,6 +178,7 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       outputs: signature.outputs,
       isolation: config.isolation,
       instances: { ready: pool?.instances.length ?? 0, target: config.instances },
+      batching: batchingInfo(),
       ...(loaded ? { executionProvider: loaded.provider, loadMs: loaded.loadMs } : {}),
       providerFallbacks: loaded?.fallbacks ?? [],
       opsets: facts?.opsets ?? {},
@@ -153,10 +186,18 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       metadata: facts?.metadata ?? {},
       doc: facts?.doc ?? '',
     }),
-    start,
-    run(inputs, { fetches, timeoutMs, signal }) {
+    start() {
+      started ??= startOnce()
+      return started
+    },
+    run(inputs, { fetches, timeoutMs, signal, shareable }) {
       if (!scheduler || state !== 'ready') throw new ModelmountError('MODEL_NOT_READY', `model '${config.name}' is ${state}`)
-      return scheduler.submit({ run: { inputs, fetches }, deadline: clock.now() + (timeoutMs ?? config.timeoutMs), signal })
+      return scheduler.submit({
+        run: { inputs, fetches },
+        deadline: clock.now() + (timeoutMs ?? config.timeoutMs),
+        signal,
+        shareable,
+      })
     },
     drain() {
       drained ??= drainOnce()

@@ -4,7 +4,16 @@ import { fileURLToPath } from 'node:url'
 import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
 import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
 import { ModelmountError } from './errors.ts'
-import type { ExecutionProviderName, Isolation, Logger, ModelServerOptions, ModelSettings, ModelSpec } from './types.ts'
+import type { BatchSettings } from './scheduler/batching.ts'
+import type {
+  ExecutionProviderName,
+  Isolation,
+  Logger,
+  ModelServerOptions,
+  ModelSettings,
+  ModelSource,
+  ModelSpec,
+} from './types.ts'
 
 export const PROVIDERS: readonly ExecutionProviderName[] = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu']
 
@@ -19,6 +28,7 @@ export interface ModelConfig {
   readonly providers: readonly ProviderRequest[]
   readonly strictProviders: boolean
   readonly session: OrtSessionOptions
+  readonly batching: BatchSettings | false
   readonly timeoutMs: number
   readonly loadTimeoutMs: number
   readonly maxQueue: number
@@ -46,6 +56,7 @@ const DEFAULTS = {
   executionProviders: ['cpu'],
   strictProviders: false,
   session: {},
+  batching: {},
   timeoutMs: 30_000,
   loadTimeoutMs: 120_000,
   maxQueue: 1000,
@@ -53,6 +64,8 @@ const DEFAULTS = {
   maxElements: 2 ** 26,
   allowOrtFormat: false,
 } as const satisfies ModelSettings
+
+const BATCH_DEFAULTS: BatchSettings = { maxSize: 64, maxRunMs: 50 }
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} }
 const CONSOLE: Logger = {
@@ -106,7 +119,7 @@ const object =
   (fields: Readonly<Record<string, Check>>, required: readonly string[] = []): Check =>
   (value, path, problems) => {
     if (!isPlainObject(value)) {
-      problems.push(`${path} must be an object, got ${kindOf(value)}`)
+      problems.push(`${path || 'options'} must be an object, got ${kindOf(value)}`)
       return
     }
     const at = (key: string): string => (path ? `${path}.${key}` : key)
@@ -142,12 +155,17 @@ const session: Check = object({
   denormalAsZero: boolean,
 })
 
+const batching: Check = (value, path, problems) => {
+  if (value !== false) object({ maxSize: integer(1, 1024), maxRunMs: positiveMs })(value, path, problems)
+}
+
 const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   isolation: oneOf('thread', 'process'),
   instances: integer(1, 256),
   executionProviders: list(provider, 1),
   strictProviders: boolean,
   session,
+  batching,
   timeoutMs: positiveMs,
   loadTimeoutMs: positiveMs,
   maxQueue: integer(1, 10_000_000),
@@ -157,10 +175,20 @@ const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   allowOrtFormat: boolean,
 }
 
+function pathOf(url: URL): string | undefined {
+  try {
+    return fileURLToPath(url)
+  } catch {
+    return undefined
+  }
+}
+
 const source: Check = (value, path, problems) => {
   if (value instanceof URL) {
     if (value.protocol !== 'file:')
       problems.push(`${path} must be a file: URL; fetch ${value.protocol} sources yourself and pass the bytes`)
+    else if (pathOf(value) === undefined)
+      problems.push(`${path} must be a file: URL of a local path, without host and without escaped slashes`)
   } else if (value instanceof Uint8Array) {
     if (value.byteLength === 0) problems.push(`${path} is an empty Uint8Array`)
   } else if (typeof value !== 'string' || value === '') {
@@ -207,17 +235,24 @@ function refuse(problems: readonly string[]): void {
 
 // ---------------------------------------------------------------- resolving
 
+/** Bytes are copied: instances that start later must run what was loaded, whatever becomes of the caller's array. */
+function sourceOf(source: ModelSource): string | Uint8Array {
+  if (source instanceof URL) return fileURLToPath(source)
+  return typeof source === 'string' ? source : new Uint8Array(source)
+}
+
 function resolveModel(spec: ModelSpec, shared: ModelSettings): ModelConfig {
   const set = { ...DEFAULTS, ...defined(shared), ...defined(spec) }
   return Object.freeze({
     name: spec.name,
     version: spec.version ?? '1',
-    source: spec.source instanceof URL ? fileURLToPath(spec.source) : spec.source,
+    source: sourceOf(spec.source),
     isolation: set.isolation,
     instances: set.instances,
     providers: set.executionProviders.map(providerRequest),
     strictProviders: set.strictProviders,
     session: ortSessionOptions({ ...shared.session, ...spec.session }, set.instances),
+    batching: set.batching === false ? false : { ...BATCH_DEFAULTS, ...defined(set.batching) },
     timeoutMs: set.timeoutMs,
     loadTimeoutMs: set.loadTimeoutMs,
     maxQueue: set.maxQueue,
@@ -296,6 +331,7 @@ export const checkPredictOptions: (options: unknown) => void = (() => {
     signal: expect('an AbortSignal', (value) => value instanceof AbortSignal),
     timeoutMs: positiveMs,
     outputs: list(expect('a string', (value) => typeof value === 'string')),
+    batch: boolean,
   })
   return (options) => {
     const problems: string[] = []

@@ -5,7 +5,8 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
 import { systemClock } from './clock.ts'
-import { ModelmountError, toModelmountError } from './errors.ts'
+import { copyOf } from './engine/arena.ts'
+import { isModelmountError, ModelmountError, toModelmountError } from './errors.ts'
 import { createHttp } from './http.ts'
 import { createModel, type Model } from './model.ts'
 import { checkPredictOptions, type ModelConfig, resolveOptions, resolveSpec } from './options.ts'
@@ -84,10 +85,10 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     const keepPrevious = previous?.state === 'ready'
     if (!keepPrevious) registry.set(next)
     await next.start()
-    if (closing) {
-      await next.drain()
-      throw closed()
-    }
+    if (next.retired)
+      throw closing
+        ? closed()
+        : new ModelmountError('MODEL_LOAD_FAILED', `model '${modelConfig.name}' was unloaded while it loaded`)
     registry.set(next)
     if (previous) retire(previous)
     return next
@@ -129,12 +130,18 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     start: number,
   ): Promise<PredictResult> {
     const fetches = outputNames(model, opts.outputs)
-    const { outputs, queueMs, inferMs } = await model.run(inputs, { fetches, timeoutMs: opts.timeoutMs, signal: opts.signal })
+    const { outputs, queueMs, inferMs, batchSize } = await model.run(inputs, {
+      fetches,
+      timeoutMs: opts.timeoutMs,
+      signal: opts.signal,
+      shareable: opts.batch !== false,
+    })
     return {
       id: opts.id ?? randomUUID(),
       model: model.config.name,
       version: model.config.version,
       outputs,
+      batchSize,
       timings: { queueMs, inferMs, totalMs: clock.now() - start },
     }
   }
@@ -144,8 +151,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     if (closing) throw closed()
     checkPredictOptions(opts)
     const model = registry.resolve(name, opts.version)
-    const tensors = checkInputs(model.signature, inputs, model.config)
-    return run(model, snapshot(tensors, inputs), opts, start)
+    return run(model, ownInputs(model, inputs), opts, start)
   }
 
   // ---------------------------------------------------------------- closing
@@ -157,11 +163,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
 
   async function shutDown(timeoutMs: number): Promise<void> {
     const models = registry.all()
-    const done = Promise.all([
-      ...loads.values(),
-      ...drains,
-      ...models.filter((model) => model.state !== 'loading').map((model) => model.drain()),
-    ])
+    const done = Promise.all([...drains, ...models.map((model) => model.drain()), ...loads.values()])
     const gaveUp = new Promise<void>((resolve) => {
       const timer = clock.after(timeoutMs, () => {
         for (const model of models) model.abandon(closed())
@@ -182,22 +184,16 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       return infoOf(await load(resolveSpec(spec, config.settings)))
     },
     async unload(name, version) {
-      const targets = version === undefined ? registry.versions(name) : [registry.get(name, version)]
-      if (targets.length === 0) throw new ModelmountError('MODEL_NOT_FOUND', `there is no model '${name}'`)
       await Promise.all(
-        targets.map(async (model) => {
-          if (!model) throw new ModelmountError('VERSION_NOT_FOUND', `model '${name}' has no version '${version}'`)
+        registry.select(name, version).map(async (model) => {
           await model.drain()
           registry.remove(model)
         }),
       )
     },
     model(name, version) {
-      const known =
-        version === undefined ? (registry.defaultOf(name) ?? registry.versions(name).at(-1)) : registry.get(name, version)
-      if (known) return infoOf(known)
-      if (registry.versions(name).length === 0) throw new ModelmountError('MODEL_NOT_FOUND', `there is no model '${name}'`)
-      throw new ModelmountError('VERSION_NOT_FOUND', `model '${name}' has no version '${version}'`)
+      const known = registry.select(name, version)
+      return infoOf(known.find((model) => model === registry.defaultOf(name)) ?? (known.at(-1) as Model))
     },
     models: () => registry.all().map(infoOf),
     health() {
@@ -293,6 +289,17 @@ function outputNames(model: Model, wanted: readonly string[] | undefined): reado
   return [...new Set(wanted)]
 }
 
+/** The inputs of one call as checked tensors that belong to us. */
+function ownInputs(model: Model, inputs: PredictInputs): Record<string, Tensor> {
+  try {
+    return snapshot(checkInputs(model.signature, inputs, model.config), inputs)
+  } catch (error) {
+    if (isModelmountError(error)) throw error
+    // A getter or proxy of the caller's that throws.
+    throw new ModelmountError('INPUT_INVALID', 'the inputs could not be read', { cause: error })
+  }
+}
+
 /** Copies what is still the caller's own memory: a caller may reuse its array as soon as `predict()` has returned its promise. */
 function snapshot(tensors: Record<string, Tensor>, inputs: PredictInputs): Record<string, Tensor> {
   for (const name of Object.keys(tensors)) {
@@ -301,7 +308,7 @@ function snapshot(tensors: Record<string, Tensor>, inputs: PredictInputs): Recor
     const given = inputs[name]
     const theirs = ArrayBuffer.isView(given) ? given : typeof given === 'object' && 'data' in given ? given.data : undefined
     if (ArrayBuffer.isView(theirs) && theirs.buffer === tensor.data.buffer)
-      tensors[name] = { ...tensor, data: tensor.data.slice() } as Tensor
+      tensors[name] = { ...tensor, data: copyOf(tensor.data) } as Tensor
   }
   return tensors
 }

@@ -144,6 +144,14 @@ export interface SessionOptions {
   readonly denormalAsZero?: boolean
 }
 
+/** How requests may share a run. */
+export interface BatchOptions {
+  /** Most rows of one run; the measured gain may decide for fewer. @default 64 */
+  readonly maxSize?: number
+  /** Longest time that a batch may be expected to run, in milliseconds. @default 50 */
+  readonly maxRunMs?: number
+}
+
 /** Settings that a model spec and the whole server share; the spec wins. */
 export interface ModelSettings {
   /** @default 'thread' */
@@ -155,6 +163,12 @@ export interface ModelSettings {
   /** Fail the load when the first execution provider cannot start, instead of falling back to the next. @default false */
   readonly strictProviders?: boolean
   readonly session?: SessionOptions
+  /**
+   * Joining waiting requests into one run, where the model was proved to answer the same and to gain from it; `false` for never.
+   * A free instance never waits for a batch to fill.
+   * @default {}
+   */
+  readonly batching?: false | BatchOptions
   /** Deadline of a request that brings none, in milliseconds. @default 30000 */
   readonly timeoutMs?: number
   /** Longest time that loading one instance may take, in milliseconds. @default 120000 */
@@ -180,6 +194,17 @@ export interface ModelSpec extends ModelSettings {
   readonly source: ModelSource
 }
 
+/** Whether and how requests share runs, and why. */
+export interface BatchingInfo {
+  readonly enabled: boolean
+  /** The measured gain, or what stands against batching. */
+  readonly reason: string
+  /** Most rows of one run; 1 without batching. */
+  readonly maxSize: number
+  /** Learned cost of a run: `baseMs + rows * perRowMs`. */
+  readonly curve?: { readonly baseMs: number; readonly perRowMs: number }
+}
+
 export type ModelState = 'loading' | 'ready' | 'draining' | 'failed' | 'unloaded'
 
 /** What the server knows of one model version. */
@@ -194,6 +219,7 @@ export interface ModelInfo extends ModelSignature {
   readonly isolation: Isolation
   /** Instances that can take a request now, and how many there should be. */
   readonly instances: { readonly ready: number; readonly target: number }
+  readonly batching: BatchingInfo
   /** The provider that runs the model, once it is loaded. */
   readonly executionProvider?: ExecutionProviderName
   /** Preferred providers that could not start, with ONNX Runtime's reason. */
@@ -221,6 +247,8 @@ export interface PredictOptions {
   readonly timeoutMs?: number
   /** Names of the outputs to compute. @default all */
   readonly outputs?: readonly string[]
+  /** `false` keeps this request out of shared runs. @default true */
+  readonly batch?: boolean
 }
 
 export interface PredictResult {
@@ -229,6 +257,8 @@ export interface PredictResult {
   readonly version: string
   /** Null-prototype object, output name -> tensor; every tensor owns its buffer. */
   readonly outputs: Readonly<Record<string, Tensor>>
+  /** Rows of the run that this request was part of; 1 where requests do not share runs. */
+  readonly batchSize: number
   readonly timings: {
     /** Waiting for a free instance. */
     readonly queueMs: number

@@ -92,18 +92,30 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
   function onMessage(message: FromWorker): void {
     switch (message.kind) {
       case 'loaded':
-        if (state !== 'loading') return void channel.close()
-        loadTimer.cancel()
-        state = 'ready'
-        return settleLoad.resolve(message)
+        onLoaded(message)
+        break
       case 'load-failed':
         if (state === 'loading') failLoad(loadError(message.message))
-        return void channel.close()
+        void channel.close()
+        break
       case 'done':
-        return onDone(message)
+        onDone(message)
+        break
       case 'released':
-        return released?.()
+        released?.()
+        break
     }
+  }
+
+  function onLoaded(message: Loaded): void {
+    // It came after the time-out: nobody waits for it any more.
+    if (state !== 'loading') {
+      void channel.close()
+      return
+    }
+    loadTimer.cancel()
+    state = 'ready'
+    settleLoad.resolve(message)
   }
 
   function onDone(message: Extract<FromWorker, { kind: 'done' }>): void {

@@ -4,7 +4,7 @@
  */
 
 import { ModelmountError } from '../errors.ts'
-import { escapeControl } from './escape.ts'
+import { printable } from '../printable.ts'
 
 const NOT_A_MODEL =
   /protobuf parsing failed|Model data pointer is null|No graph was found in the protobuf|ModelProto does not have a graph|invalid model|Failed to load model with error: .*flatbuffer/i
@@ -13,7 +13,7 @@ const UNSUPPORTED =
 
 /** What a provider or model said when it could not start. */
 export function loadError(text: string): ModelmountError {
-  const safe = escapeControl(text).slice(0, 1000)
+  const safe = printable(text).slice(0, 1000)
   const opts = { cause: new Error(safe) }
   if (NOT_A_MODEL.test(text))
     return new ModelmountError('MODEL_INVALID', `ONNX Runtime cannot read the file as a model: ${safe}`, opts)
@@ -29,7 +29,7 @@ const REFUSED_INPUT =
 
 /** A run that failed inside ONNX Runtime. The message is fixed text: what ONNX Runtime said may quote the model. */
 export function runError(text: string): ModelmountError {
-  const opts = { cause: new Error(escapeControl(text).slice(0, 2000)) }
+  const opts = { cause: new Error(printable(text).slice(0, 2000)) }
   return REFUSED_INPUT.test(text) && !OUT_OF_MEMORY.test(text)
     ? new ModelmountError(
         'INPUT_REJECTED',

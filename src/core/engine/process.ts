@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { printable } from '../printable.ts'
 import type { Channel, ChannelEvents, OpenChannel } from './channel.ts'
-import { escapeControl } from './escape.ts'
 import { guardChild } from './exit-guard.ts'
 import { watchMemory } from './memory.ts'
 import type { FromWorker } from './messages.ts'
@@ -44,7 +44,7 @@ function forwardLines(stream: Readable | null, onLine: (line: string) => void): 
   if (!stream) return
   let lines = 0
   createInterface({ input: stream }).on('line', (line) => {
-    if (lines++ < MAX_LINES_PER_CHILD) onLine(escapeControl(line).slice(0, 2000))
+    if (lines++ < MAX_LINES_PER_CHILD) onLine(printable(line).slice(0, 2000))
   })
 }
 

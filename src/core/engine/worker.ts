@@ -17,6 +17,9 @@ import {
   type ToWorker,
 } from './messages.ts'
 
+// Session options silence a session; what providers say while they are looked up comes from the environment of all sessions.
+ort.env.logLevel = 'fatal'
+
 interface Port {
   post(message: FromWorker, transfer: ArrayBuffer[]): void
   listen(handle: (message: ToWorker) => void): void

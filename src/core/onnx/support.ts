@@ -1,7 +1,7 @@
 /** Decides from the file alone whether onnxruntime-node can serve a model; measured against 1.30. */
 
+import { printable } from '../printable.ts'
 import type { OnnxModelFacts, ValueInfo } from '../types.ts'
-import { printable } from './printable.ts'
 
 /** Highest version of the default operator set that onnxruntime-node 1.30 loads. */
 export const MAX_OPSET = 26

@@ -12,6 +12,11 @@ export interface Registered {
 export interface Registry<T extends Registered> {
   /** The version that serves a request: the one asked for, or the highest ready one. */
   resolve(name: string, version?: string): T
+  /**
+   * The version asked for, or all of them, in whatever state; never empty.
+   * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`
+   */
+  select(name: string, version?: string): readonly T[]
   /** The entry itself, in whatever state. */
   get(name: string, version: string): T | undefined
   versions(name: string): readonly T[]
@@ -29,6 +34,9 @@ const numeric = new Intl.Collator('en', { numeric: true })
 /** Digits compare as numbers, so `10` follows `9` and `v10` follows `v9`. */
 export const compareVersions = (a: string, b: string): number => numeric.compare(a, b)
 
+/** A name from a request as an error may repeat it. */
+const shown = (name: unknown): string => (typeof name === 'string' ? name.slice(0, 130) : `<${typeof name}>`)
+
 export function createRegistry<T extends Registered>(): Registry<T> {
   const models = new Map<string, Map<string, T>>()
 
@@ -45,19 +53,25 @@ export function createRegistry<T extends Registered>(): Registry<T> {
     })
   }
 
+  function select(name: string, version?: string): T[] {
+    const known = models.get(name)
+    if (!known)
+      throw new ModelmountError('MODEL_NOT_FOUND', `there is no model '${shown(name)}'`, { details: { model: shown(name) } })
+    if (version === undefined) return versions(name)
+    const entry = known.get(version)
+    if (entry) return [entry]
+    throw new ModelmountError('VERSION_NOT_FOUND', `model '${name}' has no version '${shown(version)}'`, {
+      details: { model: name, version: shown(version) },
+    })
+  }
+
   return {
+    select,
     resolve(name, version) {
-      const known = models.get(name)
-      if (!known || known.size === 0) throw new ModelmountError('MODEL_NOT_FOUND', `there is no model '${name}'`, { details: { model: name } })
-      if (version === undefined) {
-        const entry = defaultOf(name)
-        if (entry) return entry
-        throw notReady(versions(name).at(-1) as T)
-      }
-      const entry = known.get(version)
-      if (!entry) throw new ModelmountError('VERSION_NOT_FOUND', `model '${name}' has no version '${version}'`, { details: { model: name, version } })
-      if (entry.state !== 'ready') throw notReady(entry)
-      return entry
+      const known = select(name, version)
+      const entry = version === undefined ? defaultOf(name) : known[0]
+      if (entry?.state === 'ready') return entry
+      throw notReady(known.at(-1) as T)
     },
     get: (name, version) => models.get(name)?.get(version),
     versions,

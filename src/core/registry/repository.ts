@@ -1,6 +1,6 @@
 /** Reads a model repository directory in the layout that Triton and TensorFlow Serving users have. */
 
-import { type Dirent, type Stats } from 'node:fs'
+import type { Dirent, Stats } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelmountError } from '../errors.ts'
@@ -38,12 +38,18 @@ async function modelFileIn(directory: string): Promise<string | undefined> {
   return undefined
 }
 
-async function versionsOf(directory: string, entries: readonly Dirent[], ignored: { path: string; reason: string }[]): Promise<Omit<FoundModel, 'name'>[]> {
+async function versionsOf(
+  directory: string,
+  entries: readonly Dirent[],
+  ignored: { path: string; reason: string }[],
+): Promise<Omit<FoundModel, 'name'>[]> {
   const found: Omit<FoundModel, 'name'>[] = []
   for (const entry of entries) {
     if (entry.name.startsWith('.')) continue
     const path = join(directory, entry.name)
-    if (!(await kindOf(path))?.isDirectory()) continue
+    const kind = await kindOf(path)
+    // A version behind a dead link is a version that cannot be loaded, which says more than silence.
+    if (kind ? !kind.isDirectory() : !(entry.isSymbolicLink() && VERSION_DIRECTORY.test(entry.name))) continue
     const source = await modelFileIn(path)
     if (!source && !VERSION_DIRECTORY.test(entry.name)) continue
     if (NAME.test(entry.name)) found.push({ version: entry.name, source: source ?? join(path, 'model.onnx') })
@@ -53,7 +59,8 @@ async function versionsOf(directory: string, entries: readonly Dirent[], ignored
   const bare = entries.find((entry) => entry.name === 'model.onnx') ?? entries.find((entry) => entry.name === 'model.ort')
   if (!bare) return found
   const source = join(directory, bare.name)
-  if (found.some((model) => model.version === '1')) ignored.push({ path: source, reason: 'there is a directory for version 1 already' })
+  if (found.some((model) => model.version === '1'))
+    ignored.push({ path: source, reason: 'there is a directory for version 1 already' })
   else found.push({ version: '1', source })
   return found
 }
@@ -77,11 +84,18 @@ export async function scanRepository(directory: string, policy: 'all' | { readon
   const byKind = await Promise.all(
     entries
       .filter((entry) => !entry.name.startsWith('.'))
-      .map(async (entry) => ({ entry, path: join(directory, entry.name), isDirectory: (await kindOf(join(directory, entry.name)))?.isDirectory() ?? false })),
+      .map(async (entry) => ({
+        entry,
+        path: join(directory, entry.name),
+        isDirectory: (await kindOf(join(directory, entry.name)))?.isDirectory() ?? false,
+      })),
   )
   for (const { entry, path, isDirectory } of byKind.sort((a, b) => Number(b.isDirectory) - Number(a.isDirectory))) {
     const name = isDirectory ? entry.name : entry.name.replace(MODEL_FILE, '')
-    if (!isDirectory && !MODEL_FILE.test(entry.name)) continue
+    if (!isDirectory && !MODEL_FILE.test(entry.name)) {
+      if (entry.isSymbolicLink() && !(await kindOf(path))) ignored.push({ path, reason: 'it is a link that leads nowhere' })
+      continue
+    }
     if (!NAME.test(name)) {
       ignored.push({ path, reason: NAME_RULE })
       continue
@@ -90,7 +104,9 @@ export async function scanRepository(directory: string, policy: 'all' | { readon
       ignored.push({ path, reason: `'${name}' is served from the directory of that name` })
       continue
     }
-    const versions = isDirectory ? await versionsOf(path, await readdir(path, { withFileTypes: true }), ignored) : [{ version: '1', source: path }]
+    const versions = isDirectory
+      ? await versionsOf(path, await readdir(path, { withFileTypes: true }), ignored)
+      : [{ version: '1', source: path }]
     if (versions.length === 0) {
       ignored.push({ path, reason: 'it holds no model.onnx and no version directory' })
       continue

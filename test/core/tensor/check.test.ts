@@ -358,6 +358,8 @@ describe('nested arrays, scalars and whole tensors', () => {
     expect(bad({ data: [1, 2, 3] }).message).toBe('input "x": expected 4 elements for shape [2,2] at x.data, got 3')
     expect(bad({ data: new Int32Array(5) }).details?.got).toBe('5')
     expect(bad({ data: new Int16Array(4) }).details?.got).toBe('Int16Array')
+    const tooFlat = { type: 'int32', dims: [1, 2, 5], data: [[1, 2]] }
+    expect(faultOf('int32', undefined, tooFlat).details?.got).toBe('nesting of shape [1,2]')
     expect(bad({ data: [[1, 2, 3, 4]] }).details?.got).toBe('nesting of shape [1,4]')
     expect(bad({ data: [[1, 2], [3]] }).details?.field).toBe('x.data[1]')
     expect(

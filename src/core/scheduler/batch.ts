@@ -1,0 +1,109 @@
+/** Joining the inputs of several requests into one run and cutting the outputs apart again. */
+
+import type { TensorRecord } from '../engine/frame.ts'
+import type { Tensor } from '../types.ts'
+
+/** Per tensor name, the dimension that counts rows. */
+export type BatchAxes = Readonly<Record<string, number>>
+
+type NumericTensor = Exclude<Tensor, { type: 'string' }>
+type NumericData = NumericTensor['data']
+
+const product = (dims: readonly number[], from: number, to: number): number => {
+  let n = 1
+  for (let i = from; i < to; i++) n *= dims[i] as number
+  return n
+}
+
+/** Rows of a request: the size of its batched inputs along their axis, or `undefined` when they do not agree. */
+export function rowsOf(inputs: TensorRecord, axes: BatchAxes): number | undefined {
+  let rows: number | undefined
+  for (const name in axes) {
+    const size = inputs[name]?.dims[axes[name] as number]
+    if (size === undefined || (rows !== undefined && rows !== size)) return undefined
+    rows = size
+  }
+  return rows
+}
+
+/** Joins tensors along their axes. All requests must have the same types and, the axes apart, the same shapes. Always fresh memory. */
+export function concat(requests: readonly TensorRecord[], axes: BatchAxes): TensorRecord {
+  const joined: Record<string, Tensor> = Object.create(null)
+  for (const name in axes) {
+    const axis = axes[name] as number
+    joined[name] = concatTensors(
+      requests.map((inputs) => inputs[name] as Tensor),
+      axis,
+    )
+  }
+  return joined
+}
+
+function concatTensors(parts: readonly Tensor[], axis: number): Tensor {
+  const [first] = parts as readonly [Tensor]
+  let total = 0
+  for (const part of parts) total += part.dims[axis] as number
+  const dims = first.dims.map((dim, i) => (i === axis ? total : dim))
+  const outer = product(dims, 0, axis)
+  const inner = product(dims, axis + 1, dims.length)
+  if (first.type === 'string') {
+    const data: string[] = []
+    for (let o = 0; o < outer; o++)
+      for (const part of parts as readonly Extract<Tensor, { type: 'string' }>[]) {
+        const chunk = (part.dims[axis] as number) * inner
+        for (let i = o * chunk; i < (o + 1) * chunk; i++) data.push(part.data[i] as string)
+      }
+    return { type: 'string', dims, data }
+  }
+  const ArrayOf = first.data.constructor as new (length: number) => NumericData
+  const data = new ArrayOf(outer * total * inner)
+  let at = 0
+  for (let o = 0; o < outer; o++) {
+    for (const part of parts as readonly NumericTensor[]) {
+      const chunk = (part.dims[axis] as number) * inner
+      // Along the first axis a part is one piece, and making a view of it would only cost time.
+      data.set((outer === 1 ? part.data : part.data.subarray(o * chunk, (o + 1) * chunk)) as never, at)
+      at += chunk
+    }
+  }
+  return { type: first.type, dims, data } as Tensor
+}
+
+/**
+ * Cuts outputs into the rows of each request. Every piece owns its memory: a view would keep the whole batch alive and show its
+ * neighbours' rows.
+ * @returns `undefined` when an output does not have the rows that went in
+ */
+export function split(outputs: TensorRecord, rows: readonly number[], axes: BatchAxes): Record<string, Tensor>[] | undefined {
+  const total = rows.reduce((sum, n) => sum + n, 0)
+  const pieces = rows.map((): Record<string, Tensor> => Object.create(null))
+  for (const name in outputs) {
+    const whole = outputs[name] as Tensor
+    const axis = axes[name]
+    if (axis === undefined || whole.dims[axis] !== total) return undefined
+    const outer = product(whole.dims, 0, axis)
+    const inner = product(whole.dims, axis + 1, whole.dims.length)
+    let from = 0
+    for (const [index, count] of rows.entries()) {
+      const piece = pieces[index] as Record<string, Tensor>
+      const dims = whole.dims.map((dim, i) => (i === axis ? count : dim))
+      piece[name] = { type: whole.type, dims, data: cut(whole.data, outer, total * inner, from * inner, count * inner) } as Tensor
+      from += count
+    }
+  }
+  return pieces
+}
+
+function cut<T extends Tensor['data']>(data: T, outer: number, stride: number, offset: number, length: number): Tensor['data'] {
+  if (outer === 1) return data.slice(offset, offset + length)
+  if (!ArrayBuffer.isView(data)) {
+    const strings: string[] = []
+    for (let o = 0; o < outer; o++)
+      strings.push(...(data as readonly string[]).slice(o * stride + offset, o * stride + offset + length))
+    return strings
+  }
+  const ArrayOf = data.constructor as new (length: number) => NumericData
+  const out = new ArrayOf(outer * length)
+  for (let o = 0; o < outer; o++) out.set(data.subarray(o * stride + offset, o * stride + offset + length) as never, o * length)
+  return out
+}
