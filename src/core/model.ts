@@ -3,11 +3,12 @@
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Clock } from './clock.ts'
+import type { Run, RunOutcome } from './engine/instance.ts'
 import type { Loaded, SessionValue } from './engine/messages.ts'
 import { createPool, type Pool, type PoolEvent } from './engine/pool.ts'
 import { openProcess } from './engine/process.ts'
 import { openThread } from './engine/thread.ts'
-import { ModelmountError, toModelmountError } from './errors.ts'
+import { isModelmountError, ModelmountError } from './errors.ts'
 import { readOnnx, servableOutputs, unsupportedReason } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
 import { proveBatching } from './scheduler/batching.ts'
@@ -90,9 +91,12 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       signature = signatureOf(facts, loaded)
       await warmUp(pool, scheduler)
     } catch (error) {
-      reason = toModelmountError(error)
+      reason = isModelmountError(error)
+        ? error
+        : new ModelmountError('INTERNAL', `internal error: ${String(error)}`, { cause: error })
       enter('failed')
-      await pool?.close()
+      // Not waited for: a thread that hangs in native code would keep the reason from its caller.
+      void pool?.close()
       throw reason
     }
     for (const { provider, reason } of loaded.fallbacks)
@@ -105,15 +109,20 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
   async function warmUp(pool: Pool, scheduler: Scheduler): Promise<void> {
     const [instance] = pool.instances
     if (!instance) return
-    const lost = new ModelmountError('WORKER_LOST', 'the worker was lost while warming up')
-    scheduler.setBatching(
-      await proveBatching(
-        signature,
-        config.batching,
-        (run) =>
-          new Promise((resolve) => instance.run([run], (outcomes) => resolve(outcomes?.[0] ?? { error: lost, inferMs: 0 }))),
-      ),
-    )
+    const lost = { error: new ModelmountError('WORKER_LOST', 'the worker was lost while warming up'), inferMs: 0 }
+    const runAll = (runs: readonly Run[]): Promise<readonly RunOutcome[]> =>
+      new Promise((resolve) => instance.run(runs, (outcomes) => resolve(outcomes ?? runs.map(() => lost))))
+    const proof = proveBatching(signature, config.batching, runAll)
+    const hung = new Promise<never>((_, reject) => {
+      const timer = clock.after(config.loadTimeoutMs, () => {
+        instance.kill('the warm-up hung')
+        reject(
+          new ModelmountError('MODEL_LOAD_FAILED', `the warm-up took longer than loadTimeoutMs (${config.loadTimeoutMs} ms)`),
+        )
+      })
+      void proof.then(() => timer.cancel())
+    })
+    scheduler.setBatching(await Promise.race([proof, hung]))
   }
 
   function batchingInfo(): BatchingInfo {

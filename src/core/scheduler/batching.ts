@@ -34,9 +34,9 @@ export interface Batching {
 const STEPS = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 /** Time that measuring may take; a slow model is judged by fewer sizes. */
 const MEASURE_MS = 250
-const LEAST_TRIES = 3
-const MOST_TRIES = 25
-const TRY_MS = 2
+const FIRST_TRIES = 2
+const MORE_TRIES = 10
+const TRY_MS = 0.2
 /** Less than this and the copying and waiting eat the gain. */
 const MIN_GAIN = 1.15
 /** The cap is the smallest size that has this share of the best gain: beyond it only latency grows. */
@@ -107,13 +107,19 @@ function axesOf(signature: ModelSignature): { inputs: BatchAxes; outputs: BatchA
   return typeof outputs === 'string' ? outputs : { inputs, outputs }
 }
 
-type RunOnce = (run: Run) => Promise<RunOutcome>
+/** Runs one after the other, in one message: between hops a worker's caches go cold, and runs of microseconds would look slow. */
+type RunAll = (runs: readonly Run[]) => Promise<readonly RunOutcome[]>
 
 /** Runs the model a few times and decides. Never rejects: a model that cannot be judged is served unbatched. */
-export async function proveBatching(signature: ModelSignature, settings: BatchSettings | false, run: RunOnce): Promise<Batching> {
+export async function proveBatching(
+  signature: ModelSignature,
+  settings: BatchSettings | false,
+  runAll: RunAll,
+): Promise<Batching> {
   const curve = createCurve()
   const fetches = signature.outputs.map((output) => output.name)
-  const sample = await workingSample(signature, (inputs) => run({ inputs, fetches }))
+  const run = async (inputs: TensorRecord): Promise<RunOutcome> => (await runAll([{ inputs, fetches }]))[0] as RunOutcome
+  const sample = await workingSample(signature, run)
   if (settings === false) return unbatched('switched off', curve)
   const axes = axesOf(signature)
   if (typeof axes === 'string') return unbatched(axes, curve)
@@ -121,7 +127,7 @@ export async function proveBatching(signature: ModelSignature, settings: BatchSe
 
   const refuted = await refute(sample, axes, fetches, run)
   if (refuted) return unbatched(refuted, curve)
-  const points = await measure(sample, axes.inputs, fetches, settings, run)
+  const points = await measure(sample, axes.inputs, fetches, settings, runAll)
   for (const { rows, ms } of points) curve.observe(rows, ms)
   return decide(points, axes, signature, curve, settings)
 }
@@ -152,14 +158,14 @@ async function refute(
   { rows }: Sample,
   axes: { readonly inputs: BatchAxes; readonly outputs: BatchAxes },
   fetches: readonly string[],
-  run: RunOnce,
+  run: (inputs: TensorRecord) => Promise<RunOutcome>,
 ): Promise<string | undefined> {
-  const together = await run({ inputs: concat(rows, axes.inputs), fetches })
+  const together = await run(concat(rows, axes.inputs))
   if ('error' in together) return 'the model fails when given more than one row'
   const pieces = split(together.outputs, [1, 1, 1], axes.outputs)
   if (!pieces) return 'the outputs do not have as many rows as the inputs'
   for (const [index, inputs] of rows.entries()) {
-    const alone = await run({ inputs, fetches })
+    const alone = await run(inputs)
     if ('error' in alone) return 'the model fails on single rows'
     for (const name of fetches) {
       const [a, b] = [alone.outputs[name], pieces[index]?.[name]]
@@ -174,30 +180,35 @@ interface Point {
   readonly ms: number
 }
 
+/** Short runs get a second, longer look, which costs little. */
+const moreTries = (best: number, tries: number): number => (tries === FIRST_TRIES && best < TRY_MS ? MORE_TRIES : 0)
+
 async function measure(
   { rows }: Sample,
   axes: BatchAxes,
   fetches: readonly string[],
   { maxSize, maxRunMs }: BatchSettings,
-  run: RunOnce,
+  runAll: RunAll,
 ): Promise<Point[]> {
   const points: Point[] = []
   const start = performance.now()
   for (const size of [1, ...STEPS.filter((step) => step <= maxSize)]) {
-    const inputs = (): TensorRecord =>
-      concat(
-        Array.from({ length: size }, (_, i) => rows[i % 3] as TensorRecord),
-        axes,
-      )
     let best = Number.POSITIVE_INFINITY
-    let spent = 0
-    // The best of some: noise only ever adds. Short runs need more tries, and cost little.
-    for (let i = 0; i < MOST_TRIES && (i < LEAST_TRIES || spent < TRY_MS); i++) {
-      const outcome = await run({ inputs: inputs(), fetches })
-      if ('error' in outcome) return points
-      best = Math.min(best, outcome.inferMs)
-      spent += outcome.inferMs
-      if (performance.now() - start > MEASURE_MS && i > 0) break
+    for (let tries = FIRST_TRIES; tries > 0; tries = moreTries(best, tries)) {
+      const runs = Array.from({ length: tries }, () => {
+        return {
+          inputs: concat(
+            Array.from({ length: size }, (_, i) => rows[i % 3] as TensorRecord),
+            axes,
+          ),
+          fetches,
+        }
+      })
+      // The best of some: noise only ever adds.
+      for (const outcome of await runAll(runs)) {
+        if ('error' in outcome) return points
+        best = Math.min(best, outcome.inferMs)
+      }
     }
     points.push({ rows: size, ms: best })
     if (best > maxRunMs || performance.now() - start + 6 * best > MEASURE_MS) break
@@ -214,7 +225,9 @@ function decide(
 ): Batching {
   const single = points[0]?.ms
   if (single === undefined || points.length < 2) return unbatched('one run takes too long to try larger ones', curve)
-  const gains = points.filter(({ ms }) => ms <= settings.maxRunMs).map(({ rows, ms }) => ({ rows, gain: (rows * single) / ms }))
+  const gains = points
+    .filter(({ ms }) => ms <= settings.maxRunMs)
+    .map(({ rows, ms }) => ({ rows, gain: Math.min(rows, (rows * single) / ms) }))
   const best = gains.reduce((top, point) => (point.gain > top.gain ? point : top), { rows: 1, gain: 1 })
   if (best.gain < MIN_GAIN)
     return unbatched(`batching gains nothing: ${best.gain.toFixed(2)} times the rows per second at best`, curve)

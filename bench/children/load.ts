@@ -1,0 +1,48 @@
+/** The load generator's process: so many connections that each send their next request when the last one is answered. */
+
+import { answerParent } from '../lib/child.ts'
+import { openConnection } from '../lib/http-connection.ts'
+
+export interface LoadAsk {
+  readonly port: number
+  readonly connections: number
+  readonly ms: number
+  /** Sent in rotation. */
+  readonly requests: readonly Uint8Array[]
+}
+
+export interface LoadAnswer {
+  /** Requests per second that were answered with 200. */
+  readonly rate: number
+  readonly failures: number
+}
+
+answerParent(async ({ port, connections, ms, requests }: LoadAsk): Promise<LoadAnswer> => {
+  const buffers = requests.map((bytes) => Buffer.from(bytes))
+  const open = await Promise.all(Array.from({ length: connections }, () => openConnection(port)))
+  let [sent, answered, failures] = [0, 0, 0]
+  const start = performance.now()
+  await Promise.all(
+    open.map(
+      (connection) =>
+        new Promise<void>((resolve) => {
+          const next = (): void => {
+            if (performance.now() - start > ms) {
+              resolve()
+              return
+            }
+            connection.send(buffers[sent++ % buffers.length] as Buffer, (status) => {
+              if (status === 200) answered++
+              else failures++
+              if (status === 0) resolve()
+              else next()
+            })
+          }
+          next()
+        }),
+    ),
+  )
+  const seconds = (performance.now() - start) / 1000
+  for (const connection of open) connection.close()
+  return { rate: answered / seconds, failures }
+})

@@ -1,0 +1,73 @@
+/** The process whose memory is watched. Runs with --expose-gc, so that what is counted is what is held. */
+
+import { createModelServer } from 'modelmount'
+import { mlpModel } from '../../tools/models.mjs'
+import { answerParent } from '../lib/child.ts'
+import { SESSION } from '../lib/direct.ts'
+import { rotatingFloats } from '../lib/inputs.ts'
+import { callTimes } from '../lib/loops.ts'
+
+export type MemoryAsk = {
+  readonly kind: 'cycles' | 'predictions'
+  readonly warmUp: number
+  readonly total: number
+  readonly limitMs: number
+}
+
+export interface MemoryAnswer {
+  /** Resident bytes after the warm-up, half way, and at the end. */
+  readonly rss: readonly [start: number, middle: number, end: number]
+  /** Repetitions between middle and end; fewer than asked for when time ran out. */
+  readonly secondHalf: number
+  readonly done: number
+}
+
+const source = mlpModel({ layers: [32, 16, 2] })
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** The smallest of some readings: pages that are about to be given back are not held. */
+async function settledRss(): Promise<number> {
+  const { gc } = globalThis
+  if (!gc) throw new Error('needs --expose-gc')
+  let least = Number.POSITIVE_INFINITY
+  for (let i = 0; i < 5; i++) {
+    gc()
+    await pause(60)
+    least = Math.min(least, process.memoryUsage.rss())
+  }
+  return least
+}
+
+type Repeat = (times: number, until: number) => Promise<number>
+
+async function cycles(): Promise<Repeat> {
+  const server = await createModelServer({ session: SESSION })
+  return async (times, until) => {
+    let done = 0
+    for (; done < times && performance.now() < until; done++) {
+      await server.load({ name: 'm', source })
+      await server.unload('m')
+    }
+    return done
+  }
+}
+
+async function predictions(): Promise<Repeat> {
+  const server = await createModelServer({ models: [{ name: 'm', source }], session: SESSION, strict: true })
+  const input = rotatingFloats(32)
+  return async (times) => {
+    await callTimes(64, times, (i) => server.predict('m', { features: input(i) }))
+    return times
+  }
+}
+
+answerParent(async ({ kind, warmUp, total, limitMs }: MemoryAsk): Promise<MemoryAnswer> => {
+  const start = performance.now()
+  const repeat = await (kind === 'cycles' ? cycles() : predictions())
+  await repeat(warmUp, Number.POSITIVE_INFINITY)
+  const atStart = await settledRss()
+  const first = await repeat(total / 2, start + limitMs / 2)
+  const atMiddle = await settledRss()
+  const secondHalf = await repeat(total / 2, start + limitMs)
+  return { rss: [atStart, atMiddle, await settledRss()], secondHalf, done: first + secondHalf }
+})

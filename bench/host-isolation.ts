@@ -1,0 +1,88 @@
+/** What another route of the same app sees while the model route is saturated. */
+
+import { matmulChainModel } from '../tools/models.mjs'
+import { startApps } from './apps/both.ts'
+import type { LoadAnswer, LoadAsk } from './children/load.ts'
+import type { ProbeAnswer, ProbeAsk } from './children/probe.ts'
+import { startChild } from './lib/child.ts'
+import { openSession, runRows } from './lib/direct.ts'
+import { rotatingFloats } from './lib/inputs.ts'
+import { latencies } from './lib/loops.ts'
+import { measurePairs } from './lib/pairs.ts'
+import { type Bench, milliseconds, pairedRow, perSecond } from './lib/row.ts'
+import { median, quantile } from './lib/stats.ts'
+
+const CONNECTIONS = 32
+const PROBES_PER_SECOND = 100
+const MS = 3000
+/** The load starts before the probe and ends after it. */
+const LEAD_MS = 300
+const SIZE = 768
+/** Between 3 and 6: long enough to hurt an event loop, short enough that a few seconds hold many. */
+const WANTED_RUN_MS = 4.5
+
+async function runMs(model: Uint8Array): Promise<number> {
+  const session = await openSession(model)
+  const input = rotatingFloats(SIZE)
+  const samples = await latencies(300, (i) => runRows(session, input(i)))
+  await session.release()
+  return median(samples)
+}
+
+/** As many layers as make a run of some milliseconds here. */
+async function modelOfSomeMs(): Promise<{ readonly model: Uint8Array; readonly ms: number }> {
+  const probeCount = 16
+  const perLayer = (await runMs(matmulChainModel({ size: SIZE, count: probeCount }))) / probeCount
+  const model = matmulChainModel({ size: SIZE, count: Math.max(1, Math.min(64, Math.round(WANTED_RUN_MS / perLayer))) })
+  return { model, ms: await runMs(model) }
+}
+
+export const hostIsolation: Bench = {
+  name: 'host-isolation',
+  limitS: 150,
+  async run() {
+    const { model, ms } = await modelOfSomeMs()
+    const apps = await startApps(model, { name: 'x', length: SIZE })
+    const load = startChild<LoadAsk, LoadAnswer>('children/load.ts')
+    const probe = startChild<ProbeAsk, ProbeAnswer>('children/probe.ts')
+    const rates = new Map<number, number[]>()
+
+    async function probeP99(port: number): Promise<number> {
+      const answer = await probe.ask({ port, path: '/h', perSecond: PROBES_PER_SECOND, ms: MS })
+      if (answer.failures > 0) throw new Error(`${answer.failures} probes failed`)
+      return quantile(answer.latencies, 0.99)
+    }
+    async function loadedP99(port: number): Promise<number> {
+      const loading = load.ask({ port, connections: CONNECTIONS, ms: MS + 2 * LEAD_MS, requests: apps.requests })
+      await new Promise((resolve) => setTimeout(resolve, LEAD_MS))
+      const p99 = await probeP99(port)
+      const { rate, failures } = await loading
+      if (failures > 0) throw new Error(`${failures} requests failed`)
+      rates.set(port, [...(rates.get(port) ?? []), rate])
+      return p99
+    }
+
+    const idle = await measurePairs({ ours: () => probeP99(apps.ours), rival: () => probeP99(apps.naive), pairs: 1 })
+    const loaded = await measurePairs({ ours: () => loadedP99(apps.ours), rival: () => loadedP99(apps.naive), pairs: 5 })
+    await Promise.all([load.stop(), probe.stop(), apps.stop()])
+    const served = (port: number): string => perSecond(median(rates.get(port) ?? []))
+    return [
+      pairedRow({
+        bench: 'host-isolation',
+        what: `GET /h p99, model route saturated by ${CONNECTIONS} connections`,
+        rival: 'session.run() in the route',
+        pairs: loaded,
+        format: milliseconds,
+        target: { op: '<=', value: 0.2 },
+        note: `one run takes ${milliseconds(ms)}; model route meanwhile ${served(apps.ours)}, rival ${served(apps.naive)}`,
+      }),
+      pairedRow({
+        bench: 'host-isolation',
+        what: 'GET /h p99, idle',
+        rival: 'session.run() in the route',
+        pairs: idle,
+        format: milliseconds,
+      }),
+    ]
+  },
+}

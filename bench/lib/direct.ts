@@ -1,0 +1,29 @@
+/** The rival: onnxruntime-node called directly, with the options that modelmount gives its own sessions. */
+
+import * as ort from 'onnxruntime-node'
+
+/** One thread on both sides, because a ratio of schedulers must not hide a ratio of cores. */
+export const SESSION = { intraOpNumThreads: 1 } as const
+
+const OPTIONS: ort.InferenceSession.SessionOptions = {
+  ...SESSION,
+  interOpNumThreads: 1,
+  graphOptimizationLevel: 'all',
+  executionMode: 'sequential',
+  enableCpuMemArena: false,
+  enableMemPattern: true,
+  logSeverityLevel: 4,
+  executionProviders: ['cpu'],
+  extra: { 'session.intra_op.allow_spinning': '0', 'session.inter_op.allow_spinning': '0' },
+}
+
+export function openSession(model: Uint8Array | string): Promise<ort.InferenceSession> {
+  return typeof model === 'string' ? ort.InferenceSession.create(model, OPTIONS) : ort.InferenceSession.create(model, OPTIONS)
+}
+
+/** One run with fresh tensors, as a route would do it. */
+export async function runRows(session: ort.InferenceSession, data: Float32Array, rows = 1): Promise<ort.Tensor> {
+  const [input, output] = [session.inputNames[0] as string, session.outputNames[0] as string]
+  const results = await session.run({ [input]: new ort.Tensor('float32', data, [rows, data.length / rows]) })
+  return results[output] as ort.Tensor
+}

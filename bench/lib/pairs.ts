@@ -1,0 +1,45 @@
+/**
+ * Two sides measured in turn: rival, ours, rival, ours, rival ... Each ratio is ours over the two rival runs around it, because a machine that
+ * slows down for a second would otherwise show up as a finding.
+ */
+
+/** Baselines around one measurement that differ by more than this say that the machine changed under it. */
+const UNSTEADY = 1.6
+
+export interface Pairs {
+  readonly ratios: readonly number[]
+  readonly ours: readonly number[]
+  readonly rival: readonly number[]
+  readonly unsteady: number
+}
+
+export interface Sides {
+  ours(): Promise<number>
+  rival(): Promise<number>
+  /** @default 7 */
+  readonly pairs?: number
+}
+
+export async function measurePairs({ ours, rival, pairs = 7 }: Sides): Promise<Pairs> {
+  const result = { ratios: [] as number[], ours: [] as number[], rival: [] as number[], unsteady: 0 }
+  // The first run of each side pays for compiling.
+  await rival()
+  await ours()
+  let repeats = 0
+  let before = await rival()
+  while (result.ratios.length < pairs) {
+    const mine = await ours()
+    const after = await rival()
+    const steady = Math.max(before, after) <= UNSTEADY * Math.min(before, after)
+    if (!steady && repeats < pairs) repeats++
+    else {
+      const baseline = Math.sqrt(before * after)
+      result.ratios.push(mine / baseline)
+      result.ours.push(mine)
+      result.rival.push(baseline)
+      if (!steady) result.unsteady++
+    }
+    before = after
+  }
+  return result
+}

@@ -1,0 +1,51 @@
+/** Whether memory comes back: after many load/unload cycles, and after many predictions. */
+
+import type { MemoryAnswer, MemoryAsk } from './children/memory.ts'
+import { startChild } from './lib/child.ts'
+import { type Bench, megabytes, type Row } from './lib/row.ts'
+
+/** Growth of the second half that still counts as flat: what allocators keep varies by some megabytes. */
+const SLACK_RATIO = 0.1
+const SLACK_BYTES = 20 * 2 ** 20
+
+const ASKS: readonly { readonly ask: MemoryAsk; readonly unit: string; readonly thing: string }[] = [
+  { ask: { kind: 'cycles', warmUp: 100, total: 1000, limitMs: 150_000 }, unit: 'cycle', thing: 'load/unload cycles' },
+  {
+    ask: { kind: 'predictions', warmUp: 5000, total: 100_000, limitMs: 60_000 },
+    unit: 'prediction',
+    thing: 'predictions (64 callers)',
+  },
+]
+
+function rowOf({ ask, unit, thing }: (typeof ASKS)[number], { rss, secondHalf, done }: MemoryAnswer): Row {
+  const [start, middle, end] = rss
+  const each = (end - middle) / Math.max(1, secondHalf)
+  // A slow machine may do fewer; what they grew by counts as if all had been done.
+  const growth = each * (ask.total / 2)
+  return {
+    bench: 'memory',
+    what: `RSS after ${done} ${thing}`,
+    ours: megabytes(end),
+    rival: `half way: ${megabytes(middle)}`,
+    ratio: { median: end / middle, min: end / middle, max: end / middle },
+    target: `<= ${1 + SLACK_RATIO} or + ${megabytes(SLACK_BYTES)}`,
+    pass: growth <= Math.max(SLACK_BYTES, SLACK_RATIO * middle),
+    pairs: 1,
+    unsteady: 0,
+    note: `after the warm-up of ${ask.warmUp}: ${megabytes(start)}; second half grew ${(each / 1024).toFixed(2)} kB per ${unit}`,
+  }
+}
+
+export const memory: Bench = {
+  name: 'memory',
+  limitS: 240,
+  async run() {
+    const rows: Row[] = []
+    for (const what of ASKS) {
+      const child = startChild<MemoryAsk, MemoryAnswer>('children/memory.ts', ['--expose-gc'])
+      rows.push(rowOf(what, await child.ask(what.ask)))
+      await child.stop()
+    }
+    return rows
+  },
+}

@@ -1,0 +1,67 @@
+/** `npm run bench [-- name ...]`: runs the benches, prints one table, writes it as JSON, and fails when a promise is not kept. */
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { BENCHES } from './lib/benches.ts'
+import { startChild } from './lib/child.ts'
+import type { Bench, Row } from './lib/row.ts'
+import { table } from './lib/table.ts'
+
+const failed = (bench: Bench, error: unknown): Row => ({
+  bench: bench.name,
+  what: bench.name,
+  ours: '-',
+  rival: '-',
+  ratio: undefined,
+  target: 'to finish',
+  pass: false,
+  pairs: 0,
+  unsteady: 0,
+  note: error instanceof Error ? error.message : String(error),
+})
+
+async function runBench(bench: Bench): Promise<Row[]> {
+  const child = startChild<string, Row[]>('children/bench.ts')
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`took longer than ${bench.limitS} s`)), bench.limitS * 1000)
+  })
+  try {
+    return await Promise.race([child.ask(bench.name), late])
+  } catch (error) {
+    return [failed(bench, error)]
+  } finally {
+    clearTimeout(timer)
+    await child.stop()
+  }
+}
+
+function chosen(names: readonly string[]): readonly Bench[] {
+  const unknown = names.filter((name) => !BENCHES.some((bench) => bench.name === name))
+  if (unknown.length > 0) {
+    console.error(`unknown: ${unknown.join(', ')}; known are ${BENCHES.map((bench) => bench.name).join(', ')}`)
+    process.exit(2)
+  }
+  return names.length === 0 ? BENCHES : BENCHES.filter((bench) => names.includes(bench.name))
+}
+
+const start = performance.now()
+const rows: Row[] = []
+for (const bench of chosen(process.argv.slice(2))) {
+  const before = performance.now()
+  process.stderr.write(`${bench.name} ...`)
+  rows.push(...(await runBench(bench)))
+  process.stderr.write(` ${((performance.now() - before) / 1000).toFixed(0)} s\n`)
+}
+const seconds = Math.round((performance.now() - start) / 1000)
+const facts = { node: process.version, cpus: availableParallelism(), seconds }
+console.log(`\nNode ${facts.node}, ${facts.cpus} CPUs, ${seconds} s. Ratios are ours / theirs, medians of interleaved pairs.\n`)
+console.log(table(rows))
+
+const dir = fileURLToPath(new URL('../.bench/', import.meta.url))
+const file = `${dir}results-node${process.versions.node.split('.')[0]}.json`
+mkdirSync(dir, { recursive: true })
+writeFileSync(file, `${JSON.stringify({ ...facts, rows }, null, 2)}\n`)
+console.log(`\nwritten to ${file}`)
+process.exitCode = rows.some((row) => row.pass === false) ? 1 : 0

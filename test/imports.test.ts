@@ -1,0 +1,239 @@
+/** Who may know whom (design.md, section 2), read from the import statements. */
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+import { describe, expect, test } from 'vitest'
+
+const SRC = fileURLToPath(new URL('../src', import.meta.url))
+
+interface Import {
+  /** Path below src of the importing file. */
+  readonly from: string
+  /** Path below src, or the name of a package. */
+  readonly to: string
+  readonly isPackage: boolean
+  /** Leaves nothing at run time. */
+  readonly isType: boolean
+}
+
+const files = (readdirSync(SRC, { recursive: true }) as string[])
+  .map((file) => file.replaceAll('\\', '/'))
+  .filter((file) => file.endsWith('.ts'))
+  .sort()
+const sourceOf = (file: string): string => readFileSync(join(SRC, file), 'utf8')
+
+function importsOf(file: string): Import[] {
+  const found: Import[] = []
+  const add = (specifier: ts.Node | undefined, isType: boolean): void => {
+    if (!specifier || !ts.isStringLiteralLike(specifier)) return
+    const isPackage = !specifier.text.startsWith('.')
+    const to = isPackage ? specifier.text : posix.normalize(posix.join(posix.dirname(file), specifier.text))
+    found.push({ from: file, to, isPackage, isType })
+  }
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node)) {
+      const bindings = node.importClause?.namedBindings
+      const named = bindings && ts.isNamedImports(bindings) ? bindings.elements : []
+      const onlyTypes = named.length > 0 && !node.importClause?.name && named.every((element) => element.isTypeOnly)
+      add(node.moduleSpecifier, node.importClause?.isTypeOnly === true || onlyTypes)
+    } else if (ts.isExportDeclaration(node)) add(node.moduleSpecifier, node.isTypeOnly)
+    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal, true)
+    else if (ts.isCallExpression(node)) {
+      const called = node.expression.getText()
+      // import('x'), require('x'), createRequire(…)('x'); require.resolve only asks where something is.
+      if (node.expression.kind === ts.SyntaxKind.ImportKeyword || /(^|\.)require$|^createRequire\(/.test(called))
+        if (!called.endsWith('.resolve')) add(node.arguments[0], false)
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(ts.createSourceFile(file, sourceOf(file), ts.ScriptTarget.ES2022, true))
+  return found
+}
+
+const imports = files.flatMap(importsOf)
+const shown = ({ from, to, isType }: Import): string => `${from} -> ${to}${isType ? ' (types)' : ''}`
+const breaches = (isBreach: (entry: Import) => boolean): string[] => imports.filter(isBreach).map(shown)
+
+/** `core/tensor/dims.ts` is in the room `core/tensor`, `core/server.ts` is the room `core/server`. */
+const roomOf = (file: string): string => {
+  const [top = '', room = ''] = file.split('/')
+  return top === 'core' ? `core/${room.replace(/\.ts$/, '')}` : top
+}
+
+/**
+ * What each room of the core may know; `types` in brackets means that nothing of it is left at run time. A room that is not named here may
+ * know nothing, so a new one is a decision.
+ */
+const KNOWS: Readonly<Record<string, readonly string[]>> = {
+  'core/types': ['errors (types)'],
+  'core/errors': [],
+  'core/clock': [],
+  'core/version': [],
+  'core/printable': [],
+  'core/tensor': ['errors', 'types (types)'],
+  'core/onnx': ['errors', 'printable', 'types (types)'],
+  'core/protocol': ['errors', 'tensor', 'types (types)'],
+  'core/registry': ['errors', 'types (types)'],
+  'core/engine': ['clock', 'errors', 'printable', 'types (types)'],
+  'core/scheduler': ['clock', 'engine (types)', 'errors', 'tensor', 'types (types)'],
+  'core/options': ['engine', 'errors', 'scheduler (types)', 'types (types)'],
+  'core/model': ['clock', 'engine', 'errors', 'onnx', 'options', 'scheduler', 'tensor', 'types (types)'],
+  'core/http': ['errors', 'model (types)', 'protocol', 'types (types)', 'version'],
+}
+
+/** Rooms whose inside is nobody else's business, and the file that is their face. */
+const FACES: Readonly<Record<string, string>> = {
+  'core/tensor': 'core/tensor/index.ts',
+  'core/onnx': 'core/onnx/index.ts',
+  'core/protocol': 'core/protocol/open-inference.ts',
+}
+
+test('the reader of imports reads', () => {
+  expect(imports.length).toBeGreaterThan(80)
+  expect(imports).toContainEqual({ from: 'core/engine/worker.ts', to: 'onnxruntime-node', isPackage: true, isType: false })
+  expect(imports).toContainEqual({ from: 'adapters/express.ts', to: 'express', isPackage: true, isType: true })
+  expect(imports).toContainEqual({ from: 'cli/serve.ts', to: 'express', isPackage: true, isType: false })
+  expect(imports).toContainEqual({ from: 'index.ts', to: 'core/server.ts', isPackage: false, isType: false })
+  expect(imports).toContainEqual({ from: 'index.ts', to: 'core/types.ts', isPackage: false, isType: true })
+  // Every relative import names a file that is there, with its ending.
+  expect(breaches(({ to, isPackage }) => !isPackage && !files.includes(to))).toEqual([])
+})
+
+describe('packages', () => {
+  test('Node’s own modules are named as such', () => {
+    const plain = new Set([
+      'assert',
+      'child_process',
+      'crypto',
+      'events',
+      'fs',
+      'fs/promises',
+      'http',
+      'module',
+      'net',
+      'os',
+      'path',
+      'stream',
+      'url',
+      'util',
+      'worker_threads',
+    ])
+    expect(breaches(({ to, isPackage }) => isPackage && plain.has(to))).toEqual([])
+  })
+
+  test('only the worker knows ONNX Runtime', () => {
+    expect(breaches(({ from, to }) => /^onnxruntime/.test(to) && from !== 'core/engine/worker.ts')).toEqual([])
+  })
+
+  test('the core knows no other package at all', () => {
+    expect(
+      breaches(
+        ({ from, to, isPackage }) =>
+          from.startsWith('core/') && isPackage && !to.startsWith('node:') && from !== 'core/engine/worker.ts',
+      ),
+    ).toEqual([])
+  })
+
+  test('an adapter knows only the types of its own framework', () => {
+    expect(
+      breaches(
+        ({ from, to, isPackage, isType }) =>
+          from.startsWith('adapters/') && isPackage && !to.startsWith('node:') && !(isType && from === `adapters/${to}.ts`),
+      ),
+    ).toEqual([])
+  })
+})
+
+describe('rooms', () => {
+  test('the core knows nothing outside itself', () => {
+    expect(breaches(({ from, to, isPackage }) => from.startsWith('core/') && !isPackage && !to.startsWith('core/'))).toEqual([])
+  })
+
+  test('adapters know the types of the core and each other, nothing else: a CommonJS build would hold the core twice', () => {
+    expect(
+      breaches(
+        ({ from, to, isPackage, isType }) =>
+          from.startsWith('adapters/') && !isPackage && !to.startsWith('adapters/') && !(isType && to.startsWith('core/')),
+      ),
+    ).toEqual([])
+  })
+
+  test('each room of the core knows what it may, and only the server knows all', () => {
+    const isAllowed = ({ from, to, isPackage, isType }: Import): boolean => {
+      const [room, other] = [roomOf(from), roomOf(to)]
+      if (isPackage || !from.startsWith('core/') || room === other || room === 'core/server') return true
+      const name = other.replace('core/', '')
+      return (KNOWS[room]?.includes(name) ?? false) || (isType && (KNOWS[room]?.includes(`${name} (types)`) ?? false))
+    }
+    expect(breaches((entry) => !isAllowed(entry))).toEqual([])
+    // No permission outlives its use.
+    const used = new Set(imports.filter(({ isPackage }) => !isPackage).map(({ from, to }) => `${roomOf(from)} ${roomOf(to)}`))
+    const unused = Object.entries(KNOWS).flatMap(([room, names]) =>
+      names.map((name) => `${room} core/${name.replace(' (types)', '')}`).filter((pair) => !used.has(pair)),
+    )
+    expect(unused).toEqual([])
+  })
+
+  test('leaf rooms are entered by the front door', () => {
+    expect(
+      breaches(({ from, to, isPackage }) => {
+        const face = FACES[roomOf(to)]
+        return !isPackage && face !== undefined && roomOf(from) !== roomOf(to) && to !== face
+      }),
+    ).toEqual([])
+  })
+
+  test('nobody imports the command, the public index or the server, but the command and the index', () => {
+    expect(
+      breaches(
+        ({ from, to, isPackage }) => !isPackage && (to.startsWith('cli/') || to === 'index.ts') && !from.startsWith('cli/'),
+      ),
+    ).toEqual([])
+    expect(breaches(({ from, to }) => to === 'core/server.ts' && from !== 'index.ts' && !from.startsWith('cli/'))).toEqual([])
+  })
+
+  test('no circles at run time', () => {
+    const next = new Map<string, string[]>()
+    for (const { from, to, isPackage, isType } of imports)
+      if (!isPackage && !isType) next.set(from, [...(next.get(from) ?? []), to])
+    const circles: string[] = []
+    const done = new Set<string>()
+    const walk = (file: string, path: readonly string[]): void => {
+      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' -> '))
+      if (path.includes(file) || done.has(file)) return
+      for (const to of next.get(file) ?? []) walk(to, [...path, file])
+      done.add(file)
+    }
+    for (const file of files) walk(file, [])
+    expect(circles).toEqual([])
+  })
+
+  test('there is no room for odds and ends', () => {
+    expect(files.filter((file) => /(^|\/)(utils?|common|helpers?|misc)(\/|\.ts$)/.test(file))).toEqual([])
+  })
+})
+
+describe('errors', () => {
+  /** The worker's own failures travel as text and become our errors at the host. */
+  const BARE_ALLOWED = new Set(['core/engine/worker.ts'])
+  /** Classes that never leave their room: the command's wrong use, and the ONNX reader's way out. */
+  const OWN_CLASSES = new Set(['core/errors.ts', 'core/onnx/malformed.ts', 'cli/main.ts'])
+  const BARE =
+    /\b(?:throw\s+new|reject\(\s*new)\s+(?:Error|TypeError|RangeError|SyntaxError|EvalError|URIError|AggregateError|DOMException)\b/
+
+  test('nothing throws a bare Error out of a room', () => {
+    expect(BARE.test('throw new Error(')).toBe(true)
+    expect(files.filter((file) => BARE.test(sourceOf(file)) && !BARE_ALLOWED.has(file))).toEqual([])
+    expect(files.filter((file) => /\bextends\s+\w*Error\b/.test(sourceOf(file)) && !OWN_CLASSES.has(file))).toEqual([])
+  })
+
+  test('Malformed stays inside the ONNX reader', () => {
+    expect(breaches(({ from, to }) => to === 'core/onnx/malformed.ts' && roomOf(from) !== 'core/onnx')).toEqual([])
+  })
+
+  test('our errors are told by their brand, never by instanceof, outside the core', () => {
+    expect(files.filter((file) => !file.startsWith('core/') && /instanceof\s+ModelmountError/.test(sourceOf(file)))).toEqual([])
+  })
+})

@@ -1,0 +1,222 @@
+/** Requests share runs where the model was proved to allow it, and nobody can tell except by the clock. */
+
+import { createModelServer, type ModelServer, type ModelSpec, type Tensor } from 'modelmount'
+import { afterEach, describe, expect, test } from 'vitest'
+import { gatherModel, matmulChainModel, mlpModel, slowLoopModel } from '../../tools/models.mjs'
+import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
+import { workerPids } from '../support/children.ts'
+
+let server: ModelServer | undefined
+afterEach(async () => {
+  await server?.close({ timeoutMs: 2000 })
+  server = undefined
+})
+
+async function serve(source: Uint8Array, settings: Partial<ModelSpec> = {}): Promise<ModelServer> {
+  server = await createModelServer({ models: [{ name: 'm', source, ...settings }], logger: false, strict: true })
+  return server
+}
+
+const batchingOf = async (source: Uint8Array, settings: Partial<ModelSpec> = {}) =>
+  (await serve(source, settings)).model('m').batching
+
+/** features -> scores of the small MLP. */
+const row = (seed: number): number[] => Array.from({ length: 32 }, (_, i) => Math.sin(seed * 32 + i))
+
+describe('is it allowed, does it pay?', () => {
+  test('a model that gains is batched, and says how much', async () => {
+    expect(await batchingOf(mlpModel())).toMatchObject({
+      enabled: true,
+      reason: expect.stringMatching(/^\d+\.\d times the rows per second at \d+ rows$/),
+      curve: { baseMs: expect.any(Number), perRowMs: expect.any(Number) },
+    })
+  })
+
+  const overRows = (op: string, attrs: Parameters<typeof node>[3] = {}, outDims: (string | number)[] = ['N', 4]): Uint8Array =>
+    writeModel({
+      graph: {
+        inputs: [value('x', 'float', ['N', 4])],
+        outputs: [value('y', 'float', outDims)],
+        nodes: [node(op, ['x'], ['y'], attrs)],
+      },
+    })
+
+  test.each([
+    ['mixes its rows', overRows('Softmax', { axis: attr.int(0) }), 'changes when other rows run beside it'],
+    [
+      'drops its rows',
+      overRows('ReduceMean', { axes: attr.ints([0]), keepdims: attr.int(1) }, ['M', 4]),
+      'as many rows as the inputs',
+    ],
+    ['takes scalars', slowLoopModel(), "'trips' is a scalar"],
+    [
+      'has a fixed first dimension',
+      writeModel({
+        graph: {
+          inputs: [value('x', 'float', [1, 4])],
+          outputs: [value('y', 'float', [1, 4])],
+          nodes: [node('Relu', ['x'], ['y'])],
+        },
+      }),
+      'fixed at 1',
+    ],
+    [
+      'lies about its dynamic dimension',
+      writeModel({
+        graph: {
+          inputs: [value('x', 'float', ['N', 4])],
+          outputs: [value('y', 'float', ['N', 4])],
+          nodes: [node('Reshape', ['x', 'one'], ['y'])],
+          initializers: [tensor('one', 'int64', [2], BigInt64Array.of(1n, 4n))],
+        },
+      }),
+      'fails when given more than one row',
+    ],
+  ])('a model that %s is served one by one, with the reason', async (_, source, reason) => {
+    const batching = await batchingOf(source)
+    expect(batching).toMatchObject({ enabled: false, maxSize: 1, reason: expect.stringContaining(reason) })
+  })
+
+  test('can be switched off, and bounded', async () => {
+    expect(await batchingOf(mlpModel(), { batching: false })).toMatchObject({ enabled: false, reason: 'switched off' })
+    await server?.close()
+    expect((await batchingOf(mlpModel(), { batching: { maxSize: 4 } })).maxSize).toBeLessThanOrEqual(4)
+  })
+})
+
+describe('shared runs', () => {
+  test('each of 500 callers gets what it would have got alone', async () => {
+    const { predict } = await serve(mlpModel())
+    const inputs = Array.from({ length: 500 }, (_, seed) => row(seed))
+    const together = await Promise.all(inputs.map((features) => predict('m', { features: [features] })))
+    expect(Math.max(...together.map(({ batchSize }) => batchSize))).toBeGreaterThan(8)
+    for (const [seed, { outputs }] of together.entries()) {
+      const alone = await predict('m', { features: [inputs[seed] ?? []] }, { batch: false })
+      expect(alone.batchSize).toBe(1)
+      expectClose(outputs.scores, alone.outputs.scores)
+      expect((outputs.scores?.data as Float32Array).buffer.byteLength).toBe(8)
+    }
+  })
+
+  test('requests of several rows stay whole, also above the cap', async () => {
+    const { predict } = await serve(mlpModel(), { batching: { maxSize: 8 } })
+    const sizes = [1, 3, 8, 20, 2, 5, 1]
+    const results = await Promise.all(
+      sizes.map((n) => predict('m', { features: Array.from({ length: n }, (_, i) => row(n + i)) })),
+    )
+    expect(results.map(({ outputs }) => outputs.scores?.dims)).toEqual(sizes.map((n) => [n, 2]))
+    expect(results.every(({ batchSize }, i) => batchSize <= Math.max(8, sizes[i] ?? 0))).toBe(true)
+  })
+
+  test('a poisonous row costs its own caller only', async () => {
+    const { predict } = await serve(gatherModel())
+    const indices = Array.from({ length: 60 }, (_, i) => (i === 17 || i === 40 ? 99 : i % 8))
+    const results = await Promise.allSettled(indices.map((index) => predict('m', { indices: [index] })))
+    for (const [i, result] of results.entries()) {
+      if (indices[i] === 99) expect(result).toMatchObject({ status: 'rejected', reason: { code: 'INPUT_REJECTED' } })
+      else
+        expect(result).toMatchObject({
+          value: { outputs: { rows: { data: Float32Array.from([0, 1, 2, 3], (n) => n + 4 * (indices[i] ?? 0)) } } },
+        })
+    }
+  })
+
+  test('requests of different shapes do not meet', async () => {
+    const free = writeModel({
+      graph: {
+        inputs: [value('x', 'float', ['N', 'S'])],
+        outputs: [value('y', 'float', ['N', 1])],
+        nodes: [node('ReduceSum', ['x', 'axes'], ['y'], { keepdims: attr.int(1) })],
+        initializers: [tensor('axes', 'int64', [1], BigInt64Array.of(1n))],
+      },
+    })
+    const { predict } = await serve(free)
+    const lengths = Array.from({ length: 90 }, (_, i) => 1 + (i % 3))
+    const results = await Promise.all(lengths.map((n, i) => predict('m', { x: [Array.from({ length: n }, () => i)] })))
+    expect(results.map(({ outputs }) => outputs.y?.data[0])).toEqual(lengths.map((n, i) => n * i))
+  })
+
+  test('other outputs are not shared with', async () => {
+    const two = writeModel({
+      graph: {
+        inputs: [value('x', 'float', ['N', 2])],
+        outputs: [value('p', 'float', ['N', 2]), value('q', 'float', ['N', 2])],
+        nodes: [node('Neg', ['x'], ['p']), node('Abs', ['x'], ['q'])],
+      },
+    })
+    const { predict } = await serve(two)
+    const wanted = [undefined, ['p'], ['q'], ['q', 'p']]
+    const results = await Promise.all(
+      Array.from({ length: 80 }, (_, i) => predict('m', { x: [[-i, i]] }, { outputs: wanted[i % 4] })),
+    )
+    for (const [i, { outputs }] of results.entries()) {
+      expect(Object.keys(outputs).sort()).toEqual([...(wanted[i % 4] ?? ['p', 'q'])].sort())
+      for (const [name, { data }] of Object.entries(outputs))
+        expect([...data].map(Number)).toEqual(name === 'p' ? [i, -i || 0].map((n) => n + 0) : [i, i])
+    }
+  })
+
+  test('who gives up while waiting is left out; the others are answered', async () => {
+    const { predict } = await serve(matmulChainModel({ size: 256, count: 8 }))
+    const x = [Array.from({ length: 256 }, () => 0.5)]
+    const giveUp = new AbortController()
+    const outcomes = Promise.allSettled(
+      Array.from({ length: 100 }, (_, i) => predict('m', { x }, i % 2 ? { signal: giveUp.signal } : {})),
+    )
+    giveUp.abort()
+    for (const [i, outcome] of (await outcomes).entries())
+      expect(outcome).toMatchObject(i % 2 ? { reason: { code: 'ABORTED' } } : { status: 'fulfilled' })
+  })
+
+  test.skipIf(process.platform !== 'linux')('a child that dies under a batch costs no member its answer', async () => {
+    const server = await serve(matmulChainModel({ size: 512, count: 24 }), { isolation: 'process' })
+    const x = [Array.from({ length: 512 }, () => 0.5)]
+    const answers = Promise.allSettled(Array.from({ length: 200 }, () => server.predict('m', { x })))
+    // At the end of this turn the first batch is posted.
+    await new Promise(setImmediate)
+    for (const pid of workerPids()) process.kill(pid, 'SIGKILL')
+    const statuses = (await answers).map(({ status }) => status)
+    expect(statuses.filter((status) => status === 'fulfilled').length).toBeGreaterThanOrEqual(199)
+    expect(statuses).toHaveLength(200)
+  })
+})
+
+describe('a warm-up that hangs', () => {
+  const endless = writeModel({
+    graph: {
+      inputs: [value('x', 'float', ['N', 4])],
+      outputs: [value('y', 'float', ['N', 4])],
+      nodes: [
+        node('Loop', ['trips', '', 'x'], ['y'], {
+          body: attr.graph({
+            name: 'body',
+            inputs: [value('i', 'int64', []), value('go', 'bool', []), value('acc', 'float', ['N', 4])],
+            outputs: [value('goOn', 'bool', []), value('next', 'float', ['N', 4])],
+            nodes: [node('Identity', ['go'], ['goOn']), node('Sin', ['acc'], ['next'])],
+          }),
+        }),
+      ],
+      initializers: [tensor('trips', 'int64', [], BigInt64Array.of(2n ** 50n))],
+    },
+  })
+
+  test('fails the load, and the child is gone', async () => {
+    const server = await createModelServer({
+      models: [
+        { name: 'endless', source: endless, loadTimeoutMs: 1500 },
+        { name: 'good', source: mlpModel() },
+      ],
+      isolation: 'process',
+      logger: false,
+    })
+    expect(server.model('endless')).toMatchObject({ state: 'failed', reason: { code: 'MODEL_LOAD_FAILED' } })
+    expect((await server.predict('good', { features: [row(1)] })).outputs.scores?.dims).toEqual([1, 2])
+    await server.close()
+    expect(workerPids()).toEqual([])
+  })
+})
+
+function expectClose(a: Tensor | undefined, b: Tensor | undefined): void {
+  expect(a?.dims).toEqual(b?.dims)
+  for (let i = 0; i < (b?.data.length ?? 0); i++) expect(Number(a?.data[i])).toBeCloseTo(Number(b?.data[i]), 5)
+}

@@ -1,0 +1,146 @@
+/** The package as npm and its users see it: exports, both module systems, version, error table. */
+
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { ERROR_TABLE } from 'modelmount'
+import type { Options } from 'tsup'
+import { describe, expect, test } from 'vitest'
+import { VERSION } from '../src/core/version.ts'
+import tsupConfig from '../tsup.config.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+const pkg = JSON.parse(read('package.json'))
+const builds = tsupConfig as readonly Options[]
+const entryOf = ({ entry }: Options): Record<string, string> => entry as Record<string, string>
+
+/** The build with types is the library; the others make the command and the worker. */
+const library = builds.find(({ dts }) => dts === true)
+
+describe('exports', () => {
+  const entries = Object.keys(library ? entryOf(library) : {})
+  const subpath = (entry: string): string => (entry === 'index' ? '.' : `./${entry}`)
+
+  test('equal the library entries of the build', () => {
+    expect(entries).toContain('index')
+    expect(library?.format).toEqual(['esm', 'cjs'])
+    const expected = Object.fromEntries(
+      entries.map((entry) => [
+        subpath(entry),
+        {
+          import: { types: `./dist/${entry}.d.ts`, default: `./dist/${entry}.js` },
+          require: { types: `./dist/${entry}.d.cts`, default: `./dist/${entry}.cjs` },
+        },
+      ]),
+    )
+    expect(pkg.exports).toEqual({ ...expected, './package.json': './package.json' })
+    expect(pkg.main).toBe('./dist/index.cjs')
+    expect(pkg.types).toBe('./dist/index.d.cts')
+    for (const { entry } of builds)
+      for (const source of Object.values(entry as Record<string, string>)) expect(existsSync(join(root, source))).toBe(true)
+  })
+
+  test('every file is there after a build', () => {
+    const built = entries.flatMap((entry) => ['js', 'cjs', 'd.ts', 'd.cts'].map((ending) => `dist/${entry}.${ending}`))
+    for (const file of [...built, 'dist/worker.cjs', 'dist/cli.js', pkg.bin.modelmount])
+      expect([file, existsSync(join(root, file))]).toEqual([file, true])
+    expect(read('dist/cli.js')).toMatch(/^#!\/usr\/bin\/env node\n/)
+  })
+
+  test('what is published is there', () => {
+    for (const file of pkg.files) expect([file, existsSync(join(root, file))]).toEqual([file, true])
+  })
+
+  test('what the build needs at run time is declared', () => {
+    const declared = new Set([
+      ...Object.keys(pkg.dependencies ?? {}),
+      ...Object.keys(pkg.peerDependencies ?? {}),
+      ...builtinModules,
+    ])
+    for (const entry of [
+      ...entries.map((entry) => `${entry}.js`),
+      ...entries.map((entry) => `${entry}.cjs`),
+      'cli.js',
+      'worker.cjs',
+    ]) {
+      const code = read(`dist/${entry}`)
+      const needed = [
+        ...code.matchAll(/(?:^|[\s;])(?:from|import)\s*["']([^."'][^"']*)["']|(?:require|import)\(["']([^."'][^"']*)["']\)/gm),
+      ].map((match) => (match[1] ?? match[2] ?? '').replace(/^node:/, ''))
+      const strangers = needed.filter((name) => !declared.has(name) && !declared.has(name.split('/')[0] ?? ''))
+      expect([entry, strangers]).toEqual([entry, []])
+    }
+  })
+
+  test('the adapter holds nothing of the core', () => {
+    for (const file of ['dist/express.js', 'dist/express.cjs'])
+      expect(read(file)).not.toMatch(/class ModelmountError|createModelServer/)
+  })
+})
+
+describe('module systems', () => {
+  const node = async (...args: string[]): Promise<string> =>
+    (await promisify(execFile)(process.execPath, args, { cwd: root })).stdout
+  const body = `
+    const server = await createModelServer({ models: [{ name: 'add', source: addModel() }], strict: true, logger: false })
+    const { outputs } = await server.predict('add', { a: [[1, 2, 3, 4]], b: [[10, 20, 30, 40]] })
+    const errors = await server.predict('nope', {}).catch((error) => [isModelmountError(error), error.code])
+    console.log(JSON.stringify({ sum: [...outputs.sum.data], errors, router: typeof modelRouter(server) }))
+    await server.close()`
+  const expected = { sum: [11, 22, 33, 44], errors: [true, 'MODEL_NOT_FOUND'], router: 'function' }
+
+  test.each(['thread', 'process'])('ESM import runs a prediction (%s tier)', async (isolation) => {
+    const script = `
+      import { createModelServer, isModelmountError } from 'modelmount'
+      import { modelRouter } from 'modelmount/express'
+      import { addModel } from './tools/models.mjs'
+      ${body.replace('strict: true', `strict: true, isolation: '${isolation}'`)}`
+    expect(JSON.parse(await node('--input-type=module', '-e', script))).toEqual(expected)
+  })
+
+  test.each(['thread', 'process'])('CommonJS require runs a prediction (%s tier)', async (isolation) => {
+    const script = `
+      const { createModelServer, isModelmountError } = require('modelmount')
+      const { modelRouter } = require('modelmount/express')
+      import('./tools/models.mjs').then(async ({ addModel }) => { ${body.replace('strict: true', `strict: true, isolation: '${isolation}'`)} })`
+    expect(JSON.parse(await node('--input-type=commonjs', '-e', script))).toEqual(expected)
+  })
+
+  test('both give the same names, and an error of one copy is known to the other', async () => {
+    const script = `
+      const cjs = require('modelmount')
+      import('modelmount').then(async (esm) => {
+        const error = await esm.createModelServer({}).catch((error) => error)
+        console.log(JSON.stringify({ cjs: Object.keys(cjs).sort(), esm: Object.keys(esm).sort(), known: cjs.isModelmountError(error) }))
+      })`
+    const names = ['ERROR_TABLE', 'ModelmountError', 'createModelServer', 'isModelmountError']
+    const { cjs, esm, known } = JSON.parse(await node('--input-type=commonjs', '-e', script))
+    expect(cjs.filter((name: string) => !['default', '__esModule', 'module.exports'].includes(name))).toEqual(names)
+    expect(esm).toEqual(names)
+    expect(known).toBe(true)
+  })
+})
+
+describe('what is written twice', () => {
+  test('the version', () => {
+    expect(VERSION).toBe(pkg.version)
+    expect(JSON.parse(read('package-lock.json')).version).toBe(pkg.version)
+  })
+
+  test('the error table of the README: | `CODE` | status | yes/no |', () => {
+    const rows = [...read('README.md').matchAll(/^\|\s*`([A-Z_]+)`\s*\|\s*(\d+)\s*\|\s*(yes|no)\s*\|/gm)].map(
+      ([, code, status, retryable]) => [code, Number(status), retryable === 'yes'],
+    )
+    expect(rows).toHaveLength(Object.keys(ERROR_TABLE).length)
+    expect(Object.fromEntries(rows.map(([code, status, retryable]) => [code, { status, retryable }]))).toEqual(ERROR_TABLE)
+  })
+
+  test('the Node versions', () => {
+    expect(pkg.engines.node).toBe('>=20.19')
+    for (const { target } of builds) expect(target).toBe('node20')
+  })
+})
