@@ -15,6 +15,7 @@ const MS = 600
 const LAYERS = [256, 1024, 1024, 10]
 const WIDTH = 256
 /** No batch can be larger than there are callers. */
+const ROUNDS = 3
 const SIZES = [1, 2, 4, 8, 16, 32, 64]
 
 export const batching: Bench = {
@@ -25,9 +26,12 @@ export const batching: Bench = {
     const raw = startChild<RawAsk, RawAnswer>('children/raw.ts')
     await raw.ask({ kind: 'load', model: source, width: WIDTH })
     let best = { rows: 1, rate: 0 }
-    for (const rows of SIZES) {
-      const rate = await raw.ask({ kind: 'run', rows, ms: 250 })
-      if (rate > best.rate) best = { rows, rate }
+    // Several rounds, and the best of each size: a machine that pauses for a moment must not choose a low limit.
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const rows of SIZES) {
+        const rate = await raw.ask({ kind: 'run', rows, ms: 120 })
+        if (rate > best.rate) best = { rows, rate }
+      }
     }
 
     const server = await createModelServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })

@@ -94,7 +94,7 @@ describe('shared runs', () => {
       const alone = await predict('m', { features: [inputs[seed] ?? []] }, { batch: false })
       expect(alone.batchSize).toBe(1)
       expectClose(outputs.scores, alone.outputs.scores)
-      expect((outputs.scores?.data as Float32Array).buffer.byteLength).toBe(8)
+      expect(bytesBehind(outputs.scores)).toBe(8)
     }
   })
 
@@ -147,12 +147,12 @@ describe('shared runs', () => {
     const { predict } = await serve(two)
     const wanted = [undefined, ['p'], ['q'], ['q', 'p']]
     const results = await Promise.all(
-      Array.from({ length: 80 }, (_, i) => predict('m', { x: [[-i, i]] }, { outputs: wanted[i % 4] })),
+      Array.from({ length: 80 }, (_, i) => predict('m', { x: [[-i, i + 1]] }, { outputs: wanted[i % 4] })),
     )
     for (const [i, { outputs }] of results.entries()) {
       expect(Object.keys(outputs).sort()).toEqual([...(wanted[i % 4] ?? ['p', 'q'])].sort())
-      for (const [name, { data }] of Object.entries(outputs))
-        expect([...data].map(Number)).toEqual(name === 'p' ? [i, -i || 0].map((n) => n + 0) : [i, i])
+      if (outputs.p) expect(outputs.p.data).toEqual(Float32Array.of(i, -i - 1))
+      if (outputs.q) expect(outputs.q.data).toEqual(Float32Array.of(i, i + 1))
     }
   })
 
@@ -215,6 +215,10 @@ describe('a warm-up that hangs', () => {
     expect(workerPids()).toEqual([])
   })
 })
+
+/** What a caller could see through `.buffer`. */
+const bytesBehind = (tensor: Tensor | undefined): number | undefined =>
+  ArrayBuffer.isView(tensor?.data) ? tensor.data.buffer.byteLength : undefined
 
 function expectClose(a: Tensor | undefined, b: Tensor | undefined): void {
   expect(a?.dims).toEqual(b?.dims)

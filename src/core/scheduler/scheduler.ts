@@ -7,6 +7,7 @@ import type { Clock, Timer } from '../clock.ts'
 import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
+import { onAbort } from './abort.ts'
 import { concat, split } from './batch.ts'
 import { type Batching, unbatched } from './batching.ts'
 import { createLanes, type Lane } from './lanes.ts'
@@ -124,10 +125,7 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
         stopListening: undefined,
       }
       if (signal) {
-        const onAbort = (): void =>
-          settle(entry, new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason }))
-        signal.addEventListener('abort', onAbort, { once: true })
-        entry.stopListening = () => signal.removeEventListener('abort', onAbort)
+        entry.stopListening = onAbort(signal, () => settle(entry, aborted(signal)))
       }
       live.add(entry)
       enqueue(entry)
@@ -143,7 +141,7 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
   }
 
   function refuse(ticket: Ticket, bytes: number, now: number): ModelmountError | undefined {
-    if (ticket.signal?.aborted) return new ModelmountError('ABORTED', 'the request was aborted', { cause: ticket.signal.reason })
+    if (ticket.signal?.aborted) return aborted(ticket.signal)
     if (ticket.deadline <= now)
       return new ModelmountError('DEADLINE_EXCEEDED', 'the deadline had passed before the request was queued')
     const unavailableForMs = pool.unavailableForMs
@@ -413,6 +411,9 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
     },
   }
 }
+
+const aborted = (signal: AbortSignal): ModelmountError =>
+  new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason })
 
 const unavailable = (forMs: number): ModelmountError =>
   new ModelmountError('MODEL_UNAVAILABLE', 'the model crashed repeatedly and is restarted with back-off', {

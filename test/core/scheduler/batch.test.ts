@@ -20,6 +20,8 @@ function tensor(type: DType, dims: number[], seed: number): Tensor {
   return { type, dims, data } as Tensor
 }
 
+const buffer = (x: Tensor | undefined) => (ArrayBuffer.isView(x?.data) ? x.data.buffer : undefined)
+
 const batches = fc
   .record({
     type: fc.constantFrom(...TYPES),
@@ -54,9 +56,9 @@ describe('joining and cutting', () => {
   test('no piece shares memory with its neighbours or with the batch', () => {
     const joined = concat([{ x: tensor('float32', [2, 3], 1) }, { x: tensor('float32', [1, 3], 2) }], { x: 0 })
     const pieces = split(joined, [2, 1], { x: 0 }) ?? []
-    const buffers = pieces.map((piece) => (piece.x?.data as Float32Array).buffer)
-    expect(new Set([...buffers, (joined.x?.data as Float32Array).buffer]).size).toBe(3)
-    expect(buffers.map((buffer) => buffer.byteLength)).toEqual([24, 12])
+    const buffers = pieces.map((piece) => buffer(piece.x))
+    expect(new Set([...buffers, buffer(joined.x)]).size).toBe(3)
+    expect(buffers.map((behind) => behind?.byteLength)).toEqual([24, 12])
   })
 
   test('an output without the rows that went in is not cut', () => {
