@@ -1,5 +1,6 @@
 /** What another route of the same app sees while the model route is saturated. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { matmulChainModel } from '../tools/models.mjs'
 import { startApps } from './apps/both.ts'
 import type { LoadAnswer, LoadAsk } from './children/load.ts'
@@ -12,9 +13,10 @@ import { measurePairs } from './lib/pairs.ts'
 import { type Bench, milliseconds, pairedRow, perSecond } from './lib/row.ts'
 import { median, quantile } from './lib/stats.ts'
 
-const CONNECTIONS = 32
+const CONNECTIONS = 64
 const PROBES_PER_SECOND = 100
-const MS = 3000
+const MS = 2500
+const IDLE_MS = 1500
 /** The load starts before the probe and ends after it. */
 const LEAD_MS = 300
 const SIZE = 768
@@ -47,22 +49,27 @@ export const hostIsolation: Bench = {
     const probe = startChild<ProbeAsk, ProbeAnswer>('children/probe.ts')
     const rates = new Map<number, number[]>()
 
-    async function probeP99(port: number): Promise<number> {
-      const answer = await probe.ask({ port, path: '/h', perSecond: PROBES_PER_SECOND, ms: MS })
+    async function probeP99(ms: number): Promise<number> {
+      const answer = await probe.ask({ kind: 'probe', path: '/h', perSecond: PROBES_PER_SECOND, ms })
       if (answer.failures > 0) throw new Error(`${answer.failures} probes failed`)
       return quantile(answer.latencies, 0.99)
     }
+    async function idleP99(port: number): Promise<number> {
+      await probe.ask({ kind: 'connect', port })
+      return probeP99(IDLE_MS)
+    }
     async function loadedP99(port: number): Promise<number> {
+      await probe.ask({ kind: 'connect', port })
       const loading = load.ask({ port, connections: CONNECTIONS, ms: MS + 2 * LEAD_MS, requests: apps.requests })
-      await new Promise((resolve) => setTimeout(resolve, LEAD_MS))
-      const p99 = await probeP99(port)
+      await sleep(LEAD_MS)
+      const p99 = await probeP99(MS)
       const { rate, failures } = await loading
       if (failures > 0) throw new Error(`${failures} requests failed`)
       rates.set(port, [...(rates.get(port) ?? []), rate])
       return p99
     }
 
-    const idle = await measurePairs({ ours: () => probeP99(apps.ours), rival: () => probeP99(apps.naive), pairs: 1 })
+    const idle = await measurePairs({ ours: () => idleP99(apps.ours), rival: () => idleP99(apps.naive), pairs: 1 })
     const loaded = await measurePairs({ ours: () => loadedP99(apps.ours), rival: () => loadedP99(apps.naive), pairs: 5 })
     await Promise.all([load.stop(), probe.stop(), apps.stop()])
     const served = (port: number): string => perSecond(median(rates.get(port) ?? []))

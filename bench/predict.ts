@@ -9,7 +9,7 @@ import { measurePairs } from './lib/pairs.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
 
-const MS = 400
+const MS = 300
 const CALLERS: readonly { readonly callers: number; readonly target?: Target }[] = [
   { callers: 64, target: { op: '>=', value: 0.8 } },
   { callers: 1 },

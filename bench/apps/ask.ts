@@ -15,6 +15,8 @@ export interface AppAnswer {
 
 export async function listen(app: RequestListener): Promise<AppAnswer> {
   const http = createServer(app)
+  // Connections that wait for their turn must not be closed under the client.
+  http.keepAliveTimeout = 120_000
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
   return { port: (http.address() as AddressInfo).port }
 }

@@ -1,5 +1,6 @@
 /** The process whose memory is watched. Runs with --expose-gc, so that what is counted is what is held. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createModelServer } from 'modelmount'
 import { mlpModel } from '../../tools/models.mjs'
 import { answerParent } from '../lib/child.ts'
@@ -23,7 +24,6 @@ export interface MemoryAnswer {
 }
 
 const source = mlpModel({ layers: [32, 16, 2] })
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** The smallest of some readings: pages that are about to be given back are not held. */
 async function settledRss(): Promise<number> {
@@ -32,7 +32,7 @@ async function settledRss(): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   for (let i = 0; i < 5; i++) {
     gc()
-    await pause(60)
+    await sleep(60)
     least = Math.min(least, process.memoryUsage.rss())
   }
   return least
@@ -41,7 +41,7 @@ async function settledRss(): Promise<number> {
 type Repeat = (times: number, until: number) => Promise<number>
 
 async function cycles(): Promise<Repeat> {
-  const server = await createModelServer({ session: SESSION })
+  const server = await createModelServer({ models: [], session: SESSION })
   return async (times, until) => {
     let done = 0
     for (; done < times && performance.now() < until; done++) {

@@ -14,6 +14,8 @@ export interface NodeRequest extends IncomingMessage {
  * @param path path below the mount point, without query
  */
 export async function answer(server: ModelServer, req: NodeRequest, res: ServerResponse, path: string): Promise<void> {
+  // Gone while the app's own middleware ran: nobody waits for an answer.
+  if (res.destroyed) return
   const { http } = server
   const method = req.method ?? 'GET'
   let body: unknown
@@ -45,7 +47,7 @@ const wasParsed = (req: NodeRequest): boolean => req.readableEnded || req.readab
 
 function write(res: ServerResponse, { status, headers, body }: HttpResponse): void {
   if (res.headersSent || res.destroyed) return
-  res.writeHead(status, { ...headers, 'content-length': body.byteLength })
+  res.writeHead(status, status === 204 ? headers : { ...headers, 'content-length': body.byteLength })
   res.end(body)
 }
 

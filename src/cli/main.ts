@@ -50,7 +50,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function runServe(argv: readonly string[]): Promise<number> {
-  const { values } = parse(argv, {
+  const { values, positionals } = parse(argv, {
     models: { type: 'string' },
     port: { type: 'string', default: '8080' },
     host: { type: 'string', default: '127.0.0.1' },
@@ -59,6 +59,7 @@ async function runServe(argv: readonly string[]): Promise<number> {
     instances: { type: 'string', default: '1' },
     strict: { type: 'boolean', default: false },
   })
+  if (positionals.length > 0) throw new UsageError(`serve takes no argument '${positionals[0]}'`)
   const { models, host, adapter, isolation } = values
   if (typeof models !== 'string') throw new UsageError('--models DIR is missing')
   const port = wholeNumber(values.port, '--port', 0, 65535)

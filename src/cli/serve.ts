@@ -20,6 +20,10 @@ export interface ServeOptions {
 /** Above the keep-alive of usual client pools and proxies, so that it is never us who close a connection they are about to use. */
 const KEEP_ALIVE_MS = 75_000
 
+const SWEEP_MS = 50
+/** How long a client may take to read its answer once the server is told to stop. */
+const GRACE_MS = 30_000
+
 /** Resolves with the exit code once a signal has ended the server and everything it had accepted is answered. */
 export async function serve(opts: ServeOptions): Promise<number> {
   const { models, port, host, isolation, instances, strict } = opts
@@ -37,11 +41,12 @@ export async function serve(opts: ServeOptions): Promise<number> {
   await ended
   say({ event: 'draining' })
   const stopped = new Promise((resolve) => http.close(resolve))
-  http.closeIdleConnections()
-  await server.close()
-  // What is left now are connections without a request.
-  http.closeAllConnections()
-  await stopped
+  // Answers that a slow client still reads are not cut off; connections without a request are not waited for.
+  const sweep = setInterval(() => http.closeIdleConnections(), SWEEP_MS)
+  const giveUp = setTimeout(() => http.closeAllConnections(), GRACE_MS)
+  await Promise.all([server.close(), stopped])
+  clearInterval(sweep)
+  clearTimeout(giveUp)
   say({ event: 'stopped' })
   return 0
 }

@@ -65,7 +65,7 @@ const DEFAULTS = {
   allowOrtFormat: false,
 } as const satisfies ModelSettings
 
-const BATCH_DEFAULTS: BatchSettings = { maxSize: 64, maxRunMs: 50 }
+const BATCH_DEFAULTS: BatchSettings = { maxSize: 64, maxRunMs: 50, maxElements: 2 ** 24, axes: {} }
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} }
 const CONSOLE: Logger = {
@@ -155,8 +155,18 @@ const session: Check = object({
   denormalAsZero: boolean,
 })
 
+const axes: Check = (value, path, problems) => {
+  const axis = expect(
+    "a dimension from 0 to 31, or 'shared'",
+    (item) => item === 'shared' || (Number.isInteger(item) && (item as number) >= 0 && (item as number) < 32),
+  )
+  if (!isPlainObject(value)) problems.push(`${path} must be an object, got ${kindOf(value)}`)
+  else for (const [name, item] of Object.entries(value)) axis(item, `${path}.${name}`, problems)
+}
+
 const batching: Check = (value, path, problems) => {
-  if (value !== false) object({ maxSize: integer(1, 1024), maxRunMs: positiveMs })(value, path, problems)
+  if (value !== false)
+    object({ maxSize: integer(1, 1024), maxRunMs: positiveMs, maxElements: integer(1, 2 ** 40), axes })(value, path, problems)
 }
 
 const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {

@@ -150,6 +150,13 @@ export interface BatchOptions {
   readonly maxSize?: number
   /** Longest time that a batch may be expected to run, in milliseconds. @default 50 */
   readonly maxRunMs?: number
+  /** Most elements of all inputs of one run. @default 16777216 (2^24) */
+  readonly maxElements?: number
+  /**
+   * By tensor name, the dimension that counts rows where it is not the first one (recurrent state often has it second), or `'shared'` for an
+   * input that all rows of a run have in common (a sampling rate). Requests share a run only when their shared inputs are equal.
+   */
+  readonly axes?: Readonly<Record<string, number | 'shared'>>
 }
 
 /** Settings that a model spec and the whole server share; the spec wins. */

@@ -9,7 +9,7 @@ const { createModelServer } = await import(pathToFileURL(`${dist}/index.js`).hre
 
 const server = await createModelServer({ models: [], isolation, logger: false })
 server.subscribe((event) => {
-  if (phase === 'load' && event.type === 'model' && event.state === 'loading') setTimeout(end, 500)
+  if (phase === 'load' && event.type === 'model' && event.state === 'loading') setTimeout(end, 300)
 })
 const loaded = server.load({ name: 'm', source: model })
 

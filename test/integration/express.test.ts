@@ -277,7 +277,10 @@ describe.each(combinations)('$name at $mount, express.json() before it: $json', 
     expectError(await send({ 'content-type': 'application/json; charset=latin1' }), 415, 'MEDIA_TYPE_UNSUPPORTED')
     for (const body of ['{"inputs":[', 'null', '"x"', 'NaN', '{"inputs":[NaN]}', '\ufeff{}', '{}{}'])
       expectError(await infer('add', body), 400, 'REQUEST_INVALID')
-    expectError(await infer('add', Uint8Array.of(0x7b, 0xff, 0x7d)), 400, 'REQUEST_INVALID')
+    // Well-formed but for one byte that no UTF-8 text has.
+    const torn = Buffer.from(JSON.stringify(x('BYTES', ['?'])))
+    torn[torn.indexOf('?')] = 0xff
+    expectError(await infer('string', torn), 400, 'REQUEST_INVALID')
   })
 })
 
@@ -288,6 +291,7 @@ async function open(port: number, head: string): Promise<{ socket: Socket; answe
   await once(socket, 'connect')
   let text = ''
   let wake: (() => void) | undefined
+  socket.on('close', () => wake?.())
   socket.on('data', (chunk) => {
     text += chunk
     wake?.()
@@ -305,6 +309,7 @@ async function open(port: number, head: string): Promise<{ socket: Socket; answe
           text = ''
           return whole
         }
+        if (socket.destroyed) throw new Error('the connection ended without an answer')
         await new Promise<void>((resolve) => {
           wake = resolve
         })
@@ -317,7 +322,7 @@ const CHUNK = Buffer.alloc(64 * 1024, ' ')
 const chunked = (bytes: Buffer): Buffer =>
   Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')])
 
-describe.each(KINDS)('$name and bodies over maxBodyBytes', ({ express }) => {
+describe.each(KINDS)('$name and bodies over maxBodyBytes', { timeout: 10_000 }, ({ express }) => {
   test('one byte too many', async () => {
     const client = await httpFor(appWith(express, '/', false).app)
     const exact = JSON.stringify(ADD).padEnd(1000)
@@ -338,8 +343,8 @@ describe.each(KINDS)('$name and bodies over maxBodyBytes', ({ express }) => {
         `POST /v2/models/add/infer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${how}`,
       )
       const [inside] = await connected
-      socket.write(framing === 'chunked' ? chunked(CHUNK) : CHUNK)
-      // The body is nowhere near its end, and nothing more is sent until the answer is here.
+      // What is announced is refused unseen; what is not, as soon as it is too much. Nothing more is sent until the answer is here.
+      if (framing === 'chunked') socket.write(chunked(CHUNK))
       expect(await answer()).toMatch(/^HTTP\/1\.1 413 [\s\S]*"code":"BODY_TOO_LARGE"/)
       const closed = new Promise((resolve) => socket.once('close', resolve))
       for (let sent = CHUNK.length; sent < total && !socket.destroyed; sent += CHUNK.length) {

@@ -105,6 +105,7 @@ describe.each(['thread', 'process'] as const)('%s tier', (isolation) => {
         { name: 'mirror', source: MIRROR },
         { name: 'identity', source: identityModel('float', ['N']) },
         { name: 'add', source: addModel() },
+        { name: 'solo', source: addModel(), batching: false },
         { name: 'gather', source: gatherModel() },
       ],
     })
@@ -143,10 +144,11 @@ describe.each(['thread', 'process'] as const)('%s tier', (isolation) => {
     }
   })
 
-  test('no answer shares memory with a neighbour', async () => {
+  // Answers that shared a run, and answers that only shared a message.
+  test.each(['add', 'solo'])('no answer of %s shares memory with a neighbour', async (model) => {
     const sizes = Array.from({ length: 100 }, (_, i) => (i % 10 === 0 ? 30_000 : 4 * (1 + (i % 5))))
     const results = await Promise.all(
-      sizes.map((size) => server.predict('add', { a: new Float32Array(size), b: new Float32Array(size) })),
+      sizes.map((size) => server.predict(model, { a: new Float32Array(size), b: new Float32Array(size) })),
     )
     const buffers = new Set<unknown>()
     for (const [i, { outputs }] of results.entries()) {

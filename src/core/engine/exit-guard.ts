@@ -6,7 +6,7 @@
 import { PENDING, STOP } from './messages.ts'
 
 /** A run that has not ended by then never will; waiting on would hang the exit. */
-const EXIT_WAIT_MS = 10_000
+const EXIT_WAIT_MS = 30_000
 
 const flagsOfThreads = new Set<Int32Array>()
 const childKillers = new Set<() => void>()

@@ -8,7 +8,6 @@ import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
 import { onAbort } from './abort.ts'
-import { concat, split } from './batch.ts'
 import { type Batching, unbatched } from './batching.ts'
 import { createLanes, type Lane } from './lanes.ts'
 
@@ -325,10 +324,7 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
   function joinBatch({ entries }: Batch): Run {
     const [first] = entries as readonly [Entry]
     if (entries.length === 1) return first.run
-    const inputs = concat(
-      entries.map((entry) => entry.run.inputs),
-      batching.inputAxes ?? {},
-    )
+    const inputs = batching.join(entries.map((entry) => entry.run.inputs))
     return { inputs, fetches: first.run.fetches }
   }
 
@@ -349,10 +345,9 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
       settle(first, { outputs: outcome.outputs, queueMs: first.startedAt - first.enqueuedAt, inferMs, batchSize: rows })
       return
     }
-    const pieces = split(
+    const pieces = batching.split(
       outcome.outputs,
       entries.map((entry) => entry.rows),
-      batching.outputAxes,
     )
     if (!pieces) {
       batching = unbatched('an output did not have as many rows as the inputs', batching.curve)

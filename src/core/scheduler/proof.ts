@@ -1,0 +1,139 @@
+/** Tries a model: does it run, do its rows keep out of each other's way, what does a run of n rows cost? */
+
+import type { TensorRecord } from '../engine/frame.ts'
+import type { Run, RunOutcome } from '../engine/instance.ts'
+import type { ModelSignature } from '../types.ts'
+import type { ModelAxes } from './axes.ts'
+import { concat, split } from './batch.ts'
+import { FREE_SIZES, INTEGERS, sameWithin, sampleInputs } from './samples.ts'
+
+/** Runs one after the other, in one message: between hops a worker's caches go cold, and runs of microseconds would look slow. */
+export type RunAll = (runs: readonly Run[]) => Promise<readonly RunOutcome[]>
+
+/** Makes a single-row request; requests of different seeds differ. `scale` multiplies what is made up of floats. */
+export type MakeRow = (seed: number, scale: number) => TensorRecord
+
+export interface Trial {
+  readonly fetches: readonly string[]
+  readonly runAll: RunAll
+}
+
+const runOne = async ({ fetches, runAll }: Trial, inputs: TensorRecord): Promise<RunOutcome> =>
+  (await runAll([{ inputs, fetches }]))[0] as RunOutcome
+
+/** Made-up requests that the model takes, or nothing when it takes none. */
+export async function findRows(
+  signature: ModelSignature,
+  axes: ModelAxes | undefined,
+  trial: Trial,
+): Promise<MakeRow | undefined> {
+  for (const free of FREE_SIZES) {
+    for (const integers of INTEGERS) {
+      const make: MakeRow = (seed, scale) => sampleInputs(signature, { free, seed, scale, integers, axes: axes?.inputs })
+      if ('outputs' in (await runOne(trial, make(1, 1)))) return make
+    }
+    // Without free dimensions every size is the same.
+    if (signature.inputs.every(({ dims }) => dims?.every((dim, i) => typeof dim === 'number' || i === 0))) break
+  }
+  return undefined
+}
+
+/** Made-up neighbours, quiet and loud: a model may let rows influence each other only where one of them is out of the ordinary. */
+const SCALES = [1, -1000, 1e6]
+
+/**
+ * Looks for a difference between rows that run together and the same rows alone.
+ * @returns what was found, or nothing
+ */
+export async function refute(makeRow: MakeRow, axes: ModelAxes, trial: Trial): Promise<string | undefined> {
+  for (const scale of SCALES) {
+    const rows = [makeRow(1, 1), makeRow(2, scale), makeRow(3, 1)]
+    const together = await runOne(trial, join(rows, axes))
+    const alone = await trial.runAll(rows.map((inputs) => ({ inputs, fetches: trial.fetches })))
+    const failed = alone.some((outcome) => 'error' in outcome)
+    // Values that the model refuses by themselves prove nothing about sharing.
+    if (failed && scale !== 1) continue
+    if (failed) return 'the model fails on single rows'
+    if ('error' in together) return 'the model fails when given more than one row'
+    const pieces = split(together.outputs, [1, 1, 1], axes.outputs)
+    if (!pieces) return 'the outputs do not have as many rows as the inputs'
+    for (const [index, outcome] of alone.entries()) {
+      for (const name of trial.fetches) {
+        const [a, b] = ['outputs' in outcome ? outcome.outputs[name] : undefined, pieces[index]?.[name]]
+        if (!a || !b || !sameWithin(a, b)) return `output '${name}' of a row changes when other rows run beside it`
+      }
+    }
+  }
+  return undefined
+}
+
+/** The batched inputs joined, the shared ones of the first. */
+export function join(requests: readonly TensorRecord[], axes: ModelAxes): TensorRecord {
+  const joined = { ...concat(requests, axes.inputs) }
+  const [first] = requests
+  for (const name of axes.shared) {
+    const tensor = first?.[name]
+    if (tensor) joined[name] = tensor
+  }
+  return joined
+}
+
+/** Sizes at which the cost is measured. */
+const STEPS = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+/** Time that measuring may take; a slow model is judged by fewer sizes. */
+const MEASURE_MS = 250
+const FIRST_TRIES = 2
+const MORE_TRIES = 10
+/** Runs shorter than this get a second, longer look, which costs little. */
+const SHORT_MS = 0.2
+
+export interface Point {
+  readonly rows: number
+  /** Shortest of several runs: noise only ever adds. */
+  readonly ms: number
+}
+
+/** Measures runs of growing size until the bounds are met or the time is used up. */
+export async function measure(
+  makeRow: MakeRow,
+  axes: ModelAxes,
+  bounds: { readonly maxSize: number; readonly maxRunMs: number; readonly maxElements: number },
+  trial: Trial,
+): Promise<Point[]> {
+  const points: Point[] = []
+  const rows = [makeRow(1, 1), makeRow(2, 1), makeRow(3, 1)]
+  const elements = Object.values(rows[0] ?? {}).reduce((sum, { data }) => sum + data.length, 0)
+  const start = performance.now()
+  for (const size of [1, ...STEPS.filter((step) => step <= bounds.maxSize && step * elements <= bounds.maxElements)]) {
+    const inputs = join(
+      Array.from({ length: size }, (_, i) => rows[i % 3] as TensorRecord),
+      axes,
+    )
+    const ms = await shortest(inputs, trial)
+    if (ms === undefined) break
+    points.push({ rows: size, ms })
+    // The next size may take twice as long, several times.
+    if (ms > bounds.maxRunMs || performance.now() - start + 2 * FIRST_TRIES * ms > MEASURE_MS) break
+  }
+  return points
+}
+
+async function shortest(inputs: TensorRecord, { fetches, runAll }: Trial): Promise<number | undefined> {
+  let best = Number.POSITIVE_INFINITY
+  for (const tries of [FIRST_TRIES, MORE_TRIES]) {
+    if (tries === MORE_TRIES && best > SHORT_MS) break
+    // Large tensors are given away with the message, so that each run needs its own.
+    const outcomes = await runAll(Array.from({ length: tries }, () => ({ inputs: copyOf(inputs), fetches })))
+    for (const outcome of outcomes) {
+      if ('error' in outcome) return undefined
+      best = Math.min(best, outcome.inferMs)
+    }
+  }
+  return best
+}
+
+function copyOf(inputs: TensorRecord): TensorRecord {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]),
+  ) as TensorRecord
+}
