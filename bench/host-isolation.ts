@@ -28,7 +28,8 @@ async function runMs(model: Uint8Array): Promise<number> {
   const input = rotatingFloats(SIZE)
   const samples = await latencies(300, (i) => runRows(session, input(i)))
   await session.release()
-  return median(samples)
+  // Low on purpose: other work on the machine only ever adds.
+  return quantile(samples, 0.1)
 }
 
 /** As many layers as make a run of some milliseconds here. */

@@ -5,8 +5,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export interface AppAsk {
-  /** Path of the model that is served as `m`. */
-  readonly model: string
+  /** The model that is served as `m`. */
+  readonly model: Uint8Array
 }
 
 export interface AppAnswer {

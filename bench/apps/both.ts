@@ -1,8 +1,5 @@
 /** Both apps in processes of their own, with proof that they give the same answer. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { startChild } from '../lib/child.ts'
 import { postRequest, sendOnce } from '../lib/http-connection.ts'
 import { rotatingFloats } from '../lib/inputs.ts'
@@ -29,12 +26,9 @@ async function answerOf(port: number, request: Buffer): Promise<readonly number[
 
 /** @param input name and length of the model's one input, float32 [batch, length] */
 export async function startApps(model: Uint8Array, input: { readonly name: string; readonly length: number }): Promise<Apps> {
-  const dir = mkdtempSync(join(tmpdir(), 'modelmount-bench-'))
-  const path = join(dir, 'model.onnx')
-  writeFileSync(path, model)
   const ours = startChild<AppAsk, AppAnswer>('apps/ours.ts')
   const naive = startChild<AppAsk, AppAnswer>('apps/naive.ts')
-  const [{ port: oursPort }, { port: naivePort }] = await Promise.all([ours.ask({ model: path }), naive.ask({ model: path })])
+  const [{ port: oursPort }, { port: naivePort }] = await Promise.all([ours.ask({ model }), naive.ask({ model })])
   const floats = rotatingFloats(input.length)
   const requests = Array.from({ length: 64 }, (_, i) =>
     postRequest('/v2/models/m/infer', {
@@ -49,7 +43,6 @@ export async function startApps(model: Uint8Array, input: { readonly name: strin
     requests,
     async stop() {
       await Promise.all([ours.stop(), naive.stop()])
-      rmSync(dir, { recursive: true, force: true })
     },
   }
 }

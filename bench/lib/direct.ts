@@ -17,8 +17,8 @@ const OPTIONS: ort.InferenceSession.SessionOptions = {
   extra: { 'session.intra_op.allow_spinning': '0', 'session.inter_op.allow_spinning': '0' },
 }
 
-export function openSession(model: Uint8Array | string): Promise<ort.InferenceSession> {
-  return typeof model === 'string' ? ort.InferenceSession.create(model, OPTIONS) : ort.InferenceSession.create(model, OPTIONS)
+export function openSession(model: Uint8Array): Promise<ort.InferenceSession> {
+  return ort.InferenceSession.create(model, OPTIONS)
 }
 
 /** One run with fresh tensors, as a route would do it. */

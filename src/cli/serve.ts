@@ -7,6 +7,7 @@ import { modelRouter } from '../adapters/express.ts'
 import { ModelmountError } from '../core/errors.ts'
 import { createModelServer } from '../core/server.ts'
 import type { Isolation, ModelServer } from '../core/types.ts'
+import { drainable } from './drain.ts'
 
 export interface ServeOptions {
   readonly models: string
@@ -20,34 +21,24 @@ export interface ServeOptions {
 /** Above the keep-alive of usual client pools and proxies, so that it is never us who close a connection they are about to use. */
 const KEEP_ALIVE_MS = 75_000
 
-const SWEEP_MS = 50
-/** How long a client may take to read its answer once the server is told to stop. */
-const GRACE_MS = 30_000
-
 /** Resolves with the exit code once a signal has ended the server and everything it had accepted is answered. */
 export async function serve(opts: ServeOptions): Promise<number> {
   const { models, port, host, isolation, instances, strict } = opts
   const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   const server = await createModelServer({ repository: models, isolation, instances, strict })
-  for (const { name, version, state } of server.models()) say({ event: 'model', name, version, state })
   const http = createServer(await expressApp(server))
+  const stop = drainable(http)
   http.keepAliveTimeout = KEEP_ALIVE_MS
   http.listen(port, host)
   await once(http, 'listening')
   const address = http.address() as AddressInfo
   const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
-  say({ event: 'listening', url: `http://${name}:${address.port}` })
+  process.stdout.write(`${JSON.stringify({ event: 'listening', url: `http://${name}:${address.port}` })}\n`)
 
   await ended
-  say({ event: 'draining' })
-  const stopped = new Promise((resolve) => http.close(resolve))
-  // Answers that a slow client still reads are not cut off; connections without a request are not waited for.
-  const sweep = setInterval(() => http.closeIdleConnections(), SWEEP_MS)
-  const giveUp = setTimeout(() => http.closeAllConnections(), GRACE_MS)
-  await Promise.all([server.close(), stopped])
-  clearInterval(sweep)
-  clearTimeout(giveUp)
-  say({ event: 'stopped' })
+  process.stderr.write('modelmount: draining\n')
+  await stop()
+  await server.close()
   return 0
 }
 
@@ -62,8 +53,4 @@ async function expressApp(server: ModelServer): Promise<RequestListener> {
   app.disable('x-powered-by')
   app.use(modelRouter(server))
   return app
-}
-
-const say = (line: Readonly<Record<string, unknown>>): void => {
-  process.stdout.write(`${JSON.stringify(line)}\n`)
 }

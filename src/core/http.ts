@@ -81,8 +81,8 @@ export function createHttp(deps: Deps): HttpSurface {
 
   function modelReady({ model, version }: Context): HttpResponse {
     try {
-      deps.resolve(model, version)
-      return json(200, { name: model, ready: true })
+      const ready = deps.resolve(model, version).available
+      return json(ready ? 200 : 503, { name: model, ready })
     } catch (error) {
       if (isModelmountError(error) && error.status === 503) return json(503, { name: model, ready: false })
       throw error

@@ -22,6 +22,8 @@ export interface Model {
   readonly reason: ModelmountError | undefined
   /** Valid once the state has been `ready`. */
   readonly signature: ModelSignature
+  /** True when a request would be queued: ready, and not refused by the breaker. */
+  readonly available: boolean
   info(isDefault: boolean): ModelInfo
   /** Loads it; rejects with the reason and leaves the state `failed`. */
   start(): Promise<void>
@@ -170,6 +172,9 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
     },
     get reason() {
       return reason
+    },
+    get available() {
+      return state === 'ready' && pool?.unavailableForMs === undefined
     },
     get retired() {
       return drained !== undefined

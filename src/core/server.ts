@@ -70,10 +70,16 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
 
   function newModel(modelConfig: ModelConfig): Model {
     const { name: model, version } = modelConfig
-    return createModel(modelConfig, {
+    const created: Model = createModel(modelConfig, {
       clock,
-      emit: (event) => emit(event.type === 'state' ? { ...event, type: 'model', model, version } : { ...event, model, version }),
+      emit(event) {
+        if (event.type !== 'state') return emit({ ...event, model, version })
+        const leaving = event.state === 'draining' || event.state === 'unloaded'
+        const replaced = leaving && registry.get(model, version) !== created
+        emit({ ...event, type: 'model', model, version, ...(replaced ? { replaced } : {}) })
+      },
     })
+    return created
   }
 
   // ---------------------------------------------------------------- models
@@ -201,7 +207,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       const names = new Set(models.map((model) => model.config.name))
       return {
         live: !closing,
-        ready: !closing && [...names].every((name) => registry.defaultOf(name) !== undefined),
+        ready: !closing && [...names].every((name) => registry.defaultOf(name)?.available),
         models: models.map(({ config, state, reason }) => ({
           name: config.name,
           version: config.version,

@@ -286,6 +286,8 @@ export type ServerEvent =
       readonly version: string
       readonly state: ModelState
       readonly reason?: string
+      /** Set when the version goes on in a newer load: the model leaves, its name and version stay. */
+      readonly replaced?: true
     }
   | {
       readonly type: 'provider-fallback'
@@ -340,7 +342,7 @@ export interface ModelServerOptions extends ModelSettings {
 export interface ServerHealth {
   /** True until `close()`. */
   readonly live: boolean
-  /** True when every model has a ready version. */
+  /** True when every model has a ready version that takes requests. */
   readonly ready: boolean
   readonly models: readonly {
     readonly name: string

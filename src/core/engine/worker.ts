@@ -3,8 +3,9 @@
  */
 
 import { writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import * as ort from 'onnxruntime-node'
+import type * as Ort from 'onnxruntime-node'
 import type { DType, Tensor } from '../types.ts'
 import { pack, type TensorRecord, unpack } from './frame.ts'
 import {
@@ -16,6 +17,15 @@ import {
   STOP,
   type ToWorker,
 } from './messages.ts'
+
+/**
+ * Where the runtime has Float16Array, onnxruntime-common makes float16 tensors of it, and the native binding of 1.30 then sees no bytes at
+ * all ("not enough space: expected 16, got 0"). A worker has its own globals, so taking the class away here harms nobody: ONNX Runtime falls
+ * back to raw bits in a Uint16Array, which is what modelmount speaks on every Node version.
+ */
+delete (globalThis as { Float16Array?: unknown }).Float16Array
+// Required, not imported: imports are hoisted above the line before.
+const ort = createRequire(__filename)('onnxruntime-node') as typeof Ort
 
 // Session options silence a session; what providers say while they are looked up comes from the environment of all sessions.
 ort.env.logLevel = 'fatal'
@@ -42,10 +52,10 @@ function settlePending(all = false): void {
  * If a release stops using setImmediate this is slower, never wrong. Only ever done in this worker.
  */
 function runNow(
-  session: ort.InferenceSession,
-  feeds: Record<string, ort.Tensor>,
+  session: Ort.InferenceSession,
+  feeds: Record<string, Ort.Tensor>,
   fetches: readonly string[],
-): Promise<ort.InferenceSession.OnnxValueMapType> {
+): Promise<Ort.InferenceSession.OnnxValueMapType> {
   const original = globalThis.setImmediate
   const immediate = (fn: () => void): undefined => {
     fn()
@@ -60,7 +70,7 @@ function runNow(
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-function describe(values: readonly ort.InferenceSession.ValueMetadata[]): SessionValue[] {
+function describe(values: readonly Ort.InferenceSession.ValueMetadata[]): SessionValue[] {
   return values.map((value) =>
     value.isTensor
       ? {
@@ -77,7 +87,7 @@ async function createSession(message: Extract<ToWorker, { kind: 'load' }>) {
   const fallbacks: ProviderFallback[] = []
   for (const provider of message.providers) {
     try {
-      const options: ort.InferenceSession.SessionOptions = { ...message.session, executionProviders: [asOrtProvider(provider)] }
+      const options: Ort.InferenceSession.SessionOptions = { ...message.session, executionProviders: [asOrtProvider(provider)] }
       const session =
         typeof message.source === 'string'
           ? await ort.InferenceSession.create(message.source, options)
@@ -91,38 +101,18 @@ async function createSession(message: Extract<ToWorker, { kind: 'load' }>) {
   return { session: undefined, provider: undefined, fallbacks }
 }
 
-function asOrtProvider(provider: ProviderRequest): ort.InferenceSession.ExecutionProviderConfig {
+function asOrtProvider(provider: ProviderRequest): Ort.InferenceSession.ExecutionProviderConfig {
   return provider.deviceId === undefined
     ? provider.name
-    : ({ name: provider.name, deviceId: provider.deviceId } as ort.InferenceSession.ExecutionProviderConfig)
+    : ({ name: provider.name, deviceId: provider.deviceId } as Ort.InferenceSession.ExecutionProviderConfig)
 }
 
-/** Where the runtime has Float16Array, onnxruntime-common insists on it; everywhere else in modelmount float16 is raw bits. */
-const Float16 = (
-  globalThis as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => ArrayBufferView }
-).Float16Array
+const toOrt = (tensor: Tensor): Ort.Tensor => new ort.Tensor(tensor.type as 'float32', tensor.data as Float32Array, tensor.dims)
 
-function toOrt(tensor: Tensor): ort.Tensor {
-  const data =
-    tensor.type === 'float16' && Float16
-      ? new Float16(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length)
-      : tensor.data
-  return new ort.Tensor(tensor.type as 'float32', data as Float32Array, tensor.dims)
-}
-
-function fromOrt(value: ort.Tensor): Tensor {
-  const data = value.data as Tensor['data']
-  return {
-    type: value.type as DType,
-    dims: value.dims,
-    data: value.type === 'float16' && !(data instanceof Uint16Array) ? bits(data as unknown as ArrayBufferView) : data,
-  } as Tensor
-}
-
-const bits = (view: ArrayBufferView): Uint16Array => new Uint16Array(view.buffer, view.byteOffset, view.byteLength / 2)
+const fromOrt = (value: Ort.Tensor): Tensor => ({ type: value.type as DType, dims: value.dims, data: value.data }) as Tensor
 
 function serve(port: Port): void {
-  let session: ort.InferenceSession | undefined
+  let session: Ort.InferenceSession | undefined
 
   async function load(message: Extract<ToWorker, { kind: 'load' }>): Promise<void> {
     const start = performance.now()
@@ -157,11 +147,11 @@ function serve(port: Port): void {
       let failure = ''
       try {
         if (stopped() || !session) throw new Error('the worker is stopping')
-        const feeds: Record<string, ort.Tensor> = Object.create(null)
+        const feeds: Record<string, Ort.Tensor> = Object.create(null)
         for (const name of Object.keys(inputs)) feeds[name] = toOrt(inputs[name] as Tensor)
         const fetches = message.selections[message.fetches[index] ?? 0] ?? []
         const values = await runNow(session, feeds, fetches)
-        for (const name of fetches) outputs[name] = fromOrt(values[name] as ort.Tensor)
+        for (const name of fetches) outputs[name] = fromOrt(values[name] as Ort.Tensor)
       } catch (error) {
         failure = messageOf(error) || 'unknown error'
       }

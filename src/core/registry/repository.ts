@@ -1,6 +1,6 @@
 /** Reads a model repository directory in the layout that Triton and TensorFlow Serving users have. */
 
-import type { Dirent, Stats } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelmountError } from '../errors.ts'
@@ -38,12 +38,13 @@ async function modelFileIn(directory: string): Promise<string | undefined> {
   return undefined
 }
 
-async function versionsOf(
-  directory: string,
-  entries: readonly Dirent[],
-  ignored: { path: string; reason: string }[],
-): Promise<Omit<FoundModel, 'name'>[]> {
+async function versionsOf(directory: string, ignored: { path: string; reason: string }[]): Promise<Omit<FoundModel, 'name'>[]> {
   const found: Omit<FoundModel, 'name'>[] = []
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => undefined)
+  if (!entries) {
+    ignored.push({ path: directory, reason: 'it cannot be read' })
+    return found
+  }
   for (const entry of entries) {
     if (entry.name.startsWith('.')) continue
     const path = join(directory, entry.name)
@@ -104,9 +105,7 @@ export async function scanRepository(directory: string, policy: 'all' | { readon
       ignored.push({ path, reason: `'${name}' is served from the directory of that name` })
       continue
     }
-    const versions = isDirectory
-      ? await versionsOf(path, await readdir(path, { withFileTypes: true }), ignored)
-      : [{ version: '1', source: path }]
+    const versions = isDirectory ? await versionsOf(path, ignored) : [{ version: '1', source: path }]
     if (versions.length === 0) {
       ignored.push({ path, reason: 'it holds no model.onnx and no version directory' })
       continue
