@@ -230,7 +230,7 @@ describe('wrong use ends with 2, a sentence and the usage', () => {
     const { child, ended } = start(...args)
     // What it wrongly takes for a command to serve would go on for ever.
     child.stdout?.once('data', () => child.kill('SIGKILL'))
-    const { code, stderr } = await ended
+    const { code, stdout, stderr } = await ended
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toMatch(/^modelmount: \S/)
     expect(stderr.split('\n')[0]).toContain(sentence)
