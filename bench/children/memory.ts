@@ -18,6 +18,8 @@ export type MemoryAsk = {
 export interface MemoryAnswer {
   /** Resident bytes after the warm-up, half way, and at the end. */
   readonly rss: readonly [start: number, middle: number, end: number]
+  /** What V8 holds of it for JavaScript, used or not. */
+  readonly heap: readonly [start: number, middle: number, end: number]
   /** Repetitions between middle and end; fewer than asked for when time ran out. */
   readonly secondHalf: number
   readonly done: number
@@ -26,16 +28,16 @@ export interface MemoryAnswer {
 const source = mlpModel({ layers: [32, 16, 2] })
 
 /** The smallest of some readings: pages that are about to be given back are not held. */
-async function settledRss(): Promise<number> {
+async function settled(): Promise<{ readonly rss: number; readonly heap: number }> {
   const { gc } = globalThis
   if (!gc) throw new Error('needs --expose-gc')
-  let least = Number.POSITIVE_INFINITY
+  let rss = Number.POSITIVE_INFINITY
   for (let i = 0; i < 5; i++) {
     gc()
     await sleep(60)
-    least = Math.min(least, process.memoryUsage.rss())
+    rss = Math.min(rss, process.memoryUsage.rss())
   }
-  return least
+  return { rss, heap: process.memoryUsage().heapTotal }
 }
 
 type Repeat = (times: number, until: number) => Promise<number>
@@ -65,9 +67,10 @@ answerParent(async ({ kind, warmUp, total, limitMs }: MemoryAsk): Promise<Memory
   const start = performance.now()
   const repeat = await (kind === 'cycles' ? cycles() : predictions())
   await repeat(warmUp, Number.POSITIVE_INFINITY)
-  const atStart = await settledRss()
+  const a = await settled()
   const first = await repeat(total / 2, start + limitMs / 2)
-  const atMiddle = await settledRss()
+  const b = await settled()
   const secondHalf = await repeat(total / 2, start + limitMs)
-  return { rss: [atStart, atMiddle, await settledRss()], secondHalf, done: first + secondHalf }
+  const c = await settled()
+  return { rss: [a.rss, b.rss, c.rss], heap: [a.heap, b.heap, c.heap], secondHalf, done: first + secondHalf }
 })

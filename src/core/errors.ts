@@ -27,6 +27,8 @@ export const ERROR_TABLE = {
   METHOD_NOT_ALLOWED: kind(405),
   BODY_TOO_LARGE: kind(413),
   MEDIA_TYPE_UNSUPPORTED: kind(415),
+  /** This caller has too many requests waiting. */
+  QUOTA_EXCEEDED: kind(429, true),
   /** The caller went away or its signal fired. */
   ABORTED: kind(499),
   /** The file is empty, truncated or not an ONNX model. */
@@ -44,6 +46,8 @@ export const ERROR_TABLE = {
   /** The model crashed too often; requests are refused until a probe succeeds. */
   MODEL_UNAVAILABLE: kind(503, true),
   QUEUE_FULL: kind(503, true),
+  /** The queue is so long that the request would miss its deadline. */
+  OVERLOADED: kind(503, true),
   /** The worker died under this run. */
   WORKER_LOST: kind(503, true),
   SERVER_CLOSED: kind(503, true),

@@ -12,9 +12,21 @@ import { isModelmountError, ModelmountError } from './errors.ts'
 import { readOnnx, servableOutputs, unsupportedReason } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
 import { proveBatching } from './scheduler/batching.ts'
-import { createScheduler, type Finished, type Scheduler } from './scheduler/scheduler.ts'
+import type { Finished } from './scheduler/entry.ts'
+import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
 import { isDType } from './tensor/index.ts'
-import type { BatchingInfo, DType, ModelInfo, ModelSignature, ModelState, OnnxModelFacts, Tensor, ValueInfo } from './types.ts'
+import type {
+  BatchingInfo,
+  DType,
+  ModelInfo,
+  ModelSignature,
+  ModelState,
+  OnnxModelFacts,
+  Priority,
+  QueueInfo,
+  Tensor,
+  ValueInfo,
+} from './types.ts'
 
 export interface Model {
   readonly config: ModelConfig
@@ -43,6 +55,8 @@ export interface RunOptions {
   readonly signal: AbortSignal | undefined
   /** False keeps the request out of shared runs. */
   readonly shareable: boolean
+  readonly priority: Priority
+  readonly tenant: string
 }
 
 export type ModelEvent =
@@ -61,6 +75,13 @@ interface Deps {
   emit(event: ModelEvent): void
 }
 
+const NO_QUEUE: QueueInfo = {
+  waiting: 0,
+  running: 0,
+  batches: 0,
+  rows: 0,
+  released: { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 },
+}
 const EMPTY: ModelSignature = { inputs: [], outputs: [] }
 
 export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
@@ -88,7 +109,9 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
       fingerprint = await fingerprintOf(config.source, facts)
       pool = openPool()
-      scheduler = createScheduler({ pool, clock, maxQueue: config.maxQueue, maxQueueBytes: config.maxQueueBytes })
+      const { maxQueue, maxQueueBytes, maxQueuePerTenant, batching } = config
+      const { maxDelayMs, mixTenants } = batching || { maxDelayMs: 0, mixTenants: false }
+      scheduler = createScheduler({ pool, clock, maxQueue, maxQueueBytes, maxQueuePerTenant, maxDelayMs, mixTenants })
       loaded = await pool.start()
       signature = signatureOf(facts, loaded)
       await warmUp(pool, scheduler)
@@ -193,6 +216,7 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       isolation: config.isolation,
       instances: { ready: pool?.instances.length ?? 0, target: config.instances },
       batching: batchingInfo(),
+      queue: scheduler?.stats ?? NO_QUEUE,
       ...(loaded ? { executionProvider: loaded.provider, loadMs: loaded.loadMs } : {}),
       providerFallbacks: loaded?.fallbacks ?? [],
       opsets: facts?.opsets ?? {},
@@ -204,13 +228,15 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       started ??= startOnce()
       return started
     },
-    run(inputs, { fetches, timeoutMs, signal, shareable }) {
+    run(inputs, opts) {
       if (!scheduler || state !== 'ready') throw new ModelmountError('MODEL_NOT_READY', `model '${config.name}' is ${state}`)
       return scheduler.submit({
-        run: { inputs, fetches },
-        deadline: clock.now() + (timeoutMs ?? config.timeoutMs),
-        signal,
-        shareable,
+        run: { inputs, fetches: opts.fetches },
+        deadline: clock.now() + (opts.timeoutMs ?? config.timeoutMs),
+        signal: opts.signal,
+        shareable: opts.shareable,
+        priority: opts.priority,
+        tenant: opts.tenant,
       })
     },
     drain() {

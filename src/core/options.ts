@@ -33,6 +33,7 @@ export interface ModelConfig {
   readonly loadTimeoutMs: number
   readonly maxQueue: number
   readonly maxQueueBytes: number
+  readonly maxQueuePerTenant: number
   readonly maxMemoryBytes: number | undefined
   readonly maxElements: number
   readonly allowOrtFormat: boolean
@@ -65,7 +66,14 @@ const DEFAULTS = {
   allowOrtFormat: false,
 } as const satisfies ModelSettings
 
-const BATCH_DEFAULTS: BatchSettings = { maxSize: 64, maxRunMs: 50, maxElements: 2 ** 24, axes: {} }
+const BATCH_DEFAULTS: BatchSettings = {
+  maxSize: 64,
+  maxRunMs: 50,
+  maxElements: 2 ** 24,
+  maxDelayMs: 0,
+  mixTenants: false,
+  axes: {},
+}
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} }
 const CONSOLE: Logger = {
@@ -166,7 +174,14 @@ const axes: Check = (value, path, problems) => {
 
 const batching: Check = (value, path, problems) => {
   if (value !== false)
-    object({ maxSize: integer(1, 1024), maxRunMs: positiveMs, maxElements: integer(1, 2 ** 40), axes })(value, path, problems)
+    object({
+      maxSize: integer(1, 1024),
+      maxRunMs: positiveMs,
+      maxElements: integer(1, 2 ** 40),
+      maxDelayMs: expect('a number of milliseconds from 0 to 10000', (ms) => typeof ms === 'number' && ms >= 0 && ms <= 10_000),
+      mixTenants: boolean,
+      axes,
+    })(value, path, problems)
 }
 
 const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
@@ -180,6 +195,7 @@ const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   loadTimeoutMs: positiveMs,
   maxQueue: integer(1, 10_000_000),
   maxQueueBytes: integer(1, Number.MAX_SAFE_INTEGER),
+  maxQueuePerTenant: integer(1, 10_000_000),
   maxMemoryBytes: integer(1024 * 1024, Number.MAX_SAFE_INTEGER),
   maxElements: integer(1, 2 ** 40),
   allowOrtFormat: boolean,
@@ -267,6 +283,7 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings): ModelConfig {
     loadTimeoutMs: set.loadTimeoutMs,
     maxQueue: set.maxQueue,
     maxQueueBytes: set.maxQueueBytes,
+    maxQueuePerTenant: set.maxQueuePerTenant ?? Math.ceil(set.maxQueue / 2),
     maxMemoryBytes: set.maxMemoryBytes,
     maxElements: set.maxElements,
     allowOrtFormat: set.allowOrtFormat,
@@ -342,6 +359,8 @@ export const checkPredictOptions: (options: unknown) => void = (() => {
     timeoutMs: positiveMs,
     outputs: list(expect('a string', (value) => typeof value === 'string')),
     batch: boolean,
+    priority: oneOf('high', 'normal', 'low'),
+    tenant: expect('a string of at most 256 characters', (value) => typeof value === 'string' && value.length <= 256),
   })
   return (options) => {
     const problems: string[] = []

@@ -141,6 +141,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       timeoutMs: opts.timeoutMs,
       signal: opts.signal,
       shareable: opts.batch !== false,
+      priority: opts.priority ?? 'normal',
+      tenant: opts.tenant ?? '',
     })
     return {
       id: opts.id ?? randomUUID(),

@@ -150,6 +150,10 @@ export interface BatchOptions {
   readonly maxSize?: number
   /** Longest time that a batch may be expected to run, in milliseconds. @default 50 */
   readonly maxRunMs?: number
+  /** Longest time that a request waits for others to share its run with, in milliseconds, while an instance is free. @default 0 */
+  readonly maxDelayMs?: number
+  /** Let requests of different tenants share a run. @default false */
+  readonly mixTenants?: boolean
   /** Most elements of all inputs of one run. @default 16777216 (2^24) */
   readonly maxElements?: number
   /**
@@ -182,6 +186,8 @@ export interface ModelSettings {
   readonly loadTimeoutMs?: number
   /** Requests that may wait for a free instance; more are refused with `QUEUE_FULL`. @default 1000 */
   readonly maxQueue?: number
+  /** Requests that one tenant may have waiting; more are refused with `QUOTA_EXCEEDED`. @default half of `maxQueue` */
+  readonly maxQueuePerTenant?: number
   /** Bytes of input tensors that may wait for a free instance; more are refused with `QUEUE_FULL`. @default 268435456 (256 MiB) */
   readonly maxQueueBytes?: number
   /** Process tier on Linux: private memory at which a child is killed, in bytes. @default no cap */
@@ -212,6 +218,21 @@ export interface BatchingInfo {
   readonly curve?: { readonly baseMs: number; readonly perRowMs: number }
 }
 
+/** What a model version has to do, and has done. */
+export interface QueueInfo {
+  /** Requests that wait, and that a worker has. */
+  readonly waiting: number
+  readonly running: number
+  /** Runs so far, and their rows. */
+  readonly batches: number
+  readonly rows: number
+  /** Why runs were sent when they were: full, nothing more waiting, end of `maxDelayMs`, late members dropped, server ending. */
+  readonly released: Readonly<Record<'full' | 'idle' | 'window' | 'deadline' | 'drain', number>>
+}
+
+/** Requests of a higher priority get a larger share of a busy model: 8 to 3 to 1. */
+export type Priority = 'high' | 'normal' | 'low'
+
 export type ModelState = 'loading' | 'ready' | 'draining' | 'failed' | 'unloaded'
 
 /** What the server knows of one model version. */
@@ -227,6 +248,7 @@ export interface ModelInfo extends ModelSignature {
   /** Instances that can take a request now, and how many there should be. */
   readonly instances: { readonly ready: number; readonly target: number }
   readonly batching: BatchingInfo
+  readonly queue: QueueInfo
   /** The provider that runs the model, once it is loaded. */
   readonly executionProvider?: ExecutionProviderName
   /** Preferred providers that could not start, with ONNX Runtime's reason. */
@@ -256,6 +278,13 @@ export interface PredictOptions {
   readonly outputs?: readonly string[]
   /** `false` keeps this request out of shared runs. @default true */
   readonly batch?: boolean
+  /** Share of a busy model. @default 'normal' */
+  readonly priority?: Priority
+  /**
+   * On whose behalf. Tenants share a busy model evenly, are bounded by `maxQueuePerTenant`, and do not share runs unless
+   * `batching.mixTenants` allows it.
+   */
+  readonly tenant?: string
 }
 
 export interface PredictResult {

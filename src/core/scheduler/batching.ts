@@ -5,9 +5,9 @@
 
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run } from '../engine/instance.ts'
-import type { BatchingInfo, ModelSignature, Tensor } from '../types.ts'
+import type { BatchingInfo, ModelSignature } from '../types.ts'
 import { axesOf, type DeclaredAxes, type ModelAxes } from './axes.ts'
-import { rowsOf, split } from './batch.ts'
+import { type BatchAxes, concat, rowsOf, split } from './batch.ts'
 import { type Curve, createCurve } from './curve.ts'
 import { findRows, join, measure, type Point, type RunAll, refute } from './proof.ts'
 
@@ -17,22 +17,40 @@ export interface BatchSettings {
   readonly maxRunMs: number
   /** Most elements of all inputs of a run. */
   readonly maxElements: number
+  /** Longest time that a request waits for company. */
+  readonly maxDelayMs: number
+  readonly mixTenants: boolean
   readonly axes: DeclaredAxes
+}
+
+/** Where a request waits. */
+export interface Place {
+  readonly lane: string
+  readonly rows: number
 }
 
 /** What the scheduler needs to form batches. */
 export interface Batching {
+  /** Of all shapes. */
   readonly curve: Curve
+  /** Of the shapes of one lane: a sentence of 16 tokens costs other than one of 512. */
+  curveOf(lane: string): Curve
+  /** Longest time that a batch may be expected to take. */
+  readonly maxRunMs: number
   /** Most rows of one run. */
   readonly cap: number
   readonly info: BatchingInfo
   /** Where a request waits: requests of one lane fit into one run. */
-  place(run: Run, shareable: boolean): { readonly lane: string; readonly rows: number }
+  place(run: Run, shareable: boolean): Place
   /** True for lanes whose requests may share a run. */
   shared(lane: string): boolean
   join(requests: readonly TensorRecord[]): TensorRecord
   /** Each request's own rows of the outputs; `undefined` when the outputs do not have them. */
-  split(outputs: TensorRecord, rows: readonly number[]): readonly Record<string, Tensor>[] | undefined
+  split(outputs: TensorRecord, rows: readonly number[]): readonly TensorRecord[] | undefined
+  /** The inputs of one request as several. */
+  cut(inputs: TensorRecord, rows: readonly number[]): readonly TensorRecord[] | undefined
+  /** The outputs of such pieces as one. */
+  paste(outputs: readonly TensorRecord[]): TensorRecord
 }
 
 /** Less than this and the copying eats the gain. */
@@ -45,17 +63,24 @@ const SOLO = ''
 /** The lane of requests that all have the same shapes and want all outputs: the usual case, found without building a key. */
 const UNIFORM = '*'
 
+/** Shapes beyond that many share one curve. */
+const MAX_CURVES = 64
+
 const ALONE = { lane: SOLO, rows: 1 }
 
 export function unbatched(reason: string, curve: Curve = createCurve()): Batching {
   return {
     curve,
+    curveOf: () => curve,
+    maxRunMs: Number.POSITIVE_INFINITY,
     cap: 1,
     info: { enabled: false, reason, maxSize: 1 },
     place: () => ALONE,
     shared: () => false,
     join: ([first]) => first ?? {},
     split: () => undefined,
+    cut: () => undefined,
+    paste: ([first]) => first ?? {},
   }
 }
 
@@ -83,12 +108,16 @@ export async function proveBatching(
   const { cap, gain } = verdict
   return {
     curve,
+    curveOf: createCurves(curve),
+    maxRunMs: settings.maxRunMs,
     cap,
     info: { enabled: true, reason: `${gain.toFixed(1)} times the rows per second at ${cap} rows`, maxSize: cap },
     place: createPlace(signature, axes),
     shared: (lane) => lane !== SOLO,
     join: (requests) => join(requests, axes),
     split: (outputs, rows) => split(outputs, rows, axes.outputs),
+    cut: (inputs, rows) => cutInputs(inputs, rows, axes),
+    paste: (outputs) => concat(outputs, pick(axes.outputs, outputs[0])),
   }
 }
 
@@ -104,6 +133,31 @@ function judge(points: readonly Point[], { maxRunMs }: BatchSettings): { readonl
   const enough = gains.find(({ gain }) => gain >= ENOUGH * best)
   return { cap: enough?.rows ?? 1, gain: enough?.gain ?? 1 }
 }
+
+/** Curves of lanes, each beginning with what is known of the model. */
+function createCurves(all: Curve): Batching['curveOf'] {
+  const curves = new Map<string, Curve>([[UNIFORM, all]])
+  return (lane) => {
+    let curve = curves.get(lane)
+    if (!curve) {
+      if (curves.size >= MAX_CURVES) return all
+      curve = all.fork()
+      curves.set(lane, curve)
+    }
+    return curve
+  }
+}
+
+/** Shared inputs go with every piece. */
+function cutInputs(inputs: TensorRecord, rows: readonly number[], axes: ModelAxes): readonly TensorRecord[] | undefined {
+  const batched = Object.fromEntries(Object.keys(axes.inputs).flatMap((name) => (inputs[name] ? [[name, inputs[name]]] : [])))
+  const shared = Object.fromEntries(axes.shared.flatMap((name) => (inputs[name] ? [[name, inputs[name]]] : [])))
+  return split(batched, rows, axes.inputs)?.map((piece) => Object.assign(piece, shared))
+}
+
+/** The axes of those outputs that were asked for. */
+const pick = (axes: BatchAxes, outputs: TensorRecord | undefined): BatchAxes =>
+  Object.fromEntries(Object.entries(axes).filter(([name]) => outputs?.[name] !== undefined))
 
 /** True when all shapes but the batch dimension are fixed, so that any two requests for the same outputs fit together. */
 const isUniform = (signature: ModelSignature, axes: ModelAxes): boolean =>

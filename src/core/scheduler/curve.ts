@@ -8,45 +8,107 @@ export interface Curve {
   observe(rows: number, ms: number): void
   /** Expected milliseconds of a run of that many rows; `undefined` before anything was seen. */
   estimate(rows: number): number | undefined
+  /** Milliseconds that 99 of 100 such runs stay under, if deviations are normal. */
+  upper(rows: number): number | undefined
   /** Milliseconds per run and per row, for people. */
-  readonly fit: { readonly baseMs: number; readonly perRowMs: number } | undefined
+  readonly fit: Line | undefined
+  /** A curve that begins with what this one knows and soon believes what it sees. */
+  fork(): Curve
 }
 
+/** Weight that earlier runs keep with each new one: the last thirty or so count. */
 const KEEP = 0.97
+/** Weight of what a fork begins with, in runs. */
+const INHERITED = 3
+/** 99th percentile of the normal distribution. */
+const Z99 = 2.33
 
-export function createCurve(): Curve {
-  let w = 0
-  let sumN = 0
-  let sumNN = 0
-  let sumT = 0
-  let sumNT = 0
+/** Relative variance of sizes below which base and slope cannot be told apart. */
+const MIN_SPREAD = 1e-3
 
-  function line(): { baseMs: number; perRowMs: number } | undefined {
+interface Line {
+  readonly baseMs: number
+  readonly perRowMs: number
+}
+
+interface Sums {
+  w: number
+  n: number
+  nn: number
+  t: number
+  nt: number
+  /** Squared relative error of the forecasts. */
+  error: number
+  shape?: Line
+}
+
+export function createCurve(from: Sums = { w: 0, n: 0, nn: 0, t: 0, nt: 0, error: 0 }): Curve {
+  const sums = { ...from }
+
+  /** The line when sizes last differed enough to tell base from slope. */
+  let shape: Line | undefined = from.shape
+
+  function line(): Line | undefined {
+    const { w, n, nn, t, nt } = sums
     if (w === 0) return undefined
-    const spread = w * sumNN - sumN * sumN
-    const mean = sumT / w
-    // One size only: all that is known is the cost of that size. Taking it for pure base cost would promise gains nobody has seen.
-    if (spread < 1e-9 * w * sumNN) return { baseMs: 0, perRowMs: sumT / sumN }
-    const perRowMs = (w * sumNT - sumN * sumT) / spread
-    if (perRowMs <= 0) return { baseMs: mean, perRowMs: 0 }
-    const baseMs = (sumT - perRowMs * sumN) / w
-    return baseMs >= 0 ? { baseMs, perRowMs } : { baseMs: 0, perRowMs: sumT / sumN }
+    const spread = w * nn - n * n
+    if (spread > MIN_SPREAD * w * nn) {
+      shape = fitted((w * nt - n * t) / spread)
+      return shape
+    }
+    // One size only: its cost is known, and how it divides is remembered. Without memory nothing is base cost, which would promise gains
+    // that nobody has seen.
+    if (!shape) return { baseMs: 0, perRowMs: t / n }
+    const factor = t / (shape.baseMs * w + shape.perRowMs * n)
+    return { baseMs: shape.baseMs * factor, perRowMs: shape.perRowMs * factor }
+  }
+
+  function fitted(perRowMs: number): Line {
+    const { w, n, t } = sums
+    if (perRowMs <= 0) return { baseMs: t / w, perRowMs: 0 }
+    const baseMs = (t - perRowMs * n) / w
+    return baseMs >= 0 ? { baseMs, perRowMs } : { baseMs: 0, perRowMs: t / n }
+  }
+
+  function estimate(rows: number): number | undefined {
+    const known = line()
+    return known && known.baseMs + known.perRowMs * rows
   }
 
   return {
     observe(rows, ms) {
-      w = w * KEEP + 1
-      sumN = sumN * KEEP + rows
-      sumNN = sumNN * KEEP + rows * rows
-      sumT = sumT * KEEP + ms
-      sumNT = sumNT * KEEP + rows * ms
+      const forecast = estimate(rows)
+      // Before the first runs the forecast says nothing; one hiccup must not count for more than a few times the usual.
+      if (forecast !== undefined && forecast > 0 && sums.w > 2) {
+        const relative = Math.min(3, Math.abs(ms - forecast) / forecast)
+        sums.error = sums.error * KEEP + (1 - KEEP) * relative * relative
+      }
+      sums.w = sums.w * KEEP + 1
+      sums.n = sums.n * KEEP + rows
+      sums.nn = sums.nn * KEEP + rows * rows
+      sums.t = sums.t * KEEP + ms
+      sums.nt = sums.nt * KEEP + rows * ms
     },
-    estimate(rows) {
-      const known = line()
-      return known && known.baseMs + known.perRowMs * rows
+    estimate,
+    upper(rows) {
+      const mean = estimate(rows)
+      return mean && mean * (1 + Z99 * Math.sqrt(sums.error))
     },
     get fit() {
       return line()
+    },
+    fork() {
+      const { w, error } = sums
+      const scale = w > 0 ? Math.min(1, INHERITED / w) : 0
+      return createCurve({
+        w: w * scale,
+        n: sums.n * scale,
+        nn: sums.nn * scale,
+        t: sums.t * scale,
+        nt: sums.nt * scale,
+        error,
+        shape: line(),
+      })
     },
   }
 }

@@ -1,44 +1,38 @@
 /**
- * The queue of one model version. A free instance never waits while work is queued; expired and abandoned work leaves before it is packed.
+ * Runs of one model version. A free instance never waits while work is queued; expired and abandoned work leaves before it is packed.
  * Requests that fit together share a run where the model was proved to gain from it, and runs of microseconds share a message (a burst).
  */
 
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
+import type { QueueInfo } from '../types.ts'
 import { onAbort } from './abort.ts'
-import { type Batching, unbatched } from './batching.ts'
-import { createLanes, type Lane } from './lanes.ts'
+import { aborted, type Limits, refuse, unavailable } from './admission.ts'
+import { type Batching, type Place, unbatched } from './batching.ts'
+import { createDeadlines } from './deadlines.ts'
+import { type Batch, createEntry, type Entry, type Finished, type ReleaseReason, type Ticket } from './entry.ts'
+import { createFairQueue } from './fair-queue.ts'
+import { formBatch } from './former.ts'
+import { inPieces } from './pieces.ts'
 
 /** Work that may be posted to an instance ahead of time. Small, because what is posted can no longer be dropped. */
 const AHEAD_MS = 1
 const MAX_RUNS = 64
 /** One burst runs while the next one waits at the worker, so that it never idles. */
 const MAX_BURSTS = 2
+/** About what a message costs to and fro; a run shorter than that is worth overlapping with it. */
+const HOP_MS = 0.1
+const MIN_HALVED = 16
 /** A run is taken for hung at its deadline, but not before it took this many times as long as expected. */
 const HUNG_FACTOR = 4
-
-export interface Ticket {
-  readonly run: Run
-  /** On the scheduler's clock. */
-  readonly deadline: number
-  readonly signal: AbortSignal | undefined
-  /** False keeps the request out of shared runs. */
-  readonly shareable: boolean
-}
-
-export interface Finished {
-  readonly outputs: Extract<RunOutcome, { outputs: unknown }>['outputs']
-  readonly queueMs: number
-  readonly inferMs: number
-  readonly batchSize: number
-}
 
 export interface Scheduler {
   /**
    * Queues a run.
-   * @throws ModelmountError `QUEUE_FULL`, `MODEL_UNAVAILABLE`, `DEADLINE_EXCEEDED`, `ABORTED`, `WORKER_LOST`, `INPUT_REJECTED`, `INFERENCE_FAILED`
+   * @throws ModelmountError `QUEUE_FULL`, `QUOTA_EXCEEDED`, `OVERLOADED`, `MODEL_UNAVAILABLE`, `DEADLINE_EXCEEDED`, `ABORTED`, `WORKER_LOST`,
+   *   `INPUT_REJECTED`, `INFERENCE_FAILED`
    */
   submit(ticket: Ticket): Promise<Finished>
   /** Looks at the queue again: an instance came or went. */
@@ -46,161 +40,93 @@ export interface Scheduler {
   /** What was found out about the model; requests run one by one before it is told. */
   setBatching(batching: Batching): void
   readonly batching: Batching
+  readonly stats: QueueInfo
   /** Resolves when everything that was accepted is answered. */
   drain(): Promise<void>
   /** Rejects everything that is still waiting or running. */
   abandon(error: ModelmountError): void
-  readonly waiting: number
-  readonly running: number
 }
 
-export interface Entry extends Ticket {
-  readonly bytes: number
-  readonly rows: number
-  readonly lane: string
-  readonly enqueuedAt: number
-  startedAt: number
-  state: 'queued' | 'running' | 'settled'
-  instance: Instance | undefined
-  /** Failed or lost together with others once: this time it runs alone, so that only the culprit pays. */
-  alone: boolean
-  resolve(finished: Finished): void
-  reject(error: ModelmountError): void
-  stopListening: (() => void) | undefined
-}
-
-/** Requests that run together. */
-interface Batch {
-  readonly entries: readonly Entry[]
-  readonly rows: number
-}
-
-interface Deps {
+interface Deps extends Limits {
   readonly pool: Pool
   readonly clock: Clock
-  readonly maxQueue: number
-  readonly maxQueueBytes: number
+  /** Longest time that a request waits for company, in milliseconds. */
+  readonly maxDelayMs: number
+  readonly mixTenants: boolean
+  /** Calls back at the end of this turn. @default setImmediate */
+  readonly defer?: (callback: () => void) => void
 }
 
-export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps): Scheduler {
-  const lanes = createLanes<Entry>((entry) => entry.state === 'queued')
+export function createScheduler(deps: Deps): Scheduler {
+  const { pool, clock, maxDelayMs, mixTenants, defer = setImmediate } = deps
+  const queue = createFairQueue<Entry>()
   let batching = unbatched('not tried yet')
-  let waiting = 0
-  let waitingBytes = 0
   const live = new Set<Entry>()
   /** Entries that a worker has and has not answered, settled ones included. */
   const running = new Set<Entry>()
-  /** Expected milliseconds of what is posted and not answered, per instance. */
-  const postedMs = new WeakMap<Instance, number>()
+  /** Expected milliseconds of what is posted and not answered, per instance, and when its worker began with it. */
+  const posted = new WeakMap<Instance, { ms: number; since: number }>()
+  const deadlines = createDeadlines(clock, () => live, expire)
+  const released: Record<ReleaseReason, number> = { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 }
+  let batches = 0
+  let batchedRows = 0
   let flushScheduled = false
-  let sweep: { readonly at: number; readonly timer: Timer } | undefined
   let drained: (() => void) | undefined
 
   // ---------------------------------------------------------------- entering
 
   function submit(ticket: Ticket): Promise<Finished> {
-    const now = clock.now()
-    const bytes = bytesOf(ticket.run)
-    const refusal = refuse(ticket, bytes, now)
-    if (refusal) return Promise.reject(refusal)
+    const place = batching.place(ticket.run, ticket.shareable)
+    if (place.rows <= batching.cap || !batching.shared(place.lane)) return submitWhole(ticket, place, true)
+    // More rows than a run should have: several runs, joined again. What lets the first piece in lets the others in.
+    const width = MAX_BURSTS * Math.max(1, pool.instances.length)
+    return inPieces(ticket, place.rows, batching, width, (piece, index) =>
+      submitWhole(piece, batching.place(piece.run, piece.shareable), index === 0),
+    )
+  }
+
+  function submitWhole(ticket: Ticket, place: Place, bounded: boolean): Promise<Finished> {
+    const entry = createEntry(ticket, place, clock.now())
+    const refusal = admit(entry)
+    if (refusal && (bounded || !isAboutRoom(refusal))) return Promise.reject(refusal)
     return new Promise((resolve, reject) => {
-      const { run, deadline, signal, shareable } = ticket
-      const place = batching.place(run, shareable)
-      const entry: Entry = {
-        run,
-        deadline,
-        signal,
-        shareable,
-        bytes,
-        rows: place.rows,
-        lane: place.lane,
-        enqueuedAt: now,
-        startedAt: now,
-        state: 'queued',
-        instance: undefined,
-        alone: false,
-        resolve,
-        reject,
-        stopListening: undefined,
-      }
-      if (signal) {
-        entry.stopListening = onAbort(signal, () => settle(entry, aborted(signal)))
-      }
+      entry.resolve = resolve
+      entry.reject = reject
+      const { signal } = entry
+      if (signal) entry.stopListening = onAbort(signal, () => settle(entry, aborted(signal)))
       live.add(entry)
-      enqueue(entry)
-      sweepAt(deadline)
+      queue.push(entry)
+      deadlines.watch(entry.deadline)
       scheduleFlush()
     })
   }
 
-  function enqueue(entry: Entry, atHead = false): void {
-    lanes.add(entry.lane, entry, atHead)
-    waiting++
-    waitingBytes += entry.bytes
-  }
-
-  function refuse(ticket: Ticket, bytes: number, now: number): ModelmountError | undefined {
-    if (ticket.signal?.aborted) return aborted(ticket.signal)
-    if (ticket.deadline <= now)
-      return new ModelmountError('DEADLINE_EXCEEDED', 'the deadline had passed before the request was queued')
-    const unavailableForMs = pool.unavailableForMs
-    if (unavailableForMs !== undefined) return unavailable(unavailableForMs)
-    // A lone request larger than the byte bound is let in: the body limit and maxElements have judged its size.
-    if (!full() && (waiting === 0 || waitingBytes + bytes <= maxQueueBytes)) return undefined
-    return new ModelmountError('QUEUE_FULL', `${waiting} requests are waiting for this model already`, {
-      retryAfterS: Math.max(1, Math.ceil(drainMs() / 1000)),
-    })
-  }
-
-  /** What a free instance takes at the end of this turn does not count as waiting. */
-  const full = (): boolean =>
-    waiting >= maxQueue && waiting - pool.instances.filter((instance) => instance.bursts === 0).length >= maxQueue
-
-  /** Expected time until what waits now is done. */
-  function drainMs(): number {
-    const batches = Math.ceil(waiting / batching.cap)
-    return (batches * (batching.curve.estimate(batching.cap) ?? 0)) / Math.max(1, pool.instances.length)
+  function admit(entry: Entry): ModelmountError | undefined {
+    const refusal = refuse(entry, deps, { now: entry.enqueuedAt, queue, batching, pool, postedBy })
+    if (refusal?.code !== 'QUEUE_FULL') return refusal
+    // Who matters less makes room.
+    const victim = queue.newestBelow(entry.priority)
+    if (!victim) return refusal
+    settle(
+      victim,
+      new ModelmountError('QUEUE_FULL', 'a request of higher priority took the place', { retryAfterS: refusal.retryAfterS }),
+    )
+    return refuse(entry, deps, { now: entry.enqueuedAt, queue, batching, pool, postedBy })
   }
 
   // ---------------------------------------------------------------- leaving
 
   function settle(entry: Entry, outcome: Finished | ModelmountError): void {
     if (entry.state === 'settled') return
-    if (entry.state === 'queued') leaveQueue(entry)
+    queue.leave(entry)
     entry.state = 'settled'
     entry.stopListening?.()
     live.delete(entry)
     if (outcome instanceof ModelmountError) entry.reject(outcome)
     else entry.resolve(outcome)
     if (live.size > 0) return
-    sweep?.timer.hold(false)
+    deadlines.rest()
     drained?.()
-  }
-
-  function leaveQueue(entry: Entry): void {
-    waiting--
-    waitingBytes -= entry.bytes
-  }
-
-  function sweepAt(deadline: number): void {
-    if (!sweep || sweep.at > deadline) {
-      sweep?.timer.cancel()
-      sweep = { at: deadline, timer: clock.after(Math.ceil(deadline - clock.now()), onSweep) }
-    }
-    // A caller that waits, for a restart for example, must not see its process end.
-    sweep.timer.hold(true)
-  }
-
-  /** One timer for all deadlines: it fires for the earliest, settles what is due and moves on to the next. */
-  function onSweep(): void {
-    sweep = undefined
-    const now = clock.now()
-    let next = Number.POSITIVE_INFINITY
-    for (const entry of live) {
-      if (entry.deadline <= now) expire(entry, now)
-      else next = Math.min(next, entry.deadline)
-    }
-    if (next < Number.POSITIVE_INFINITY) sweepAt(next)
   }
 
   function expire(entry: Entry, now: number): void {
@@ -216,9 +142,13 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
   function killIfHung(entry: Entry, now: number): void {
     const { instance } = entry
     if (!instance?.ready || !running.has(entry)) return
-    const hungAt = entry.startedAt + HUNG_FACTOR * (postedMs.get(instance) ?? 0)
+    const hungAt = entry.startedAt + HUNG_FACTOR * (posted.get(instance)?.ms ?? 0)
     if (hungAt > now) clock.after(hungAt - now, () => killIfHung(entry, clock.now()))
     else instance.kill('a run hung past its deadline')
+  }
+
+  function dropLate(entry: Entry): void {
+    settle(entry, new ModelmountError('DEADLINE_EXCEEDED', 'the request could not be answered before its deadline any more'))
   }
 
   // ---------------------------------------------------------------- sending
@@ -227,7 +157,7 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
     if (flushScheduled) return
     flushScheduled = true
     // At the end of this turn, so that requests which arrive together run together.
-    setImmediate(() => {
+    defer(() => {
       flushScheduled = false
       flush()
     })
@@ -239,7 +169,7 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
       for (const entry of live) if (entry.state === 'queued') settle(entry, unavailable(unavailableForMs))
       return
     }
-    while (waiting > 0) {
+    while (queue.count > 0) {
       const instance = freest()
       const burst = instance && formBurst(instance)
       if (!burst) return
@@ -255,77 +185,91 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
     return best
   }
 
-  const postedBy = (instance: Instance): number => (instance.bursts === 0 ? 0 : (postedMs.get(instance) ?? 0))
+  /** Milliseconds until an instance is expected to be done with what it has. */
+  function postedBy(instance: Instance): number {
+    const work = instance.bursts === 0 ? undefined : posted.get(instance)
+    return work ? Math.max(0, work.ms - (clock.now() - work.since)) : 0
+  }
 
   /** What an instance should be given now: anything when it is idle, ahead of time only little. */
   function formBurst(instance: Instance): Batch[] | undefined {
     const burst: Batch[] = []
     const idle = instance.bursts === 0
+    const limit = idle ? half() : Number.POSITIVE_INFINITY
     let expectedMs = postedBy(instance)
     while (burst.length < MAX_RUNS) {
-      const lane = lanes.oldest()
-      const head = lane?.peek()
-      if (!lane || !head) break
       const first = idle && burst.length === 0
-      if (head.alone && !first) break
-      const batch = takeBatch(lane, head)
-      const ms = batching.curve.estimate(batch.rows)
-      if (!first && (ms === undefined || expectedMs + ms > AHEAD_MS)) {
-        for (const entry of [...batch.entries].reverse()) lane.putBack(entry)
-        break
-      }
+      if (!first && (limit < Number.POSITIVE_INFINITY || !mayFollow(expectedMs))) break
+      const now = clock.now()
+      const formed = formBatch(queue, batching, { now, maxDelayMs, mixTenants, draining: drained !== undefined, limit }, dropLate)
+      if (formed && 'waitUntil' in formed) clock.after(formed.waitUntil - now, scheduleFlush)
+      if (!formed || 'waitUntil' in formed) break
+      const { batch } = formed
       burst.push(batch)
-      if (head.alone) break
-      expectedMs += ms ?? 0
+      for (const entry of batch.entries) entry.state = 'packed'
+      if (batch.entries[0]?.alone) break
+      expectedMs += msOf(batch)
     }
     return burst.length > 0 ? burst : undefined
   }
 
-  /** The requests at the front of a lane that share a run; dead ones are passed over. */
-  function takeBatch(lane: Lane<Entry>, head: Entry): Batch {
-    lane.take()
-    const entries = [head]
-    let rows = head.rows
-    if (head.alone || !batching.shared(head.lane)) return { entries, rows }
-    for (let next = lane.peek(); next && !next.alone && rows + next.rows <= batching.cap; next = lane.peek()) {
-      lane.take()
-      entries.push(next)
-      rows += next.rows
-    }
-    return { entries, rows }
+  /**
+   * Rows of the first of two messages, where everything that waits would fit into one and the hop costs more than the run: while the worker has
+   * one half the host unpacks the other, instead of the two taking turns.
+   */
+  function half(): number {
+    const head = queue.peek()
+    const rows = head && batching.shared(head.lane) ? queue.rowsBeside(head) : 0
+    const ms = head && batching.curveOf(head.lane).estimate(rows)
+    return rows >= MIN_HALVED && rows <= batching.cap && ms !== undefined && ms < HOP_MS
+      ? Math.ceil(rows / 2)
+      : Number.POSITIVE_INFINITY
   }
+
+  /** The next run may be posted behind others when all of them together are short, and none has to be alone. */
+  function mayFollow(expectedMs: number): boolean {
+    const head = queue.peek()
+    if (!head || head.alone) return false
+    const rows = batching.shared(head.lane) ? Math.min(batching.cap, queue.rowsBeside(head)) : head.rows
+    const ms = batching.curveOf(head.lane).estimate(rows)
+    return ms !== undefined && expectedMs + ms <= AHEAD_MS
+  }
+
+  const msOf = (batch: Batch): number => batching.curveOf(batch.entries[0]?.lane ?? '').estimate(batch.rows) ?? 0
 
   function send(instance: Instance, burst: readonly Batch[]): void {
     const now = clock.now()
     let ms = 0
     for (const batch of burst) {
-      ms += batching.curve.estimate(batch.rows) ?? 0
+      ms += msOf(batch)
+      batches++
+      batchedRows += batch.rows
+      released[batch.reason]++
       for (const entry of batch.entries) {
-        leaveQueue(entry)
         entry.state = 'running'
         entry.startedAt = now
         entry.instance = instance
         running.add(entry)
       }
     }
-    postedMs.set(instance, postedBy(instance) + ms)
+    const before = instance.bursts === 0 ? undefined : posted.get(instance)
+    posted.set(instance, before ? { ms: before.ms + ms, since: before.since } : { ms, since: now })
     instance.run(burst.map(joinBatch), (outcomes) => {
-      postedMs.set(instance, Math.max(0, (postedMs.get(instance) ?? 0) - ms))
+      posted.set(instance, { ms: Math.max(0, (posted.get(instance)?.ms ?? 0) - ms), since: clock.now() })
       for (const [index, batch] of burst.entries()) {
         for (const entry of batch.entries) running.delete(entry)
         const outcome = outcomes?.[index]
         if (outcome) finish(batch, outcome)
       }
       if (!outcomes) lose(burst.flatMap((batch) => batch.entries))
-      if (waiting > 0) scheduleFlush()
+      if (queue.count > 0) scheduleFlush()
     })
   }
 
   function joinBatch({ entries }: Batch): Run {
     const [first] = entries as readonly [Entry]
     if (entries.length === 1) return first.run
-    const inputs = batching.join(entries.map((entry) => entry.run.inputs))
-    return { inputs, fetches: first.run.fetches }
+    return { inputs: batching.join(entries.map((entry) => entry.run.inputs)), fetches: first.run.fetches }
   }
 
   // ---------------------------------------------------------------- answers
@@ -340,15 +284,8 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
       return
     }
     pool.succeeded()
-    batching.curve.observe(rows, inferMs)
-    if (entries.length === 1) {
-      settle(first, { outputs: outcome.outputs, queueMs: first.startedAt - first.enqueuedAt, inferMs, batchSize: rows })
-      return
-    }
-    const pieces = batching.split(
-      outcome.outputs,
-      entries.map((entry) => entry.rows),
-    )
+    batching.curveOf(first.lane).observe(rows, inferMs)
+    const pieces = entries.length === 1 ? [outcome.outputs] : batching.split(outcome.outputs, entries.map(rowsOfEntry))
     if (!pieces) {
       batching = unbatched('an output did not have as many rows as the inputs', batching.curve)
       retryAlone(entries)
@@ -376,7 +313,7 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
       entry.state = 'queued'
       entry.alone = true
       entry.instance = undefined
-      enqueue(entry, true)
+      queue.push(entry, true)
     }
   }
 
@@ -389,40 +326,23 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
     get batching() {
       return batching
     },
+    get stats() {
+      return { waiting: queue.count, running: running.size, batches, rows: batchedRows, released: { ...released } }
+    },
     async drain() {
       if (live.size === 0) return
       await new Promise<void>((resolve) => {
         drained = resolve
+        // Nothing more will come: a batch that waits for company waits in vain.
+        scheduleFlush()
       })
     },
     abandon(error) {
       for (const entry of live) settle(entry, error)
     },
-    get waiting() {
-      return waiting
-    },
-    get running() {
-      return running.size
-    },
   }
 }
 
-const aborted = (signal: AbortSignal): ModelmountError =>
-  new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason })
+const isAboutRoom = ({ code }: ModelmountError): boolean => code === 'QUEUE_FULL' || code === 'QUOTA_EXCEEDED'
 
-const unavailable = (forMs: number): ModelmountError =>
-  new ModelmountError('MODEL_UNAVAILABLE', 'the model crashed repeatedly and is restarted with back-off', {
-    retryAfterS: Math.max(1, Math.ceil(forMs / 1000)),
-  })
-
-/** Strings are counted by a guess: measuring them would cost more than it tells. */
-const BYTES_PER_STRING = 64
-
-function bytesOf(run: Run): number {
-  let bytes = 0
-  for (const name in run.inputs) {
-    const tensor = run.inputs[name]
-    if (tensor) bytes += tensor.type === 'string' ? tensor.data.length * BYTES_PER_STRING : tensor.data.byteLength
-  }
-  return bytes
-}
+const rowsOfEntry = (entry: Entry): number => entry.rows

@@ -1,0 +1,84 @@
+/** Says no at the door: better at once than after a wait that was in vain. */
+
+import type { Instance } from '../engine/instance.ts'
+import type { Pool } from '../engine/pool.ts'
+import { ModelmountError } from '../errors.ts'
+import type { Batching } from './batching.ts'
+import type { Entry } from './entry.ts'
+import type { FairQueue } from './fair-queue.ts'
+import { capOf } from './former.ts'
+
+export interface Limits {
+  readonly maxQueue: number
+  readonly maxQueueBytes: number
+  /** Requests that one named tenant may have waiting. */
+  readonly maxQueuePerTenant: number
+}
+
+interface State {
+  readonly now: number
+  readonly queue: FairQueue<Entry>
+  readonly batching: Batching
+  readonly pool: Pool
+  /** Expected milliseconds of what an instance has been given. */
+  postedBy(instance: Instance): number
+}
+
+/**
+ * The error for a request that is not let in, or nothing. When nothing waits a request is tried, whatever is expected of it: an estimate that
+ * is too high would otherwise never be put right.
+ */
+export function refuse(newcomer: Entry, limits: Limits, state: State): ModelmountError | undefined {
+  const { now, queue, pool } = state
+  const { signal, deadline, tenant, bytes } = newcomer
+  if (signal?.aborted) return aborted(signal)
+  if (deadline <= now) return new ModelmountError('DEADLINE_EXCEEDED', 'the deadline had passed before the request was queued')
+  const unavailableForMs = pool.unavailableForMs
+  if (unavailableForMs !== undefined) return unavailable(unavailableForMs)
+  if (tenant !== '' && queue.countOf(tenant) >= limits.maxQueuePerTenant)
+    return new ModelmountError('QUOTA_EXCEEDED', `this caller has ${queue.countOf(tenant)} requests waiting already`, {
+      retryAfterS: seconds(drainMs(state)),
+    })
+  if (queue.count === 0) return undefined
+  // What a free instance takes at the end of this turn does not count as waiting. A lone request larger than the byte bound is let in: the
+  // body limit and maxElements have judged its size.
+  if (isFull(limits.maxQueue, state) || queue.bytes + bytes > limits.maxQueueBytes)
+    return new ModelmountError('QUEUE_FULL', `${queue.count} requests are waiting for this model already`, {
+      retryAfterS: seconds(drainMs(state)),
+    })
+  const lateMs = now + etaMs(newcomer, state) - deadline
+  if (lateMs > 0)
+    return new ModelmountError('OVERLOADED', 'the requests that wait already would make this one miss its deadline', {
+      retryAfterS: seconds(lateMs),
+    })
+  return undefined
+}
+
+const isFull = (maxQueue: number, { queue, pool }: State): boolean =>
+  queue.count >= maxQueue && queue.count - pool.instances.filter((instance) => instance.bursts === 0).length >= maxQueue
+
+/** When a new request would be answered: what is ahead of it at fair shares in full batches, then its own. */
+function etaMs({ priority, tenant, lane, rows }: Entry, { queue, batching, pool, postedBy }: State): number {
+  const curve = batching.curveOf(lane)
+  const cap = batching.shared(lane) ? capOf(batching, lane) : 1
+  const ahead = queue.rowsAhead(priority, tenant)
+  const batches = Math.floor(ahead / (cap * Math.max(1, pool.instances.length)))
+  const freeInMs = pool.instances.length > 0 ? Math.min(...pool.instances.map(postedBy)) : 0
+  return freeInMs + batches * (curve.upper(cap) ?? 0) + (curve.upper(Math.min(cap, ahead + rows)) ?? 0)
+}
+
+/** Expected time until what waits now is done. */
+function drainMs({ queue, batching, pool }: State): number {
+  const batches = Math.ceil(queue.count / batching.cap)
+  return (batches * (batching.curve.estimate(batching.cap) ?? 0)) / Math.max(1, pool.instances.length)
+}
+
+const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000))
+
+export const aborted = (signal: AbortSignal): ModelmountError =>
+  new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason })
+
+export const unavailable = (forMs: number): ModelmountError =>
+  new ModelmountError('MODEL_UNAVAILABLE', 'the model crashed repeatedly and is restarted with back-off', {
+    retryAfterS: seconds(forMs),
+  })

@@ -1,0 +1,44 @@
+/** One timer for many deadlines: a timer each would cost more than a small run. It fires for the earliest and moves on to the next. */
+
+import type { Clock, Timer } from '../clock.ts'
+
+export interface Deadlines {
+  /** Something with that deadline is now among `items()`. */
+  watch(deadline: number): void
+  /** Nothing is left to wait for, so the process may end. */
+  rest(): void
+}
+
+/**
+ * @param items everything that has a deadline now
+ * @param expire called for each whose deadline has come
+ */
+export function createDeadlines<T extends { readonly deadline: number }>(
+  clock: Clock,
+  items: () => Iterable<T>,
+  expire: (item: T, now: number) => void,
+): Deadlines {
+  let next: { readonly at: number; readonly timer: Timer } | undefined
+
+  function watch(deadline: number): void {
+    if (!next || next.at > deadline) {
+      next?.timer.cancel()
+      next = { at: deadline, timer: clock.after(Math.ceil(deadline - clock.now()), onTimer) }
+    }
+    // A caller that waits, for a restart for example, must not see its process end.
+    next.timer.hold(true)
+  }
+
+  function onTimer(): void {
+    next = undefined
+    const now = clock.now()
+    let earliest = Number.POSITIVE_INFINITY
+    for (const item of items()) {
+      if (item.deadline <= now) expire(item, now)
+      else earliest = Math.min(earliest, item.deadline)
+    }
+    if (earliest < Number.POSITIVE_INFINITY) watch(earliest)
+  }
+
+  return { watch, rest: () => next?.timer.hold(false) }
+}

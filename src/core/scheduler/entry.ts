@@ -1,0 +1,89 @@
+/** One request while the scheduler has it. */
+
+import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
+import type { ModelmountError } from '../errors.ts'
+import type { Priority } from '../types.ts'
+import type { Queued } from './fair-queue.ts'
+
+export interface Ticket {
+  readonly run: Run
+  /** On the scheduler's clock. */
+  readonly deadline: number
+  readonly signal: AbortSignal | undefined
+  readonly priority: Priority
+  /** '' for callers that name none. */
+  readonly tenant: string
+  /** False keeps the request out of shared runs. */
+  readonly shareable: boolean
+}
+
+export interface Finished {
+  readonly outputs: Extract<RunOutcome, { outputs: unknown }>['outputs']
+  readonly queueMs: number
+  readonly inferMs: number
+  readonly batchSize: number
+}
+
+export interface Entry extends Ticket, Queued {
+  /** When it was sent to a worker. */
+  startedAt: number
+  /** `queued` in the queue, `packed` taken out of it, `running` at a worker, `settled` answered. */
+  state: 'queued' | 'packed' | 'running' | 'settled'
+  instance: Instance | undefined
+  /** Failed or lost together with others once: this time it runs alone, so that only the culprit pays. */
+  alone: boolean
+  resolve(finished: Finished): void
+  reject(error: ModelmountError): void
+  stopListening: (() => void) | undefined
+}
+
+const unset = (): never => {
+  throw new Error('settled before it was entered')
+}
+
+/** Field by field: this is made for every request, and copying objects costs more than all the rest. */
+export const createEntry = (ticket: Ticket, place: { readonly lane: string; readonly rows: number }, now: number): Entry => ({
+  run: ticket.run,
+  deadline: ticket.deadline,
+  signal: ticket.signal,
+  priority: ticket.priority,
+  tenant: ticket.tenant,
+  shareable: ticket.shareable,
+  lane: place.lane,
+  rows: place.rows,
+  bytes: bytesOf(ticket.run),
+  enqueuedAt: now,
+  startedAt: now,
+  waits: false,
+  state: 'queued',
+  instance: undefined,
+  alone: false,
+  resolve: unset,
+  reject: unset,
+  stopListening: undefined,
+})
+
+/** Requests that run together. */
+export interface Batch {
+  readonly entries: readonly Entry[]
+  readonly rows: number
+  readonly reason: ReleaseReason
+}
+
+/**
+ * Why a batch was sent: it was `full`; nothing more was waiting (`idle`); the `window` of `maxDelayMs` ended; members that would have missed
+ * their `deadline` were dropped from it; the server is ending (`drain`).
+ */
+export type ReleaseReason = 'full' | 'idle' | 'window' | 'deadline' | 'drain'
+
+/** Strings are counted by a guess: measuring them would cost more than it tells. */
+const BYTES_PER_STRING = 64
+
+function bytesOf(run: Run): number {
+  let bytes = 0
+  for (const name in run.inputs) {
+    const tensor = run.inputs[name]
+    if (tensor) bytes += tensor.type === 'string' ? tensor.data.length * BYTES_PER_STRING : tensor.data.byteLength
+  }
+  return bytes
+}

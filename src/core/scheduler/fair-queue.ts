@@ -1,0 +1,237 @@
+/**
+ * What waits, shared out: priorities by weight, within a priority the tenants evenly, within a tenant in order of arrival. Start-time fair
+ * queueing (Goyal, Vin, Cheng 1996) on rows: who was served least is next, and who was idle has saved nothing up.
+ */
+
+import type { Priority } from '../types.ts'
+import { createLane, type Lane } from './lane.ts'
+
+/** Shares of the priorities while all of them have work. */
+export const WEIGHTS: Readonly<Record<Priority, number>> = { high: 8, normal: 3, low: 1 }
+
+export interface Queued {
+  readonly priority: Priority
+  /** '' for callers that name none. */
+  readonly tenant: string
+  readonly lane: string
+  readonly rows: number
+  readonly bytes: number
+  readonly enqueuedAt: number
+  /** Kept by the queue. */
+  waits: boolean
+}
+
+/** The requests of one tenant in one priority. */
+interface Flow<T> {
+  readonly tenant: string
+  readonly level: Level<T>
+  served: number
+  count: number
+  rows: number
+  readonly lanes: Map<string, Lane<T>>
+}
+
+interface Level<T> {
+  readonly weight: number
+  served: number
+  /** `served` of the flow that was picked last: where a flow that wakes up begins. */
+  now: number
+  count: number
+  /** Flows that have something waiting. */
+  active: number
+  readonly flows: Map<string, Flow<T>>
+}
+
+export interface FairQueue<T extends Queued> {
+  readonly count: number
+  readonly bytes: number
+  push(entry: T, atHead?: boolean): void
+  /** The entry whose turn it is; it stays. */
+  peek(): T | undefined
+  /** Rows that wait in the entry's own lane, itself included. */
+  rowsBeside(entry: T): number
+  /** The next entry that may share a run with `entry`: same lane, and same tenant unless tenants mix. It stays. */
+  peekBeside(entry: T, mixTenants: boolean): T | undefined
+  /** Takes out an entry that `peek` or `peekBeside` gave. */
+  take(entry: T): void
+  /** Puts back what `take` gave, at the head and at no charge. */
+  putBack(entry: T): void
+  /** Undoes the charge for a taken entry that will not be served. */
+  refund(entry: T): void
+  /** Forgets an entry that was settled while it waited. */
+  leave(entry: T): void
+  /** Rows that will be served before a new entry of this kind, at fair shares. */
+  rowsAhead(priority: Priority, tenant: string): number
+  /** Entries of one tenant. */
+  countOf(tenant: string): number
+  /** The newest entry of the lowest priority below the given one. */
+  newestBelow(priority: Priority): T | undefined
+}
+
+/** Flows of tenants that are gone are dropped once there are this many. */
+const MANY_FLOWS = 64
+
+export function createFairQueue<T extends Queued>(): FairQueue<T> {
+  const level = (priority: Priority): Level<T> => ({
+    weight: WEIGHTS[priority],
+    served: 0,
+    now: 0,
+    count: 0,
+    active: 0,
+    flows: new Map(),
+  })
+  const levels: Readonly<Record<Priority, Level<T>>> = { high: level('high'), normal: level('normal'), low: level('low') }
+  const byRank = [levels.high, levels.normal, levels.low]
+  let count = 0
+  let rows = 0
+  let bytes = 0
+  /** `served` of the level that was picked last. */
+  let now = 0
+
+  function flowOf({ priority, tenant }: Pick<Queued, 'priority' | 'tenant'>): Flow<T> {
+    const level = levels[priority]
+    let flow = level.flows.get(tenant)
+    if (!flow) {
+      if (level.flows.size >= MANY_FLOWS) forgetIdle(level)
+      flow = { tenant, level, served: 0, count: 0, rows: 0, lanes: new Map() }
+      level.flows.set(tenant, flow)
+    }
+    return flow
+  }
+
+  function forgetIdle(level: Level<T>): void {
+    for (const [tenant, flow] of level.flows) if (flow.count === 0 && flow.served <= level.now) level.flows.delete(tenant)
+  }
+
+  function laneOf(flow: Flow<T>, key: string): Lane<T> {
+    let lane = flow.lanes.get(key)
+    if (!lane) {
+      lane = createLane<T>((entry) => entry.waits)
+      flow.lanes.set(key, lane)
+    }
+    return lane
+  }
+
+  function account(entry: T, sign: 1 | -1): Flow<T> {
+    const flow = flowOf(entry)
+    const lane = laneOf(flow, entry.lane)
+    if (flow.count === (sign > 0 ? 0 : 1)) flow.level.active += sign
+    flow.count += sign
+    flow.rows += sign * entry.rows
+    flow.level.count += sign
+    lane.rows += sign * entry.rows
+    count += sign
+    rows += sign * entry.rows
+    bytes += sign * entry.bytes
+    // The usual lane is empty between bursts all the time; only others are worth forgetting.
+    if (lane.rows === 0 && sign < 0 && flow.lanes.size > 1) flow.lanes.delete(entry.lane)
+    return flow
+  }
+
+  function refund(entry: T): void {
+    const flow = flowOf(entry)
+    flow.served -= entry.rows
+    flow.level.served -= entry.rows / flow.level.weight
+  }
+
+  const least = <F extends { served: number; count: number }>(candidates: Iterable<F>): F | undefined => {
+    let best: F | undefined
+    for (const candidate of candidates) if (candidate.count > 0 && (!best || candidate.served < best.served)) best = candidate
+    return best
+  }
+
+  function oldestIn(flow: Flow<T>): T | undefined {
+    let best: T | undefined
+    for (const lane of flow.lanes.values()) {
+      const head = lane.peek()
+      if (head && (!best || head.enqueuedAt < best.enqueuedAt)) best = head
+    }
+    return best
+  }
+
+  return {
+    get count() {
+      return count
+    },
+    get bytes() {
+      return bytes
+    },
+    push(entry, atHead = false) {
+      entry.waits = true
+      const flow = flowOf(entry)
+      const { level } = flow
+      if (level.count === 0) level.served = Math.max(level.served, now)
+      if (flow.count === 0) flow.served = Math.max(flow.served, level.now)
+      account(entry, 1)
+      const lane = laneOf(flow, entry.lane)
+      if (atHead) lane.unshift(entry)
+      else lane.push(entry)
+    },
+    peek() {
+      const level = least(byRank)
+      const flow = level && least(level.flows.values())
+      return flow && oldestIn(flow)
+    },
+    rowsBeside: (entry) => flowOf(entry).lanes.get(entry.lane)?.rows ?? 0,
+    peekBeside(entry, mixTenants) {
+      let best: { head: T; flow: Flow<T> } | undefined
+      for (const level of byRank) {
+        if (level.count === 0) continue
+        for (const flow of mixTenants ? level.flows.values() : [level.flows.get(entry.tenant)]) {
+          const head = flow && flow.count > 0 ? flow.lanes.get(entry.lane)?.peek() : undefined
+          if (!flow || !head) continue
+          // Higher priorities first; within one, whose turn it is.
+          if (!best || (best.flow.level === level && flow.served < best.flow.served)) best = { head, flow }
+        }
+        if (best) return best.head
+      }
+      return undefined
+    },
+    take(entry) {
+      const flow = flowOf(entry)
+      const { level } = flow
+      flow.lanes.get(entry.lane)?.shift()
+      entry.waits = false
+      account(entry, -1)
+      level.now = flow.served
+      now = level.served
+      flow.served += entry.rows
+      level.served += entry.rows / level.weight
+    },
+    putBack(entry) {
+      refund(entry)
+      entry.waits = true
+      account(entry, 1)
+      laneOf(flowOf(entry), entry.lane).unshift(entry)
+    },
+    refund,
+    leave(entry) {
+      if (!entry.waits) return
+      entry.waits = false
+      account(entry, -1)
+    },
+    rowsAhead(priority, tenant) {
+      const own = levels[priority]
+      const mine = own.flows.get(tenant)?.rows ?? 0
+      const weights = byRank.reduce((sum, level) => sum + (level.count > 0 || level === own ? level.weight : 0), 0)
+      return Math.min(rows, (mine * own.active * weights) / own.weight)
+    },
+    countOf(tenant) {
+      return byRank.reduce((sum, level) => sum + (level.flows.get(tenant)?.count ?? 0), 0)
+    },
+    newestBelow(priority) {
+      for (const level of [...byRank].reverse()) {
+        if (level === levels[priority]) return undefined
+        if (level.count === 0) continue
+        let newest: T | undefined
+        for (const flow of level.flows.values())
+          for (const lane of flow.lanes.values()) {
+            const last = lane.last()
+            if (last && (!newest || last.enqueuedAt > newest.enqueuedAt)) newest = last
+          }
+        return newest
+      }
+      return undefined
+    },
+  }
+}

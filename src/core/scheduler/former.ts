@@ -1,0 +1,96 @@
+/** Forms batches from what waits: whose turn it is, who may join, who would come too late. */
+
+import type { Batching } from './batching.ts'
+import type { Batch, Entry, ReleaseReason } from './entry.ts'
+import type { FairQueue } from './fair-queue.ts'
+
+export interface FormOptions {
+  readonly now: number
+  /** Longest time that the head waits for company, in milliseconds. */
+  readonly maxDelayMs: number
+  /** Requests of different tenants may share a run. */
+  readonly mixTenants: boolean
+  /** The model takes no more requests. */
+  readonly draining: boolean
+  /** Most rows of this batch, where it should be smaller than the model's cap. */
+  readonly limit: number
+}
+
+export type Formed =
+  | { readonly batch: Batch }
+  /** Nothing yet: the head waits for company until then. */
+  | { readonly waitUntil: number }
+  | undefined
+
+/** Most rows of a run now: what was found worth batching, as long as the run is not expected to take too long. */
+export function capOf(batching: Batching, lane: string): number {
+  const { cap, maxRunMs } = batching
+  const fit = batching.curveOf(lane).fit
+  if (!fit || cap === 1 || fit.perRowMs === 0) return cap
+  return Math.max(1, Math.min(cap, Math.floor((maxRunMs - fit.baseMs) / fit.perRowMs)))
+}
+
+/**
+ * The next batch. Members that cannot be answered in time at the size the batch has are dropped and replaced, from the head: making the
+ * batch smaller to save them would make everybody behind them late.
+ */
+export function formBatch(queue: FairQueue<Entry>, batching: Batching, opts: FormOptions, drop: (entry: Entry) => void): Formed {
+  let dropped = false
+  for (let head = queue.peek(); head; head = queue.peek()) {
+    const cap = head.alone || !batching.shared(head.lane) ? 1 : Math.min(opts.limit, capOf(batching, head.lane))
+    const waitUntil = waitFor(queue, batching, head, cap, opts)
+    if (waitUntil !== undefined) return { waitUntil }
+    const { entries, rows, full } = take(queue, head, cap, opts.mixTenants)
+    const ms = batching.curveOf(head.lane).upper(rows) ?? 0
+    // Alone in the queue it is tried, whatever is expected: an estimate that is too high would otherwise never be put right.
+    const late = entries.length === 1 && queue.count === 0 ? [] : entries.filter((entry) => opts.now + ms > entry.deadline)
+    if (late.length === 0) return { batch: { entries, rows, reason: reasonOf(full, dropped, opts) } }
+    dropped = true
+    for (const entry of late) {
+      queue.refund(entry)
+      drop(entry)
+    }
+    for (const entry of entries.reverse()) if (!late.includes(entry)) queue.putBack(entry)
+  }
+  return undefined
+}
+
+function take(
+  queue: FairQueue<Entry>,
+  head: Entry,
+  cap: number,
+  mixTenants: boolean,
+): { entries: Entry[]; rows: number; full: boolean } {
+  queue.take(head)
+  const entries = [head]
+  let { rows } = head
+  if (cap === 1) return { entries, rows, full: false }
+  for (let next = queue.peekBeside(head, mixTenants); next; next = queue.peekBeside(head, mixTenants)) {
+    if (next.alone || rows + next.rows > cap) return { entries, rows, full: true }
+    queue.take(next)
+    entries.push(next)
+    rows += next.rows
+  }
+  return { entries, rows, full: rows >= cap }
+}
+
+/** Until when the head should wait for company, if it should. Its own deadline and the run come first. */
+function waitFor(
+  queue: FairQueue<Entry>,
+  batching: Batching,
+  head: Entry,
+  cap: number,
+  { now, maxDelayMs, draining }: FormOptions,
+): number | undefined {
+  if (maxDelayMs === 0 || cap === 1 || draining || queue.rowsBeside(head) >= cap) return undefined
+  const latest = head.deadline - 2 * (batching.curveOf(head.lane).upper(cap) ?? 0)
+  const until = Math.min(head.enqueuedAt + maxDelayMs, latest)
+  return until > now ? until : undefined
+}
+
+function reasonOf(full: boolean, dropped: boolean, { maxDelayMs, draining }: FormOptions): ReleaseReason {
+  if (full) return 'full'
+  if (draining) return 'drain'
+  if (dropped) return 'deadline'
+  return maxDelayMs > 0 ? 'window' : 'idle'
+}

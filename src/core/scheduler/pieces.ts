@@ -1,0 +1,47 @@
+/** A request with more rows than a run should have: cut, run in pieces beside other requests, joined again. */
+
+import type { TensorRecord } from '../engine/frame.ts'
+import { ModelmountError } from '../errors.ts'
+import type { Batching } from './batching.ts'
+import type { Finished, Ticket } from './entry.ts'
+
+/**
+ * @param width pieces that wait or run at a time; a large request must not fill the queue
+ * @param submit queues one piece
+ */
+export async function inPieces(
+  ticket: Ticket,
+  rows: number,
+  batching: Batching,
+  width: number,
+  submit: (piece: Ticket, index: number) => Promise<Finished>,
+): Promise<Finished> {
+  const sizes = Array.from({ length: Math.ceil(rows / batching.cap) }, (_, i) => Math.min(batching.cap, rows - i * batching.cap))
+  const pieces = batching.cut(ticket.run.inputs, sizes)
+  if (!pieces)
+    throw new ModelmountError('INTERNAL', 'internal error', { cause: new Error('a request could not be cut into pieces') })
+  // When one piece fails the others are not worth running.
+  const failed = new AbortController()
+  const signal = ticket.signal ? AbortSignal.any([ticket.signal, failed.signal]) : failed.signal
+  const finished: Finished[] = []
+  let next = 0
+  const work = async (): Promise<void> => {
+    for (let index = next++; index < pieces.length; index = next++) {
+      const inputs = pieces[index] as TensorRecord
+      finished[index] = await submit({ ...ticket, run: { inputs, fetches: ticket.run.fetches }, signal }, index)
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: Math.min(width, pieces.length) }, work))
+  } catch (error) {
+    failed.abort()
+    next = pieces.length
+    throw error
+  }
+  return {
+    outputs: batching.paste(finished.map(({ outputs }) => outputs)),
+    queueMs: finished.reduce((sum, { queueMs }) => sum + queueMs, 0),
+    inferMs: finished.reduce((sum, { inferMs }) => sum + inferMs, 0),
+    batchSize: Math.max(...finished.map(({ batchSize }) => batchSize)),
+  }
+}
