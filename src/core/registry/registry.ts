@@ -38,10 +38,10 @@ export const compareVersions = (a: string, b: string): number => numeric.compare
 const shown = (name: unknown): string => (typeof name === 'string' ? name.slice(0, 130) : `<${typeof name}>`)
 
 export function createRegistry<T extends Registered>(): Registry<T> {
-  const models = new Map<string, Map<string, T>>()
+  /** Versions of each name, lowest first; a list is replaced, never changed. */
+  const models = new Map<string, readonly T[]>()
 
-  const versions = (name: string): T[] =>
-    [...(models.get(name)?.values() ?? [])].sort((a, b) => compareVersions(a.config.version, b.config.version))
+  const versions = (name: string): readonly T[] => models.get(name) ?? []
 
   const defaultOf = (name: string): T | undefined => versions(name).findLast((entry) => entry.state === 'ready')
 
@@ -53,12 +53,12 @@ export function createRegistry<T extends Registered>(): Registry<T> {
     })
   }
 
-  function select(name: string, version?: string): T[] {
+  function select(name: string, version?: string): readonly T[] {
     const known = models.get(name)
     if (!known)
       throw new ModelmountError('MODEL_NOT_FOUND', `there is no model '${shown(name)}'`, { details: { model: shown(name) } })
-    if (version === undefined) return versions(name)
-    const entry = known.get(version)
+    if (version === undefined) return known
+    const entry = known.find(({ config }) => config.version === version)
     if (entry) return [entry]
     throw new ModelmountError('VERSION_NOT_FOUND', `model '${name}' has no version '${shown(version)}'`, {
       details: { model: name, version: shown(version) },
@@ -73,21 +73,22 @@ export function createRegistry<T extends Registered>(): Registry<T> {
       if (entry?.state === 'ready') return entry
       throw notReady(known.at(-1) as T)
     },
-    get: (name, version) => models.get(name)?.get(version),
+    get: (name, version) => versions(name).find(({ config }) => config.version === version),
     versions,
     all: () => [...models.keys()].sort().flatMap(versions),
     set(entry) {
       const { name, version } = entry.config
-      const known = models.get(name) ?? new Map<string, T>()
-      known.set(version, entry)
-      models.set(name, known)
+      const others = versions(name).filter(({ config }) => config.version !== version)
+      models.set(
+        name,
+        [...others, entry].sort((a, b) => compareVersions(a.config.version, b.config.version)),
+      )
     },
     remove(entry) {
-      const { name, version } = entry.config
-      const known = models.get(name)
-      if (known?.get(version) !== entry) return
-      known.delete(version)
-      if (known.size === 0) models.delete(name)
+      const { name } = entry.config
+      const others = versions(name).filter((other) => other !== entry)
+      if (others.length > 0) models.set(name, others)
+      else models.delete(name)
     },
     defaultOf,
   }

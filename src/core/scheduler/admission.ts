@@ -33,7 +33,7 @@ export function refuse(newcomer: Entry, limits: Limits, state: State): Modelmoun
   const { signal, deadline, tenant, bytes } = newcomer
   if (signal?.aborted) return aborted(signal)
   if (deadline <= now) return new ModelmountError('DEADLINE_EXCEEDED', 'the deadline had passed before the request was queued')
-  const unavailableForMs = pool.unavailableForMs
+  const { unavailableForMs } = pool
   if (unavailableForMs !== undefined) return unavailable(unavailableForMs)
   if (tenant !== '' && queue.countOf(tenant) >= limits.maxQueuePerTenant)
     return new ModelmountError('QUOTA_EXCEEDED', `this caller has ${queue.countOf(tenant)} requests waiting already`, {
@@ -46,6 +46,7 @@ export function refuse(newcomer: Entry, limits: Limits, state: State): Modelmoun
     return new ModelmountError('QUEUE_FULL', `${queue.count} requests are waiting for this model already`, {
       retryAfterS: seconds(drainMs(state)),
     })
+  if (isFarOff(newcomer, state)) return undefined
   const lateMs = now + etaMs(newcomer, state) - deadline
   if (lateMs > 0)
     return new ModelmountError('OVERLOADED', 'the requests that wait already would make this one miss its deadline', {
@@ -56,6 +57,12 @@ export function refuse(newcomer: Entry, limits: Limits, state: State): Modelmoun
 
 const isFull = (maxQueue: number, { queue, pool }: State): boolean =>
   queue.count >= maxQueue && queue.count - pool.instances.filter((instance) => instance.bursts === 0).length >= maxQueue
+
+/** Even one row after the other the deadline would be met: the usual case, told without looking closer. */
+function isFarOff({ deadline, rows, lane }: Entry, { now, queue, batching }: State): boolean {
+  const ms = batching.curveOf(lane).upper(1)
+  return ms !== undefined && now + ms * (queue.rows + 2 * batching.cap + rows) < deadline
+}
 
 /** When a new request would be answered: what is ahead of it at fair shares in full batches, then its own. */
 function etaMs({ priority, tenant, lane, rows }: Entry, { queue, batching, pool, postedBy }: State): number {

@@ -30,6 +30,8 @@ export interface Entry extends Ticket, Queued {
   /** `queued` in the queue, `packed` taken out of it, `running` at a worker, `settled` answered. */
   state: 'queued' | 'packed' | 'running' | 'settled'
   instance: Instance | undefined
+  /** A worker has it and has not answered, whether or not its caller still waits. */
+  atWorker: boolean
   /** Failed or lost together with others once: this time it runs alone, so that only the culprit pays. */
   alone: boolean
   resolve(finished: Finished): void
@@ -57,6 +59,7 @@ export const createEntry = (ticket: Ticket, place: { readonly lane: string; read
   waits: false,
   state: 'queued',
   instance: undefined,
+  atWorker: false,
   alone: false,
   resolve: unset,
   reject: unset,

@@ -44,6 +44,7 @@ interface Level<T> {
 
 export interface FairQueue<T extends Queued> {
   readonly count: number
+  readonly rows: number
   readonly bytes: number
   push(entry: T, atHead?: boolean): void
   /** The entry whose turn it is; it stays. */
@@ -152,6 +153,9 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
   return {
     get count() {
       return count
+    },
+    get rows() {
+      return rows
     },
     get bytes() {
       return bytes

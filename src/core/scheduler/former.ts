@@ -12,8 +12,6 @@ export interface FormOptions {
   readonly mixTenants: boolean
   /** The model takes no more requests. */
   readonly draining: boolean
-  /** Most rows of this batch, where it should be smaller than the model's cap. */
-  readonly limit: number
 }
 
 export type Formed =
@@ -37,7 +35,7 @@ export function capOf(batching: Batching, lane: string): number {
 export function formBatch(queue: FairQueue<Entry>, batching: Batching, opts: FormOptions, drop: (entry: Entry) => void): Formed {
   let dropped = false
   for (let head = queue.peek(); head; head = queue.peek()) {
-    const cap = head.alone || !batching.shared(head.lane) ? 1 : Math.min(opts.limit, capOf(batching, head.lane))
+    const cap = head.alone || !batching.shared(head.lane) ? 1 : capOf(batching, head.lane)
     const waitUntil = waitFor(queue, batching, head, cap, opts)
     if (waitUntil !== undefined) return { waitUntil }
     const { entries, rows, full } = take(queue, head, cap, opts.mixTenants)

@@ -16,15 +16,13 @@ import { type Batch, createEntry, type Entry, type Finished, type ReleaseReason,
 import { createFairQueue } from './fair-queue.ts'
 import { formBatch } from './former.ts'
 import { inPieces } from './pieces.ts'
+import { createRoster } from './roster.ts'
 
 /** Work that may be posted to an instance ahead of time. Small, because what is posted can no longer be dropped. */
 const AHEAD_MS = 1
 const MAX_RUNS = 64
 /** One burst runs while the next one waits at the worker, so that it never idles. */
 const MAX_BURSTS = 2
-/** About what a message costs to and fro; a run shorter than that is worth overlapping with it. */
-const HOP_MS = 0.1
-const MIN_HALVED = 16
 /** A run is taken for hung at its deadline, but not before it took this many times as long as expected. */
 const HUNG_FACTOR = 4
 
@@ -61,13 +59,13 @@ export function createScheduler(deps: Deps): Scheduler {
   const { pool, clock, maxDelayMs, mixTenants, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   let batching = unbatched('not tried yet')
-  const live = new Set<Entry>()
-  /** Entries that a worker has and has not answered, settled ones included. */
-  const running = new Set<Entry>()
+  const live = createRoster<Entry>((entry) => entry.state !== 'settled')
   /** Expected milliseconds of what is posted and not answered, per instance, and when its worker began with it. */
   const posted = new WeakMap<Instance, { ms: number; since: number }>()
   const deadlines = createDeadlines(clock, () => live, expire)
   const released: Record<ReleaseReason, number> = { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 }
+  /** Requests that a worker has and has not answered, settled ones included. */
+  let running = 0
   let batches = 0
   let batchedRows = 0
   let flushScheduled = false
@@ -121,7 +119,7 @@ export function createScheduler(deps: Deps): Scheduler {
     queue.leave(entry)
     entry.state = 'settled'
     entry.stopListening?.()
-    live.delete(entry)
+    live.drop()
     if (outcome instanceof ModelmountError) entry.reject(outcome)
     else entry.resolve(outcome)
     if (live.size > 0) return
@@ -141,7 +139,7 @@ export function createScheduler(deps: Deps): Scheduler {
   /** A short deadline must not make a healthy child pay: it is killed only when the run takes far longer than expected. */
   function killIfHung(entry: Entry, now: number): void {
     const { instance } = entry
-    if (!instance?.ready || !running.has(entry)) return
+    if (!instance?.ready || !entry.atWorker) return
     const hungAt = entry.startedAt + HUNG_FACTOR * (posted.get(instance)?.ms ?? 0)
     if (hungAt > now) clock.after(hungAt - now, () => killIfHung(entry, clock.now()))
     else instance.kill('a run hung past its deadline')
@@ -195,13 +193,12 @@ export function createScheduler(deps: Deps): Scheduler {
   function formBurst(instance: Instance): Batch[] | undefined {
     const burst: Batch[] = []
     const idle = instance.bursts === 0
-    const limit = idle ? half() : Number.POSITIVE_INFINITY
     let expectedMs = postedBy(instance)
     while (burst.length < MAX_RUNS) {
       const first = idle && burst.length === 0
-      if (!first && (limit < Number.POSITIVE_INFINITY || !mayFollow(expectedMs))) break
+      if (!first && !mayFollow(expectedMs)) break
       const now = clock.now()
-      const formed = formBatch(queue, batching, { now, maxDelayMs, mixTenants, draining: drained !== undefined, limit }, dropLate)
+      const formed = formBatch(queue, batching, { now, maxDelayMs, mixTenants, draining: drained !== undefined }, dropLate)
       if (formed && 'waitUntil' in formed) clock.after(formed.waitUntil - now, scheduleFlush)
       if (!formed || 'waitUntil' in formed) break
       const { batch } = formed
@@ -211,19 +208,6 @@ export function createScheduler(deps: Deps): Scheduler {
       expectedMs += msOf(batch)
     }
     return burst.length > 0 ? burst : undefined
-  }
-
-  /**
-   * Rows of the first of two messages, where everything that waits would fit into one and the hop costs more than the run: while the worker has
-   * one half the host unpacks the other, instead of the two taking turns.
-   */
-  function half(): number {
-    const head = queue.peek()
-    const rows = head && batching.shared(head.lane) ? queue.rowsBeside(head) : 0
-    const ms = head && batching.curveOf(head.lane).estimate(rows)
-    return rows >= MIN_HALVED && rows <= batching.cap && ms !== undefined && ms < HOP_MS
-      ? Math.ceil(rows / 2)
-      : Number.POSITIVE_INFINITY
   }
 
   /** The next run may be posted behind others when all of them together are short, and none has to be alone. */
@@ -249,7 +233,8 @@ export function createScheduler(deps: Deps): Scheduler {
         entry.state = 'running'
         entry.startedAt = now
         entry.instance = instance
-        running.add(entry)
+        entry.atWorker = true
+        running++
       }
     }
     const before = instance.bursts === 0 ? undefined : posted.get(instance)
@@ -257,7 +242,8 @@ export function createScheduler(deps: Deps): Scheduler {
     instance.run(burst.map(joinBatch), (outcomes) => {
       posted.set(instance, { ms: Math.max(0, (posted.get(instance)?.ms ?? 0) - ms), since: clock.now() })
       for (const [index, batch] of burst.entries()) {
-        for (const entry of batch.entries) running.delete(entry)
+        for (const entry of batch.entries) entry.atWorker = false
+        running -= batch.entries.length
         const outcome = outcomes?.[index]
         if (outcome) finish(batch, outcome)
       }
@@ -327,7 +313,7 @@ export function createScheduler(deps: Deps): Scheduler {
       return batching
     },
     get stats() {
-      return { waiting: queue.count, running: running.size, batches, rows: batchedRows, released: { ...released } }
+      return { waiting: queue.count, running, batches, rows: batchedRows, released: { ...released } }
     },
     async drain() {
       if (live.size === 0) return
