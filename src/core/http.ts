@@ -98,7 +98,8 @@ export function createHttp(deps: Deps): HttpSurface {
     const model = deps.resolve(name, version)
     checkMediaType(request)
     const { id, inputs, outputs } = decodeInfer(request.body, model.signature, model.config)
-    const result = await deps.run(model, inputs, { id: id ?? '', outputs, signal: request.signal })
+    const timeoutMs = timeoutOf(request)
+    const result = await deps.run(model, inputs, { id: id ?? '', outputs, signal: request.signal, timeoutMs })
     return json(200, encodeInfer(result, { id }))
   }
 
@@ -152,6 +153,21 @@ function decodeSegment(segment: string): string {
   } catch {
     throw new ModelmountError('REQUEST_INVALID', 'the path is not validly percent-encoded', { details: { field: 'path' } })
   }
+}
+
+const TIMEOUT_HEADER = 'x-request-timeout-ms'
+const MAX_TIMEOUT_MS = 3_600_000
+
+/** The client's own deadline, if it names one. */
+function timeoutOf({ headers }: HttpRequest): number | undefined {
+  const text = headers[TIMEOUT_HEADER]
+  if (text === undefined) return undefined
+  const ms = typeof text === 'string' && /^\d{1,7}$/.test(text) ? Number(text) : 0
+  if (ms >= 1 && ms <= MAX_TIMEOUT_MS) return ms
+  const expected = `a whole number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`
+  throw new ModelmountError('REQUEST_INVALID', `the header ${TIMEOUT_HEADER} must be ${expected}`, {
+    details: { field: TIMEOUT_HEADER, expected, got: String(text).slice(0, 50) },
+  })
 }
 
 /** JSON, or no content type at all: the protocol's own clients send none. */

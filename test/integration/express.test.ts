@@ -464,6 +464,24 @@ describe.each(KINDS)('$name under load', ({ express }) => {
     expect(await client.get('/v2/models/slow/ready')).toMatchObject({ status: 503 })
   })
 
+  test('x-request-timeout-ms is a deadline', async () => {
+    const model = await serverFor({ models: [{ name: 'slow', source: slowLoopModel() }], strict: true })
+    const app = express()
+    app.use(modelRouter(model))
+    const client = await httpFor(app)
+    const ask = (timeout: string, trips: number) =>
+      client.send(
+        'POST',
+        '/v2/models/slow/infer',
+        JSON.stringify({ inputs: [{ name: 'trips', shape: [], datatype: 'INT64', data: [trips] }] }),
+        { 'content-type': 'application/json', 'x-request-timeout-ms': timeout },
+      )
+    expectError(await ask('50', 1_000_000), 504, 'DEADLINE_EXCEEDED')
+    expect((await ask('60000', 1)).status).toBe(200)
+    for (const wrong of ['0', '-1', '1.5', 'soon', '3600001', '1e3'])
+      expect([wrong, (await ask(wrong, 1)).status]).toEqual([wrong, 400])
+  })
+
   test('a client that was gone before the router ran costs no run', async () => {
     const model = await serverFor({ models: [{ name: 'slow', source: slowLoopModel() }], strict: true })
     let passed = (): void => {}

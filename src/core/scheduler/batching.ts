@@ -56,7 +56,7 @@ export interface Batching {
 /** Less than this and the copying eats the gain. */
 const MIN_GAIN = 1.15
 /** The cap is the smallest size that has this share of the best gain: beyond it only latency grows. */
-const ENOUGH = 0.9
+const ENOUGH = 0.95
 
 /** The lane of requests that run by themselves. */
 const SOLO = ''

@@ -39,9 +39,8 @@ export interface Entry extends Ticket, Queued {
   stopListening: (() => void) | undefined
 }
 
-const unset = (): never => {
-  throw new Error('settled before it was entered')
-}
+/** Until the promise of the request exists. */
+const unset = (): void => {}
 
 /** Field by field: this is made for every request, and copying objects costs more than all the rest. */
 export const createEntry = (ticket: Ticket, place: { readonly lane: string; readonly rows: number }, now: number): Entry => ({
