@@ -159,6 +159,13 @@ export interface BatchOptions {
   readonly axes?: Readonly<Record<string, number | 'shared'>>
 }
 
+/**
+ * Which instance gets the next work: `fastest`, the one that is expected to be done first, by what is posted to it and how fast it was
+ * lately; `round-robin`; `least-outstanding`; `response-time`, the lowest recent response time times its line; `two-choices`, the better
+ * one of two drawn at random.
+ */
+export type BalanceStrategy = 'fastest' | 'round-robin' | 'least-outstanding' | 'response-time' | 'two-choices'
+
 /** Settings that a model spec and the whole server share; the spec wins. */
 export interface ModelSettings {
   /** @default 'thread' */
