@@ -80,7 +80,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/scheduler': ['clock', 'engine (types)', 'errors', 'tensor', 'types (types)'],
   'core/options': ['engine', 'errors', 'scheduler (types)', 'types (types)'],
   'core/residency': ['clock (types)', 'errors'],
-  'core/model': ['clock', 'engine', 'errors', 'onnx', 'options', 'scheduler', 'tensor', 'types (types)'],
+  'core/model': ['clock', 'engine', 'errors', 'onnx', 'options', 'residency (types)', 'scheduler', 'tensor', 'types (types)'],
   'core/http': ['errors', 'model (types)', 'protocol', 'types (types)', 'version'],
 }
 

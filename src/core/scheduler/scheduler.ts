@@ -4,8 +4,10 @@
  */
 
 import type { Clock, Timer } from '../clock.ts'
+import type { Next } from '../engine/balance.ts'
 import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
+import type { Answer } from '../engine/standing.ts'
 import { ModelmountError } from '../errors.ts'
 import { onAbort } from './abort.ts'
 import { type Batching, unbatched } from './batching.ts'
@@ -14,8 +16,6 @@ import { createLanes, type Lane } from './lanes.ts'
 /** Work that may be posted to an instance ahead of time. Small, because what is posted can no longer be dropped. */
 const AHEAD_MS = 1
 const MAX_RUNS = 64
-/** One burst runs while the next one waits at the worker, so that it never idles. */
-const MAX_BURSTS = 2
 /** A run is taken for hung at its deadline, but not before it took this many times as long as expected. */
 const HUNG_FACTOR = 4
 
@@ -52,6 +52,8 @@ export interface Scheduler {
   abandon(error: ModelmountError): void
   readonly waiting: number
   readonly running: number
+  /** Age of the request that waits longest; 0 when none does. */
+  readonly oldestWaitMs: number
 }
 
 export interface Entry extends Ticket {
@@ -90,8 +92,6 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
   const live = new Set<Entry>()
   /** Entries that a worker has and has not answered, settled ones included. */
   const running = new Set<Entry>()
-  /** Expected milliseconds of what is posted and not answered, per instance. */
-  const postedMs = new WeakMap<Instance, number>()
   let flushScheduled = false
   let sweep: { readonly at: number; readonly timer: Timer } | undefined
   let drained: (() => void) | undefined
@@ -216,7 +216,7 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
   function killIfHung(entry: Entry, now: number): void {
     const { instance } = entry
     if (!instance?.ready || !running.has(entry)) return
-    const hungAt = entry.startedAt + HUNG_FACTOR * (postedMs.get(instance) ?? 0)
+    const hungAt = entry.startedAt + HUNG_FACTOR * pool.balancer.postedMs(instance)
     if (hungAt > now) clock.after(hungAt - now, () => killIfHung(entry, clock.now()))
     else instance.kill('a run hung past its deadline')
   }
@@ -240,28 +240,25 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
       return
     }
     while (waiting > 0) {
-      const instance = freest()
+      const instance = pool.balancer.pick(pool.instances, next())
       const burst = instance && formBurst(instance)
-      if (!burst) return
+      if (!burst) break
       send(instance, burst)
     }
+    pool.queueChanged()
   }
 
-  function freest(): Instance | undefined {
-    let best: Instance | undefined
-    for (const instance of pool.instances) {
-      if (instance.bursts < MAX_BURSTS && (!best || postedBy(instance) < postedBy(best))) best = instance
-    }
-    return best
+  /** What waits, as the balancer sees it. */
+  function next(): Next {
+    const { cap, curve } = batching
+    return { ms: curve.estimate(Math.min(cap, waiting)) ?? 0, runs: Math.ceil(waiting / cap) }
   }
-
-  const postedBy = (instance: Instance): number => (instance.bursts === 0 ? 0 : (postedMs.get(instance) ?? 0))
 
   /** What an instance should be given now: anything when it is idle, ahead of time only little. */
   function formBurst(instance: Instance): Batch[] | undefined {
     const burst: Batch[] = []
     const idle = instance.bursts === 0
-    let expectedMs = postedBy(instance)
+    let expectedMs = pool.balancer.postedMs(instance)
     while (burst.length < MAX_RUNS) {
       const lane = lanes.oldest()
       const head = lane?.peek()
@@ -308,9 +305,9 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
         running.add(entry)
       }
     }
-    postedMs.set(instance, postedBy(instance) + ms)
+    pool.balancer.posted(instance, ms)
     instance.run(burst.map(joinBatch), (outcomes) => {
-      postedMs.set(instance, Math.max(0, (postedMs.get(instance) ?? 0) - ms))
+      pool.balancer.answered(instance, { expectedMs: ms, ...verdictOf(outcomes) }, now)
       for (const [index, batch] of burst.entries()) {
         for (const entry of batch.entries) running.delete(entry)
         const outcome = outcomes?.[index]
@@ -404,7 +401,20 @@ export function createScheduler({ pool, clock, maxQueue, maxQueueBytes }: Deps):
     get running() {
       return running.size
     },
+    get oldestWaitMs() {
+      const head = lanes.oldest()?.peek()
+      return head ? clock.now() - head.enqueuedAt : 0
+    },
   }
+}
+
+/** What a burst says about its instance, not about its requests. */
+function verdictOf(outcomes: readonly RunOutcome[] | undefined): Pick<Answer, 'tookMs' | 'verdict'> {
+  if (!outcomes) return { tookMs: 0, verdict: 'bad' }
+  const tookMs = outcomes.reduce((sum, { inferMs }) => sum + inferMs, 0)
+  if (outcomes.every((outcome) => !('error' in outcome))) return { tookMs, verdict: 'good' }
+  const allFailed = outcomes.every((outcome) => 'error' in outcome && outcome.error.code === 'INFERENCE_FAILED')
+  return { tookMs, verdict: allFailed ? 'bad' : 'neutral' }
 }
 
 const aborted = (signal: AbortSignal): ModelmountError =>

@@ -58,6 +58,7 @@ function simulate(scenario: Scenario): Done[] {
   const standings = replicas.map(() => createStanding(0))
   const waiting: number[] = []
   const done: Done[] = []
+  let turn = 0
 
   function serve(replica: Replica, arrivedAt: number, answered: (ms: number, failed: boolean) => void): void {
     replica.busy = true
@@ -93,7 +94,7 @@ function simulate(scenario: Scenario): Done[] {
     const now = clock.now()
     const fleet = fleetOf(standings, now)
     const costs = standings.map((standing) => completionMs(standing, SERVICE_MS, fleet, now))
-    const index = costs.indexOf(Math.min(...costs))
+    const index = strategy === 'round-robin' ? turn++ % REPLICAS : costs.indexOf(Math.min(...costs))
     notePosted(standings[index] as Standing, SERVICE_MS, now)
     replicas[index]?.line.push(now)
     work(replicas[index] as Replica)
@@ -185,6 +186,11 @@ describe.each(['late', 'early'] as const)('one of ten replicas is five times slo
     expect(after.some(({ failed }) => failed)).toBe(false)
     expect(after.length).toBeGreaterThan(0.95 * rate * 19_900)
   })
+})
+
+test('the control: sent round robin at arrival, one slow replica ruins the tail', () => {
+  const tail = (strategy: BalanceStrategy) => p99(simulate({ binding: 'early', strategy, slowdown: firstIsSlow }))
+  expect(tail('round-robin')).toBeGreaterThan(10 * tail('fastest'))
 })
 
 describe('strategies', () => {
