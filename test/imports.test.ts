@@ -79,7 +79,8 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/engine': ['clock', 'errors', 'printable', 'types (types)'],
   'core/scheduler': ['clock', 'engine (types)', 'errors', 'tensor', 'types (types)'],
   'core/options': ['engine', 'errors', 'scheduler (types)', 'types (types)'],
-  'core/model': ['clock', 'engine', 'errors', 'onnx', 'options', 'scheduler', 'tensor', 'types (types)'],
+  'core/residency': ['clock (types)', 'errors'],
+  'core/model': ['clock', 'engine', 'errors', 'onnx', 'options', 'residency (types)', 'scheduler', 'tensor', 'types (types)'],
   'core/http': ['errors', 'model (types)', 'protocol', 'types (types)', 'version'],
 }
 

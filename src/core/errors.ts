@@ -35,7 +35,7 @@ export const ERROR_TABLE = {
   MODEL_INVALID: kind(500),
   /** The file is a model that onnxruntime-node cannot serve (element types, operators, opset). */
   MODEL_UNSUPPORTED: kind(500),
-  /** The model could not be loaded for another reason: file missing, provider missing, time-out. */
+  /** The model could not be loaded for another reason: file missing, provider missing, time-out, larger than the memory budget. */
   MODEL_LOAD_FAILED: kind(500),
   /** The run failed for a reason that is not the caller's. */
   INFERENCE_FAILED: kind(500),
@@ -43,7 +43,7 @@ export const ERROR_TABLE = {
   INTERNAL: kind(500),
   /** The model is loading, draining or failed. */
   MODEL_NOT_READY: kind(503, true),
-  /** The model crashed too often; requests are refused until a probe succeeds. */
+  /** The model crashed too often, or could not be loaded again on demand; requests are refused until the next attempt succeeds. */
   MODEL_UNAVAILABLE: kind(503, true),
   QUEUE_FULL: kind(503, true),
   /** The queue is so long that the request would miss its deadline. */

@@ -3,6 +3,8 @@
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Clock } from './clock.ts'
+import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
+import { type Footprint, guessFootprint } from './engine/footprint.ts'
 import type { Run, RunOutcome } from './engine/instance.ts'
 import type { Loaded, SessionValue } from './engine/messages.ts'
 import { createPool, type Pool, type PoolEvent } from './engine/pool.ts'
@@ -11,6 +13,7 @@ import { openThread } from './engine/thread.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
 import { readOnnx, servableOutputs, unsupportedReason } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
+import type { Residency, Seat, UnloadReason } from './residency.ts'
 import { proveBatching } from './scheduler/batching.ts'
 import type { Finished } from './scheduler/entry.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
@@ -62,6 +65,8 @@ export interface RunOptions {
 export type ModelEvent =
   | PoolEvent
   | { readonly type: 'state'; readonly state: ModelState; readonly reason?: string }
+  | { readonly type: 'residency'; readonly resident: boolean; readonly reason: UnloadReason | 'demand' }
+  | { readonly type: 'warning'; readonly message: string }
   | ProviderFallbackEvent
 interface ProviderFallbackEvent {
   readonly type: 'provider-fallback'
@@ -72,6 +77,8 @@ interface ProviderFallbackEvent {
 
 interface Deps {
   readonly clock: Clock
+  readonly cpu: CpuBudget
+  readonly residency: Residency
   emit(event: ModelEvent): void
 }
 
@@ -84,7 +91,17 @@ const NO_QUEUE: QueueInfo = {
 }
 const EMPTY: ModelSignature = { inputs: [], outputs: [] }
 
-export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
+/** Instances of a model that is in memory: one at least. */
+const leastInstances = ({ instances }: ModelConfig): number => Math.max(1, instances.min)
+
+export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
+  name: config.name,
+  min: leastInstances(config),
+  max: config.instances.max,
+  threads: config.threads,
+})
+
+export function createModel(config: ModelConfig, { clock, cpu, residency, emit }: Deps): Model {
   let state: ModelState = 'loading'
   let reason: ModelmountError | undefined
   let facts: OnnxModelFacts | undefined
@@ -93,6 +110,10 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
   let fingerprint = ''
   let pool: Pool | undefined
   let scheduler: Scheduler | undefined
+  let weightBytes = 0
+  let grant: CpuGrant | undefined
+  let seat: Seat | undefined
+  let cramped = false
   let started: Promise<void> | undefined
   let drained: Promise<void> | undefined
 
@@ -108,13 +129,15 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       const refusal = facts && (unsupportedReason(facts) ?? unreachableData(config.source, facts))
       if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
       fingerprint = await fingerprintOf(config.source, facts)
-      pool = openPool()
+      weightBytes = await weightBytesOf(config.source, facts)
+      grant = cpu.grant(cpuDemandOf(config))
+      if (grant.excess) emit({ type: 'warning', message: grant.excess })
+      pool = openPool(grant)
       const { maxQueue, maxQueueBytes, maxQueuePerTenant, batching } = config
       const { maxDelayMs, mixTenants } = batching || { maxDelayMs: 0, mixTenants: false }
       scheduler = createScheduler({ pool, clock, maxQueue, maxQueueBytes, maxQueuePerTenant, maxDelayMs, mixTenants })
-      loaded = await pool.start()
-      signature = signatureOf(facts, loaded)
-      await warmUp(pool, scheduler)
+      seat = takeSeat(pool, scheduler)
+      await seat.enter()
     } catch (error) {
       reason = isModelmountError(error)
         ? error
@@ -122,12 +145,59 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       enter('failed')
       // Not waited for: a thread that hangs in native code would keep the reason from its caller.
       void pool?.close()
+      leave()
       throw reason
     }
+    if (!loaded) return
     for (const { provider, reason } of loaded.fallbacks)
       emit({ type: 'provider-fallback', wanted: provider, using: loaded.provider, reason })
+    for (const message of loaded.warnings) emit({ type: 'warning', message })
     emit({ type: 'worker-ready', loadMs: loaded.loadMs })
     enter('ready')
+  }
+
+  async function firstLoad(pool: Pool, scheduler: Scheduler): Promise<void> {
+    loaded = await pool.start()
+    signature = signatureOf(facts, loaded)
+    await warmUp(pool, scheduler)
+  }
+
+  function takeSeat(pool: Pool, scheduler: Scheduler): Seat {
+    return residency.seat({
+      idleUnloadMs: config.idleUnloadMs,
+      loadTimeoutMs: config.loadTimeoutMs,
+      bytes: () => footprint().perInstanceBytes * Math.max(leastInstances(config), pool.target),
+      size: () => `${weightBytes} bytes of weights, ${leastInstances(config)} instances`,
+      busy: () => scheduler.stats.waiting + scheduler.stats.running > 0,
+      settled: () => pool.settled,
+      usedAt: () => pool.usedAt,
+      load: () => (loaded ? pool.resume() : firstLoad(pool, scheduler)),
+      unload: () => pool.park(),
+      moved: (resident, reason) => emit({ type: 'residency', resident, reason }),
+      failed: (error) => scheduler.abandon(error),
+    })
+  }
+
+  const footprint = (): Footprint =>
+    pool?.footprint ?? guessFootprint(weightBytes, config.isolation, config.session.extra['session.disable_prepacking'] !== '1')
+
+  /** How many instances CPU and memory allow; the least number is never refused. */
+  function claim(instances: number, grant: CpuGrant): number {
+    const before = pool?.target ?? 0
+    let most = grant.use(instances)
+    const { perInstanceBytes } = footprint()
+    while (most > Math.max(before, leastInstances(config)) && !seat?.fits((most - before) * perInstanceBytes)) most--
+    if (instances > before && most < instances && !cramped) {
+      cramped = true
+      const bound = grant.use(instances) < instances ? `the ${cpu.cpus} CPUs for models` : 'memory.budgetBytes'
+      emit({ type: 'warning', message: `more than ${most} instances would help, but ${bound} are in use` })
+    }
+    return grant.use(most)
+  }
+
+  function leave(): void {
+    seat?.leave()
+    grant?.release()
   }
 
   /** Runs the model before the first request does, which also tells whether batching pays. */
@@ -156,15 +226,22 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
     return curve.fit ? { ...info, curve: curve.fit } : info
   }
 
-  function openPool(): Pool {
+  function openPool(grant: CpuGrant): Pool {
     const request = {
       source: config.source,
       providers: config.providers,
       strict: config.strictProviders,
-      session: config.session,
+      session: { ...config.session, intraOpNumThreads: grant.threads },
+      niceness: config.niceness,
       timeoutMs: config.loadTimeoutMs,
     }
-    return createPool(request, config.instances, {
+    const settings = {
+      ...config.scaling,
+      min: leastInstances(config),
+      max: config.instances.max,
+      balance: config.balance,
+    }
+    return createPool(request, settings, {
       clock,
       open: config.isolation === 'process' ? openProcess({ maxMemoryBytes: config.maxMemoryBytes }) : openThread,
       killable: config.isolation === 'process',
@@ -177,14 +254,21 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       },
       emit,
       onChange: () => scheduler?.wake(),
+      oldestWaitMs: () => scheduler?.oldestWaitMs ?? 0,
+      claim: (instances) => claim(instances, grant),
     })
   }
 
   async function drainOnce(): Promise<void> {
-    if (state === 'loading') await started?.catch(() => {})
+    if (state === 'loading') {
+      // Still in line for memory: it need not have any.
+      if (seat?.resident === false) seat.leave()
+      await started?.catch(() => {})
+    }
     if (state !== 'failed') enter('draining')
     await scheduler?.drain()
     await pool?.close()
+    leave()
     enter('unloaded')
   }
 
@@ -197,7 +281,7 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       return reason
     },
     get available() {
-      return state === 'ready' && pool?.unavailableForMs === undefined
+      return state === 'ready' && pool?.unavailableForMs === undefined && seat?.refusal === undefined
     },
     get retired() {
       return drained !== undefined
@@ -214,7 +298,14 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       inputs: signature.inputs,
       outputs: signature.outputs,
       isolation: config.isolation,
-      instances: { ready: pool?.instances.length ?? 0, target: config.instances },
+      instances: {
+        ...config.instances,
+        ready: pool?.instances.length ?? 0,
+        target: pool?.target ?? leastInstances(config),
+        threads: grant?.threads ?? config.session.intraOpNumThreads,
+      },
+      resident: seat?.resident ?? false,
+      ...(pool ? { memory: footprint() } : {}),
       batching: batchingInfo(),
       queue: scheduler?.stats ?? NO_QUEUE,
       ...(loaded ? { executionProvider: loaded.provider, loadMs: loaded.loadMs } : {}),
@@ -230,7 +321,8 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
     },
     run(inputs, opts) {
       if (!scheduler || state !== 'ready') throw new ModelmountError('MODEL_NOT_READY', `model '${config.name}' is ${state}`)
-      return scheduler.submit({
+      if (seat?.refusal) throw seat.refusal
+      const finished = scheduler.submit({
         run: { inputs, fetches: opts.fetches },
         deadline: clock.now() + (opts.timeoutMs ?? config.timeoutMs),
         signal: opts.signal,
@@ -238,6 +330,9 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
         priority: opts.priority,
         tenant: opts.tenant,
       })
+      // Queued first: what is out of memory comes back for those who wait.
+      seat?.touch()
+      return finished
     },
     drain() {
       drained ??= drainOnce()
@@ -273,6 +368,14 @@ async function fingerprintOf(source: string | Uint8Array, facts: OnnxModelFacts 
     }),
   )
   return parts.join(' ')
+}
+
+/** Size of the weights; of the whole file where nothing is known of its inside. */
+async function weightBytesOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): Promise<number> {
+  if (typeof source !== 'string') return facts?.initializerBytes ?? source.byteLength
+  const files = facts ? facts.externalData.map((location) => join(dirname(source), location)) : [source]
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file).catch(() => undefined))?.size ?? 0))
+  return sizes.reduce((sum, size) => sum + size, facts?.initializerBytes ?? 0)
 }
 
 /** What the file declares, reduced to the values that the loaded session really takes and gives. */

@@ -6,6 +6,7 @@ import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
 import { ModelmountError } from './errors.ts'
 import type { BatchSettings } from './scheduler/batching.ts'
 import type {
+  BalanceStrategy,
   ExecutionProviderName,
   Isolation,
   Logger,
@@ -24,7 +25,13 @@ export interface ModelConfig {
   /** An absolute or working-directory path, or the bytes of the file. */
   readonly source: string | Uint8Array
   readonly isolation: Isolation
-  readonly instances: number
+  readonly instances: { readonly min: number; readonly max: number }
+  readonly scaling: { readonly targetDelayMs: number; readonly idleMs: number }
+  readonly balance: BalanceStrategy
+  readonly idleUnloadMs: number | undefined
+  readonly niceness: number
+  /** Threads of one run that were asked for; `undefined` for a fair share of the CPUs. */
+  readonly threads: number | undefined
   readonly providers: readonly ProviderRequest[]
   readonly strictProviders: boolean
   readonly session: OrtSessionOptions
@@ -45,6 +52,8 @@ export interface ServerConfig {
   readonly repository: string | undefined
   readonly versionPolicy: 'all' | { readonly latest: number }
   readonly strict: boolean
+  /** Bytes for the instances of all models; `undefined` for no bound. */
+  readonly memoryBudgetBytes: number | undefined
   readonly maxBodyBytes: number
   readonly logger: Logger
   /** Settings for models that come without their own: repository models and later `load()` calls. */
@@ -54,6 +63,9 @@ export interface ServerConfig {
 const DEFAULTS = {
   isolation: 'thread',
   instances: 1,
+  scaling: {},
+  balance: 'fastest',
+  niceness: 0,
   executionProviders: ['cpu'],
   strictProviders: false,
   session: {},
@@ -74,6 +86,8 @@ const BATCH_DEFAULTS: BatchSettings = {
   mixTenants: false,
   axes: {},
 }
+
+const SCALING_DEFAULTS = { targetDelayMs: 20, idleMs: 60_000 }
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} }
 const CONSOLE: Logger = {
@@ -184,9 +198,27 @@ const batching: Check = (value, path, problems) => {
     })(value, path, problems)
 }
 
+const instances: Check = (value, path, problems) => {
+  if (!isPlainObject(value)) {
+    expect('an integer from 1 to 256, or { min, max }', (n) => Number.isInteger(n) && (n as number) >= 1 && (n as number) <= 256)(
+      value,
+      path,
+      problems,
+    )
+    return
+  }
+  object({ min: integer(0, 256), max: integer(1, 256) }, ['min', 'max'])(value, path, problems)
+  if (Number(value.min) > Number(value.max))
+    problems.push(`${path}.min (${kindOf(value.min)}) must not be over ${path}.max (${kindOf(value.max)})`)
+}
+
 const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   isolation: oneOf('thread', 'process'),
-  instances: integer(1, 256),
+  instances,
+  scaling: object({ targetDelayMs: positiveMs, idleMs: positiveMs }),
+  balance: oneOf('fastest', 'round-robin', 'least-outstanding', 'response-time', 'two-choices'),
+  idleUnloadMs: positiveMs,
+  niceness: integer(0, 19),
   executionProviders: list(provider, 1),
   strictProviders: boolean,
   session,
@@ -243,6 +275,7 @@ const serverOptions: Check = object({
   repository: expect('the path of a directory', (value) => typeof value === 'string' && value !== ''),
   versionPolicy,
   strict: boolean,
+  memory: object({ budgetBytes: integer(1, Number.MAX_SAFE_INTEGER) }, ['budgetBytes']),
   maxBodyBytes: integer(1, 2 ** 31 - 1),
   name: modelName,
   logger,
@@ -269,15 +302,23 @@ function sourceOf(source: ModelSource): string | Uint8Array {
 
 function resolveModel(spec: ModelSpec, shared: ModelSettings): ModelConfig {
   const set = { ...DEFAULTS, ...defined(shared), ...defined(spec) }
+  const instances = typeof set.instances === 'number' ? { min: set.instances, max: set.instances } : { ...set.instances }
+  const scaling = { ...SCALING_DEFAULTS, ...defined(set.scaling) }
+  const session = { ...shared.session, ...spec.session }
   return Object.freeze({
     name: spec.name,
     version: spec.version ?? '1',
     source: sourceOf(spec.source),
     isolation: set.isolation,
-    instances: set.instances,
+    instances,
+    scaling,
+    balance: set.balance,
+    idleUnloadMs: set.idleUnloadMs ?? (instances.min === 0 ? scaling.idleMs : undefined),
+    niceness: set.niceness,
+    threads: session.intraOpNumThreads,
     providers: set.executionProviders.map(providerRequest),
     strictProviders: set.strictProviders,
-    session: ortSessionOptions({ ...shared.session, ...spec.session }, set.instances),
+    session: ortSessionOptions(session),
     batching: set.batching === false ? false : { ...BATCH_DEFAULTS, ...defined(set.batching) },
     timeoutMs: set.timeoutMs,
     loadTimeoutMs: set.loadTimeoutMs,
@@ -312,6 +353,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     repository,
     versionPolicy = 'all',
     strict = false,
+    memory,
     maxBodyBytes = 64 * 1024 * 1024,
     name,
     logger,
@@ -334,6 +376,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     repository,
     versionPolicy,
     strict,
+    memoryBudgetBytes: memory?.budgetBytes,
     maxBodyBytes,
     logger: logger === false ? SILENT : (logger ?? CONSOLE),
     settings,

@@ -6,12 +6,14 @@ import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
 import { systemClock } from './clock.ts'
 import { copyOf } from './engine/arena.ts'
+import { createCpuBudget } from './engine/cpu.ts'
 import { isModelmountError, ModelmountError, toModelmountError } from './errors.ts'
 import { createHttp } from './http.ts'
-import { createModel, type Model } from './model.ts'
+import { cpuDemandOf, createModel, type Model } from './model.ts'
 import { checkPredictOptions, type ModelConfig, resolveOptions, resolveSpec } from './options.ts'
 import { createRegistry } from './registry/registry.ts'
 import { scanRepository } from './registry/repository.ts'
+import { createResidency } from './residency.ts'
 import { checkInputs } from './tensor/index.ts'
 import type {
   ModelInfo,
@@ -35,6 +37,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const config = resolveOptions(options)
   const clock = systemClock
   const registry = createRegistry<Model>()
+  const cpu = createCpuBudget()
+  const residency = createResidency(clock, config.memoryBudgetBytes)
   const listeners = new Set<(event: ServerEvent) => void>()
   /** Loads of one name and version follow each other; drains in the background are awaited by close(). */
   const loads = new Map<string, Promise<unknown>>()
@@ -63,6 +67,11 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     else if (event.type === 'worker-lost')
       logger.error(`${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
     else if (event.type === 'breaker') logger.error(`${of}: circuit breaker ${event.state} after ${event.crashes} crashes`)
+    else if (event.type === 'scaled' && event.reason === 'failed')
+      logger.warn(`${of}: an instance could not be added, going on with ${event.instances}: ${event.detail}`)
+    else if (event.type === 'scaled') logger.info(`${of}: ${event.instances} instances (${event.reason})`)
+    else if (event.type === 'residency')
+      logger.info(`${of}: ${event.resident ? 'loaded again' : 'out of memory'} (${event.reason})`)
     else if (event.type === 'worker-output') logger.warn(`${of}: ${event.line}`)
     else if (event.type === 'model' && event.state === 'failed') logger.error(`${of}: failed: ${event.reason}`)
     else if (event.type === 'model') logger.info(`${of}: ${event.state}`)
@@ -72,7 +81,10 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     const { name: model, version } = modelConfig
     const created: Model = createModel(modelConfig, {
       clock,
+      cpu,
+      residency,
       emit(event) {
+        if (event.type === 'warning') return emit({ ...event, message: `${model}@${version}: ${event.message}` })
         if (event.type !== 'state') return emit({ ...event, model, version })
         const leaving = event.state === 'draining' || event.state === 'unloaded'
         const replaced = leaving && registry.get(model, version) !== created
@@ -265,6 +277,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       else specs.push(resolveSpec(found, config.settings))
     }
   }
+  cpu.expect(specs.map(cpuDemandOf))
   const results = await Promise.allSettled(specs.map(load))
   const failed = results.find((result) => result.status === 'rejected')
   if (failed && config.strict) {

@@ -124,7 +124,7 @@ export type Isolation = 'thread' | 'process'
 
 /** ONNX Runtime session options that may be set; anything else is refused. */
 export interface SessionOptions {
-  /** Threads that one run may use. @default `os.availableParallelism()` divided by `instances`, at least 1 */
+  /** Threads that one run may use. @default the CPUs for models, shared by the instances (at most) of all models, at least 1 */
   readonly intraOpNumThreads?: number
   /** Threads across independent nodes; only used with `executionMode: 'parallel'`. @default 1 */
   readonly interOpNumThreads?: number
@@ -163,12 +163,39 @@ export interface BatchOptions {
   readonly axes?: Readonly<Record<string, number | 'shared'>>
 }
 
+/**
+ * Which instance gets the next work: `fastest`, the one that is expected to be done first, by what is posted to it and how fast it was
+ * lately; `round-robin`; `least-outstanding`; `response-time`, the lowest recent response time times its line; `two-choices`, the better
+ * one of two drawn at random.
+ */
+export type BalanceStrategy = 'fastest' | 'round-robin' | 'least-outstanding' | 'response-time' | 'two-choices'
+
+/** When instances are added and taken away between `instances.min` and `instances.max`. */
+export interface ScalingOptions {
+  /** Requests that wait longer than this, for a quarter of a second without a break, call for more instances. @default 20 */
+  readonly targetDelayMs?: number
+  /** Milliseconds of little load after which one instance goes. @default 60000 */
+  readonly idleMs?: number
+}
+
 /** Settings that a model spec and the whole server share; the spec wins. */
 export interface ModelSettings {
   /** @default 'thread' */
   readonly isolation?: Isolation
-  /** How many copies of the model run side by side; each runs one request at a time. @default 1 */
-  readonly instances?: number
+  /**
+   * How many copies of the model run side by side; each runs one request, or one batch, at a time. With two bounds there are as many as the
+   * load needs; a `min` of 0 unloads the model when nobody asks for it (`idleUnloadMs` is `scaling.idleMs` then).
+   * @default 1
+   */
+  readonly instances?: number | { readonly min: number; readonly max: number }
+  /** @default {} */
+  readonly scaling?: ScalingOptions
+  /** @default 'fastest' */
+  readonly balance?: BalanceStrategy
+  /** Milliseconds without a request after which the model leaves memory; the next request loads it again. @default never */
+  readonly idleUnloadMs?: number
+  /** Linux: how far workers stand back behind the host's own threads for CPU, from 0 to 19 (`nice`). @default 0 */
+  readonly niceness?: number
   /** Execution providers in order of preference. @default ['cpu'] */
   readonly executionProviders?: readonly ExecutionProvider[]
   /** Fail the load when the first execution provider cannot start, instead of falling back to the next. @default false */
@@ -245,8 +272,18 @@ export interface ModelInfo extends ModelSignature {
   /** True for the version that requests without a version get. */
   readonly isDefault: boolean
   readonly isolation: Isolation
-  /** Instances that can take a request now, and how many there should be. */
-  readonly instances: { readonly ready: number; readonly target: number }
+  /** Instances that can take a request now, how many there should be at this load, the bounds, and the threads of one instance's runs. */
+  readonly instances: {
+    readonly ready: number
+    readonly target: number
+    readonly min: number
+    readonly max: number
+    readonly threads: number
+  }
+  /** False while a `ready` model is out of memory because nobody asked for it; the next request loads it. */
+  readonly resident: boolean
+  /** Memory of one instance: reckoned from its weights, or measured where instances are processes (Linux). Absent before it is known. */
+  readonly memory?: { readonly perInstanceBytes: number; readonly basis: 'weights' | 'measured' }
   readonly batching: BatchingInfo
   readonly queue: QueueInfo
   /** The provider that runs the model, once it is loaded. */
@@ -333,6 +370,24 @@ export type ServerEvent =
       readonly reason: string
       readonly restartInMs: number
     }
+  | {
+      /** The load needs more or fewer instances, or one that was to be added could not be loaded. */
+      readonly type: 'scaled'
+      readonly model: string
+      readonly version: string
+      /** As many as there should be now. */
+      readonly instances: number
+      readonly reason: 'queue' | 'idle' | 'failed'
+      readonly detail?: string
+    }
+  | {
+      /** A ready model left memory, or came back because it was asked for. */
+      readonly type: 'residency'
+      readonly model: string
+      readonly version: string
+      readonly resident: boolean
+      readonly reason: 'idle' | 'memory' | 'demand'
+    }
   | { readonly type: 'worker-ready'; readonly model: string; readonly version: string; readonly loadMs: number }
   | {
       readonly type: 'breaker'
@@ -360,6 +415,12 @@ export interface ModelServerOptions extends ModelSettings {
   readonly versionPolicy?: 'all' | { readonly latest: number }
   /** Reject `createModelServer()` when a model fails to load, instead of reporting it as not ready. @default false */
   readonly strict?: boolean
+  /**
+   * Memory for the instances of all models together. A load that would go beyond it first unloads idle models, the least recently used
+   * first; a model that is larger than all of it fails to load.
+   * @default no bound
+   */
+  readonly memory?: { readonly budgetBytes: number }
   /** Largest HTTP request body in bytes. @default 67108864 (64 MiB) */
   readonly maxBodyBytes?: number
   /** Name in the server metadata. @default 'modelmount' */

@@ -7,6 +7,8 @@ export interface Channel {
   post(message: ToWorker, transfer: ArrayBuffer[]): void
   /** Ends the worker at once, whatever it is doing. Only where that is safe: a child process. */
   readonly kill?: (reason: string) => void
+  /** Private memory of the worker; `undefined` when it is gone. Only where the worker is a process of its own, on Linux. */
+  readonly memoryBytes?: () => number | undefined
   /** Ends an idle worker. Must not be called while a load or run is in flight. */
   close(): Promise<void>
 }

@@ -13,6 +13,7 @@ export interface LoadRequest {
   readonly providers: readonly ProviderRequest[]
   readonly strict: boolean
   readonly session: OrtSessionOptions
+  readonly niceness: number
   readonly timeoutMs: number
 }
 
@@ -35,6 +36,8 @@ export interface Instance {
   readonly outstanding: number
   /** True between a successful load and loss or close. */
   readonly ready: boolean
+  /** Private memory of its worker; `undefined` where that cannot be told from the host's. */
+  readonly memoryBytes: number | undefined
   /** Posts runs that the worker does one after the other. `done` gets one outcome per run, or `undefined` when the worker was lost. */
   run(runs: readonly Run[], done: (outcomes: readonly RunOutcome[] | undefined) => void): void
   /** Ends a worker that hangs, where the tier can; `false` where it cannot. */
@@ -72,7 +75,14 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
   const channel: Channel = deps.open({ onMessage, onExit, onLine: deps.onLine })
   const loadTimer = deps.clock.after(request.timeoutMs, onLoadTimeout)
   channel.post(
-    { kind: 'load', source: request.source, providers: request.providers, strict: request.strict, session: request.session },
+    {
+      kind: 'load',
+      source: request.source,
+      providers: request.providers,
+      strict: request.strict,
+      session: request.session,
+      niceness: request.niceness,
+    },
     [],
   )
 
@@ -156,6 +166,9 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     },
     get ready() {
       return state === 'ready'
+    },
+    get memoryBytes() {
+      return channel.memoryBytes?.()
     },
     run(runs, done) {
       const { frame, transfer } = pack(runs.map((run) => run.inputs))

@@ -40,6 +40,7 @@ export type ToWorker =
       readonly providers: readonly ProviderRequest[]
       readonly strict: boolean
       readonly session: OrtSessionOptions
+      readonly niceness: number
     }
   | {
       readonly kind: 'run'
@@ -58,6 +59,8 @@ export interface Loaded {
   readonly provider: ExecutionProviderName
   readonly fallbacks: readonly ProviderFallback[]
   readonly loadMs: number
+  /** What was asked for and could not be done, though the model works without. */
+  readonly warnings: readonly string[]
 }
 
 export type FromWorker =

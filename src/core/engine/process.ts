@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { printable } from '../printable.ts'
 import type { Channel, ChannelEvents, OpenChannel } from './channel.ts'
 import { guardChild } from './exit-guard.ts'
-import { watchMemory } from './memory.ts'
+import { privateBytes, watchMemory } from './memory.ts'
 import type { FromWorker } from './messages.ts'
 
 /** What a child may see of the host's environment: what native libraries need to be found and to find their devices, no secrets. */
@@ -106,6 +106,7 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
         child.send(message, () => {})
       },
       kill,
+      memoryBytes: () => (child.pid === undefined ? undefined : privateBytes(child.pid)),
       async close() {
         if (closed) return exited
         closed = true

@@ -1,15 +1,10 @@
 /** Session options with defaults for a server that shares its machine with a web application, in ONNX Runtime's spelling. */
 
-import { availableParallelism } from 'node:os'
 import type { ExecutionProvider, SessionOptions } from '../types.ts'
 import type { OrtSessionOptions, ProviderRequest } from './messages.ts'
 
-/** Threads for one run when the user says nothing: the granted CPUs shared by all instances, so that together they never ask for more. */
-export function defaultIntraOpThreads(instances: number): number {
-  return Math.max(1, Math.floor(availableParallelism() / instances))
-}
-
-export function ortSessionOptions(session: SessionOptions, instances: number): OrtSessionOptions {
+/** Without `intraOpNumThreads` a run has one thread; who knows the other models sets the share of this one before it loads. */
+export function ortSessionOptions(session: SessionOptions): OrtSessionOptions {
   const extra: Record<string, string> = {
     // Spinning threads burn eight times the CPU of an idle server and starve the event loop beside them.
     'session.intra_op.allow_spinning': session.allowSpinning ? '1' : '0',
@@ -18,7 +13,7 @@ export function ortSessionOptions(session: SessionOptions, instances: number): O
   if (session.disablePrepacking) extra['session.disable_prepacking'] = '1'
   if (session.denormalAsZero) extra['session.set_denormal_as_zero'] = '1'
   return {
-    intraOpNumThreads: session.intraOpNumThreads ?? defaultIntraOpThreads(instances),
+    intraOpNumThreads: session.intraOpNumThreads ?? 1,
     interOpNumThreads: session.interOpNumThreads ?? 1,
     graphOptimizationLevel: session.graphOptimizationLevel ?? 'all',
     executionMode: session.executionMode ?? 'sequential',

@@ -17,6 +17,7 @@ import {
   STOP,
   type ToWorker,
 } from './messages.ts'
+import { lowerPriority } from './priority.ts'
 
 /**
  * Where the runtime has Float16Array, onnxruntime-common makes float16 tensors of it, and the native binding of 1.30 then sees no bytes at
@@ -116,6 +117,8 @@ function serve(port: Port): void {
 
   async function load(message: Extract<ToWorker, { kind: 'load' }>): Promise<void> {
     const start = performance.now()
+    // Before the session: its threads inherit it.
+    const warning = lowerPriority(message.niceness)
     const created = await createSession(message)
     if (!created.session) {
       const last = created.fallbacks.at(-1)
@@ -131,6 +134,7 @@ function serve(port: Port): void {
         provider: created.provider,
         fallbacks: created.fallbacks,
         loadMs: performance.now() - start,
+        warnings: warning ? [warning] : [],
       },
       [],
     )

@@ -1,6 +1,5 @@
 /** Says no at the door: better at once than after a wait that was in vain. */
 
-import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
 import type { Batching } from './batching.ts'
@@ -20,8 +19,6 @@ interface State {
   readonly queue: FairQueue<Entry>
   readonly batching: Batching
   readonly pool: Pool
-  /** Expected milliseconds of what an instance has been given. */
-  postedBy(instance: Instance): number
 }
 
 /**
@@ -65,12 +62,13 @@ function isFarOff({ deadline, rows, lane }: Entry, { now, queue, batching }: Sta
 }
 
 /** When a new request would be answered: what is ahead of it at fair shares in full batches, then its own. */
-function etaMs({ priority, tenant, lane, rows }: Entry, { queue, batching, pool, postedBy }: State): number {
+function etaMs({ priority, tenant, lane, rows }: Entry, { queue, batching, pool }: State): number {
   const curve = batching.curveOf(lane)
   const cap = batching.shared(lane) ? capOf(batching, lane) : 1
   const ahead = queue.rowsAhead(priority, tenant)
   const batches = Math.floor(ahead / (cap * Math.max(1, pool.instances.length)))
-  const freeInMs = pool.instances.length > 0 ? Math.min(...pool.instances.map(postedBy)) : 0
+  const freeInMs =
+    pool.instances.length > 0 ? Math.min(...pool.instances.map((instance) => pool.balancer.remainingMs(instance))) : 0
   return freeInMs + batches * (curve.upper(cap) ?? 0) + (curve.upper(Math.min(cap, ahead + rows)) ?? 0)
 }
 

@@ -4,8 +4,10 @@
  */
 
 import type { Clock } from '../clock.ts'
+import type { Next } from '../engine/balance.ts'
 import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
+import type { Answer } from '../engine/standing.ts'
 import { ModelmountError } from '../errors.ts'
 import type { QueueInfo } from '../types.ts'
 import { onAbort } from './abort.ts'
@@ -21,8 +23,8 @@ import { createRoster } from './roster.ts'
 /** Work that may be posted to an instance ahead of time. Small, because what is posted can no longer be dropped. */
 const AHEAD_MS = 1
 const MAX_RUNS = 64
-/** One burst runs while the next one waits at the worker, so that it never idles. */
-const MAX_BURSTS = 2
+/** Pieces of one large request that wait or run at a time. */
+const PIECES_PER_INSTANCE = 2
 /** A run is taken for hung at its deadline, but not before it took this many times as long as expected. */
 const HUNG_FACTOR = 4
 
@@ -39,6 +41,8 @@ export interface Scheduler {
   setBatching(batching: Batching): void
   readonly batching: Batching
   readonly stats: QueueInfo
+  /** How long the request whose turn it is has waited; 0 when none waits. */
+  readonly oldestWaitMs: number
   /** Resolves when everything that was accepted is answered. */
   drain(): Promise<void>
   /** Rejects everything that is still waiting or running. */
@@ -60,8 +64,6 @@ export function createScheduler(deps: Deps): Scheduler {
   const queue = createFairQueue<Entry>()
   let batching = unbatched('not tried yet')
   const live = createRoster<Entry>((entry) => entry.state !== 'settled')
-  /** Expected milliseconds of what is posted and not answered, per instance, and when its worker began with it. */
-  const posted = new WeakMap<Instance, { ms: number; since: number }>()
   const deadlines = createDeadlines(clock, () => live, expire)
   const released: Record<ReleaseReason, number> = { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 }
   /** Requests that a worker has and has not answered, settled ones included. */
@@ -77,7 +79,7 @@ export function createScheduler(deps: Deps): Scheduler {
     const place = batching.place(ticket.run, ticket.shareable)
     if (place.rows <= batching.cap || !batching.shared(place.lane)) return submitWhole(ticket, place, true)
     // More rows than a run should have: several runs, joined again. What lets the first piece in lets the others in.
-    const width = MAX_BURSTS * Math.max(1, pool.instances.length)
+    const width = PIECES_PER_INSTANCE * Math.max(1, pool.instances.length)
     return inPieces(ticket, place.rows, batching, width, (piece, index) =>
       submitWhole(piece, batching.place(piece.run, piece.shareable), index === 0),
     )
@@ -100,7 +102,7 @@ export function createScheduler(deps: Deps): Scheduler {
   }
 
   function admit(entry: Entry): ModelmountError | undefined {
-    const refusal = refuse(entry, deps, { now: entry.enqueuedAt, queue, batching, pool, postedBy })
+    const refusal = refuse(entry, deps, { now: entry.enqueuedAt, queue, batching, pool })
     if (refusal?.code !== 'QUEUE_FULL') return refusal
     // Who matters less makes room.
     const victim = queue.newestBelow(entry.priority)
@@ -109,7 +111,7 @@ export function createScheduler(deps: Deps): Scheduler {
       victim,
       new ModelmountError('QUEUE_FULL', 'a request of higher priority took the place', { retryAfterS: refusal.retryAfterS }),
     )
-    return refuse(entry, deps, { now: entry.enqueuedAt, queue, batching, pool, postedBy })
+    return refuse(entry, deps, { now: entry.enqueuedAt, queue, batching, pool })
   }
 
   // ---------------------------------------------------------------- leaving
@@ -140,7 +142,7 @@ export function createScheduler(deps: Deps): Scheduler {
   function killIfHung(entry: Entry, now: number): void {
     const { instance } = entry
     if (!instance?.ready || !entry.atWorker) return
-    const hungAt = entry.startedAt + HUNG_FACTOR * (posted.get(instance)?.ms ?? 0)
+    const hungAt = entry.startedAt + HUNG_FACTOR * pool.balancer.postedMs(instance)
     if (hungAt > now) clock.after(hungAt - now, () => killIfHung(entry, clock.now()))
     else instance.kill('a run hung past its deadline')
   }
@@ -168,32 +170,25 @@ export function createScheduler(deps: Deps): Scheduler {
       return
     }
     while (queue.count > 0) {
-      const instance = freest()
+      const instance = pool.balancer.pick(pool.instances, next())
       const burst = instance && formBurst(instance)
-      if (!burst) return
+      if (!burst) break
       send(instance, burst)
     }
+    pool.queueChanged()
   }
 
-  function freest(): Instance | undefined {
-    let best: Instance | undefined
-    for (const instance of pool.instances) {
-      if (instance.bursts < MAX_BURSTS && (!best || postedBy(instance) < postedBy(best))) best = instance
-    }
-    return best
-  }
-
-  /** Milliseconds until an instance is expected to be done with what it has. */
-  function postedBy(instance: Instance): number {
-    const work = instance.bursts === 0 ? undefined : posted.get(instance)
-    return work ? Math.max(0, work.ms - (clock.now() - work.since)) : 0
+  /** What waits, as the balancer sees it. */
+  function next(): Next {
+    const { cap, curve } = batching
+    return { ms: curve.estimate(Math.min(cap, queue.rows)) ?? 0, runs: Math.ceil(queue.rows / cap) }
   }
 
   /** What an instance should be given now: anything when it is idle, ahead of time only little. */
   function formBurst(instance: Instance): Batch[] | undefined {
     const burst: Batch[] = []
     const idle = instance.bursts === 0
-    let expectedMs = postedBy(instance)
+    let expectedMs = pool.balancer.remainingMs(instance)
     while (burst.length < MAX_RUNS) {
       const first = idle && burst.length === 0
       if (!first && !mayFollow(expectedMs)) break
@@ -237,10 +232,9 @@ export function createScheduler(deps: Deps): Scheduler {
         running++
       }
     }
-    const before = instance.bursts === 0 ? undefined : posted.get(instance)
-    posted.set(instance, before ? { ms: before.ms + ms, since: before.since } : { ms, since: now })
+    pool.balancer.posted(instance, ms)
     instance.run(burst.map(joinBatch), (outcomes) => {
-      posted.set(instance, { ms: Math.max(0, (posted.get(instance)?.ms ?? 0) - ms), since: clock.now() })
+      pool.balancer.answered(instance, { expectedMs: ms, ...verdictOf(outcomes) }, now)
       for (const [index, batch] of burst.entries()) {
         for (const entry of batch.entries) entry.atWorker = false
         running -= batch.entries.length
@@ -326,7 +320,20 @@ export function createScheduler(deps: Deps): Scheduler {
     abandon(error) {
       for (const entry of live) settle(entry, error)
     },
+    get oldestWaitMs() {
+      const head = queue.peek()
+      return head ? clock.now() - head.enqueuedAt : 0
+    },
   }
+}
+
+/** What a burst says about its instance, not about its requests. */
+function verdictOf(outcomes: readonly RunOutcome[] | undefined): Pick<Answer, 'tookMs' | 'verdict'> {
+  if (!outcomes) return { tookMs: 0, verdict: 'bad' }
+  const tookMs = outcomes.reduce((sum, { inferMs }) => sum + inferMs, 0)
+  if (outcomes.every((outcome) => !('error' in outcome))) return { tookMs, verdict: 'good' }
+  const allFailed = outcomes.every((outcome) => 'error' in outcome && outcome.error.code === 'INFERENCE_FAILED')
+  return { tookMs, verdict: allFailed ? 'bad' : 'neutral' }
 }
 
 const isAboutRoom = ({ code }: ModelmountError): boolean => code === 'QUEUE_FULL' || code === 'QUOTA_EXCEEDED'

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { Priority } from '../../../src/core/types.ts'
-import { createLoad, type LoadOptions, type Outcome, percentile, poisson } from '../../support/simulation.ts'
+import { createLoad, type LoadOptions, type Outcome, percentile, poisson } from '../../support/simulated-load.ts'
 
 const SLO_MS = 50
 const CAP = 16

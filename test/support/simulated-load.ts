@@ -4,6 +4,7 @@
  */
 
 import type { Clock, Timer } from '../../src/core/clock.ts'
+import { createBalancer } from '../../src/core/engine/balance.ts'
 import type { Instance, Run, RunOutcome } from '../../src/core/engine/instance.ts'
 import type { Pool } from '../../src/core/engine/pool.ts'
 import { type Batching, unbatched } from '../../src/core/scheduler/batching.ts'
@@ -152,6 +153,7 @@ export function createLoad(opts: LoadOptions): Load {
         })
       },
       kill: () => false,
+      memoryBytes: undefined,
       close: async () => {},
     }
   }
@@ -163,8 +165,10 @@ export function createLoad(opts: LoadOptions): Load {
     killable: false,
     unavailableForMs: undefined,
     succeeded() {},
+    queueChanged() {},
+    balancer: createBalancer<Instance>('fastest', { clock, random, recheck: () => scheduler.wake() }),
   } as unknown as Pool
-  const scheduler = createScheduler({
+  const scheduler: Scheduler = createScheduler({
     pool,
     clock,
     maxQueue: opts.maxQueue ?? 100_000,

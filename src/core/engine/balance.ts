@@ -1,0 +1,227 @@
+/**
+ * Chooses the instance for the next work. Work waits in one queue of the model until an instance can take it (late binding), so a strategy
+ * decides which of several free instances gets it; `fastest` may also leave a free instance unused, where it is clearly slower than the
+ * others and one of those will be done sooner. When none is free, the one with the least ahead of it may be given a little in advance.
+ */
+
+import type { Clock, Timer } from '../clock.ts'
+import type { BalanceStrategy } from '../types.ts'
+import {
+  type Answer,
+  completionMs,
+  createStanding,
+  type Fleet,
+  fleetOf,
+  noteAnswered,
+  notePosted,
+  responseCost,
+  type Standing,
+  slowness,
+} from './standing.ts'
+
+/** One burst runs while the next one waits at the worker, so that it never idles. */
+const MAX_BURSTS = 2
+/** Only an endpoint this many times slower than the best one is left unused: anything less is noise, and an idle core is a loss. */
+const CLEARLY_SLOWER = 2
+/** When nothing happens by itself, unused endpoints are looked at again after this. */
+const MIN_RECHECK_MS = 1
+const MAX_RECHECK_MS = 1000
+
+/** What the next work looks like. */
+export interface Next {
+  /** Expected milliseconds of the next run; 0 when nothing is known. */
+  readonly ms: number
+  /** Runs that wait, this one included. */
+  readonly runs: number
+}
+
+export interface Balancer<E extends object> {
+  /** The endpoint to give work to now; `undefined` for waiting. An endpoint that is busy already should only get little. */
+  pick(endpoints: readonly E[], next: Next): E | undefined
+  posted(endpoint: E, expectedMs: number): void
+  answered(endpoint: E, answer: Omit<Answer, 'responseMs'>, postedAt: number): void
+  /** Expected milliseconds of what is posted and not answered. */
+  postedMs(endpoint: E): number
+  /** The same, less the time since the endpoint began with it. */
+  remainingMs(endpoint: E): number
+  /** Those that are not clearly slower than the best one, or failing. */
+  useful(endpoints: readonly E[]): readonly E[]
+  /** The endpoint that is missed least: idle rather than busy, slow rather than fast. */
+  leastUseful(endpoints: readonly E[]): E | undefined
+  /** Milliseconds that endpoints have been busy, summed over all of them. */
+  busyMs(): number
+  close(): void
+}
+
+interface Deps {
+  readonly clock: Clock
+  /** 0 <= random() < 1. @default Math.random */
+  readonly random?: () => number
+  /** An endpoint that was left unused may be worth using by now. */
+  recheck(): void
+}
+
+interface Candidate<E> {
+  readonly endpoint: E
+  readonly standing: Standing
+}
+
+const least = <T>(items: readonly T[], cost: (item: T) => number): T | undefined => {
+  let best: T | undefined
+  let bestCost = Number.POSITIVE_INFINITY
+  for (const item of items) {
+    const itemCost = cost(item)
+    if (best !== undefined && itemCost >= bestCost) continue
+    best = item
+    bestCost = itemCost
+  }
+  return best
+}
+
+export function createBalancer<E extends object>(strategy: BalanceStrategy, deps: Deps): Balancer<E> {
+  const { clock, random = Math.random } = deps
+  const standings = new WeakMap<E, Standing>()
+  /** Turn of the last pick, per endpoint. */
+  const turns = new WeakMap<E, number>()
+  let turn = 0
+  let timer: Timer | undefined
+  let busy = 0
+  let busyTotalMs = 0
+  let busyAt = clock.now()
+
+  function standingOf(endpoint: E): Standing {
+    let standing = standings.get(endpoint)
+    if (!standing) {
+      standing = createStanding(clock.now())
+      standings.set(endpoint, standing)
+    }
+    return standing
+  }
+
+  const candidates = (endpoints: readonly E[]): Candidate<E>[] =>
+    endpoints.map((endpoint) => ({ endpoint, standing: standingOf(endpoint) }))
+
+  const fleetIn = (all: readonly Candidate<E>[], now: number): Fleet =>
+    fleetOf(
+      all.map(({ standing }) => standing),
+      now,
+    )
+
+  const lastTurn = ({ endpoint }: Candidate<E>): number => turns.get(endpoint) ?? 0
+
+  /** Which of several endpoints that have nothing to do. */
+  function pickFree(free: readonly Candidate<E>[], next: Next, fleet: Fleet, now: number): Candidate<E> | undefined {
+    switch (strategy) {
+      case 'fastest':
+        return least(free, ({ standing }) => completionMs(standing, next.ms, fleet, now))
+      case 'response-time':
+        return least(free, ({ standing }) => responseCost(standing, fleet, now))
+      case 'two-choices': {
+        const first = Math.floor(random() * free.length)
+        const second = (first + 1 + Math.floor(random() * (free.length - 1))) % free.length
+        const two = [first, second].flatMap((index) => free[index] ?? [])
+        return least(two, ({ standing }) => completionMs(standing, next.ms, fleet, now))
+      }
+      // Free endpoints have the same number outstanding, none: the one that is free for longest.
+      case 'least-outstanding':
+      case 'round-robin':
+        return least(free, lastTurn)
+    }
+  }
+
+  /** The busy endpoint that is worth more than a free one, if there is one: much faster, and done sooner even for the last one in line. */
+  function worthWaitingFor(
+    free: Candidate<E>,
+    all: readonly Candidate<E>[],
+    next: Next,
+    fleet: Fleet,
+    now: number,
+  ): Candidate<E> | undefined {
+    const limit = slowness(free.standing, fleet, now) / CLEARLY_SLOWER
+    const faster = all.filter(({ standing }) => slowness(standing, fleet, now) <= limit)
+    const best = least(faster, ({ standing }) => completionMs(standing, next.ms, fleet, now))
+    if (!best) return undefined
+    const lineMs = ((next.runs - 1) * next.ms * slowness(best.standing, fleet, now)) / faster.length
+    const here = completionMs(free.standing, next.ms, fleet, now)
+    return completionMs(best.standing, next.ms, fleet, now) + lineMs < here ? best : undefined
+  }
+
+  function recheckAfter(ms: number): void {
+    timer ??= clock.after(Math.min(MAX_RECHECK_MS, Math.max(MIN_RECHECK_MS, ms)), () => {
+      timer = undefined
+      deps.recheck()
+    })
+  }
+
+  const canTakeMore = ({ standing }: Candidate<E>): boolean => standing.outstanding < MAX_BURSTS
+
+  function choose(endpoints: readonly E[], next: Next): E | undefined {
+    const now = clock.now()
+    const all = candidates(endpoints)
+    const free = all.filter(({ standing }) => standing.outstanding === 0)
+    const ahead = (): E | undefined => least(all.filter(canTakeMore), ({ standing }) => standing.postedMs)?.endpoint
+    if (free.length === 0) return ahead()
+    const fleet = fleetIn(all, now)
+    const picked = pickFree(free, next, fleet, now)
+    const better = strategy === 'fastest' && picked && worthWaitingFor(picked, all, next, fleet, now)
+    if (!better) return picked?.endpoint
+    recheckAfter(completionMs(better.standing, 0, fleet, now))
+    return canTakeMore(better) ? better.endpoint : undefined
+  }
+
+  function addBusy(change: 0 | 1 | -1): void {
+    const now = clock.now()
+    busyTotalMs += busy * (now - busyAt)
+    busyAt = now
+    busy += change
+  }
+
+  return {
+    pick(endpoints, next) {
+      // Nothing to choose from, the usual case.
+      const [only] = endpoints
+      if (endpoints.length === 1 && only) return standingOf(only).outstanding < MAX_BURSTS ? only : undefined
+      return choose(endpoints, next)
+    },
+    posted(endpoint, expectedMs) {
+      const standing = standingOf(endpoint)
+      if (standing.outstanding === 0) addBusy(1)
+      turns.set(endpoint, ++turn)
+      notePosted(standing, expectedMs, clock.now())
+    },
+    answered(endpoint, answer, postedAt) {
+      const standing = standingOf(endpoint)
+      const now = clock.now()
+      noteAnswered(standing, { ...answer, responseMs: now - postedAt }, now)
+      if (standing.outstanding === 0) addBusy(-1)
+    },
+    postedMs: (endpoint) => standings.get(endpoint)?.postedMs ?? 0,
+    remainingMs(endpoint) {
+      const standing = standings.get(endpoint)
+      return standing && standing.outstanding > 0 ? Math.max(0, standing.postedMs - (clock.now() - standing.since)) : 0
+    },
+    useful(endpoints) {
+      const now = clock.now()
+      const all = candidates(endpoints)
+      const fleet = fleetIn(all, now)
+      const best = Math.min(...all.map(({ standing }) => slowness(standing, fleet, now)))
+      return all.filter(({ standing }) => slowness(standing, fleet, now) < best * CLEARLY_SLOWER).map(({ endpoint }) => endpoint)
+    },
+    leastUseful(endpoints) {
+      const now = clock.now()
+      const all = candidates(endpoints)
+      const idle = all.filter(({ standing }) => standing.outstanding === 0)
+      const fleet = fleetIn(all, now)
+      if (idle.length > 0) return least(idle, ({ standing }) => -slowness(standing, fleet, now))?.endpoint
+      return least(all, ({ standing }) => completionMs(standing, 0, fleet, now))?.endpoint
+    },
+    busyMs() {
+      addBusy(0)
+      return busyTotalMs
+    },
+    close() {
+      timer?.cancel()
+      timer = undefined
+    },
+  }
+}

@@ -1,0 +1,318 @@
+/**
+ * The balancer under simulated load (reference: lifecycle.md, 4.2 and 4.5, tests 1 to 3): ten replicas that take one request at a time,
+ * lognormal service of 10 ms on average, Poisson arrivals. In `late` binding requests wait in one line and the balancer says who takes
+ * the next one, as in the pool; in `early` binding each is sent at its arrival to the replica with the least expected completion.
+ */
+
+import { describe, expect, test } from 'vitest'
+import { createBalancer } from '../../../src/core/engine/balance.ts'
+import {
+  completionMs,
+  createStanding,
+  fleetOf,
+  noteAnswered,
+  notePosted,
+  type Standing,
+  slowness,
+} from '../../../src/core/engine/standing.ts'
+import type { BalanceStrategy } from '../../../src/core/types.ts'
+import { createRandom, createSimulatedClock, exponential, lognormal, quantile } from '../../support/simulated-clock.ts'
+
+const SERVICE_MS = 10
+const REPLICAS = 10
+
+interface Replica {
+  readonly index: number
+  /** Early binding: what was sent here. */
+  readonly line: number[]
+  busy: boolean
+}
+
+interface Done {
+  readonly replica: number
+  readonly arrivedAt: number
+  readonly at: number
+  readonly ms: number
+  readonly failed: boolean
+}
+
+interface Scenario {
+  readonly binding?: 'late' | 'early'
+  readonly strategy?: BalanceStrategy
+  /** Share of what healthy replicas can do. */
+  readonly load?: number
+  readonly seconds?: number
+  readonly seed?: number
+  /** Times slower, by replica and time. */
+  slowdown?(replica: number, now: number): number
+  /** True for a replica that fails everything within a millisecond. */
+  fails?(replica: number, now: number): boolean
+}
+
+function simulate(scenario: Scenario): Done[] {
+  const { binding = 'late', strategy = 'fastest', load = 0.7, seconds = 60, seed = 1 } = scenario
+  const clock = createSimulatedClock()
+  const random = createRandom(seed)
+  const replicas: Replica[] = Array.from({ length: REPLICAS }, (_, index) => ({ index, line: [], busy: false }))
+  const balancer = createBalancer<Replica>(strategy, { clock, random: createRandom(seed + 1), recheck: () => flush() })
+  const standings = replicas.map(() => createStanding(0))
+  const waiting: number[] = []
+  const done: Done[] = []
+  let turn = 0
+
+  function serve(replica: Replica, arrivedAt: number, answered: (ms: number, failed: boolean) => void): void {
+    replica.busy = true
+    const now = clock.now()
+    const failed = scenario.fails?.(replica.index, now) ?? false
+    const ms = failed ? 1 : lognormal(random, SERVICE_MS, 0.5) * (scenario.slowdown?.(replica.index, now) ?? 1)
+    clock.after(ms, () => {
+      replica.busy = false
+      const at = clock.now()
+      done.push({ replica: replica.index, arrivedAt, at, ms: at - arrivedAt, failed })
+      answered(ms, failed)
+    })
+  }
+
+  const answerOf = (ms: number, failed: boolean) =>
+    ({ expectedMs: SERVICE_MS, tookMs: ms, verdict: failed ? 'bad' : 'good' }) as const
+
+  function flush(): void {
+    while (waiting.length > 0) {
+      const replica = balancer.pick(replicas, { ms: SERVICE_MS, runs: waiting.length })
+      // A run of 10 ms is never posted ahead.
+      if (!replica || replica.busy) return
+      const postedAt = clock.now()
+      balancer.posted(replica, SERVICE_MS)
+      serve(replica, waiting.shift() ?? 0, (ms, failed) => {
+        balancer.answered(replica, answerOf(ms, failed), postedAt)
+        flush()
+      })
+    }
+  }
+
+  function send(): void {
+    const now = clock.now()
+    const fleet = fleetOf(standings, now)
+    const costs = standings.map((standing) => completionMs(standing, SERVICE_MS, fleet, now))
+    const index = strategy === 'round-robin' ? turn++ % REPLICAS : costs.indexOf(Math.min(...costs))
+    notePosted(standings[index] as Standing, SERVICE_MS, now)
+    replicas[index]?.line.push(now)
+    work(replicas[index] as Replica)
+  }
+
+  function work(replica: Replica): void {
+    const arrivedAt = replica.line[0]
+    if (replica.busy || arrivedAt === undefined) return
+    replica.line.shift()
+    serve(replica, arrivedAt, (ms, failed) => {
+      noteAnswered(standings[replica.index] as Standing, { ...answerOf(ms, failed), responseMs: ms }, clock.now())
+      work(replica)
+    })
+  }
+
+  function arrive(): void {
+    if (binding === 'early') send()
+    else {
+      waiting.push(clock.now())
+      flush()
+    }
+    clock.after(exponential(random, SERVICE_MS / (REPLICAS * load)), arrive)
+  }
+
+  arrive()
+  clock.runUntil(seconds * 1000)
+  return done
+}
+
+const p99 = (done: readonly Done[]): number =>
+  quantile(
+    done.map(({ ms }) => ms),
+    0.99,
+  )
+const shareOf = (done: readonly Done[], replica: number): number =>
+  done.filter((item) => item.replica === replica).length / done.length
+const firstIsSlow = (index: number): number => (index === 0 ? 5 : 1)
+
+/** SHOW=1 prints the figures behind the bounds. */
+const report = (...figures: unknown[]): void => {
+  if (process.env.SHOW) console.log(...figures)
+}
+
+/** Several seeds, so that no lucky one decides. */
+const SEEDS = [1, 2, 3]
+
+describe.each(['late', 'early'] as const)('one of ten replicas is five times slower (%s binding)', (binding) => {
+  test('p99 stays within 1.5 times that of healthy replicas, and the slow one gets at most 3 %', () => {
+    for (const seed of SEEDS) {
+      const slow = simulate({ binding, seed, slowdown: firstIsSlow })
+      const ratio = p99(slow) / p99(simulate({ binding, seed }))
+      report(binding, seed, { ratio, share: shareOf(slow, 0), p99: p99(slow) })
+      expect(ratio).toBeLessThanOrEqual(1.5)
+      expect(shareOf(slow, 0)).toBeLessThanOrEqual(0.03)
+    }
+  })
+
+  test('a replica that was ten times slower for 20 s gets half of its fair share back within 10 s, without a second spike', () => {
+    const slowdown = (index: number, now: number): number => (index === 0 && now < 20_000 ? 10 : 1)
+    for (const seed of SEEDS) {
+      const done = simulate({ binding, seed, seconds: 40, slowdown })
+      const between = (from: number, to: number) => done.filter(({ at }) => at >= from && at < to)
+      const regained = shareOf(between(25_000, 30_000), 0)
+      const healthy = p99(simulate({ binding, seed, seconds: 40 }))
+      const first = shareOf(between(20_000, 25_000), 0)
+      report(binding, seed, { first, regained, p99: p99(done), after: p99(between(20_000, 40_000)), healthy })
+      expect(regained).toBeGreaterThanOrEqual(0.05)
+      expect(p99(between(20_000, 40_000))).toBeLessThanOrEqual(1.5 * healthy)
+    }
+  })
+
+  test('a replica that fails at once does not draw the traffic', () => {
+    for (const seed of SEEDS) {
+      const done = simulate({ binding, seed, load: 0.6, fails: (index) => index === 0 })
+      const later = done.slice(100)
+      const errors = later.filter(({ failed }) => failed).length / later.length
+      report(binding, seed, { errors })
+      expect(errors).toBeLessThanOrEqual(0.01)
+    }
+  })
+
+  test('all replicas fail: they are still tried, and mend at once', () => {
+    const done = simulate({ binding, load: 0.6, seconds: 40, fails: (_, now) => now < 20_000 })
+    const arrivals = (from: number, to: number) => done.filter(({ at }) => at >= from && at < to)
+    expect(arrivals(5000, 20_000).every(({ failed }) => failed)).toBe(true)
+    const rate = (REPLICAS * 0.6) / SERVICE_MS
+    expect(arrivals(5000, 20_000).length).toBeGreaterThan(0.95 * rate * 15_000)
+    const after = arrivals(20_100, 40_000)
+    expect(after.some(({ failed }) => failed)).toBe(false)
+    expect(after.length).toBeGreaterThan(0.95 * rate * 19_900)
+  })
+})
+
+test('the control: sent round robin at arrival, one slow replica ruins the tail', () => {
+  const tail = (strategy: BalanceStrategy) => p99(simulate({ binding: 'early', strategy, slowdown: firstIsSlow }))
+  expect(tail('round-robin')).toBeGreaterThan(10 * tail('fastest'))
+})
+
+describe('strategies', () => {
+  const STRATEGIES = ['fastest', 'round-robin', 'least-outstanding', 'response-time', 'two-choices'] as const
+
+  test.each(STRATEGIES)('%s leaves nothing waiting while a healthy replica is free', (strategy) => {
+    const done = simulate({ strategy, load: 0.9, seconds: 30 })
+    expect(done.length).toBeGreaterThan(0.98 * 0.9 * 30_000)
+    for (let i = 0; i < REPLICAS; i++) expect(shareOf(done, i)).toBeGreaterThan(0.02)
+    // One line for all: the wait is that of ten servers sharing it, whoever of them is taken.
+    expect(p99(done)).toBeLessThan(60)
+  })
+
+  test('with a slow replica only the fastest keeps the tail', () => {
+    const tails = Object.fromEntries(STRATEGIES.map((strategy) => [strategy, p99(simulate({ strategy, slowdown: firstIsSlow }))]))
+    report(tails)
+    for (const strategy of STRATEGIES.slice(1)) expect(tails[strategy]).toBeGreaterThan(1.3 * (tails.fastest ?? 0))
+  })
+
+  const some = Array.from({ length: 3 }, (_, index) => ({ index }))
+  const NEXT = { ms: 10, runs: 1 }
+  function balancerOf(strategy: BalanceStrategy, random = () => 0) {
+    const clock = createSimulatedClock()
+    let rechecks = 0
+    const balancer = createBalancer<{ index: number }>(strategy, { clock, random, recheck: () => rechecks++ })
+    return {
+      ...balancer,
+      clock,
+      rechecks: () => rechecks,
+      run(index: number, tookMs: number, verdict: 'good' | 'bad' = 'good') {
+        const postedAt = clock.now()
+        balancer.posted(some[index]!, 10)
+        clock.runUntil(postedAt + tookMs)
+        balancer.answered(some[index]!, { expectedMs: 10, tookMs, verdict }, postedAt)
+      },
+    }
+  }
+
+  test('round robin takes turns', () => {
+    const { pick, run } = balancerOf('round-robin')
+    const order = Array.from({ length: 6 }, () => {
+      const { index } = pick(some, NEXT)!
+      run(index, 10)
+      return index
+    })
+    expect(order).toEqual([0, 1, 2, 0, 1, 2])
+  })
+
+  test.each(STRATEGIES)('%s: work for a busy one only when none is free, and never more than one burst ahead', (strategy) => {
+    const { pick, posted } = balancerOf(strategy)
+    const taken = Array.from({ length: 6 }, () => {
+      const picked = pick(some, NEXT)
+      if (picked) posted(picked, 1)
+      return picked?.index
+    })
+    expect([...taken.slice(0, 3)].sort()).toEqual([0, 1, 2])
+    expect([...taken.slice(3)].sort()).toEqual([0, 1, 2])
+    expect(pick(some, NEXT)).toBeUndefined()
+  })
+
+  test('fastest leaves a clearly slower one unused for a short line, uses it for a long one, and looks again by itself', () => {
+    const { pick, posted, run, clock, rechecks } = balancerOf('fastest')
+    for (let i = 0; i < 30; i++) for (const index of [0, 1, 2]) run(index, index === 0 ? 40 : 10)
+    posted(some[1]!, 10)
+    posted(some[2]!, 10)
+    // Busy ones are worth waiting for; the caller gives them nothing of 10 ms ahead.
+    expect(pick(some, NEXT)?.index).not.toBe(0)
+    expect(pick(some, { ms: 10, runs: 12 })?.index).toBe(0)
+    clock.runUntil(clock.now() + 2000)
+    expect(rechecks()).toBe(1)
+    // They are long overdue: who hangs is not worth waiting for.
+    expect(pick(some, NEXT)?.index).toBe(0)
+  })
+
+  test('one bad answer among good ones does not count against an instance, three in a row do', () => {
+    const { pick, run } = balancerOf('fastest')
+    for (const index of [0, 1, 2]) run(index, 10)
+    for (let i = 0; i < 5; i++) {
+      run(0, 10, 'bad')
+      run(0, 9)
+    }
+    expect(pick(some, NEXT)?.index).toBe(0)
+    for (let i = 0; i < 3; i++) run(0, 1, 'bad')
+    expect(pick(some, NEXT)?.index).not.toBe(0)
+  })
+
+  test('the useful ones, and the one that is missed least', () => {
+    const { useful, leastUseful, posted, run } = balancerOf('fastest')
+    for (let i = 0; i < 10; i++) for (const index of [0, 1, 2]) run(index, index === 1 ? 50 : 10)
+    expect(useful(some).map(({ index }) => index)).toEqual([0, 2])
+    expect(leastUseful(some)?.index).toBe(1)
+    posted(some[1]!, 10)
+    expect(leastUseful(some)?.index).not.toBe(1)
+    expect(leastUseful([])).toBeUndefined()
+  })
+
+  test('busy time is summed over instances', () => {
+    const { busyMs, posted, answered, clock } = balancerOf('fastest')
+    const [a, b] = some as [{ index: number }, { index: number }]
+    posted(a, 10)
+    clock.runUntil(10)
+    posted(b, 10)
+    posted(b, 10)
+    clock.runUntil(30)
+    answered(a, { expectedMs: 10, tookMs: 30, verdict: 'good' }, 0)
+    clock.runUntil(40)
+    for (let i = 0; i < 2; i++) answered(b, { expectedMs: 10, tookMs: 10, verdict: 'good' }, 10)
+    clock.runUntil(1000)
+    expect(busyMs()).toBe(30 + 30)
+  })
+})
+
+test('what an endpoint was once is forgotten down to half of what the others are', () => {
+  const standings = Array.from({ length: 3 }, () => createStanding(0))
+  for (let now = 0; now < 1000; now += 100)
+    for (const [i, standing] of standings.entries()) {
+      notePosted(standing, 10, now)
+      const answer = { expectedMs: 10, tookMs: i === 0 ? 100 : 10, responseMs: 10, verdict: 'good' } as const
+      noteAnswered(standing, answer, now)
+    }
+  const at = (now: number): number => slowness(standings[0] as Standing, fleetOf(standings, now), now)
+  expect(at(900)).toBeCloseTo(5)
+  expect(at(5900)).toBeCloseTo(5 / Math.E)
+  expect(at(60_000)).toBeCloseTo(0.5)
+})
