@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { contentId, type ResultCache } from './cache/index.ts'
 import type { Clock } from './clock.ts'
 import type { Run, RunOutcome } from './engine/instance.ts'
 import type { Loaded, SessionValue } from './engine/messages.ts'
@@ -29,6 +30,8 @@ export interface Model {
   start(): Promise<void>
   /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
   run(inputs: Readonly<Record<string, Tensor>>, opts: RunOptions): Promise<Finished>
+  /** What it has answered before, where that is kept. */
+  readonly cache: ResultCache | undefined
   /** True once `drain()` was called, also while it still loads. */
   readonly retired: boolean
   /** Takes no more requests, answers the accepted ones, frees the workers. */
@@ -43,6 +46,7 @@ export interface RunOptions {
   readonly signal: AbortSignal | undefined
   /** False keeps the request out of shared runs. */
   readonly shareable: boolean
+  readonly tenant: string | undefined
 }
 
 export type ModelEvent =
@@ -58,12 +62,13 @@ interface ProviderFallbackEvent {
 
 interface Deps {
   readonly clock: Clock
+  readonly cache: ResultCache | undefined
   emit(event: ModelEvent): void
 }
 
 const EMPTY: ModelSignature = { inputs: [], outputs: [] }
 
-export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
+export function createModel(config: ModelConfig, { clock, cache, emit }: Deps): Model {
   let state: ModelState = 'loading'
   let reason: ModelmountError | undefined
   let facts: OnnxModelFacts | undefined
@@ -92,6 +97,7 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       loaded = await pool.start()
       signature = signatureOf(facts, loaded)
       await warmUp(pool, scheduler)
+      if (cache?.shares) cache.share(await contentOf(loaded))
     } catch (error) {
       reason = isModelmountError(error)
         ? error
@@ -127,6 +133,15 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
     scheduler.setBatching(await Promise.race([proof, hung]))
   }
 
+  /** What must be equal for another process to give the same results. */
+  async function contentOf({ provider }: Loaded): Promise<string> {
+    const { graphOptimizationLevel, extra } = config.session
+    const settings = { provider, graphOptimizationLevel, extra }
+    const id = await contentId(filesOf(config.source, facts), settings).catch(() => undefined)
+    if (id !== undefined && (await fingerprintOf(config.source, facts)) === fingerprint) return id
+    throw new ModelmountError('MODEL_LOAD_FAILED', 'the model file changed on disk while it was loaded')
+  }
+
   function batchingInfo(): BatchingInfo {
     if (!scheduler) return { enabled: false, reason: 'the model is not loaded', maxSize: 1 }
     const { info, curve } = scheduler.batching
@@ -159,6 +174,9 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
 
   async function drainOnce(): Promise<void> {
     if (state === 'loading') await started?.catch(() => {})
+    // Requests that still ask the shared cache were accepted: their runs are queued first.
+    const lookUps = cache?.close()
+    if (lookUps) await lookUps
     if (state !== 'failed') enter('draining')
     await scheduler?.drain()
     await pool?.close()
@@ -167,6 +185,7 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
 
   return {
     config,
+    cache,
     get state() {
       return state
     },
@@ -193,6 +212,7 @@ export function createModel(config: ModelConfig, { clock, emit }: Deps): Model {
       isolation: config.isolation,
       instances: { ready: pool?.instances.length ?? 0, target: config.instances },
       batching: batchingInfo(),
+      ...(cache ? { cache: cache.info() } : {}),
       ...(loaded ? { executionProvider: loaded.provider, loadMs: loaded.loadMs } : {}),
       providerFallbacks: loaded?.fallbacks ?? [],
       opsets: facts?.opsets ?? {},
@@ -238,15 +258,19 @@ function unreachableData(source: string | Uint8Array, facts: OnnxModelFacts): st
 
 /** Identity of the files behind a model, so that a restarted worker never silently runs other bytes than its siblings. */
 async function fingerprintOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): Promise<string> {
-  if (typeof source !== 'string') return ''
-  const files = [source, ...(facts?.externalData ?? []).map((location) => join(dirname(source), location))]
   const parts = await Promise.all(
-    files.map(async (file) => {
+    filesOf(source, facts).map(async (file) => {
+      if (typeof file !== 'string') return ''
       const { dev, ino, size, mtimeMs } = await stat(file).catch(() => ({ dev: 0, ino: 0, size: -1, mtimeMs: 0 }))
       return `${dev}:${ino}:${size}:${mtimeMs}`
     }),
   )
   return parts.join(' ')
+}
+
+function filesOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): readonly (string | Uint8Array)[] {
+  if (typeof source !== 'string') return [source]
+  return [source, ...(facts?.externalData ?? []).map((location) => join(dirname(source), location))]
 }
 
 /** What the file declares, reduced to the values that the loaded session really takes and gives. */
