@@ -75,12 +75,24 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/tensor': ['errors', 'types (types)'],
   'core/onnx': ['errors', 'printable', 'types (types)'],
   'core/protocol': ['errors', 'tensor', 'types (types)'],
+  'core/cache': ['abort', 'clock (types)', 'errors', 'tensor', 'types (types)'],
   'core/registry': ['errors', 'types (types)'],
   'core/engine': ['clock', 'errors', 'printable', 'types (types)'],
-  'core/scheduler': ['clock', 'engine (types)', 'errors', 'tensor', 'types (types)'],
+  'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'tensor', 'types (types)'],
   'core/options': ['engine', 'errors', 'scheduler (types)', 'types (types)'],
   'core/residency': ['clock (types)', 'errors'],
-  'core/model': ['clock', 'engine', 'errors', 'onnx', 'options', 'residency (types)', 'scheduler', 'tensor', 'types (types)'],
+  'core/model': [
+    'cache',
+    'clock',
+    'engine',
+    'errors',
+    'onnx',
+    'options',
+    'residency (types)',
+    'scheduler',
+    'tensor',
+    'types (types)',
+  ],
   'core/http': ['errors', 'model (types)', 'protocol', 'types (types)', 'version'],
 }
 
@@ -89,6 +101,7 @@ const FACES: Readonly<Record<string, string>> = {
   'core/tensor': 'core/tensor/index.ts',
   'core/onnx': 'core/onnx/index.ts',
   'core/protocol': 'core/protocol/open-inference.ts',
+  'core/cache': 'core/cache/index.ts',
 }
 
 test('the reader of imports reads', () => {
@@ -128,11 +141,19 @@ describe('packages', () => {
     expect(breaches(({ from, to }) => /^onnxruntime/.test(to) && from !== 'core/engine/worker.ts')).toEqual([])
   })
 
+  test('only the cache knows lru-cache', () => {
+    expect(breaches(({ from, to }) => to === 'lru-cache' && roomOf(from) !== 'core/cache')).toEqual([])
+  })
+
   test('the core knows no other package at all', () => {
     expect(
       breaches(
         ({ from, to, isPackage }) =>
-          from.startsWith('core/') && isPackage && !to.startsWith('node:') && from !== 'core/engine/worker.ts',
+          from.startsWith('core/') &&
+          isPackage &&
+          !to.startsWith('node:') &&
+          to !== 'lru-cache' &&
+          from !== 'core/engine/worker.ts',
       ),
     ).toEqual([])
   })

@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { contentId, type ResultCache } from './cache/index.ts'
 import type { Clock } from './clock.ts'
 import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
 import { type Footprint, guessFootprint } from './engine/footprint.ts'
@@ -44,6 +45,8 @@ export interface Model {
   start(): Promise<void>
   /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
   run(inputs: Readonly<Record<string, Tensor>>, opts: RunOptions): Promise<Finished>
+  /** What it has answered before, where that is kept. */
+  readonly cache: ResultCache | undefined
   /** True once `drain()` was called, also while it still loads. */
   readonly retired: boolean
   /** Takes no more requests, answers the accepted ones, frees the workers. */
@@ -59,7 +62,7 @@ export interface RunOptions {
   /** False keeps the request out of shared runs. */
   readonly shareable: boolean
   readonly priority: Priority
-  readonly tenant: string
+  readonly tenant: string | undefined
 }
 
 export type ModelEvent =
@@ -79,6 +82,7 @@ interface Deps {
   readonly clock: Clock
   readonly cpu: CpuBudget
   readonly residency: Residency
+  readonly cache: ResultCache | undefined
   emit(event: ModelEvent): void
 }
 
@@ -101,7 +105,7 @@ export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
   threads: config.threads,
 })
 
-export function createModel(config: ModelConfig, { clock, cpu, residency, emit }: Deps): Model {
+export function createModel(config: ModelConfig, { clock, cpu, residency, cache, emit }: Deps): Model {
   let state: ModelState = 'loading'
   let reason: ModelmountError | undefined
   let facts: OnnxModelFacts | undefined
@@ -160,6 +164,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, emit }
     loaded = await pool.start()
     signature = signatureOf(facts, loaded)
     await warmUp(pool, scheduler)
+    if (cache?.shares) cache.share(await contentOf(loaded))
   }
 
   function takeSeat(pool: Pool, scheduler: Scheduler): Seat {
@@ -220,6 +225,15 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, emit }
     scheduler.setBatching(await Promise.race([proof, hung]))
   }
 
+  /** What must be equal for another process to give the same results. */
+  async function contentOf({ provider }: Loaded): Promise<string> {
+    const { graphOptimizationLevel, extra } = config.session
+    const settings = { provider, graphOptimizationLevel, extra }
+    const id = await contentId(filesOf(config.source, facts), settings).catch(() => undefined)
+    if (id !== undefined && (await fingerprintOf(config.source, facts)) === fingerprint) return id
+    throw new ModelmountError('MODEL_LOAD_FAILED', 'the model file changed on disk while it was loaded')
+  }
+
   function batchingInfo(): BatchingInfo {
     if (!scheduler) return { enabled: false, reason: 'the model is not loaded', maxSize: 1 }
     const { info, curve } = scheduler.batching
@@ -265,6 +279,9 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, emit }
       if (seat?.resident === false) seat.leave()
       await started?.catch(() => {})
     }
+    // Requests that still ask the shared cache were accepted: their runs are queued first.
+    const lookUps = cache?.close()
+    if (lookUps) await lookUps
     if (state !== 'failed') enter('draining')
     await scheduler?.drain()
     await pool?.close()
@@ -274,6 +291,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, emit }
 
   return {
     config,
+    cache,
     get state() {
       return state
     },
@@ -308,6 +326,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, emit }
       ...(pool ? { memory: footprint() } : {}),
       batching: batchingInfo(),
       queue: scheduler?.stats ?? NO_QUEUE,
+      ...(cache ? { cache: cache.info() } : {}),
       ...(loaded ? { executionProvider: loaded.provider, loadMs: loaded.loadMs } : {}),
       providerFallbacks: loaded?.fallbacks ?? [],
       opsets: facts?.opsets ?? {},
@@ -328,7 +347,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, emit }
         signal: opts.signal,
         shareable: opts.shareable,
         priority: opts.priority,
-        tenant: opts.tenant,
+        tenant: opts.tenant ?? '',
       })
       // Queued first: what is out of memory comes back for those who wait.
       seat?.touch()
@@ -359,10 +378,9 @@ function unreachableData(source: string | Uint8Array, facts: OnnxModelFacts): st
 
 /** Identity of the files behind a model, so that a restarted worker never silently runs other bytes than its siblings. */
 async function fingerprintOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): Promise<string> {
-  if (typeof source !== 'string') return ''
-  const files = [source, ...(facts?.externalData ?? []).map((location) => join(dirname(source), location))]
   const parts = await Promise.all(
-    files.map(async (file) => {
+    filesOf(source, facts).map(async (file) => {
+      if (typeof file !== 'string') return ''
       const { dev, ino, size, mtimeMs } = await stat(file).catch(() => ({ dev: 0, ino: 0, size: -1, mtimeMs: 0 }))
       return `${dev}:${ino}:${size}:${mtimeMs}`
     }),
@@ -376,6 +394,11 @@ async function weightBytesOf(source: string | Uint8Array, facts: OnnxModelFacts 
   const files = facts ? facts.externalData.map((location) => join(dirname(source), location)) : [source]
   const sizes = await Promise.all(files.map(async (file) => (await stat(file).catch(() => undefined))?.size ?? 0))
   return sizes.reduce((sum, size) => sum + size, facts?.initializerBytes ?? 0)
+}
+
+function filesOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): readonly (string | Uint8Array)[] {
+  if (typeof source !== 'string') return [source]
+  return [source, ...(facts?.externalData ?? []).map((location) => join(dirname(source), location))]
 }
 
 /** What the file declares, reduced to the values that the loaded session really takes and gives. */

@@ -7,6 +7,8 @@ import { ModelmountError } from './errors.ts'
 import type { BatchSettings } from './scheduler/batching.ts'
 import type {
   BalanceStrategy,
+  CacheOptions,
+  CacheStore,
   ExecutionProviderName,
   Isolation,
   Logger,
@@ -36,6 +38,7 @@ export interface ModelConfig {
   readonly strictProviders: boolean
   readonly session: OrtSessionOptions
   readonly batching: BatchSettings | false
+  readonly cache: CacheOptions | false
   readonly timeoutMs: number
   readonly loadTimeoutMs: number
   readonly maxQueue: number
@@ -70,6 +73,7 @@ const DEFAULTS = {
   strictProviders: false,
   session: {},
   batching: {},
+  cache: false,
   timeoutMs: 30_000,
   loadTimeoutMs: 120_000,
   maxQueue: 1000,
@@ -212,6 +216,27 @@ const instances: Check = (value, path, problems) => {
     problems.push(`${path}.min (${kindOf(value.min)}) must not be over ${path}.max (${kindOf(value.max)})`)
 }
 
+/** An object of any class, a client's own for example. */
+const cacheStore: Check = (value, path, problems) => {
+  const store = (typeof value === 'object' ? value : undefined) as Partial<Record<keyof CacheStore, unknown>> | null | undefined
+  if (typeof store?.get !== 'function' || typeof store.set !== 'function')
+    problems.push(`${path} must have the methods get and set, got ${kindOf(value)}`)
+  if (!store) return
+  const { secret } = store
+  if (!(secret instanceof Uint8Array)) problems.push(`${path}.secret must be a Uint8Array, got ${kindOf(secret)}`)
+  else if (secret.byteLength < 32) problems.push(`${path}.secret must have at least 32 bytes, got ${secret.byteLength}`)
+  // A placeholder, or wiped after use while later load() calls still need it.
+  else if (secret.every((byte) => byte === 0)) problems.push(`${path}.secret must be random bytes, got zeros`)
+  if (store.timeoutMs !== undefined) positiveMs(store.timeoutMs, `${path}.timeoutMs`, problems)
+}
+
+const cache: Check = (value, path, problems) => {
+  if (value !== false)
+    object({ maxBytes: integer(4096, Number.MAX_SAFE_INTEGER), ttlMs: integer(1, Number.MAX_SAFE_INTEGER), store: cacheStore }, [
+      'maxBytes',
+    ])(value, path, problems)
+}
+
 const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   isolation: oneOf('thread', 'process'),
   instances,
@@ -223,6 +248,7 @@ const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   strictProviders: boolean,
   session,
   batching,
+  cache,
   timeoutMs: positiveMs,
   loadTimeoutMs: positiveMs,
   maxQueue: integer(1, 10_000_000),
@@ -320,6 +346,7 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings): ModelConfig {
     strictProviders: set.strictProviders,
     session: ortSessionOptions(session),
     batching: set.batching === false ? false : { ...BATCH_DEFAULTS, ...defined(set.batching) },
+    cache: set.cache,
     timeoutMs: set.timeoutMs,
     loadTimeoutMs: set.loadTimeoutMs,
     maxQueue: set.maxQueue,
@@ -403,7 +430,12 @@ export const checkPredictOptions: (options: unknown) => void = (() => {
     outputs: list(expect('a string', (value) => typeof value === 'string')),
     batch: boolean,
     priority: oneOf('high', 'normal', 'low'),
-    tenant: expect('a string of at most 256 characters', (value) => typeof value === 'string' && value.length <= 256),
+    cache: boolean,
+    // An empty one is more likely a missing id, and would share results among all who have none.
+    tenant: expect(
+      'a string of 1 to 256 characters',
+      (value) => typeof value === 'string' && value.length > 0 && value.length <= 256,
+    ),
   })
   return (options) => {
     const problems: string[] = []

@@ -4,12 +4,13 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
+import { type Answer, createResultCache, type ResultCache } from './cache/index.ts'
 import { systemClock } from './clock.ts'
 import { copyOf } from './engine/arena.ts'
 import { createCpuBudget } from './engine/cpu.ts'
 import { isModelmountError, ModelmountError, toModelmountError } from './errors.ts'
 import { createHttp } from './http.ts'
-import { cpuDemandOf, createModel, type Model } from './model.ts'
+import { cpuDemandOf, createModel, type Model, type RunOptions } from './model.ts'
 import { checkPredictOptions, type ModelConfig, resolveOptions, resolveSpec } from './options.ts'
 import { createRegistry } from './registry/registry.ts'
 import { scanRepository } from './registry/repository.ts'
@@ -83,6 +84,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       clock,
       cpu,
       residency,
+      cache: newCache(modelConfig),
       emit(event) {
         if (event.type === 'warning') return emit({ ...event, message: `${model}@${version}: ${event.message}` })
         if (event.type !== 'state') return emit({ ...event, model, version })
@@ -92,6 +94,14 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       },
     })
     return created
+  }
+
+  function newCache({ cache, ...rest }: ModelConfig): ResultCache | undefined {
+    if (cache === false) return undefined
+    return createResultCache(
+      { cache, ...rest },
+      { clock, wallNow: Date.now, warn: (message) => emit({ type: 'warning', message }) },
+    )
   }
 
   // ---------------------------------------------------------------- models
@@ -148,22 +158,27 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     start: number,
   ): Promise<PredictResult> {
     const fetches = outputNames(model, opts.outputs)
-    const { outputs, queueMs, inferMs, batchSize } = await model.run(inputs, {
+    const call: RunOptions = {
       fetches,
       timeoutMs: opts.timeoutMs,
       signal: opts.signal,
       shareable: opts.batch !== false,
       priority: opts.priority ?? 'normal',
-      tenant: opts.tenant ?? '',
-    })
-    return {
+      tenant: opts.tenant,
+    }
+    const cache = opts.cache === false ? undefined : model.cache
+    const answer: Answer = await (cache === undefined ? model.run(inputs, call) : cache.getOrRun(inputs, call, model.run))
+    const { outputs, queueMs, inferMs, batchSize, ageMs } = answer
+    const result = {
       id: opts.id ?? randomUUID(),
       model: model.config.name,
       version: model.config.version,
       outputs,
       batchSize,
+      cached: ageMs !== undefined,
       timings: { queueMs, inferMs, totalMs: clock.now() - start },
     }
+    return ageMs === undefined ? result : { ...result, ageMs }
   }
 
   async function predict(name: string, inputs: PredictInputs, opts: PredictOptions = {}): Promise<PredictResult> {
@@ -210,6 +225,10 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
           registry.remove(model)
         }),
       )
+    },
+    purge(name, version) {
+      const models = name === undefined ? registry.all() : registry.select(name, version)
+      return models.reduce((dropped, { cache }) => dropped + (cache?.purge() ?? 0), 0)
     },
     model(name, version) {
       const known = registry.select(name, version)

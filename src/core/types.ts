@@ -178,6 +178,31 @@ export interface ScalingOptions {
   readonly idleMs?: number
 }
 
+/** Keeping results, so that an equal request is answered without a run. */
+export interface CacheOptions {
+  /** Most memory that the results of one model version take; the least recently used ones go first. */
+  readonly maxBytes: number
+  /** Age in milliseconds from which a result is not served any more. @default no limit: a model answers the same for ever */
+  readonly ttlMs?: number
+  /** A second level that several processes share. */
+  readonly store?: CacheStore
+}
+
+/**
+ * A key-value store outside this process. Its errors and delays never fail a request. Values are sealed, so that nothing but what a process with
+ * the same `secret` has put there is believed; they are not encrypted.
+ */
+export interface CacheStore {
+  /** At least 32 bytes, the same in every process that shares results. Another secret finds nothing. */
+  readonly secret: Uint8Array
+  /** Longest wait for an answer, in milliseconds. @default 50 */
+  readonly timeoutMs?: number
+  /** @param key `modelmount/<model>/<version>/<hash>`, at most 320 characters */
+  get(key: string): Promise<Uint8Array | null | undefined>
+  /** @param ttlMs when to forget it; `undefined` for when there is need of room */
+  set(key: string, value: Uint8Array, ttlMs: number | undefined): Promise<unknown>
+}
+
 /** Settings that a model spec and the whole server share; the spec wins. */
 export interface ModelSettings {
   /** @default 'thread' */
@@ -207,6 +232,12 @@ export interface ModelSettings {
    * @default {}
    */
   readonly batching?: false | BatchOptions
+  /**
+   * Keeping results, for models whose inputs repeat; `false` for none. Given for the whole server it holds for each model version by itself.
+   * Not for models that draw random numbers: a kept result is the same every time.
+   * @default false
+   */
+  readonly cache?: false | CacheOptions
   /** Deadline of a request that brings none, in milliseconds. @default 30000 */
   readonly timeoutMs?: number
   /** Longest time that loading one instance may take, in milliseconds. @default 120000 */
@@ -260,6 +291,16 @@ export interface QueueInfo {
 /** Requests of a higher priority get a larger share of a busy model: 8 to 3 to 1. */
 export type Priority = 'high' | 'normal' | 'low'
 
+/** The results that one model version keeps in this process. */
+export interface CacheInfo {
+  /** Requests that were answered without a run of their own: from memory, from the store, or by the run of an equal request. */
+  readonly hits: number
+  /** Runs that requests had to start. */
+  readonly misses: number
+  readonly entries: number
+  readonly bytes: number
+}
+
 export type ModelState = 'loading' | 'ready' | 'draining' | 'failed' | 'unloaded'
 
 /** What the server knows of one model version. */
@@ -286,6 +327,8 @@ export interface ModelInfo extends ModelSignature {
   readonly memory?: { readonly perInstanceBytes: number; readonly basis: 'weights' | 'measured' }
   readonly batching: BatchingInfo
   readonly queue: QueueInfo
+  /** Set where results are kept. */
+  readonly cache?: CacheInfo
   /** The provider that runs the model, once it is loaded. */
   readonly executionProvider?: ExecutionProviderName
   /** Preferred providers that could not start, with ONNX Runtime's reason. */
@@ -315,11 +358,14 @@ export interface PredictOptions {
   readonly outputs?: readonly string[]
   /** `false` keeps this request out of shared runs. @default true */
   readonly batch?: boolean
+  /** `false` runs the model even if the result is known, and does not keep the new one. @default true */
+  readonly cache?: boolean
   /** Share of a busy model. @default 'normal' */
   readonly priority?: Priority
   /**
-   * On whose behalf. Tenants share a busy model evenly, are bounded by `maxQueuePerTenant`, and do not share runs unless
-   * `batching.mixTenants` allows it.
+   * On whose behalf, 1 to 256 characters. Tenants share a busy model evenly, are bounded by `maxQueuePerTenant`, do not share runs unless
+   * `batching.mixTenants` allows it, and never see each other's kept results, not even by how fast they come.
+   * @default none, which is a tenant of its own
    */
   readonly tenant?: string
 }
@@ -330,12 +376,16 @@ export interface PredictResult {
   readonly version: string
   /** Null-prototype object, output name -> tensor; every tensor owns its buffer. */
   readonly outputs: Readonly<Record<string, Tensor>>
-  /** Rows of the run that this request was part of; 1 where requests do not share runs. */
+  /** Rows of the run that this request was part of; 1 where requests do not share runs, 0 when `cached`. */
   readonly batchSize: number
+  /** True when no run was made for this request: the result was kept, or comes from the run of an equal request. */
+  readonly cached: boolean
+  /** How old a cached result is, in milliseconds; about 0 when it was awaited together with others. */
+  readonly ageMs?: number
   readonly timings: {
-    /** Waiting for a free instance. */
+    /** Waiting for a free instance; 0 when `cached`. */
     readonly queueMs: number
-    /** Inside ONNX Runtime. */
+    /** Inside ONNX Runtime; 0 when `cached`, so that sums are what was computed. */
     readonly inferMs: number
     /** From the call to the result. */
     readonly totalMs: number
@@ -460,6 +510,13 @@ export interface ModelServer extends AsyncDisposable {
   load(spec: ModelSpec): Promise<ModelInfo>
   /** Drains and drops one version, or all versions of a model. Resolves when the memory is given back. */
   unload(model: string, version?: string): Promise<void>
+  /**
+   * Drops kept results: of one version, of all versions of a model, or of all models. What a shared store holds is not served any more by
+   * this process; it leaves the store by its age, or when you delete its keys.
+   * @returns how many results were dropped
+   * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`
+   */
+  purge(model?: string, version?: string): number
   /** @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND` */
   model(name: string, version?: string): ModelInfo
   /** Every version the server knows, failed ones included. */

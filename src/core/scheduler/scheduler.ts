@@ -3,6 +3,7 @@
  * Requests that fit together share a run where the model was proved to gain from it, and runs of microseconds share a message (a burst).
  */
 
+import { onAbort } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import type { Next } from '../engine/balance.ts'
 import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
@@ -10,7 +11,6 @@ import type { Pool } from '../engine/pool.ts'
 import type { Answer } from '../engine/standing.ts'
 import { ModelmountError } from '../errors.ts'
 import type { QueueInfo } from '../types.ts'
-import { onAbort } from './abort.ts'
 import { aborted, type Limits, refuse, unavailable } from './admission.ts'
 import { type Batching, type Place, unbatched } from './batching.ts'
 import { createDeadlines } from './deadlines.ts'

@@ -307,6 +307,7 @@ describe('answers', () => {
     version: '2',
     outputs: Object.assign(Object.create(null), outputs),
     batchSize: 1,
+    cached: false,
     timings: { queueMs: 0, inferMs: 0, totalMs: 0 },
   })
   const dataText = (tensor: Tensor) => /"data":(.*)\}\]\}$/s.exec(text(encodeInfer(result({ y: tensor }))))?.[1]

@@ -1,0 +1,222 @@
+/**
+ * Results by content, for one load of one model version: a replaced model starts with an empty cache of its own. Bounded in bytes, equal
+ * requests at the same time run once, and everything that leaves is a copy.
+ */
+
+import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { isModelmountError, ModelmountError } from '../errors.ts'
+import type { CacheInfo, CacheOptions, Priority, Tensor } from '../types.ts'
+import { aborted, createFlights, type Flight } from './flights.ts'
+import { bytesOf, copyOutputs, dataBytes, type Kept, keep, type Outputs } from './kept.ts'
+import { identityBytes, keyOf } from './key.ts'
+import { createShared, derivedKey, type Shared, type SharedDeps } from './shared.ts'
+
+export { contentId } from './content.ts'
+
+/** How one request wants to run; what the model's `run()` takes. */
+export interface CallOptions {
+  readonly fetches: readonly string[]
+  readonly timeoutMs: number | undefined
+  readonly signal: AbortSignal | undefined
+  readonly shareable: boolean
+  readonly priority: Priority
+  readonly tenant: string | undefined
+}
+
+export interface RunResult {
+  readonly outputs: Outputs
+  readonly queueMs: number
+  readonly inferMs: number
+  readonly batchSize: number
+}
+
+export interface Answer extends RunResult {
+  /** Set when it was not run for this request: milliseconds since it was computed. */
+  readonly ageMs?: number
+}
+
+type Inputs = Readonly<Record<string, Tensor>>
+type RunModel = (inputs: Inputs, call: CallOptions) => Promise<RunResult>
+
+export interface ResultCache {
+  /**
+   * The result of an equal request, kept or under way; otherwise that of `run`, which owns the inputs then.
+   * @throws ModelmountError `ABORTED`, `DEADLINE_EXCEEDED`, `QUEUE_FULL`, and what `run` rejects with
+   */
+  getOrRun(inputs: Inputs, call: CallOptions, run: RunModel): Promise<Answer>
+  info(): CacheInfo
+  /** Drops every entry; what is under way is answered but not kept. @returns how many entries there were */
+  purge(): number
+  /** True when results are shared with other processes once `share()` was told what the model is. */
+  readonly shares: boolean
+  /** @param content equal in every process that has loaded the same bytes */
+  share(content: string): void
+  /** Purges for good; later requests run. @returns what has to be awaited before the model stops taking runs, if anything */
+  close(): Promise<unknown> | undefined
+}
+
+export interface CacheSettings {
+  readonly name: string
+  readonly version: string
+  readonly cache: CacheOptions
+  /** Deadline of a request that brings none. */
+  readonly timeoutMs: number
+  /** Bytes of input that may wait for the runs of equal requests. */
+  readonly maxQueueBytes: number
+}
+
+/** What came of a flight: a result that is its leader's own, and a private copy for everybody else. */
+type Landing = { readonly own: RunResult; readonly kept: Kept | undefined } | { readonly own: undefined; readonly kept: Kept }
+
+/** Nobody outside this process can compute a key, nor tell from one what was asked. */
+const PROCESS_SECRET = createSecretKey(randomBytes(32))
+
+/** A waiting request costs something even when its inputs are tiny. */
+const WAITER_BYTES = 1024
+
+export function createResultCache(settings: CacheSettings, deps: SharedDeps): ResultCache {
+  const { name: model, version, cache, timeoutMs, maxQueueBytes } = settings
+  const { maxBytes, ttlMs, store } = cache
+  const { clock } = deps
+  const lru = new LRUCache<string, Kept>({
+    maxSize: maxBytes,
+    sizeCalculation: ({ bytes }) => bytes,
+    // Exact to the millisecond without timers of its own, and on our clock.
+    ...(ttlMs === undefined ? {} : { ttl: ttlMs, ttlResolution: 0, perf: { now: () => clock.now() } }),
+  })
+  const flights = createFlights<Landing>(clock)
+  /** Look-ups in the shared level that may still start a run. */
+  const lookUps = new Set<Promise<unknown>>()
+  let secret = PROCESS_SECRET
+  let identity = identityBytes({ model, version, load: randomUUID() })
+  let shared: Shared | undefined
+  let closed = false
+  let waitingBytes = 0
+  let hits = 0
+  let misses = 0
+
+  async function getOrRun(inputs: Inputs, call: CallOptions, run: RunModel): Promise<Answer> {
+    if (call.signal?.aborted) throw aborted(call.signal)
+    const key = keyOf(secret, identity, { inputs, ...call })
+    const deadline = clock.now() + (call.timeoutMs ?? timeoutMs)
+    while (!closed) {
+      const kept = lru.get(key)
+      if (kept) return hit(kept, call)
+      const flight = flights.get(key)
+      if (!flight) return lead(key, inputs, call, deadline, run)
+      const landing = await join(flight, inputs, call.signal, deadline)
+      if (landing?.kept) return hit(landing.kept, call)
+      // Its leader had less time than this request has: somebody has to run it again.
+    }
+    return run(inputs, { ...call, timeoutMs: deadline - clock.now() })
+  }
+
+  function hit({ outputs, at }: Kept, { fetches }: CallOptions): Answer {
+    hits++
+    return {
+      outputs: copyOutputs(outputs, fetches),
+      queueMs: 0,
+      inferMs: 0,
+      batchSize: 0,
+      ageMs: Math.max(0, clock.now() - at),
+    }
+  }
+
+  // ---------------------------------------------------------------- one run for all
+
+  async function lead(key: string, inputs: Inputs, call: CallOptions, deadline: number, run: RunModel): Promise<Answer> {
+    const go = (flight: Flight<Landing>): Promise<RunResult> => {
+      if (flight.signal?.aborted) throw aborted(flight.signal)
+      misses++
+      return run(inputs, { ...call, timeoutMs: deadline - clock.now(), signal: flight.signal })
+    }
+    const flight = flights.start(key, call.signal !== undefined, (flight) => fly(key, flight, go, deadline))
+    // The run has this request's deadline, as it would have without a cache: a hung child is found out by it.
+    const { own, kept } = await flights.wait(flight, call.signal, undefined)
+    return own ?? hit(kept, call)
+  }
+
+  async function fly(
+    key: string,
+    flight: Flight<Landing>,
+    go: (flight: Flight<Landing>) => Promise<RunResult>,
+    deadline: number,
+  ): Promise<Landing> {
+    const level = shared
+    if (!level) return land(key, flight, await go(flight), undefined)
+    // The run starts in the same turn as the answer comes, so that close() knows when all have started.
+    const lookUp = level.get(key, deadline - clock.now()).then((found) => (found ? { found } : { running: go(flight) }))
+    lookUps.add(lookUp)
+    const { found, running } = await lookUp.finally(() => lookUps.delete(lookUp))
+    if (running) return land(key, flight, await running, level)
+    const kept: Kept = { outputs: found.outputs, bytes: bytesOf(found.outputs), at: clock.now() - found.ageMs }
+    if (flights.current(key, flight)) lru.set(key, kept, { start: kept.at })
+    return { own: undefined, kept }
+  }
+
+  function land(key: string, flight: Flight<Landing>, own: RunResult, level: Shared | undefined): Landing {
+    const fits = flights.current(key, flight) && bytesOf(own.outputs) <= maxBytes
+    // The copy is made before the leader gets its result, which it may change at once.
+    const kept = fits || flight.joined > 1 ? keep(own.outputs, clock.now()) : undefined
+    if (kept && fits) {
+      lru.set(key, kept)
+      level?.set(key, kept.outputs)
+    }
+    return { own, kept }
+  }
+
+  /** `undefined` when the flight ran out of its leader's time, but not of this request's. */
+  async function join(
+    flight: Flight<Landing>,
+    inputs: Inputs,
+    signal: AbortSignal | undefined,
+    deadline: number,
+  ): Promise<Landing | undefined> {
+    let bytes = WAITER_BYTES
+    for (const name in inputs) bytes += inputs[name] ? dataBytes(inputs[name]) : 0
+    // The run's own queue is bounded; those who wait beside it keep their inputs too.
+    if (waitingBytes > 0 && waitingBytes + bytes > maxQueueBytes)
+      throw new ModelmountError('QUEUE_FULL', 'too many requests are waiting for the run of an equal one', { retryAfterS: 1 })
+    waitingBytes += bytes
+    try {
+      return await flights.wait(flight, signal, deadline)
+    } catch (error) {
+      const ranOut = isModelmountError(error) && error.code === 'DEADLINE_EXCEEDED'
+      if (ranOut && !signal?.aborted && clock.now() < deadline) return undefined
+      throw error
+    } finally {
+      waitingBytes -= bytes
+    }
+  }
+
+  // ---------------------------------------------------------------- dropping
+
+  function purge(): number {
+    const entries = lru.size
+    lru.clear()
+    flights.forget()
+    shared?.forget()
+    return entries
+  }
+
+  return {
+    getOrRun,
+    info: () => ({ hits, misses, entries: lru.size, bytes: lru.calculatedSize }),
+    purge,
+    shares: store !== undefined,
+    share(content) {
+      if (!store) return
+      secret = derivedKey(store.secret, 'key')
+      identity = identityBytes({ model, version, load: content })
+      shared = createShared({ store, ttlMs, maxBytes, prefix: `modelmount/${model}/${version}/` }, deps)
+    },
+    close() {
+      purge()
+      closed = true
+      if (lookUps.size === 0) return undefined
+      shared?.hurry()
+      return Promise.allSettled(lookUps)
+    },
+  }
+}
