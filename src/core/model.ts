@@ -15,10 +15,11 @@ import { isModelmountError, ModelmountError } from './errors.ts'
 import { readOnnx, servableOutputs, unsupportedReason } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
 import type { Residency, Seat, UnloadReason } from './residency.ts'
-import { proveBatching } from './scheduler/batching.ts'
+import { type Batching, proveBatching } from './scheduler/batching.ts'
 import type { Finished } from './scheduler/entry.ts'
+import { copyAll } from './scheduler/proof.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
-import { isDType } from './tensor/index.ts'
+import { checkInputs, isDType } from './tensor/index.ts'
 import type {
   BatchingInfo,
   DType,
@@ -212,7 +213,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     const lost = { error: new ModelmountError('WORKER_LOST', 'the worker was lost while warming up'), inferMs: 0 }
     const runAll = (runs: readonly Run[]): Promise<readonly RunOutcome[]> =>
       new Promise((resolve) => instance.run(runs, (outcomes) => resolve(outcomes ?? runs.map(() => lost))))
-    const proof = proveBatching(signature, config.batching, runAll)
+    const proof = tryOut(runAll)
     const hung = new Promise<never>((_, reject) => {
       const timer = clock.after(config.loadTimeoutMs, () => {
         instance.kill('the warm-up hung')
@@ -220,7 +221,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
           new ModelmountError('MODEL_LOAD_FAILED', `the warm-up took longer than loadTimeoutMs (${config.loadTimeoutMs} ms)`),
         )
       })
-      void proof.then(() => timer.cancel())
+      void proof.catch(() => {}).then(() => timer.cancel())
     })
     scheduler.setBatching(await Promise.race([proof, hung]))
   }
@@ -232,6 +233,24 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     const id = await contentId(filesOf(config.source, facts), settings).catch(() => undefined)
     if (id !== undefined && (await fingerprintOf(config.source, facts)) === fingerprint) return id
     throw new ModelmountError('MODEL_LOAD_FAILED', 'the model file changed on disk while it was loaded')
+  }
+
+  async function tryOut(runAll: (runs: readonly Run[]) => Promise<readonly RunOutcome[]>): Promise<Batching> {
+    const fetches = signature.outputs.map((output) => output.name)
+    const samples: Record<string, Tensor>[] = []
+    for (const [index, sample] of config.warmup.entries()) {
+      try {
+        const inputs = checkInputs(signature, sample, config)
+        // Each run gets its own copy: large tensors are given away with the message.
+        samples.push(inputs)
+        const [outcome] = await runAll([{ inputs: copyAll(inputs), fetches }])
+        if (outcome && 'error' in outcome) throw outcome.error
+      } catch (cause) {
+        const why = isModelmountError(cause) ? cause.message : String(cause)
+        throw new ModelmountError('MODEL_LOAD_FAILED', `warmup[${index}] failed: ${why}`, { cause })
+      }
+    }
+    return proveBatching(signature, config.batching, samples, runAll)
   }
 
   function batchingInfo(): BatchingInfo {

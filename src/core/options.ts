@@ -16,6 +16,7 @@ import type {
   ModelSettings,
   ModelSource,
   ModelSpec,
+  PredictInputs,
 } from './types.ts'
 
 export const PROVIDERS: readonly ExecutionProviderName[] = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu']
@@ -40,6 +41,7 @@ export interface ModelConfig {
   readonly batching: BatchSettings | false
   readonly cache: CacheOptions | false
   readonly timeoutMs: number
+  readonly warmup: readonly PredictInputs[]
   readonly loadTimeoutMs: number
   readonly maxQueue: number
   readonly maxQueueBytes: number
@@ -250,6 +252,7 @@ const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   batching,
   cache,
   timeoutMs: positiveMs,
+  warmup: list(expect('an object of input name -> value', isPlainObject), 1),
   loadTimeoutMs: positiveMs,
   maxQueue: integer(1, 10_000_000),
   maxQueueBytes: integer(1, Number.MAX_SAFE_INTEGER),
@@ -348,6 +351,7 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings): ModelConfig {
     batching: set.batching === false ? false : { ...BATCH_DEFAULTS, ...defined(set.batching) },
     cache: set.cache,
     timeoutMs: set.timeoutMs,
+    warmup: set.warmup ?? [],
     loadTimeoutMs: set.loadTimeoutMs,
     maxQueue: set.maxQueue,
     maxQueueBytes: set.maxQueueBytes,

@@ -240,6 +240,11 @@ export interface ModelSettings {
   readonly cache?: false | CacheOptions
   /** Deadline of a request that brings none, in milliseconds. @default 30000 */
   readonly timeoutMs?: number
+  /**
+   * Inputs to run before the model is ready, each as for `predict()`. One that fails fails the load. Without samples the model is tried with
+   * made-up numbers, which it may refuse. Samples of one row are also what batching is tried with.
+   */
+  readonly warmup?: readonly PredictInputs[]
   /** Longest time that loading one instance may take, in milliseconds. @default 120000 */
   readonly loadTimeoutMs?: number
   /** Requests that may wait for a free instance; more are refused with `QUEUE_FULL`. @default 1000 */

@@ -181,6 +181,42 @@ describe('shared runs', () => {
   })
 })
 
+describe('samples to warm up with', () => {
+  test('are what batching is tried with, where made-up inputs are refused', async () => {
+    const picky = writeModel({
+      graph: {
+        inputs: [value('index', 'int64', ['N', 2])],
+        outputs: [value('y', 'float', ['N', 2, 1])],
+        nodes: [node('Sub', ['index', 'base'], ['at']), node('Gather', ['table', 'at'], ['y'])],
+        initializers: [
+          tensor('base', 'int64', [1], BigInt64Array.of(1000n)),
+          tensor(
+            'table',
+            'float',
+            [8, 1],
+            new Float32Array(8).map((_, i) => i),
+          ),
+        ],
+      },
+    })
+    expect(await batchingOf(picky)).toMatchObject({ enabled: false, reason: expect.stringContaining('refused made-up inputs') })
+    await server?.close()
+    const warmup = [{ index: [[1000, 1001]] }, { index: [[1007, 1003]] }]
+    expect(await batchingOf(picky, { warmup })).toMatchObject({ enabled: true })
+    expect((await server?.predict('m', { index: [[1002, 1003]] }))?.outputs.y?.data).toEqual(Float32Array.of(2, 3))
+  })
+
+  test.each([
+    ['does not fit', { features: [[1, 2]] }, /warmup\[1\] failed: .*features/],
+    ['is refused by the model', { indices: [99] }, /warmup\[1\] failed: /],
+  ])('one that %s fails the load', async (_, bad, sentence) => {
+    const isGather = 'indices' in bad
+    const good = isGather ? { indices: [1] } : { features: [row(1)] }
+    const loading = serve(isGather ? gatherModel() : mlpModel(), { warmup: [good, bad] })
+    await expect(loading).rejects.toMatchObject({ code: 'MODEL_LOAD_FAILED', message: expect.stringMatching(sentence) })
+  })
+})
+
 describe('a warm-up that hangs', () => {
   const endless = writeModel({
     graph: {

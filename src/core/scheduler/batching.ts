@@ -9,7 +9,7 @@ import type { BatchingInfo, ModelSignature } from '../types.ts'
 import { axesOf, type DeclaredAxes, type ModelAxes } from './axes.ts'
 import { type BatchAxes, concat, rowsOf, split } from './batch.ts'
 import { type Curve, createCurve } from './curve.ts'
-import { findRows, join, measure, type Point, type RunAll, refute } from './proof.ts'
+import { findRows, join, measure, type Point, type RunAll, refute, rowsFrom } from './proof.ts'
 
 export interface BatchSettings {
   readonly maxSize: number
@@ -90,12 +90,15 @@ export function unbatched(reason: string, curve: Curve = createCurve()): Batchin
 export async function proveBatching(
   signature: ModelSignature,
   settings: BatchSettings | false,
+  samples: readonly TensorRecord[],
   runAll: RunAll,
 ): Promise<Batching> {
   const curve = createCurve()
   const trial = { runAll, fetches: signature.outputs.map((output) => output.name) }
   const axes = settings === false ? 'switched off' : axesOf(signature, settings.axes)
-  const makeRow = await findRows(signature, typeof axes === 'string' ? undefined : axes, trial)
+  const given = typeof axes === 'string' ? [] : samples.filter((sample) => rowsOf(sample, axes.inputs) === 1)
+  const makeRow =
+    given.length > 0 ? rowsFrom(given) : await findRows(signature, typeof axes === 'string' ? undefined : axes, trial)
   if (settings === false || typeof axes === 'string') return unbatched(String(axes), curve)
   if (!makeRow) return unbatched('the model refused made-up inputs, so batching could not be tried', curve)
 

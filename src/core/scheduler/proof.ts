@@ -19,7 +19,7 @@ export interface Trial {
 }
 
 const runOne = async ({ fetches, runAll }: Trial, inputs: TensorRecord): Promise<RunOutcome> =>
-  (await runAll([{ inputs, fetches }]))[0] as RunOutcome
+  (await runAll([{ inputs: copyAll(inputs), fetches }]))[0] as RunOutcome
 
 /** Made-up requests that the model takes, or nothing when it takes none. */
 export async function findRows(
@@ -38,6 +38,11 @@ export async function findRows(
   return undefined
 }
 
+/** Rows that were given, in turn. */
+export function rowsFrom(samples: readonly TensorRecord[]): MakeRow {
+  return (seed) => samples[seed % samples.length] as TensorRecord
+}
+
 /** Made-up neighbours, quiet and loud: a model may let rows influence each other only where one of them is out of the ordinary. */
 const SCALES = [1, -1000, 1e6]
 
@@ -49,7 +54,7 @@ export async function refute(makeRow: MakeRow, axes: ModelAxes, trial: Trial): P
   for (const scale of SCALES) {
     const rows = [makeRow(1, 1), makeRow(2, scale), makeRow(3, 1)]
     const together = await runOne(trial, join(rows, axes))
-    const alone = await trial.runAll(rows.map((inputs) => ({ inputs, fetches: trial.fetches })))
+    const alone = await trial.runAll(rows.map((inputs) => ({ inputs: copyAll(inputs), fetches: trial.fetches })))
     const failed = alone.some((outcome) => 'error' in outcome)
     // Values that the model refuses by themselves prove nothing about sharing.
     if (failed && scale !== 1) continue
@@ -129,7 +134,7 @@ async function shortest(inputs: TensorRecord, { fetches, runAll }: Trial): Promi
   for (const tries of [FIRST_TRIES, MORE_TRIES]) {
     if (tries === MORE_TRIES && best > SHORT_MS) break
     // Large tensors are given away with the message, so that each run needs its own.
-    const outcomes = await runAll(Array.from({ length: tries }, () => ({ inputs: copyOf(inputs), fetches })))
+    const outcomes = await runAll(Array.from({ length: tries }, () => ({ inputs: copyAll(inputs), fetches })))
     for (const outcome of outcomes) {
       if ('error' in outcome) return undefined
       best = Math.min(best, outcome.inferMs)
@@ -138,7 +143,8 @@ async function shortest(inputs: TensorRecord, { fetches, runAll }: Trial): Promi
   return best
 }
 
-function copyOf(inputs: TensorRecord): TensorRecord {
+/** For runs that must not share memory: large tensors are given away with the message. */
+export function copyAll(inputs: TensorRecord): TensorRecord {
   return Object.fromEntries(
     Object.entries(inputs).map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]),
   ) as TensorRecord

@@ -55,6 +55,8 @@ export function describeRefusal(
   typeName: string,
 ): { expected: string; got: string } {
   const expected = describeElement(type, policy)
+  if (typeof value === 'string' && type === 'string')
+    return { expected, got: 'a string with a NUL character, where ONNX Runtime would cut it' }
   if (typeof value === 'bigint' && DTYPES[type].isInteger) return { expected, got: `an integer out of range for ${typeName}` }
   if (typeof value !== 'number' || type === 'bool' || type === 'string') return { expected, got: kindOf(value) }
   if (Number.isNaN(value)) return { expected, got: 'NaN' }
@@ -167,7 +169,8 @@ function fillBooleans(target: Uint8Array, at: number, row: readonly unknown[], p
 function fillStrings(target: string[], at: number, row: readonly unknown[]): number {
   for (let i = 0; i < row.length; i++) {
     const value = row[i]
-    if (typeof value !== 'string') return i
+    // ONNX Runtime's Node binding cuts a string at its first NUL: better to refuse it than to answer another question.
+    if (typeof value !== 'string' || value.includes('\0')) return i
     target[at + i] = value
   }
   return -1

@@ -257,7 +257,9 @@ describe('elements', () => {
     expect(element('bool', 'true')).toBe(1)
     expect(element('bool', 'false')).toBe(0)
     for (const json of ['0', '1', '"true"', 'null']) expect(refusal('bool', json).details?.expected).toBe('true or false')
-    expect(element('string', '"é\\ud83d\\ude00\\u0000"')).toBe('é😀\0')
+    expect(element('string', '"é\\ud83d\\ude00"')).toBe('é😀')
+    // ONNX Runtime's binding would cut it short without a word.
+    expect(refusal('string', '"a\\u0000b"').details?.got).toContain('NUL')
     for (const json of ['1', 'null', 'true', '{}']) expect(refusal('string', json).code).toBe('INPUT_INVALID')
   })
 
@@ -388,7 +390,10 @@ describe('answers', () => {
       uint32: fc.uint32Array(n),
       uint64: fc.bigUint64Array(n),
       bool: fc.array(fc.boolean(), n).map((a) => Uint8Array.from(a, Number)),
-      string: fc.array(fc.string({ unit: 'binary' }), n),
+      string: fc.array(
+        fc.string({ unit: 'binary' }).filter((text) => !text.includes('\0')),
+        n,
+      ),
     }
     return arrays[type].map((data) => ({ type, dims: [data.length], data }) as unknown as Tensor)
   }
