@@ -57,6 +57,8 @@ function inputReason({ inputs }: OnnxModelFacts): string | undefined {
 function outputReason(facts: OnnxModelFacts): string | undefined {
   const output = facts.outputs.find(({ type, declaredType }) => type === undefined && !isContainer(declaredType))
   if (output !== undefined) return `output "${shown(output.name)}" is ${described(output)}, which cannot be returned`
+  // onnxruntime-common collects results in a plain object, where this name sets the prototype instead.
+  if (facts.outputs.some(({ name }) => name === '__proto__')) return 'an output named "__proto__" cannot be returned'
   return servableOutputs(facts).length === 0 ? 'it has no output that is a tensor' : undefined
 }
 

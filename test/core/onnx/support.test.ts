@@ -72,6 +72,17 @@ describe('outputs', () => {
     expect(await reason(identity([x], [z]))).toBe('it has no output that is a tensor')
   })
 
+  test('an output named __proto__ would be lost on its way back', async () => {
+    const bytes = writeModel({
+      graph: {
+        inputs: [value('x', 'float', ['N'])],
+        outputs: [value('__proto__', 'float', ['N'])],
+        nodes: [node('Identity', ['x'], ['__proto__'])],
+      },
+    })
+    expect(unsupportedReason(await readOnnx(bytes))).toBe('an output named "__proto__" cannot be returned')
+  })
+
   test('a sparse tensor is no container', async () => {
     expect(await reason(identity([x], [typedValue('y', type.sparseTensor('float', [4]))]))).toContain('sparse_tensor(float)')
   })
