@@ -6,6 +6,8 @@ export default defineConfig({
     // Child processes, not threads: modelmount sets ORT_DISABLE_TELEMETRY in the real environment, which a thread only has a copy of.
     pool: 'forks',
     maxWorkers: 2,
+    // Some tests load ONNX Runtime by themselves, to compare with; running them must not report anything to anybody.
+    env: { ORT_DISABLE_TELEMETRY: '1' },
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

@@ -10,6 +10,9 @@ import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import type { ScoreCard } from './score.ts'
 
+// ONNX Runtime reports its use to its makers unless told otherwise before the first session.
+process.env.ORT_DISABLE_TELEMETRY ??= '1'
+
 interface Row {
   readonly x: readonly number[]
   readonly y: number
