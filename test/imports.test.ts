@@ -77,7 +77,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/protocol': ['errors', 'tensor', 'types (types)'],
   'core/cache': ['abort', 'clock (types)', 'errors', 'tensor', 'types (types)'],
   'core/registry': ['errors', 'types (types)'],
-  'core/engine': ['clock', 'errors', 'printable', 'types (types)'],
+  'core/engine': ['clock', 'errors', 'printable', 'tensor', 'types (types)'],
   'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'tensor', 'types (types)'],
   'core/options': ['engine', 'errors', 'scheduler (types)', 'types (types)'],
   'core/residency': ['clock (types)', 'errors'],

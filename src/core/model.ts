@@ -2,7 +2,7 @@
 
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { contentId, type ResultCache } from './cache/index.ts'
+import { type CallOptions, contentId, type ResultCache } from './cache/index.ts'
 import type { Clock } from './clock.ts'
 import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
 import { type Footprint, guessFootprint } from './engine/footprint.ts'
@@ -27,7 +27,6 @@ import type {
   ModelSignature,
   ModelState,
   OnnxModelFacts,
-  Priority,
   QueueInfo,
   Tensor,
   ValueInfo,
@@ -56,15 +55,8 @@ export interface Model {
   abandon(error: ModelmountError): void
 }
 
-export interface RunOptions {
-  readonly fetches: readonly string[]
-  readonly timeoutMs: number | undefined
-  readonly signal: AbortSignal | undefined
-  /** False keeps the request out of shared runs. */
-  readonly shareable: boolean
-  readonly priority: Priority
-  readonly tenant: string | undefined
-}
+/** How one request wants to run. */
+export type RunOptions = CallOptions
 
 export type ModelEvent =
   | PoolEvent

@@ -19,6 +19,7 @@ export interface CallOptions {
   readonly fetches: readonly string[]
   readonly timeoutMs: number | undefined
   readonly signal: AbortSignal | undefined
+  /** False keeps the request out of shared runs. */
   readonly shareable: boolean
   readonly priority: Priority
   readonly tenant: string | undefined

@@ -3,6 +3,7 @@
  * large ones travel in their own transferred buffer, and names, types and shapes are one flat array of numbers.
  */
 
+import { DTYPES } from '../tensor/index.ts'
 import type { DType, Tensor } from '../types.ts'
 
 export type TensorRecord = Readonly<Record<string, Tensor>>
@@ -19,37 +20,7 @@ export interface Frame {
 type NumericData = Exclude<Tensor['data'], readonly string[]>
 type NumericConstructor = new (buffer: ArrayBufferLike, byteOffset?: number, length?: number) => NumericData
 
-const TYPES: readonly DType[] = [
-  'float32',
-  'float64',
-  'float16',
-  'int8',
-  'int16',
-  'int32',
-  'int64',
-  'uint8',
-  'uint16',
-  'uint32',
-  'uint64',
-  'bool',
-  'string',
-]
-
-const ARRAYS: Readonly<Record<Exclude<DType, 'string'>, NumericConstructor>> = {
-  float32: Float32Array,
-  float64: Float64Array,
-  float16: Uint16Array,
-  int8: Int8Array,
-  int16: Int16Array,
-  int32: Int32Array,
-  int64: BigInt64Array,
-  uint8: Uint8Array,
-  uint16: Uint16Array,
-  uint32: Uint32Array,
-  uint64: BigUint64Array,
-  bool: Uint8Array,
-}
-
+const TYPES = Object.keys(DTYPES) as DType[]
 const TYPE_INDEX = new Map(TYPES.map((type, index) => [type, index]))
 
 const IN_SLAB = 0
@@ -129,7 +100,7 @@ export function unpack(frame: Frame, opts: { readonly share: boolean }): TensorR
   const next = (): number => layout[at++] as number
 
   const numeric = (type: Exclude<DType, 'string'>, place: number, where: number, count: number): NumericData => {
-    const ArrayOf = ARRAYS[type]
+    const ArrayOf = DTYPES[type].array as NumericConstructor
     if (place === IN_BUFFER) {
       const bytes = buffers[where] as Uint8Array
       const own = opts.share ? aligned(bytes) : ownsBuffer(bytes) ? bytes : bytes.slice()
