@@ -1,36 +1,27 @@
 /** One served model version: reads the file, starts its instances, runs requests, drains. Wires the rooms onnx, engine and scheduler. */
 
-import { stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
 import { type CallOptions, contentId, type ResultCache } from './cache/index.ts'
 import type { Clock } from './clock.ts'
 import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
 import { type Footprint, guessFootprint } from './engine/footprint.ts'
 import type { Run, RunOutcome } from './engine/instance.ts'
-import type { Loaded, SessionValue } from './engine/messages.ts'
+import type { Loaded } from './engine/messages.ts'
 import { createPool, type Pool, type PoolEvent } from './engine/pool.ts'
 import { openProcess } from './engine/process.ts'
 import { openThread } from './engine/thread.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
-import { readOnnx, servableOutputs, unsupportedReason } from './onnx/index.ts'
+import { filesOf, fingerprintOf, readFacts, unreachableData, weightBytesOf } from './model-files.ts'
+import { unsupportedReason } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
+import { printable } from './printable.ts'
 import type { Residency, Seat, UnloadReason } from './residency.ts'
 import { type Batching, proveBatching } from './scheduler/batching.ts'
 import type { Finished } from './scheduler/entry.ts'
 import { copyAll } from './scheduler/proof.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
-import { checkInputs, isDType } from './tensor/index.ts'
-import type {
-  BatchingInfo,
-  DType,
-  ModelInfo,
-  ModelSignature,
-  ModelState,
-  OnnxModelFacts,
-  QueueInfo,
-  Tensor,
-  ValueInfo,
-} from './types.ts'
+import { signatureOf } from './signature.ts'
+import { checkInputs } from './tensor/index.ts'
+import type { BatchingInfo, ModelInfo, ModelSignature, ModelState, OnnxModelFacts, QueueInfo, Tensor } from './types.ts'
 
 export interface Model {
   readonly config: ModelConfig
@@ -122,7 +113,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   async function startOnce(): Promise<void> {
     emit({ type: 'state', state })
     try {
-      facts = await readFacts(config)
+      facts = await readFacts(config.source, config.allowOrtFormat)
       const refusal = facts && (unsupportedReason(facts) ?? unreachableData(config.source, facts))
       if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
       fingerprint = await fingerprintOf(config.source, facts)
@@ -154,7 +145,12 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   }
 
   async function firstLoad(pool: Pool, scheduler: Scheduler): Promise<void> {
-    loaded = await pool.start()
+    const { fallbacks, ...rest } = await pool.start()
+    // ONNX Runtime quotes names of the model raw.
+    loaded = {
+      ...rest,
+      fallbacks: fallbacks.map(({ provider, reason }) => ({ provider, reason: printable(reason).slice(0, 1000) })),
+    }
     signature = signatureOf(facts, loaded)
     await warmUp(pool, scheduler)
     if (cache?.shares) cache.share(await contentOf(loaded))
@@ -373,71 +369,4 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       pool?.kill()
     },
   }
-}
-
-/** `.ort` files are flatbuffers; their graph is known only once ONNX Runtime has loaded them. */
-async function readFacts(config: ModelConfig): Promise<OnnxModelFacts | undefined> {
-  if (config.allowOrtFormat && typeof config.source === 'string' && config.source.endsWith('.ort')) return undefined
-  return readOnnx(config.source)
-}
-
-/** ONNX Runtime would look for the files beside the process's working directory. */
-function unreachableData(source: string | Uint8Array, facts: OnnxModelFacts): string | undefined {
-  if (typeof source === 'string' || facts.externalData.length === 0) return undefined
-  return `the model keeps weights in other files (${facts.externalData.length}), which a Uint8Array source does not have; pass its path`
-}
-
-/** Identity of the files behind a model, so that a restarted worker never silently runs other bytes than its siblings. */
-async function fingerprintOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): Promise<string> {
-  const parts = await Promise.all(
-    filesOf(source, facts).map(async (file) => {
-      if (typeof file !== 'string') return ''
-      const { dev, ino, size, mtimeMs } = await stat(file).catch(() => ({ dev: 0, ino: 0, size: -1, mtimeMs: 0 }))
-      return `${dev}:${ino}:${size}:${mtimeMs}`
-    }),
-  )
-  return parts.join(' ')
-}
-
-/** Size of the weights; of the whole file where nothing is known of its inside. */
-async function weightBytesOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): Promise<number> {
-  if (typeof source !== 'string') return facts?.initializerBytes ?? source.byteLength
-  const files = facts ? facts.externalData.map((location) => join(dirname(source), location)) : [source]
-  const sizes = await Promise.all(files.map(async (file) => (await stat(file).catch(() => undefined))?.size ?? 0))
-  return sizes.reduce((sum, size) => sum + size, facts?.initializerBytes ?? 0)
-}
-
-function filesOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): readonly (string | Uint8Array)[] {
-  if (typeof source !== 'string') return [source]
-  return [source, ...(facts?.externalData ?? []).map((location) => join(dirname(source), location))]
-}
-
-/** What the file declares, reduced to the values that the loaded session really takes and gives. */
-function signatureOf(facts: OnnxModelFacts | undefined, loaded: Loaded): ModelSignature {
-  const declared = facts ? { inputs: facts.inputs, outputs: servableOutputs(facts) } : undefined
-  const pick = (values: readonly SessionValue[], known: readonly ValueInfo[] | undefined): ValueInfo[] =>
-    values.flatMap((value) => known?.find((info) => info.name === value.name) ?? (known ? [] : fromSession(value)))
-  const inputs = pick(loaded.inputs, declared?.inputs)
-  const outputs = pick(loaded.outputs, declared?.outputs).filter((output) => output.type !== undefined)
-  const bad = [...inputs, ...pick(loaded.outputs, facts ? declared?.outputs : undefined)].find(
-    (value) => value.type === undefined,
-  )
-  if (bad && (inputs.includes(bad) || bad.declaredType.includes('int4')))
-    throw new ModelmountError('MODEL_UNSUPPORTED', `'${bad.name}' is ${bad.declaredType}, which onnxruntime-node cannot carry`)
-  if (outputs.length === 0)
-    throw new ModelmountError('MODEL_UNSUPPORTED', 'the model has no output that is a tensor of a supported type')
-  return { inputs, outputs }
-}
-
-function fromSession(value: SessionValue): ValueInfo[] {
-  const type: DType | undefined = value.isTensor && isDType(value.type) ? value.type : undefined
-  return [
-    {
-      name: value.name,
-      type,
-      declaredType: value.isTensor ? `tensor(${value.type})` : 'not a tensor',
-      // ONNX Runtime reports [] for a scalar and for an unknown rank alike.
-      dims: value.dims.length === 0 ? undefined : value.dims,
-    },
-  ]
 }

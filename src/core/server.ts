@@ -1,31 +1,20 @@
 /** createModelServer(): wires the rooms. `predict()` shows the way of a prediction on one screen. */
 
 import { randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { isMainThread } from 'node:worker_threads'
 import { type Answer, createResultCache, type ResultCache } from './cache/index.ts'
 import { systemClock } from './clock.ts'
-import { copyOf } from './engine/arena.ts'
 import { createCpuBudget } from './engine/cpu.ts'
-import { isModelmountError, ModelmountError, toModelmountError } from './errors.ts'
+import { checkOnnxRuntime, disableOrtTelemetry } from './environment.ts'
+import { ModelmountError, toModelmountError } from './errors.ts'
+import { createEvents } from './events.ts'
 import { createHttp } from './http.ts'
 import { cpuDemandOf, createModel, type Model, type RunOptions } from './model.ts'
 import { checkPredictOptions, type ModelConfig, resolveOptions, resolveSpec } from './options.ts'
+import { ownInputs } from './own-inputs.ts'
 import { createRegistry } from './registry/registry.ts'
 import { scanRepository } from './registry/repository.ts'
 import { createResidency } from './residency.ts'
-import { checkInputs } from './tensor/index.ts'
-import type {
-  ModelInfo,
-  ModelServer,
-  ModelServerOptions,
-  PredictInputs,
-  PredictOptions,
-  PredictResult,
-  ServerEvent,
-  Tensor,
-} from './types.ts'
+import type { ModelInfo, ModelServer, ModelServerOptions, PredictInputs, PredictOptions, PredictResult, Tensor } from './types.ts'
 
 /** How long close() waits for killed workers after it has given up on their runs. */
 const ABANDON_MS = 1000
@@ -40,43 +29,11 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const registry = createRegistry<Model>()
   const cpu = createCpuBudget()
   const residency = createResidency(clock, config.memoryBudgetBytes)
-  const listeners = new Set<(event: ServerEvent) => void>()
+  const { emit, subscribe } = createEvents(config.logger)
   /** Loads of one name and version follow each other; drains in the background are awaited by close(). */
   const loads = new Map<string, Promise<unknown>>()
   const drains = new Set<Promise<void>>()
   let closing: Promise<void> | undefined
-
-  // ---------------------------------------------------------------- events
-
-  function emit(event: ServerEvent): void {
-    log(event)
-    for (const listener of listeners) {
-      try {
-        listener(event)
-      } catch {
-        // An observer's fault is not the model's.
-      }
-    }
-  }
-
-  function log(event: ServerEvent): void {
-    const { logger } = config
-    const of = 'model' in event ? `${event.model}@${event.version}` : ''
-    if (event.type === 'warning') logger.warn(event.message)
-    else if (event.type === 'provider-fallback')
-      logger.warn(`${of}: execution provider '${event.wanted}' could not start, using '${event.using}': ${event.reason}`)
-    else if (event.type === 'worker-lost')
-      logger.error(`${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
-    else if (event.type === 'breaker') logger.error(`${of}: circuit breaker ${event.state} after ${event.crashes} crashes`)
-    else if (event.type === 'scaled' && event.reason === 'failed')
-      logger.warn(`${of}: an instance could not be added, going on with ${event.instances}: ${event.detail}`)
-    else if (event.type === 'scaled') logger.info(`${of}: ${event.instances} instances (${event.reason})`)
-    else if (event.type === 'residency')
-      logger.info(`${of}: ${event.resident ? 'loaded again' : 'out of memory'} (${event.reason})`)
-    else if (event.type === 'worker-output') logger.warn(`${of}: ${event.line}`)
-    else if (event.type === 'model' && event.state === 'failed') logger.error(`${of}: failed: ${event.reason}`)
-    else if (event.type === 'model') logger.info(`${of}: ${event.state}`)
-  }
 
   function newModel(modelConfig: ModelConfig): Model {
     const { name: model, version } = modelConfig
@@ -186,7 +143,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     if (closing) throw closed()
     checkPredictOptions(opts)
     const model = registry.resolve(name, opts.version)
-    return run(model, ownInputs(model, inputs), opts, start)
+    return run(model, ownInputs(model.signature, inputs, model.config), opts, start)
   }
 
   // ---------------------------------------------------------------- closing
@@ -249,10 +206,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         })),
       }
     },
-    subscribe(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    subscribe,
     http: createHttp({
       serverName: config.name,
       maxBodyBytes: config.maxBodyBytes,
@@ -327,61 +281,4 @@ function outputNames(model: Model, wanted: readonly string[] | undefined): reado
       )
   }
   return [...new Set(wanted)]
-}
-
-/** The inputs of one call as checked tensors that belong to us. */
-function ownInputs(model: Model, inputs: PredictInputs): Record<string, Tensor> {
-  try {
-    return snapshot(checkInputs(model.signature, inputs, model.config), inputs)
-  } catch (error) {
-    if (isModelmountError(error)) throw error
-    // A getter or proxy of the caller's that throws.
-    throw new ModelmountError('INPUT_INVALID', 'the inputs could not be read', { cause: error })
-  }
-}
-
-/** Copies what is still the caller's own memory: a caller may reuse its array as soon as `predict()` has returned its promise. */
-function snapshot(tensors: Record<string, Tensor>, inputs: PredictInputs): Record<string, Tensor> {
-  for (const name of Object.keys(tensors)) {
-    const tensor = tensors[name]
-    if (!tensor || tensor.type === 'string') continue
-    const given = inputs[name]
-    const theirs = ArrayBuffer.isView(given) ? given : typeof given === 'object' && 'data' in given ? given.data : undefined
-    if (ArrayBuffer.isView(theirs) && theirs.buffer === tensor.data.buffer)
-      tensors[name] = { ...tensor, data: copyOf(tensor.data) } as Tensor
-  }
-  return tensors
-}
-
-/** ONNX Runtime reads this once, from the real environment, when it is first loaded anywhere in the process. */
-function disableOrtTelemetry(emit: (event: ServerEvent) => void): void {
-  if (process.env.ORT_DISABLE_TELEMETRY !== undefined) return
-  process.env.ORT_DISABLE_TELEMETRY = '1'
-  if (!isMainThread)
-    emit({
-      type: 'warning',
-      message:
-        "ONNX Runtime's telemetry can only be switched off from the main thread; set ORT_DISABLE_TELEMETRY=1 in the environment",
-    })
-}
-
-/** Says what to do before a worker fails with a stack trace. */
-function checkOnnxRuntime(): void {
-  const { platform, arch } = process
-  if (platform === 'linux' && existsSync('/etc/alpine-release'))
-    throw new ModelmountError(
-      'OPTIONS_INVALID',
-      'onnxruntime-node has no build for Alpine (musl); use a glibc image such as node:24-slim',
-    )
-  if (platform === 'darwin' && arch === 'x64')
-    throw new ModelmountError('OPTIONS_INVALID', 'onnxruntime-node has no build for macOS on Intel')
-  try {
-    createRequire(import.meta.url).resolve('onnxruntime-node')
-  } catch (cause) {
-    throw new ModelmountError(
-      'OPTIONS_INVALID',
-      'the package onnxruntime-node is not installed; run: npm install onnxruntime-node',
-      { cause },
-    )
-  }
 }

@@ -1,0 +1,44 @@
+/** The files behind a model: read without running them, found again, told apart from others that took their place. */
+
+import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { readOnnx } from './onnx/index.ts'
+import type { OnnxModelFacts } from './types.ts'
+
+/** `.ort` files are flatbuffers; their graph is known only once ONNX Runtime has loaded them. */
+export async function readFacts(source: string | Uint8Array, allowOrtFormat: boolean): Promise<OnnxModelFacts | undefined> {
+  if (allowOrtFormat && typeof source === 'string' && source.endsWith('.ort')) return undefined
+  return readOnnx(source)
+}
+
+/** ONNX Runtime would look for the files beside the process's working directory. */
+export function unreachableData(source: string | Uint8Array, facts: OnnxModelFacts): string | undefined {
+  if (typeof source === 'string' || facts.externalData.length === 0) return undefined
+  return `the model keeps weights in other files (${facts.externalData.length}), which a Uint8Array source does not have; pass its path`
+}
+
+/** Identity of the files behind a model, so that a restarted worker never silently runs other bytes than its siblings. */
+export async function fingerprintOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): Promise<string> {
+  const parts = await Promise.all(
+    filesOf(source, facts).map(async (file) => {
+      if (typeof file !== 'string') return ''
+      const { dev, ino, size, mtimeMs } = await stat(file).catch(() => ({ dev: 0, ino: 0, size: -1, mtimeMs: 0 }))
+      return `${dev}:${ino}:${size}:${mtimeMs}`
+    }),
+  )
+  return parts.join(' ')
+}
+
+/** Size of the weights; of the whole file where nothing is known of its inside. */
+export async function weightBytesOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): Promise<number> {
+  if (typeof source !== 'string') return facts?.initializerBytes ?? source.byteLength
+  const files = facts ? facts.externalData.map((location) => join(dirname(source), location)) : [source]
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file).catch(() => undefined))?.size ?? 0))
+  return sizes.reduce((sum, size) => sum + size, facts?.initializerBytes ?? 0)
+}
+
+/** The model's file, or its bytes, and the files that it keeps weights in. */
+export function filesOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): readonly (string | Uint8Array)[] {
+  if (typeof source !== 'string') return [source]
+  return [source, ...(facts?.externalData ?? []).map((location) => join(dirname(source), location))]
+}

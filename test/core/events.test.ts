@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest'
+import { createEvents } from '../../src/core/events.ts'
+import type { ServerEvent } from '../../src/core/types.ts'
+
+const warning: ServerEvent = { type: 'warning', message: 'm' }
+
+test('a logger or listener that throws harms nobody', () => {
+  const fail = () => {
+    throw new Error('on purpose')
+  }
+  const events = createEvents({ info: fail, warn: fail, error: fail })
+  const seen: ServerEvent[] = []
+  events.subscribe(fail)
+  events.subscribe((event) => seen.push(event))
+  expect(() => events.emit(warning)).not.toThrow()
+  expect(seen).toEqual([warning])
+})
+
+test('each subscription ends by itself', () => {
+  const events = createEvents({ info() {}, warn() {}, error() {} })
+  let calls = 0
+  const listener = () => {
+    calls++
+  }
+  const [first, second] = [events.subscribe(listener), events.subscribe(listener)]
+  events.emit(warning)
+  expect(calls).toBe(2)
+  first()
+  first()
+  events.emit(warning)
+  expect(calls).toBe(3)
+  second()
+  events.emit(warning)
+  expect(calls).toBe(3)
+})
+
+test('levels: failures are errors, fall-backs warnings, states information', () => {
+  const lines: string[] = []
+  const events = createEvents({
+    info: (text) => lines.push(`info ${text}`),
+    warn: (text) => lines.push(`warn ${text}`),
+    error: (text) => lines.push(`error ${text}`),
+  })
+  const of = { model: 'm', version: '1' }
+  events.emit({ type: 'model', ...of, state: 'ready' })
+  events.emit({ type: 'model', ...of, state: 'failed', reason: 'why' })
+  events.emit({ type: 'provider-fallback', ...of, wanted: 'cuda', using: 'cpu', reason: 'no library' })
+  expect(lines).toEqual([
+    'info m@1: ready',
+    'error m@1: failed: why',
+    "warn m@1: execution provider 'cuda' could not start, using 'cpu': no library",
+  ])
+})
