@@ -377,13 +377,17 @@ describe('niceness', () => {
   /** Niceness of every thread of a process. */
   const nicenessOf = (pid: number | 'self'): number[] =>
     readdirSync(`/proc/${pid}/task`).flatMap((task) => {
-      const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'latin1')
-      return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])
+      try {
+        const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'latin1')
+        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])
+      } catch {
+        // A thread of an earlier test that ended meanwhile.
+        return []
+      }
     })
   const host = process.platform === 'linux' ? nicenessOf('self')[0]! : 0
 
   test.skipIf(process.platform !== 'linux')('threads of a worker stand back, those of the host do not', async () => {
-    const before = nicenessOf('self').length
     const server = await serverFor({
       models: [{ name: 'm', source: slowLoopModel(), session: { intraOpNumThreads: 2 } }],
       niceness: 15,
@@ -394,7 +398,6 @@ describe('niceness', () => {
     // The worker, and the thread that ONNX Runtime added for it.
     expect(low.length).toBeGreaterThanOrEqual(2)
     expect(nicenessOf('self').filter((niceness) => niceness === host).length).toBeGreaterThan(0)
-    expect(nicenessOf('self').length).toBeGreaterThan(before)
     expect(nicenessOf('self')[0]).toBe(host)
   })
 
