@@ -200,7 +200,9 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     if (!instance) return
     const lost = { error: new ModelmountError('WORKER_LOST', 'the worker was lost while warming up'), inferMs: 0 }
     const runAll = (runs: readonly Run[]): Promise<readonly RunOutcome[]> =>
-      new Promise((resolve) => instance.run(runs, (outcomes) => resolve(outcomes ?? runs.map(() => lost))))
+      new Promise((resolve) =>
+        instance.run(runs, (outcomes) => resolve(typeof outcomes === 'string' ? runs.map(() => lost) : outcomes)),
+      )
     const proof = tryOut(runAll)
     const hung = new Promise<never>((_, reject) => {
       const timer = clock.after(config.loadTimeoutMs, () => {

@@ -68,9 +68,14 @@ function inetSockets(pid: number): string[] {
 describe.skipIf(process.platform !== 'linux').concurrent('ONNX Runtime telemetry', () => {
   test('leaves traces when it is on, so that the checks below can fail', async () => {
     const { child, home } = await start('bare', {})
-    // Ended long before it would send anything.
-    child.kill('SIGKILL')
-    expect(readdirSync(home, { recursive: true })).toContainEqual(expect.stringContaining('onnxruntime'))
+    try {
+      await expect
+        .poll(() => readdirSync(home, { recursive: true }), { timeout: 5000 })
+        .toContainEqual(expect.stringContaining('onnxruntime'))
+    } finally {
+      // Ended before it would send anything.
+      child.kill('SIGKILL')
+    }
   })
 
   test.each(['thread', 'process'])(

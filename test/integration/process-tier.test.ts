@@ -77,6 +77,22 @@ describe.skipIf(process.platform !== 'linux')('the process tier', () => {
     expect(isAlive(pid!)).toBe(false)
   })
 
+  test('what waits at the worker behind a run that hangs is run by the next child', async () => {
+    const server = await serve({ source: slowLoopModel() })
+    for (let i = 0; i < 20; i++) await server.predict('m', { trips: 1n })
+    const turn = () => new Promise(setImmediate)
+    const hung = server.predict('m', { trips: FOREVER }, { timeoutMs: 400 })
+    await turn()
+    await turn()
+    // Short runs are posted ahead of time, so this one is at the child already.
+    const neighbour = server.predict('m', { trips: 2n })
+    await turn()
+    await turn()
+    expect(server.model('m').queue).toMatchObject({ waiting: 0, running: 2 })
+    await expect(hung).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+    expect((await neighbour).outputs.y?.dims).toEqual([64])
+  })
+
   test('a deadline that a healthy run misses does not cost the child', async () => {
     const server = await serve({ source: slowLoopModel() })
     for (let i = 0; i < 30; i++) await server.predict('m', { trips: 20_000n })

@@ -27,6 +27,12 @@ export type RunOutcome =
   | { readonly outputs: Readonly<Record<string, Tensor>>; readonly inferMs: number }
   | { readonly error: ModelmountError; readonly inferMs: number }
 
+/**
+ * One outcome per run; or what became of all of them when the worker went: `lost` while they ran, or `unstarted` because they were waiting
+ * behind others at the worker.
+ */
+export type Done = (outcomes: readonly RunOutcome[] | 'lost' | 'unstarted') => void
+
 export interface Instance {
   /** Resolves with the session's own description; rejects when it cannot be loaded. */
   readonly loaded: Promise<Loaded>
@@ -38,8 +44,8 @@ export interface Instance {
   readonly ready: boolean
   /** Private memory of its worker; `undefined` where that cannot be told from the host's. */
   readonly memoryBytes: number | undefined
-  /** Posts runs that the worker does one after the other. `done` gets one outcome per run, or `undefined` when the worker was lost. */
-  run(runs: readonly Run[], done: (outcomes: readonly RunOutcome[] | undefined) => void): void
+  /** Posts runs that the worker does one after the other.  */
+  run(runs: readonly Run[], done: Done): void
   /** Ends a worker that hangs, where the tier can; `false` where it cannot. */
   kill(reason: string): boolean
   /** Waits for what is in flight, releases the model, ends the worker. */
@@ -55,10 +61,7 @@ interface Deps {
 }
 
 export function createInstance(request: LoadRequest, deps: Deps): Instance {
-  const inFlight = new Map<
-    number,
-    { readonly count: number; readonly done: (outcomes: readonly RunOutcome[] | undefined) => void }
-  >()
+  const inFlight = new Map<number, { readonly count: number; readonly done: Done }>()
   let nextId = 1
   let outstanding = 0
   let state: 'loading' | 'ready' | 'closing' | 'gone' = 'loading'
@@ -152,7 +155,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     released?.()
     // Told first, so that whoever puts lost runs back finds this instance out of service.
     if (was === 'ready') deps.onLost(reason)
-    for (const burst of lost) burst.done(undefined)
+    for (const [index, burst] of lost.entries()) burst.done(index === 0 ? 'lost' : 'unstarted')
     idle?.()
   }
 

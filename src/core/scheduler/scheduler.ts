@@ -6,7 +6,7 @@
 import { onAbort } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import type { Next } from '../engine/balance.ts'
-import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
+import type { Done, Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { Answer } from '../engine/standing.ts'
 import { ModelmountError } from '../errors.ts'
@@ -238,10 +238,14 @@ export function createScheduler(deps: Deps): Scheduler {
       for (const [index, batch] of burst.entries()) {
         for (const entry of batch.entries) entry.atWorker = false
         running -= batch.entries.length
-        const outcome = outcomes?.[index]
+        const outcome = typeof outcomes === 'string' ? undefined : outcomes[index]
         if (outcome) finish(batch, outcome)
       }
-      if (!outcomes) lose(burst.flatMap((batch) => batch.entries))
+      if (typeof outcomes === 'string')
+        lose(
+          burst.flatMap((batch) => batch.entries),
+          outcomes,
+        )
       if (queue.count > 0) scheduleFlush()
     })
   }
@@ -277,21 +281,27 @@ export function createScheduler(deps: Deps): Scheduler {
     }
   }
 
-  /** The worker is gone. One request: it may be the cause, its caller decides. Several: each gets another chance, alone. */
-  function lose(entries: readonly Entry[]): void {
-    if (entries.length > 1 && pool.killable) {
-      retryAlone(entries)
+  /**
+   * The worker is gone. What had not started goes back into the queue. Of what ran: one request may be the cause, its caller decides; of
+   * several each gets another chance, alone.
+   */
+  function lose(entries: readonly Entry[], how: 'lost' | 'unstarted'): void {
+    // A thread was given large tensors for good; there is nothing left to run again.
+    if (pool.killable && (how === 'unstarted' || entries.length > 1)) {
+      putBack(entries, how === 'lost')
       return
     }
     for (const entry of entries)
       settle(entry, new ModelmountError('WORKER_LOST', 'the worker was lost while running this request', { retryAfterS: 1 }))
   }
 
-  function retryAlone(entries: readonly Entry[]): void {
+  const retryAlone = (entries: readonly Entry[]): void => putBack(entries, true)
+
+  function putBack(entries: readonly Entry[], alone: boolean): void {
     for (const entry of [...entries].reverse()) {
       if (entry.state !== 'running') continue
       entry.state = 'queued'
-      entry.alone = true
+      entry.alone ||= alone
       entry.instance = undefined
       queue.push(entry, true)
     }
@@ -328,8 +338,8 @@ export function createScheduler(deps: Deps): Scheduler {
 }
 
 /** What a burst says about its instance, not about its requests. */
-function verdictOf(outcomes: readonly RunOutcome[] | undefined): Pick<Answer, 'tookMs' | 'verdict'> {
-  if (!outcomes) return { tookMs: 0, verdict: 'bad' }
+function verdictOf(outcomes: Parameters<Done>[0]): Pick<Answer, 'tookMs' | 'verdict'> {
+  if (typeof outcomes === 'string') return { tookMs: 0, verdict: 'bad' }
   const tookMs = outcomes.reduce((sum, { inferMs }) => sum + inferMs, 0)
   if (outcomes.every((outcome) => !('error' in outcome))) return { tookMs, verdict: 'good' }
   const allFailed = outcomes.every((outcome) => 'error' in outcome && outcome.error.code === 'INFERENCE_FAILED')
