@@ -1,5 +1,6 @@
 /** Validates, defaults and freezes every option; the only place where defaults live. All problems are reported at once, each with its path. */
 
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
 import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
@@ -25,7 +26,7 @@ export const PROVIDERS: readonly ExecutionProviderName[] = ['cpu', 'cuda', 'tens
 export interface ModelConfig {
   readonly name: string
   readonly version: string
-  /** An absolute or working-directory path, or the bytes of the file. */
+  /** An absolute path, or the bytes of the file. */
   readonly source: string | Uint8Array
   readonly isolation: Isolation
   readonly instances: { readonly min: number; readonly max: number }
@@ -326,7 +327,8 @@ function refuse(problems: readonly string[]): void {
 /** Bytes are copied: instances that start later must run what was loaded, whatever becomes of the caller's array. */
 function sourceOf(source: ModelSource): string | Uint8Array {
   if (source instanceof URL) return fileURLToPath(source)
-  return typeof source === 'string' ? source : new Uint8Array(source)
+  // A child works in another folder, and the host may change its own.
+  return typeof source === 'string' ? resolve(source) : new Uint8Array(source)
 }
 
 function resolveModel(spec: ModelSpec, shared: ModelSettings): ModelConfig {

@@ -3,10 +3,10 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createModelServer, type ModelServer, type ModelSpec } from 'modelmount'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { addModel, slowLoopModel } from '../../tools/models.mjs'
 import { node, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { isAlive, workerPids } from '../support/children.ts'
@@ -36,6 +36,14 @@ describe.skipIf(process.platform !== 'linux')('the process tier', () => {
     const { predict } = await serve({})
     const { outputs } = await predict('m', A)
     expect(outputs.sum).toEqual({ type: 'float32', dims: [1, 4], data: Float32Array.of(2, 3, 4, 5) })
+  })
+
+  test('loads a model by a path that is relative to the host, although children work elsewhere', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'relative-test-'))
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+    writeFileSync(join(dir, 'add.onnx'), addModel())
+    const { predict } = await serve({ source: relative(process.cwd(), join(dir, 'add.onnx')) })
+    expect((await predict('m', A)).outputs.sum?.dims).toEqual([1, 4])
   })
 
   test('large tensors own their memory and survive the pipe', async () => {

@@ -110,6 +110,8 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
       async close() {
         if (closed) return exited
         closed = true
+        // Whoever waits for this must live to see it.
+        child.ref()
         child.kill('SIGKILL')
         await exited
       },
