@@ -27,9 +27,9 @@ interface Host {
 async function start(tier: string, env: Record<string, string>): Promise<Host> {
   const home = mkdtempSync(join(dir, 'home-'))
   const script = fileURLToPath(new URL('telemetry-host.mjs', import.meta.url))
-  const { ORT_DISABLE_TELEMETRY: _, ...inherited } = process.env
   const child = spawn(process.execPath, [script, model, tier, String(WATCH_S)], {
-    env: { ...inherited, HOME: home, TMPDIR: home, ...env },
+    // Nothing inherited: ONNX Runtime keeps quiet by itself where the environment looks like a build server's.
+    env: { PATH: process.env.PATH, HOME: home, TMPDIR: home, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   await new Promise((resolve, reject) => {
