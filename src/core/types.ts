@@ -504,7 +504,8 @@ export interface ModelServer extends AsyncDisposable {
    * @param model name of a loaded model
    * @param inputs one value per model input; see {@link TensorLike}
    * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_NOT_READY`, `MODEL_UNAVAILABLE`, `INPUT_INVALID`, `INPUT_REJECTED`,
-   *   `OUTPUT_NOT_FOUND`, `QUEUE_FULL`, `DEADLINE_EXCEEDED`, `ABORTED`, `WORKER_LOST`, `INFERENCE_FAILED`, `SERVER_CLOSED`. Never throws synchronously.
+   *   `OUTPUT_NOT_FOUND`, `QUEUE_FULL`, `QUOTA_EXCEEDED`, `OVERLOADED`, `DEADLINE_EXCEEDED`, `ABORTED`, `WORKER_LOST`, `INFERENCE_FAILED`,
+   *   `OPTIONS_INVALID`, `SERVER_CLOSED`. Never throws synchronously.
    */
   predict(model: string, inputs: PredictInputs, opts?: PredictOptions): Promise<PredictResult>
   /**
