@@ -249,7 +249,7 @@ describe('errors', () => {
   /** The worker's own failures travel as text and become our errors at the host. */
   const BARE_ALLOWED = new Set(['core/engine/worker.ts'])
   /** Classes that never leave their room: the command's wrong use, and the ONNX reader's way out. */
-  const OWN_CLASSES = new Set(['core/errors.ts', 'core/onnx/malformed.ts', 'cli/main.ts'])
+  const OWN_CLASSES = new Set(['core/errors.ts', 'core/onnx/malformed.ts', 'cli/command.ts'])
   const BARE =
     /\b(?:throw\s+new|reject\(\s*new)\s+(?:Error|TypeError|RangeError|SyntaxError|EvalError|URIError|AggregateError|DOMException)\b/
 

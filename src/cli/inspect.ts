@@ -4,6 +4,19 @@ import { stat } from 'node:fs/promises'
 import { readOnnx, servableOutputs, unsupportedReason } from '../core/onnx/index.ts'
 import { printable } from '../core/printable.ts'
 import type { OnnxModelFacts, ValueInfo } from '../core/types.ts'
+import { type Command, parse, UsageError } from './command.ts'
+
+export const inspectCommand: Command = {
+  usage: `  modelmount inspect FILE [--json]
+      Prints what a model file takes and gives, without running it.`,
+  async run(argv) {
+    const { values, positionals } = parse(argv, { json: { type: 'boolean', default: false } })
+    const [file, ...more] = positionals
+    if (file === undefined || more.length > 0) throw new UsageError('inspect takes one FILE')
+    process.stdout.write(`${(await inspect(file, { json: values.json === true })).trimEnd()}\n`)
+    return 0
+  },
+}
 
 interface Report {
   readonly path: string

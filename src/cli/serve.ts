@@ -7,9 +7,10 @@ import { modelRouter } from '../adapters/express.ts'
 import { ModelmountError } from '../core/errors.ts'
 import { createModelServer } from '../core/server.ts'
 import type { Isolation, ModelServer } from '../core/types.ts'
+import { type Command, parse, UsageError, wholeNumber } from './command.ts'
 import { drainable } from './drain.ts'
 
-export interface ServeOptions {
+interface ServeOptions {
   readonly models: string
   readonly port: number
   readonly host: string
@@ -18,11 +19,44 @@ export interface ServeOptions {
   readonly strict: boolean
 }
 
+export const serveCommand: Command = {
+  usage: `  modelmount serve --models DIR [--port N] [--host H] [--adapter express]
+      Serves a model repository over the Open Inference Protocol until SIGTERM.`,
+  options: `Options of serve:
+  --models DIR        directory with NAME/VERSION/model.onnx, NAME/model.onnx or NAME.onnx
+  --port N            TCP port, 0 for any free one                     (default 8080)
+  --host H            address to listen on                             (default 127.0.0.1)
+  --adapter NAME      framework that carries the routes: express       (default express)
+  --isolation TIER    thread or process                                (default thread)
+  --instances N       copies of each model                             (default 1)
+  --strict            exit with 1 when a model fails to load`,
+  async run(argv) {
+    const { values, positionals } = parse(argv, {
+      models: { type: 'string' },
+      port: { type: 'string', default: '8080' },
+      host: { type: 'string', default: '127.0.0.1' },
+      adapter: { type: 'string', default: 'express' },
+      isolation: { type: 'string', default: 'thread' },
+      instances: { type: 'string', default: '1' },
+      strict: { type: 'boolean', default: false },
+    })
+    if (positionals.length > 0) throw new UsageError(`serve takes no argument '${positionals[0]}'`)
+    const { models, host, adapter, isolation } = values
+    if (typeof models !== 'string') throw new UsageError('--models DIR is missing')
+    const port = wholeNumber(values.port, '--port', 0, 65535)
+    const instances = wholeNumber(values.instances, '--instances', 1, 256)
+    if (adapter !== 'express') throw new UsageError(`--adapter must be express, got '${adapter}'`)
+    if (isolation !== 'thread' && isolation !== 'process')
+      throw new UsageError(`--isolation must be thread or process, got '${isolation}'`)
+    return serve({ models, port, host: String(host), isolation, instances, strict: values.strict === true })
+  },
+}
+
 /** Above the keep-alive of usual client pools and proxies, so that it is never us who close a connection they are about to use. */
 const KEEP_ALIVE_MS = 75_000
 
 /** Resolves with the exit code once a signal has ended the server and everything it had accepted is answered. */
-export async function serve(opts: ServeOptions): Promise<number> {
+async function serve(opts: ServeOptions): Promise<number> {
   const { models, port, host, isolation, instances, strict } = opts
   const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   const server = await createModelServer({ repository: models, isolation, instances, strict })
