@@ -101,15 +101,16 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/own-inputs': ['engine', 'errors', 'tensor', 'types (types)'],
   'core/environment': ['errors', 'types (types)'],
   'core/events': ['types (types)'],
-  'core/http': ['errors', 'model (types)', 'protocol', 'types (types)', 'version'],
+  'core/http': ['errors', 'model (types)', 'options', 'protocol', 'types (types)', 'version'],
 }
 
 /** Rooms whose inside is nobody else's business, and the file that is their face. */
 const FACES: Readonly<Record<string, string>> = {
   'core/tensor': 'core/tensor/index.ts',
   'core/onnx': 'core/onnx/index.ts',
-  'core/protocol': 'core/protocol/open-inference.ts',
+  'core/protocol': 'core/protocol/index.ts',
   'core/cache': 'core/cache/index.ts',
+  'core/http': 'core/http/index.ts',
 }
 
 test('the reader of imports reads', () => {

@@ -47,7 +47,7 @@ const wasParsed = (req: NodeRequest): boolean => req.readableEnded || req.readab
 
 function write(res: ServerResponse, { status, headers, body }: HttpResponse): void {
   if (res.headersSent || res.destroyed) return
-  res.writeHead(status, status === 204 ? headers : { ...headers, 'content-length': body.byteLength })
+  res.writeHead(status, headers)
   res.end(body)
 }
 

@@ -11,12 +11,14 @@ import type {
   CacheOptions,
   CacheStore,
   ExecutionProviderName,
+  HttpDialect,
   Isolation,
   Logger,
   ModelServerOptions,
   ModelSettings,
   ModelSource,
   ModelSpec,
+  MountOptions,
   PredictInputs,
 } from './types.ts'
 
@@ -449,3 +451,40 @@ export const checkPredictOptions: (options: unknown) => void = (() => {
     refuse(problems)
   }
 })()
+
+// ---------------------------------------------------------------- mounts
+
+/** What one mount answers, with every setting decided. */
+export interface MountConfig {
+  readonly dialects: readonly HttpDialect[]
+  readonly management: boolean
+  readonly metrics: boolean
+  readonly openapi: boolean
+  readonly mlflow: { readonly model: string; readonly version?: string } | undefined
+}
+
+const mountOptions: Check = object({
+  dialects: list(oneOf('open-inference', 'tf-serving', 'mlflow')),
+  management: boolean,
+  metrics: boolean,
+  openapi: boolean,
+  mlflow: object({ model: modelName, version: modelName }, ['model']),
+})
+
+/**
+ * Checks the options of `server.http.mount()`.
+ * @throws ModelmountError `OPTIONS_INVALID` with `details.problems`
+ */
+export function resolveMount(options: MountOptions = {}): MountConfig {
+  const problems: string[] = []
+  mountOptions(options, '', problems)
+  refuse(problems)
+  const { dialects = ['open-inference'], management = false, metrics = false, openapi = true, mlflow } = options
+  for (const [index, dialect] of dialects.entries())
+    if (dialects.indexOf(dialect) < index) problems.push(`dialects[${index}] is a second '${dialect}'`)
+  if (management && !dialects.includes('open-inference'))
+    problems.push("management needs 'open-inference' among the dialects: its routes are below /v2")
+  if (mlflow && !dialects.includes('mlflow')) problems.push("mlflow needs 'mlflow' among the dialects")
+  refuse(problems)
+  return Object.freeze({ dialects: [...new Set(dialects)], management, metrics, openapi, mlflow })
+}

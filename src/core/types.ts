@@ -553,14 +553,53 @@ export interface HttpRequest {
 
 export interface HttpResponse {
   readonly status: number
+  /** Lower-case names; `content-length` is among them wherever an answer may have it, also for HEAD, whose body is empty. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
 }
 
-export interface HttpSurface {
+/** A request format with its own routes and its own shape of errors. */
+export type HttpDialect = 'open-inference' | 'tf-serving' | 'mlflow'
+
+/** What one mount of a server answers. */
+export interface MountOptions {
+  /**
+   * `open-inference` answers below `/v2`, `tf-serving` below `/v1/models`, `mlflow` at `/invocations`, `/ping`, `/health` and `/version`.
+   * @default ['open-inference']
+   */
+  readonly dialects?: readonly HttpDialect[]
+  /**
+   * Let clients load and unload models (`/v2/repository/…`). Whoever reaches such a mount decides what is served.
+   * @default false
+   */
+  readonly management?: boolean
+  /** Answer `/metrics` for Prometheus. @default false */
+  readonly metrics?: boolean
+  /** Answer `/openapi.json`. @default true */
+  readonly openapi?: boolean
+  /** What the one-model routes of `mlflow` serve. @default the only model of the server, in its default version */
+  readonly mlflow?: { readonly model: string; readonly version?: string }
+}
+
+/** One mount of a server, as adapters carry it. */
+export interface HttpHandler {
   readonly maxBodyBytes: number
-  /** Answers a request; never rejects. */
+  /** Answers a request; never rejects. A path that is not ours gets a 404. */
   handle(request: HttpRequest): Promise<HttpResponse>
-  /** The answer for an error that happened before the core saw the request (a body over the limit, for example). */
-  error(error: unknown): HttpResponse
+  /** True for the paths that this mount answers, be it with a 404; an adapter leaves all others to the app. */
+  owns(path: string): boolean
+  /**
+   * The answer for an error that happened before the core saw the request (a body over the limit, for example).
+   * @param path decides whose shape of errors it gets. @default the Open Inference Protocol's
+   */
+  error(error: unknown, path?: string): HttpResponse
+}
+
+/** The default mount, and the way to others. */
+export interface HttpSurface extends HttpHandler {
+  /**
+   * Another mount of the same server: other dialects, other extensions.
+   * @throws ModelmountError `OPTIONS_INVALID`
+   */
+  mount(options?: MountOptions): HttpHandler
 }

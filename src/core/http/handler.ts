@@ -1,0 +1,100 @@
+/** One mount: finds the route of a request, answers HEAD, OPTIONS and wrong methods, and turns errors into answers. */
+
+import { ModelmountError, toModelmountError } from '../errors.ts'
+import { encodeError } from '../protocol/index.ts'
+import type { HttpHandler, HttpRequest, HttpResponse } from '../types.ts'
+import { type Call, type Handler, type HttpDeps, json, type RouteTable } from './route.ts'
+
+/** All methods of one path. */
+type Methods = Map<string, Handler>
+
+interface Found {
+  readonly methods: Methods
+  readonly params: Call['params']
+}
+
+const NO_PARAMS: Call['params'] = Object.freeze({})
+const NOTHING = new Uint8Array()
+
+export function createHandler(tables: readonly RouteTable[], deps: Pick<HttpDeps, 'maxBodyBytes' | 'report'>): HttpHandler {
+  const paths = new Map<string, Methods>()
+  const patterns = new Map<string, { readonly pattern: RegExp; readonly methods: Methods }>()
+  for (const { method, path, handle } of tables.flatMap((table) => table.routes)) methodsOf(path).set(method, handle)
+
+  function methodsOf(path: string | RegExp): Methods {
+    const key = String(path)
+    const known = typeof path === 'string' ? paths.get(key) : patterns.get(key)?.methods
+    if (known) return known
+    const methods: Methods = new Map()
+    if (typeof path === 'string') paths.set(key, methods)
+    else patterns.set(key, { pattern: path, methods })
+    return methods
+  }
+
+  function find(path: string): Found | undefined {
+    const methods = paths.get(path)
+    if (methods) return { methods, params: NO_PARAMS }
+    for (const { pattern, methods } of patterns.values()) {
+      const match = pattern.exec(path)
+      if (match) return { methods, params: decodeGroups(match.groups) }
+    }
+    return undefined
+  }
+
+  async function route(request: HttpRequest): Promise<HttpResponse> {
+    const found = find(request.path)
+    if (!found) throw new ModelmountError('ROUTE_NOT_FOUND', 'there is no such route')
+    const { methods, params } = found
+    const method = request.method === 'HEAD' ? 'GET' : request.method
+    const handle = methods.get(method)
+    if (handle) return handle({ request, params })
+    const allow = [...methods.keys(), ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
+    if (method === 'OPTIONS') return { status: 204, headers: { allow }, body: NOTHING }
+    const refusal = failure(new ModelmountError('METHOD_NOT_ALLOWED', `this route takes ${allow}`), request.path)
+    return { ...refusal, headers: { ...refusal.headers, allow } }
+  }
+
+  function failure(value: unknown, path: string): HttpResponse {
+    const error = toModelmountError(value)
+    if (error.code === 'INTERNAL') deps.report(error)
+    const encode = tables.find((table) => table.owns(path))?.encodeError ?? encodeError
+    const mayRetry = error.status === 429 || error.status === 503
+    return json(error.status, encode(error), mayRetry ? { 'retry-after': String(error.retryAfterS ?? 1) } : {})
+  }
+
+  return {
+    maxBodyBytes: deps.maxBodyBytes,
+    owns: (path) => tables.some((table) => table.owns(path)),
+    error: (error, path = '/v2') => framed(failure(error, path), false),
+    async handle(request) {
+      const isHead = request.method === 'HEAD'
+      try {
+        return framed(await route(request), isHead)
+      } catch (error) {
+        return framed(failure(error, request.path), isHead)
+      }
+    },
+  }
+}
+
+/** An answer to HEAD tells the length of the body that GET would get; RFC 9110, 8.6 forbids the field with 204. */
+function framed({ status, headers, body }: HttpResponse, isHead: boolean): HttpResponse {
+  if (status === 204) return { status, headers, body }
+  return { status, headers: { ...headers, 'content-length': String(body.byteLength) }, body: isHead ? NOTHING : body }
+}
+
+function decodeGroups(groups: Readonly<Record<string, string | undefined>> | undefined): Call['params'] {
+  const params: Record<string, string | undefined> = Object.create(null)
+  for (const [name, segment] of Object.entries(groups ?? {}))
+    params[name] = segment === undefined ? undefined : decodeSegment(segment)
+  return params
+}
+
+function decodeSegment(segment: string): string {
+  if (!segment.includes('%')) return segment
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    throw new ModelmountError('REQUEST_INVALID', 'the path is not validly percent-encoded', { details: { field: 'path' } })
+  }
+}

@@ -1,0 +1,25 @@
+/** The HTTP surface of a server: mounts, each a set of route tables. A neutral request in, a neutral response out, no framework. */
+
+import { type MountConfig, resolveMount } from '../options.ts'
+import type { HttpHandler, HttpSurface } from '../types.ts'
+import { createHandler } from './handler.ts'
+import type { HttpDeps, RouteTable } from './route.ts'
+import { TABLES } from './routes/index.ts'
+
+export type { HttpDeps } from './route.ts'
+
+export function createHttp(deps: HttpDeps): HttpSurface {
+  function handlerFor(config: MountConfig): HttpHandler {
+    const extensions: string[] = []
+    const tables: RouteTable[] = []
+    for (const make of TABLES) {
+      const table = make(deps, { config, extensions: () => extensions })
+      if (!table) continue
+      tables.push(table)
+      extensions.push(...(table.extensions ?? []))
+    }
+    return createHandler(tables, deps)
+  }
+
+  return { ...handlerFor(resolveMount()), mount: (options) => handlerFor(resolveMount(options)) }
+}

@@ -1,0 +1,68 @@
+/** What a route is, and what routes are given to answer with. */
+
+import type { ModelmountError } from '../errors.ts'
+import type { Model } from '../model.ts'
+import type { MountConfig } from '../options.ts'
+import type { HttpRequest, HttpResponse, ModelInfo, PredictOptions, PredictResult, ServerHealth, Tensor } from '../types.ts'
+
+/** What the server lends to its routes. */
+export interface HttpDeps {
+  readonly serverName: string
+  readonly maxBodyBytes: number
+  health(): ServerHealth
+  /** @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_NOT_READY`, `SERVER_CLOSED` */
+  resolve(name: string, version: string | undefined): Model
+  /** Versions of a model that are ready. */
+  versions(name: string): readonly string[]
+  modelNames(): readonly string[]
+  info(model: Model): ModelInfo
+  run(model: Model, inputs: Readonly<Record<string, Tensor>>, opts: PredictOptions): Promise<PredictResult>
+  /** A defect of our own, for the log: the response says nothing of it. */
+  report(error: ModelmountError): void
+}
+
+/** The mount that routes are made for. */
+export interface MountContext {
+  readonly config: MountConfig
+  /** Names of the protocol extensions that this mount answers, from all its tables. */
+  extensions(): readonly string[]
+}
+
+/** A request that has found its route. */
+export interface Call {
+  readonly request: HttpRequest
+  /** Named groups of the route's pattern, percent-decoded. */
+  readonly params: Readonly<Record<string, string | undefined>>
+}
+
+export type Handler = (call: Call) => HttpResponse | Promise<HttpResponse>
+
+export interface Route {
+  /** GET answers HEAD too. */
+  readonly method: 'GET' | 'POST'
+  /** An exact path, which goes before every pattern; or a pattern whose named groups are single segments. */
+  readonly path: string | RegExp
+  readonly handle: Handler
+}
+
+/** The routes of one dialect or extension. */
+export interface RouteTable {
+  /** True for the paths that are this table's, routed or not: no other handler of the app may answer them. */
+  owns(path: string): boolean
+  readonly routes: readonly Route[]
+  /** The body of a failed call. @default the Open Inference Protocol's `{ error, code, details? }` */
+  encodeError?(error: ModelmountError): Uint8Array
+  /** What the server metadata lists; only what works. */
+  readonly extensions?: readonly string[]
+}
+
+/** Makes the table for one mount; `undefined` where the mount does not want it. */
+export type TableMaker = (deps: HttpDeps, mount: MountContext) => RouteTable | undefined
+
+const encoder = new TextEncoder()
+
+/** An answer in JSON; bytes are JSON already. */
+export function json(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): HttpResponse {
+  const bytes = body instanceof Uint8Array ? body : encoder.encode(JSON.stringify(body))
+  return { status, headers: { 'content-type': 'application/json', ...headers }, body: bytes }
+}

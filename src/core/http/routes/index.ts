@@ -1,0 +1,6 @@
+/** Every route table there is, in the order in which patterns are tried. A new one is a file and a line here. */
+
+import type { TableMaker } from '../route.ts'
+import { openInference } from './open-inference.ts'
+
+export const TABLES: readonly TableMaker[] = [openInference]

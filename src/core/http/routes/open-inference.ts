@@ -1,0 +1,66 @@
+/** Open Inference Protocol v2: health, metadata and inference. */
+
+import { isModelmountError } from '../../errors.ts'
+import { decodeInfer, encodeInfer, encodeModelMetadata, encodeServerMetadata } from '../../protocol/index.ts'
+import type { HttpResponse } from '../../types.ts'
+import { VERSION } from '../../version.ts'
+import { checkMediaType } from '../media-type.ts'
+import { type Call, json, type TableMaker } from '../route.ts'
+import { timeoutOf } from '../timeout.ts'
+
+/** The start of every path about one model. */
+export const MODEL = '/v2/models/(?<model>[^/]+)(?:/versions/(?<version>[^/]+))?'
+
+export const openInference: TableMaker = (deps, mount) => {
+  if (!mount.config.dialects.includes('open-inference')) return undefined
+
+  function live(): HttpResponse {
+    const { live } = deps.health()
+    return json(live ? 200 : 503, { live })
+  }
+
+  function ready(): HttpResponse {
+    const { ready } = deps.health()
+    return json(ready ? 200 : 503, { ready })
+  }
+
+  function modelReady({ params: { model: name = '', version } }: Call): HttpResponse {
+    try {
+      const ready = deps.resolve(name, version).available
+      return json(ready ? 200 : 503, { name, ready })
+    } catch (error) {
+      if (isModelmountError(error) && error.status === 503) return json(503, { name, ready: false })
+      throw error
+    }
+  }
+
+  const server = (): HttpResponse => json(200, encodeServerMetadata(deps.serverName, VERSION, mount.extensions()))
+
+  function metadata({ params: { model = '', version } }: Call): HttpResponse {
+    const info = deps.info(deps.resolve(model, version))
+    return json(200, encodeModelMetadata(info, version === undefined ? deps.versions(model) : [version]))
+  }
+
+  async function infer({ request, params: { model: name = '', version } }: Call): Promise<HttpResponse> {
+    const model = deps.resolve(name, version)
+    checkMediaType(request)
+    const { id, inputs, outputs } = decodeInfer(request.body, model.signature, model.config)
+    const timeoutMs = timeoutOf(request)
+    const result = await deps.run(model, inputs, { id: id ?? '', outputs, signal: request.signal, timeoutMs })
+    return json(200, encodeInfer(result, { id }))
+  }
+
+  return {
+    owns: (path) => path === '/v2' || path.startsWith('/v2/'),
+    routes: [
+      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: infer },
+      { method: 'GET', path: '/v2', handle: server },
+      { method: 'GET', path: '/v2/', handle: server },
+      { method: 'GET', path: '/v2/health/live', handle: live },
+      { method: 'GET', path: '/v2/health/ready', handle: ready },
+      { method: 'GET', path: '/v2/models', handle: () => json(200, { models: deps.modelNames() }) },
+      { method: 'GET', path: new RegExp(`^${MODEL}/ready$`), handle: modelReady },
+      { method: 'GET', path: new RegExp(`^${MODEL}$`), handle: metadata },
+    ],
+  }
+}

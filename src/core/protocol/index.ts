@@ -1,0 +1,3 @@
+/** The face of the room: bytes <-> requests and results, one codec per dialect. */
+
+export { decodeInfer, encodeError, encodeInfer, encodeModelMetadata, encodeServerMetadata } from './open-inference.ts'
