@@ -79,7 +79,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/registry': ['errors', 'types (types)'],
   'core/engine': ['clock', 'errors', 'printable', 'tensor', 'types (types)'],
   'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'tensor', 'types (types)'],
-  'core/options': ['engine', 'errors', 'scheduler (types)', 'types (types)'],
+  'core/options': ['engine', 'errors', 'scheduler (types)', 'tensor', 'types (types)'],
   'core/residency': ['clock (types)', 'errors'],
   'core/model': [
     'cache',

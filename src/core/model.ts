@@ -113,6 +113,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   async function startOnce(): Promise<void> {
     emit({ type: 'state', state })
     try {
+      if (config.fault) throw config.fault
       facts = await readFacts(config.source, config.allowOrtFormat)
       const refusal = facts && (unsupportedReason(facts) ?? unreachableData(config.source, facts))
       if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
@@ -340,8 +341,11 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       providerFallbacks: loaded?.fallbacks ?? [],
       opsets: facts?.opsets ?? {},
       producer: facts?.producer ?? '',
-      metadata: facts?.metadata ?? {},
+      metadata: { ...facts?.metadata, ...config.metadata },
       doc: facts?.doc ?? '',
+      ...(config.labels ? { labels: config.labels } : {}),
+      ...(config.tritonConfig ? { tritonConfig: config.tritonConfig } : {}),
+      configNotes: config.configNotes,
     }),
     start() {
       started ??= startOnce()

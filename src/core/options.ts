@@ -6,20 +6,25 @@ import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
 import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
 import { ModelmountError } from './errors.ts'
 import type { BatchSettings } from './scheduler/batching.ts'
+import { DTYPES } from './tensor/index.ts'
 import type {
   BalanceStrategy,
   CacheOptions,
   CacheStore,
+  ConfigNote,
   ExecutionProviderName,
   HttpDialect,
   Isolation,
   Logger,
+  ModelInfo,
   ModelServerOptions,
   ModelSettings,
   ModelSource,
   ModelSpec,
   MountOptions,
   PredictInputs,
+  Priority,
+  ValueSettings,
 } from './types.ts'
 
 export const PROVIDERS: readonly ExecutionProviderName[] = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu']
@@ -52,6 +57,25 @@ export interface ModelConfig {
   readonly maxMemoryBytes: number | undefined
   readonly maxElements: number
   readonly allowOrtFormat: boolean
+  readonly priority: Priority
+  /** Rows of one request; `undefined` for no bound. */
+  readonly maxBatch: number | undefined
+  readonly inputs: Readonly<Record<string, ValueSettings>>
+  readonly outputs: Readonly<Record<string, ValueSettings>>
+  readonly labels: Readonly<Record<string, readonly string[]>> | undefined
+  readonly metadata: Readonly<Record<string, string>>
+  /** The model's `config.pbtxt`, where it has one. */
+  readonly tritonConfig: ModelInfo['tritonConfig']
+  readonly configNotes: readonly ConfigNote[]
+  /** Why the model cannot be served, found before its file was read. */
+  readonly fault: ModelmountError | undefined
+}
+
+/** What a repository knows of a model beside its settings. */
+export interface FoundConfig {
+  readonly tritonConfig?: ModelInfo['tritonConfig']
+  readonly configNotes?: readonly ConfigNote[]
+  readonly fault?: ModelmountError
 }
 
 export interface ServerConfig {
@@ -85,6 +109,7 @@ const DEFAULTS = {
   maxQueueBytes: 256 * 1024 * 1024,
   maxElements: 2 ** 26,
   allowOrtFormat: false,
+  priority: 'normal',
 } as const satisfies ModelSettings
 
 const BATCH_DEFAULTS: BatchSettings = {
@@ -242,6 +267,8 @@ const cache: Check = (value, path, problems) => {
     ])(value, path, problems)
 }
 
+const priority: Check = oneOf('high', 'normal', 'low')
+
 const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   isolation: oneOf('thread', 'process'),
   instances,
@@ -263,6 +290,41 @@ const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   maxMemoryBytes: integer(1024 * 1024, Number.MAX_SAFE_INTEGER),
   maxElements: integer(1, 2 ** 40),
   allowOrtFormat: boolean,
+  priority,
+  maxBatch: integer(1, 2 ** 32 - 1),
+}
+
+/** An object whose keys are the user's own. */
+const record =
+  (item: Check): Check =>
+  (value, path, problems) => {
+    if (!isPlainObject(value)) problems.push(`${path} must be an object, got ${kindOf(value)}`)
+    else for (const [key, field] of Object.entries(value)) item(field, `${path}.${key}`, problems)
+  }
+
+const sizes: Check = (value, path, problems) => {
+  list(integer(-1, 2 ** 32 - 1))(value, path, problems)
+  if (Array.isArray(value) && value.length > 32) problems.push(`${path} must have at most 32 dimensions, got ${value.length}`)
+}
+
+const valueFields = { type: oneOf(...Object.keys(DTYPES)), dims: sizes, reshape: sizes }
+
+const valueSettings =
+  (fields: Readonly<Record<string, Check>>): Check =>
+  (value, path, problems) => {
+    object(fields)(value, path, problems)
+    if (isPlainObject(value) && value.reshape !== undefined && value.dims === undefined)
+      problems.push(`${path}.reshape needs ${path}.dims, which says what requests send`)
+  }
+
+const text: Check = expect('a string', (value) => typeof value === 'string')
+
+/** What only a model by itself has. */
+const OF_ONE_MODEL: Readonly<Record<string, Check>> = {
+  inputs: record(valueSettings({ ...valueFields, optional: boolean })),
+  outputs: record(valueSettings(valueFields)),
+  labels: record(list(text, 1)),
+  metadata: record(text),
 }
 
 function pathOf(url: URL): string | undefined {
@@ -288,7 +350,7 @@ const source: Check = (value, path, problems) => {
   }
 }
 
-const spec: Check = object({ ...SETTINGS, name: modelName, version: modelName, source }, ['name', 'source'])
+const spec: Check = object({ ...SETTINGS, ...OF_ONE_MODEL, name: modelName, version: modelName, source }, ['name', 'source'])
 
 const logger: Check = (value, path, problems) => {
   if (value === false) return
@@ -333,7 +395,7 @@ function sourceOf(source: ModelSource): string | Uint8Array {
   return typeof source === 'string' ? resolve(source) : new Uint8Array(source)
 }
 
-function resolveModel(spec: ModelSpec, shared: ModelSettings): ModelConfig {
+function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig = {}): ModelConfig {
   const set = { ...DEFAULTS, ...defined(shared), ...defined(spec) }
   const instances = typeof set.instances === 'number' ? { min: set.instances, max: set.instances } : { ...set.instances }
   const scaling = { ...SCALING_DEFAULTS, ...defined(set.scaling) }
@@ -363,6 +425,15 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings): ModelConfig {
     maxMemoryBytes: set.maxMemoryBytes,
     maxElements: set.maxElements,
     allowOrtFormat: set.allowOrtFormat,
+    priority: set.priority,
+    maxBatch: set.maxBatch,
+    inputs: spec.inputs ?? {},
+    outputs: spec.outputs ?? {},
+    labels: spec.labels,
+    metadata: spec.metadata ?? {},
+    tritonConfig: found.tritonConfig,
+    configNotes: found.configNotes ?? [],
+    fault: found.fault,
   })
 }
 
@@ -419,13 +490,13 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
 }
 
 /** The same for one model spec, with the server's settings below it. */
-export function resolveSpec(model: ModelSpec, shared: ModelSettings): ModelConfig {
+export function resolveSpec(model: ModelSpec, shared: ModelSettings, found?: FoundConfig): ModelConfig {
   const problems: string[] = []
   spec(model, 'spec', problems)
   refuse(problems)
   contradictions(model, shared, 'spec.', problems)
   refuse(problems)
-  return resolveModel(model, shared)
+  return resolveModel(model, shared, found)
 }
 
 /** Checks the per-call options of `predict()`. */
@@ -437,7 +508,7 @@ export const checkPredictOptions: (options: unknown) => void = (() => {
     timeoutMs: positiveMs,
     outputs: list(expect('a string', (value) => typeof value === 'string')),
     batch: boolean,
-    priority: oneOf('high', 'normal', 'low'),
+    priority,
     cache: boolean,
     // An empty one is more likely a missing id, and would share results among all who have none.
     tenant: expect(

@@ -120,7 +120,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       timeoutMs: opts.timeoutMs,
       signal: opts.signal,
       shareable: opts.batch !== false,
-      priority: opts.priority ?? 'normal',
+      priority: opts.priority ?? model.config.priority,
       tenant: opts.tenant,
     }
     const cache = opts.cache === false ? undefined : model.cache

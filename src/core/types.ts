@@ -259,7 +259,37 @@ export interface ModelSettings {
   readonly maxElements?: number
   /** Accept `.ort` files, whose graph cannot be read before ONNX Runtime loads it. @default false */
   readonly allowOrtFormat?: boolean
+  /** Share of a busy model that requests get which ask for none. @default 'normal' */
+  readonly priority?: Priority
+  /**
+   * Most rows of one request: sizes of the first dimension of inputs where the graph leaves it open. More are refused with `INPUT_INVALID`.
+   * @default no bound but `maxElements`
+   */
+  readonly maxBatch?: number
 }
+
+/** What one input or output looks like to requests, where that is not what the graph says. A contradiction to the graph fails the load. */
+export interface ValueSettings {
+  /** Must be the graph's own; a check that the right file is there. */
+  readonly type?: DType
+  /** Sizes that requests use, rows included; -1 for any. Numbers narrow what the graph leaves open. */
+  readonly dims?: readonly number[]
+  /** What the graph takes or gives instead of `dims`: the same elements, and a -1 for each -1 of `dims`, in order. */
+  readonly reshape?: readonly number[]
+  /** Inputs only: a request may leave it out. The graph must have a default for it. @default what the graph says */
+  readonly optional?: boolean
+}
+
+/** Something in a model's `model.json` or `config.pbtxt` that is not honoured as written, and why. */
+export interface ConfigNote {
+  readonly file: string
+  /** Path of the field, for example `dynamic_batching.preferred_batch_size`. */
+  readonly field: string
+  readonly reason: string
+}
+
+/** A value that JSON can hold. */
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
 
 /** One model version to serve. */
 export interface ModelSpec extends ModelSettings {
@@ -268,6 +298,14 @@ export interface ModelSpec extends ModelSettings {
   /** Opaque; digits sort as numbers. @default '1' */
   readonly version?: string
   readonly source: ModelSource
+  /** By name of the input. */
+  readonly inputs?: Readonly<Record<string, ValueSettings>>
+  /** By name of the output. */
+  readonly outputs?: Readonly<Record<string, ValueSettings>>
+  /** By name of the output: what its elements stand for, in order, for answers in words (classification). */
+  readonly labels?: Readonly<Record<string, readonly string[]>>
+  /** Facts about the model for people and tools, added to the ones in its file. */
+  readonly metadata?: Readonly<Record<string, string>>
 }
 
 /** Whether and how requests share runs, and why. */
@@ -342,6 +380,12 @@ export interface ModelInfo extends ModelSignature {
   readonly producer: string
   readonly metadata: Readonly<Record<string, string>>
   readonly doc: string
+  /** By name of the output: what its elements stand for. */
+  readonly labels?: Readonly<Record<string, readonly string[]>>
+  /** The model's `config.pbtxt` as JSON, with Triton's field names. */
+  readonly tritonConfig?: { readonly [field: string]: JsonValue }
+  /** What the model's files ask for and do not get. */
+  readonly configNotes: readonly ConfigNote[]
   /** Milliseconds that the slowest instance took to load. */
   readonly loadMs?: number
 }
