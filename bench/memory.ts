@@ -38,6 +38,7 @@ function rowOf({ ask, unit, thing }: (typeof ASKS)[number], { rss, heap, secondH
     pass: growth <= Math.max(SLACK_BYTES, SLACK_RATIO * middle),
     pairs: 1,
     unsteady: 0,
+    how: 'with itself half way, garbage collected first',
     note: `${megabytes(start)} after the warm-up of ${ask.warmUp} (heap ${heap.map(megabytes).join(', ')} at the three points); second half grew ${(each / 1024).toFixed(2)} kB per ${unit}`,
   }
 }

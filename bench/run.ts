@@ -18,6 +18,7 @@ const failed = (bench: Bench, error: unknown): Row => ({
   pass: false,
   pairs: 0,
   unsteady: 0,
+  how: '-',
   note: error instanceof Error ? error.message : String(error),
 })
 

@@ -11,6 +11,22 @@ export declare function mlpModel(opts?: { readonly layers?: readonly number[]; r
 export declare function matmulChainModel(opts?: {
   readonly size?: number
   readonly count?: number
+  readonly length?: number
+  readonly seed?: number
+}): Bytes
+/** @default convModel({ size: 64, channels: 16, layers: 3, seed: 1 }) */
+export declare function convModel(opts?: {
+  readonly size?: number
+  readonly channels?: number
+  readonly layers?: number
+  readonly seed?: number
+}): Bytes
+/** @default attentionModel({ length: 64, width: 128, heads: 4, blocks: 1, seed: 1 }) */
+export declare function attentionModel(opts?: {
+  readonly length?: number
+  readonly width?: number
+  readonly heads?: number
+  readonly blocks?: number
   readonly seed?: number
 }): Bytes
 export declare function constantModel(): Bytes

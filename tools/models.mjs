@@ -68,18 +68,123 @@ export function mlpModel({ layers = [32, 16, 2], seed = 1 } = {}) {
   })
 }
 
-/** x float32 [batch, size] -> y through `count` square MatMuls; weights take count * size * size * 4 bytes. */
-export function matmulChainModel({ size = 256, count = 4, seed = 1 } = {}) {
+/**
+ * x float32 [batch, size] -> y through `count` square MatMuls; weights take count * size * size * 4 bytes. With `length` a request is that
+ * many vectors, [batch, length, size].
+ */
+export function matmulChainModel({ size = 256, count = 4, length, seed = 1 } = {}) {
+  const dims = length === undefined ? ['batch', size] : ['batch', length, size]
   const names = Array.from({ length: count }, (_, i) => (i === count - 1 ? 'y' : `h${i}`))
   return writeModel({
     graph: {
       name: 'matmul-chain',
-      inputs: [value('x', 'float', ['batch', size])],
-      outputs: [value('y', 'float', ['batch', size])],
+      inputs: [value('x', 'float', dims)],
+      outputs: [value('y', 'float', dims)],
       nodes: names.map((name, i) => node('MatMul', [i === 0 ? 'x' : names[i - 1], `w${i}`], [name])),
       initializers: names.map((_, i) =>
         tensor(`w${i}`, 'float', [size, size], floats(size * size, seed + i, Math.sqrt(3 / size))),
       ),
+    },
+  })
+}
+
+/**
+ * image float32 [batch, 3, size, size] -> scores [batch, 10]: one convolution after the other, each with twice the channels and half the
+ * resolution. Every image costs the same again: a model that gains nothing from batching.
+ */
+export function convModel({ size = 64, channels = 16, layers = 3, seed = 1 } = {}) {
+  const nodes = []
+  const initializers = []
+  const last = channels * 2 ** (layers - 1)
+  for (let i = 0; i < layers; i++) {
+    const [from, to] = [i === 0 ? 3 : channels * 2 ** (i - 1), channels * 2 ** i]
+    initializers.push(tensor(`w${i}`, 'float', [to, from, 3, 3], floats(to * from * 9, seed + 2 * i, Math.sqrt(6 / (from * 9)))))
+    initializers.push(tensor(`b${i}`, 'float', [to], floats(to, seed + 2 * i + 1, 0.1)))
+    nodes.push(
+      node('Conv', [i === 0 ? 'image' : `h${i - 1}`, `w${i}`, `b${i}`], [`c${i}`], {
+        kernel_shape: attr.ints([3, 3]),
+        pads: attr.ints([1, 1, 1, 1]),
+        strides: attr.ints(i === 0 ? [1, 1] : [2, 2]),
+      }),
+      node('Relu', [`c${i}`], [`h${i}`]),
+    )
+  }
+  initializers.push(tensor('w', 'float', [last, 10], floats(last * 10, seed + 100, Math.sqrt(3 / last))))
+  nodes.push(
+    node('GlobalAveragePool', [`h${layers - 1}`], ['pooled']),
+    node('Flatten', ['pooled'], ['flat']),
+    node('MatMul', ['flat', 'w'], ['scores']),
+  )
+  return writeModel({
+    graph: {
+      name: 'conv',
+      inputs: [value('image', 'float', ['batch', 3, size, size])],
+      outputs: [value('scores', 'float', ['batch', 10])],
+      nodes,
+      initializers,
+    },
+  })
+}
+
+/**
+ * tokens float32 [batch, length, width] -> encoded, the same shape: `blocks` transformer encoder blocks of self-attention and a feed-forward
+ * net four times as wide. A sequence is many rows for its matrices already, so that more sequences gain little.
+ */
+export function attentionModel({ length = 64, width = 128, heads = 4, blocks = 1, seed = 1 } = {}) {
+  const nodes = []
+  const initializers = [
+    tensor('toHeads', 'int64', [4], [0, length, heads, width / heads]),
+    tensor('fromHeads', 'int64', [3], [0, length, width]),
+    tensor('scale', 'float', [], [1 / Math.sqrt(width / heads)]),
+  ]
+  let used = seed
+  const weights = (name, rows, columns) => {
+    initializers.push(tensor(name, 'float', [rows, columns], floats(rows * columns, used++, Math.sqrt(3 / rows))))
+    return name
+  }
+  const norm = (name, input, output) => {
+    initializers.push(tensor(`${name}Gain`, 'float', [width], new Float32Array(width).fill(1)))
+    initializers.push(tensor(`${name}Bias`, 'float', [width], new Float32Array(width)))
+    return node('LayerNormalization', [input, `${name}Gain`, `${name}Bias`], [output], { axis: attr.int(-1) })
+  }
+  for (let i = 0; i < blocks; i++) {
+    const from = i === 0 ? 'tokens' : `block${i - 1}`
+    const to = i === blocks - 1 ? 'encoded' : `block${i}`
+    const p = (name) => `${name}${i}`
+    for (const [part, perm] of [
+      ['q', [0, 2, 1, 3]],
+      ['k', [0, 2, 3, 1]],
+      ['v', [0, 2, 1, 3]],
+    ])
+      nodes.push(
+        node('MatMul', [from, weights(p(`${part}Weights`), width, width)], [p(`${part}Flat`)]),
+        node('Reshape', [p(`${part}Flat`), 'toHeads'], [p(`${part}Split`)]),
+        node('Transpose', [p(`${part}Split`)], [p(part)], { perm: attr.ints(perm) }),
+      )
+    nodes.push(
+      node('MatMul', [p('q'), p('k')], [p('dots')]),
+      node('Mul', [p('dots'), 'scale'], [p('scaled')]),
+      node('Softmax', [p('scaled')], [p('attention')], { axis: attr.int(-1) }),
+      node('MatMul', [p('attention'), p('v')], [p('mixed')]),
+      node('Transpose', [p('mixed')], [p('mixedRows')], { perm: attr.ints([0, 2, 1, 3]) }),
+      node('Reshape', [p('mixedRows'), 'fromHeads'], [p('joined')]),
+      node('MatMul', [p('joined'), weights(p('outWeights'), width, width)], [p('projected')]),
+      node('Add', [p('projected'), from], [p('attended')]),
+      norm(p('first'), p('attended'), p('normed')),
+      node('MatMul', [p('normed'), weights(p('upWeights'), width, 4 * width)], [p('up')]),
+      node('Relu', [p('up')], [p('active')]),
+      node('MatMul', [p('active'), weights(p('downWeights'), 4 * width, width)], [p('down')]),
+      node('Add', [p('down'), p('normed')], [p('summed')]),
+      norm(p('second'), p('summed'), to),
+    )
+  }
+  return writeModel({
+    graph: {
+      name: 'attention',
+      inputs: [value('tokens', 'float', ['batch', length, width])],
+      outputs: [value('encoded', 'float', ['batch', length, width])],
+      nodes,
+      initializers,
     },
   })
 }

@@ -23,6 +23,8 @@ export interface Row {
   readonly pairs: number
   /** Pairs whose two baselines disagreed even after the allowed repetitions. */
   readonly unsteady: number
+  /** How the two sides were compared, in a few words. */
+  readonly how: string
   readonly note?: string
 }
 
@@ -40,10 +42,12 @@ interface PairedRow {
   readonly pairs: Pairs
   readonly format: (value: number) => string
   readonly target?: Target
+  /** @default 'in turn' */
+  readonly how?: string
   readonly note?: string
 }
 
-export function pairedRow({ bench, what, rival, pairs, format, target, note }: PairedRow): Row {
+export function pairedRow({ bench, what, rival, pairs, format, target, how = 'in turn', note }: PairedRow): Row {
   const ratio = { median: median(pairs.ratios), min: Math.min(...pairs.ratios), max: Math.max(...pairs.ratios) }
   return {
     bench,
@@ -55,6 +59,7 @@ export function pairedRow({ bench, what, rival, pairs, format, target, note }: P
     pass: target && meets(ratio.median, target),
     pairs: pairs.ratios.length,
     unsteady: pairs.unsteady,
+    how: `${how}, ${pairs.ratios.length} pair${pairs.ratios.length > 1 ? 's' : ''}`,
     note,
   }
 }

@@ -2,7 +2,7 @@
 
 import type { Row } from './row.ts'
 
-const HEADER = ['what', 'ours', 'rival or limit', 'ratio [min..max]', 'pairs', 'target', '']
+const HEADER = ['what', 'ours', 'rival or limit', 'ratio [min..max]', 'target', '', 'how compared']
 
 const verdict = (pass: boolean | undefined): string => (pass === undefined ? '-' : pass ? 'pass' : 'FAIL')
 
@@ -18,9 +18,9 @@ export function table(rows: readonly Row[]): string {
     row.ours,
     row.rival,
     ratioOf(row),
-    row.unsteady > 0 ? `${row.pairs} (${row.unsteady} unsteady)` : String(row.pairs),
     row.target,
     verdict(row.pass),
+    row.unsteady > 0 ? `${row.how} (${row.unsteady} unsteady)` : row.how,
   ])
   const widths = HEADER.map((head, i) => Math.max(head.length, ...cells.map((line) => line[i]?.length ?? 0)))
   const format = (line: readonly string[]): string =>
