@@ -3,7 +3,13 @@ import { defineConfig } from 'tsup'
 // `clean` stays off: the builds run side by side and would delete each other's output (the script empties dist).
 export default defineConfig([
   {
-    entry: { index: 'src/index.ts', express: 'src/adapters/express.ts' },
+    entry: {
+      index: 'src/index.ts',
+      express: 'src/adapters/express.ts',
+      fastify: 'src/adapters/fastify.ts',
+      node: 'src/adapters/node.ts',
+      fetch: 'src/adapters/fetch.ts',
+    },
     format: ['esm', 'cjs'],
     dts: true,
     shims: true,

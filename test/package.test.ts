@@ -76,9 +76,10 @@ describe('exports', () => {
     }
   })
 
-  test('the adapter holds nothing of the core', () => {
-    for (const file of ['dist/express.js', 'dist/express.cjs'])
-      expect(read(file)).not.toMatch(/class ModelmountError|createModelServer/)
+  test('adapters hold nothing of the core', () => {
+    for (const entry of entries.filter((entry) => entry !== 'index'))
+      for (const file of [`dist/${entry}.js`, `dist/${entry}.cjs`])
+        expect([file, /class ModelmountError|createModelServer/.test(read(file))]).toEqual([file, false])
   })
 })
 

@@ -1,41 +1,94 @@
-/** Reads a request body into one buffer, refuses it as soon as it is known to be too large, and says when the client went away. */
+/** Reads a request body into one buffer, within its limits, and says when the client went away. */
 
 import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 
 /** How much of a refused body is read and dropped, so that a client which still sends gets to see the answer. */
 const DISCARD_BYTES = 16 * 1024 * 1024
 const DISCARD_MS = 5000
 
+/** What a length that is only announced is worth: a client that says 64 MiB and sends a byte gets no more than this. */
+const TRUSTED_BYTES = 1024 * 1024
+
+export interface BodyLimits {
+  readonly maxBodyBytes: number
+  readonly bodyTimeoutMs: number
+}
+
 export type BodyResult =
   | { readonly kind: 'body'; readonly body: Uint8Array }
-  | { readonly kind: 'too-large' }
-  | { readonly kind: 'gone' }
+  | { readonly kind: 'too-large' | 'too-slow' | 'gone' }
 
-export function readBody(req: IncomingMessage, maxBytes: number): Promise<BodyResult> {
-  const announced = Number(req.headers['content-length'])
-  if (announced > maxBytes) return Promise.resolve({ kind: 'too-large' })
+/** Bytes that come in pieces. They are copied as they come: a million pieces of one byte cost a megabyte, not a million views. */
+export interface Collector {
+  add(piece: Uint8Array): void
+  readonly length: number
+  take(): Uint8Array
+}
+
+/** @param announced the length that the client promised, a hint; not a number where it promised none */
+export function createCollector(announced = Number.NaN): Collector {
+  let bytes: Uint8Array | undefined
+  let owned = false
+  let length = 0
+
+  function makeRoom(needed: number): void {
+    const grown = Math.max(needed, 2 * length, Math.min(announced || 0, TRUSTED_BYTES))
+    // Announced lengths are mostly true: the last step of growth then fits exactly.
+    const size = announced >= needed && announced < grown ? announced : grown
+    const larger = Buffer.allocUnsafeSlow(size)
+    if (bytes) larger.set(bytes.subarray(0, length))
+    bytes = larger
+    owned = true
+  }
+
+  return {
+    get length() {
+      return length
+    },
+    add(piece) {
+      if (length === 0) {
+        // Most bodies are one piece, which needs no copy.
+        bytes = piece
+        owned = false
+      } else {
+        if (!bytes || !owned || bytes.length < length + piece.length) makeRoom(length + piece.length)
+        bytes?.set(piece, length)
+      }
+      length += piece.length
+    },
+    take: () => bytes?.subarray(0, length) ?? new Uint8Array(0),
+  }
+}
+
+/**
+ * @param stream the body; nobody has read of it
+ * @param announced value of `content-length`, where the stream is what came over the wire
+ */
+export function readBody(stream: Readable, announced: string | undefined, limits: BodyLimits): Promise<BodyResult> {
+  const length = announced === undefined ? Number.NaN : Number(announced)
+  if (length > limits.maxBodyBytes) return Promise.resolve({ kind: 'too-large' })
   return new Promise((resolve) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
+    const collector = createCollector(length)
     const finish = (result: BodyResult): void => {
-      req.off('data', onData)
-      req.off('end', onEnd)
-      req.off('error', onGone)
-      req.off('close', onGone)
+      clearTimeout(timer)
+      stream.off('data', onData)
+      stream.off('end', onEnd)
+      stream.off('error', onGone)
+      stream.off('close', onGone)
       resolve(result)
     }
-    const onData = (chunk: Buffer): void => {
-      bytes += chunk.length
-      if (bytes > maxBytes) finish({ kind: 'too-large' })
-      else chunks.push(chunk)
+    const onData = (chunk: Uint8Array): void => {
+      if (collector.length + chunk.length > limits.maxBodyBytes) finish({ kind: 'too-large' })
+      else collector.add(chunk)
     }
-    const onEnd = (): void =>
-      finish({ kind: 'body', body: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes) })
+    const onEnd = (): void => finish({ kind: 'body', body: collector.take() })
     const onGone = (): void => finish({ kind: 'gone' })
-    req.on('data', onData)
-    req.on('end', onEnd)
-    req.on('error', onGone)
-    req.on('close', onGone)
+    const timer = setTimeout(() => finish({ kind: 'too-slow' }), limits.bodyTimeoutMs)
+    stream.on('data', onData)
+    stream.on('end', onEnd)
+    stream.on('error', onGone)
+    stream.on('close', onGone)
   })
 }
 
@@ -48,11 +101,24 @@ export function discardRest(req: IncomingMessage): void {
   }
   const timer = setTimeout(stop, DISCARD_MS)
   timer.unref()
-  req.on('data', (chunk: Buffer) => {
+  req.on('data', (chunk: Uint8Array) => {
     left -= chunk.length
     if (left < 0) stop()
   })
   req.on('close', () => clearTimeout(timer))
   req.on('end', () => clearTimeout(timer))
   req.resume()
+}
+
+/** What a body that was not read is answered with. Adapters hold no code of the core (a CommonJS build would hold it twice): the brand is enough. */
+export function bodyFault(kind: 'too-large' | 'too-slow' | 'gone', { maxBodyBytes, bodyTimeoutMs }: BodyLimits): unknown {
+  const brand = { [Symbol.for('modelmount.error')]: true }
+  switch (kind) {
+    case 'too-large':
+      return { ...brand, code: 'BODY_TOO_LARGE', status: 413, message: `the body is larger than ${maxBodyBytes} bytes` }
+    case 'too-slow':
+      return { ...brand, code: 'BODY_TIMEOUT', status: 408, message: `the body did not arrive within ${bodyTimeoutMs} ms` }
+    case 'gone':
+      return { ...brand, code: 'ABORTED', status: 499, message: 'the client went away' }
+  }
 }

@@ -4,19 +4,21 @@
  */
 
 import type { RequestHandler } from 'express'
-import type { ModelServer } from '../core/types.ts'
-import { answer } from './node.ts'
+import type { ModelServer, MountOptions } from '../core/types.ts'
+import { answer } from './answer.ts'
 
 /**
  * The prediction routes as Express middleware, for any mount path:
  * `app.use('/ml', modelRouter(server))` answers `/ml/v2/models/<name>/infer` and the rest of the Open Inference Protocol.
  *
  * Mount it before `express.json()`: it reads bodies itself, with its own limit (`maxBodyBytes`), faster, and with 64-bit integers exact.
- * Behind `express.json()` it works with what that has parsed. Paths outside `/v2` are passed on to the app's next handler.
+ * Behind `express.json()` it works with what that has parsed. Paths that are not its own are passed on to the app's next handler.
+ * @throws ModelmountError `OPTIONS_INVALID`
  */
-export function modelRouter(server: ModelServer): RequestHandler {
+export function modelRouter(server: ModelServer, options: MountOptions = {}): RequestHandler {
+  const handler = server.http.mount(options)
   return (req, res, next) => {
-    if (req.path !== '/v2' && !req.path.startsWith('/v2/')) return next()
-    answer(server, req, res, req.path).catch(next)
+    if (!handler.owns(req.path)) return next()
+    answer(handler, req, res, req.path).catch(next)
   }
 }

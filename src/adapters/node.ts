@@ -1,60 +1,61 @@
-/** The plain `(req, res)` handler that the framework adapters stand on. */
+/**
+ * Plain `node:http`.
+ * @module modelmount/node
+ */
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { HttpResponse, ModelServer } from '../core/types.ts'
-import { discardRest, readBody } from './body.ts'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { ModelServer, MountOptions } from '../core/types.ts'
+import { answer } from './answer.ts'
+import { belowPrefix, pathOf } from './path.ts'
 
-export interface NodeRequest extends IncomingMessage {
-  /** What an app-level body parser made of the body, where one ran before. */
-  body?: unknown
+export interface NodeHandlerOptions extends MountOptions {
+  /** Where the routes are: with `/ml`, at `/ml/v2/…`. @default '' */
+  readonly prefix?: string
+}
+
+/** A request listener of `node:http`; with a third argument, middleware that passes on what is not its own. */
+export type NodeHandler = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => void
+
+/**
+ * The prediction routes as a request listener: `createServer(nodeHandler(server)).listen(8080)`. Other paths get a 404, or go to `next` where
+ * there is one.
+ * @throws ModelmountError `OPTIONS_INVALID`
+ */
+export function nodeHandler(server: ModelServer, options: NodeHandlerOptions = {}): NodeHandler {
+  const { prefix, ...mount } = options
+  const handler = server.http.mount(mount)
+  const below = belowPrefix(prefix)
+  return (req, res, next) => {
+    const path = below(pathOf(req.url)) ?? ''
+    if (next && !handler.owns(path)) return next()
+    answer(handler, req, res, path).catch(next ?? (() => void res.destroy()))
+  }
 }
 
 /**
- * Answers one request.
- * @param path path below the mount point, without query
+ * The fast lane: answers the routes below `prefix` before the app on `httpServer` sees the request. The app's middleware (its authentication,
+ * CORS, logging, rate limits) is bypassed for them; everything inside modelmount holds as everywhere.
+ * @returns takes the lane out again
+ * @throws ModelmountError `OPTIONS_INVALID`
  */
-export async function answer(server: ModelServer, req: NodeRequest, res: ServerResponse, path: string): Promise<void> {
-  // Gone while the app's own middleware ran: nobody waits for an answer.
-  if (res.destroyed) return
-  const { http } = server
-  const method = req.method ?? 'GET'
-  let body: unknown
-  if (method !== 'GET' && method !== 'HEAD') {
-    if (wasParsed(req)) body = req.body
-    else {
-      const read = await readBody(req, http.maxBodyBytes)
-      if (read.kind === 'gone') return
-      if (read.kind === 'too-large') {
-        write(res, http.error(tooLarge(http.maxBodyBytes)))
-        discardRest(req)
-        return
-      }
-      body = read.body
-    }
+export function attach(httpServer: Server, server: ModelServer, options: NodeHandlerOptions = {}): () => void {
+  const { prefix, ...mount } = options
+  const handler = server.http.mount(mount)
+  const below = belowPrefix(prefix)
+  let isAttached = true
+  const take = (req: IncomingMessage, res: ServerResponse): boolean => {
+    const path = below(pathOf(req.url))
+    if (!isAttached || path === undefined || !handler.owns(path)) return false
+    answer(handler, req, res, path).catch(() => void res.destroy())
+    return true
   }
-  const gone = new AbortController()
-  const onClose = (): void => {
-    if (!res.writableEnded) gone.abort()
+  // Not a listener: those that others add would get the same request, whenever they were added.
+  const emit = httpServer.emit as (event: string | symbol, ...args: unknown[]) => boolean
+  httpServer.emit = function (this: Server, event: string | symbol, ...args: unknown[]): boolean {
+    if (event === 'request' && take(args[0] as IncomingMessage, args[1] as ServerResponse)) return true
+    return emit.call(this, event, ...args)
+  } as Server['emit']
+  return () => {
+    isAttached = false
   }
-  res.on('close', onClose)
-  const response = await http.handle({ method, path, headers: req.headers, body, signal: gone.signal })
-  res.off('close', onClose)
-  if (!gone.signal.aborted) write(res, response)
 }
-
-/** A body parser has read the stream; reading it again would wait for ever. */
-const wasParsed = (req: NodeRequest): boolean => req.readableEnded || req.readableDidRead
-
-function write(res: ServerResponse, { status, headers, body }: HttpResponse): void {
-  if (res.headersSent || res.destroyed) return
-  res.writeHead(status, headers)
-  res.end(body)
-}
-
-/** Adapters hold no code of the core (a CommonJS build would hold it twice), so the error is described, and recognised by its brand. */
-const tooLarge = (maxBytes: number): unknown => ({
-  [Symbol.for('modelmount.error')]: true,
-  code: 'BODY_TOO_LARGE',
-  status: 413,
-  message: `the body is larger than ${maxBytes} bytes`,
-})

@@ -25,6 +25,8 @@ export const ERROR_TABLE = {
   VERSION_NOT_FOUND: kind(404),
   ROUTE_NOT_FOUND: kind(404),
   METHOD_NOT_ALLOWED: kind(405),
+  /** The body did not arrive within `bodyTimeoutMs`. */
+  BODY_TIMEOUT: kind(408, true),
   BODY_TOO_LARGE: kind(413),
   MEDIA_TYPE_UNSUPPORTED: kind(415),
   /** This caller has too many requests waiting. */

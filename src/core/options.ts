@@ -87,6 +87,7 @@ export interface ServerConfig {
   /** Bytes for the instances of all models; `undefined` for no bound. */
   readonly memoryBudgetBytes: number | undefined
   readonly maxBodyBytes: number
+  readonly bodyTimeoutMs: number
   readonly logger: Logger
   /** Settings for models that come without their own: repository models and later `load()` calls. */
   readonly settings: ModelSettings
@@ -371,6 +372,7 @@ const serverOptions: Check = object({
   strict: boolean,
   memory: object({ budgetBytes: integer(1, Number.MAX_SAFE_INTEGER) }, ['budgetBytes']),
   maxBodyBytes: integer(1, 2 ** 31 - 1),
+  bodyTimeoutMs: integer(1, 2 ** 31 - 1),
   name: modelName,
   logger,
 })
@@ -461,6 +463,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     strict = false,
     memory,
     maxBodyBytes = 64 * 1024 * 1024,
+    bodyTimeoutMs = 60_000,
     name,
     logger,
     ...settings
@@ -484,6 +487,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     strict,
     memoryBudgetBytes: memory?.budgetBytes,
     maxBodyBytes,
+    bodyTimeoutMs,
     logger: logger === false ? SILENT : (logger ?? CONSOLE),
     settings,
   })

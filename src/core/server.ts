@@ -210,6 +210,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     http: createHttp({
       serverName: config.name,
       maxBodyBytes: config.maxBodyBytes,
+      bodyTimeoutMs: config.bodyTimeoutMs,
       health: () => server.health(),
       resolve(name, version) {
         if (closing) throw closed()

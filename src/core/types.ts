@@ -522,6 +522,8 @@ export interface ModelServerOptions extends ModelSettings {
   readonly memory?: { readonly budgetBytes: number }
   /** Largest HTTP request body in bytes. @default 67108864 (64 MiB) */
   readonly maxBodyBytes?: number
+  /** Longest time that receiving one HTTP request body may take, in milliseconds; slower ones get 408. @default 60000 */
+  readonly bodyTimeoutMs?: number
   /** Name in the server metadata. @default 'modelmount' */
   readonly name?: string
   /** Where warnings and errors go; `false` for nowhere. @default console, warnings and errors only */
@@ -628,6 +630,7 @@ export interface MountOptions {
 /** One mount of a server, as adapters carry it. */
 export interface HttpHandler {
   readonly maxBodyBytes: number
+  readonly bodyTimeoutMs: number
   /** Answers a request; never rejects. A path that is not ours gets a 404. */
   handle(request: HttpRequest): Promise<HttpResponse>
   /** True for the paths that this mount answers, be it with a 404; an adapter leaves all others to the app. */

@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import express5, { type ErrorRequestHandler, type Express } from 'express'
 import express4 from 'express4'
-import { createModelServer, type ModelServer } from 'modelmount'
+import { createModelServer, type HttpHandler, type ModelServer } from 'modelmount'
 import { modelRouter } from 'modelmount/express'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { addModel, customOpModel, identityModel, slowLoopModel } from '../../tools/models.mjs'
@@ -58,6 +58,12 @@ function appWith(express: typeof express5, mount: string, json: boolean, model =
   app.use(onError)
   return { app, errors }
 }
+
+/** The server, with something to hear of each request that reaches it. */
+const spied = (model: ModelServer, handle: HttpHandler['handle']): ModelServer => ({
+  ...model,
+  http: { ...model.http, mount: (options) => ({ ...model.http.mount(options), handle }) },
+})
 
 const expectError = (answer: Answer, status: number, code: string): void => {
   expect({ status: answer.status, json: answer.json }).toMatchObject({
@@ -379,12 +385,12 @@ describe.each(KINDS)('$name under load', ({ express }) => {
     const arrived = new Promise<void>((resolve) => {
       told = resolve
     })
-    const handle: ModelServer['http']['handle'] = (request) => {
+    const handle: HttpHandler['handle'] = (request) => {
       const response = model.http.handle(request)
       told()
       return response
     }
-    const made = appWith(express, '/', false, { ...model, http: { ...model.http, handle } })
+    const made = appWith(express, '/', false, spied(model, handle))
     /** `arrived` resolves when the first HTTP request has reached the queue. */
     return { model, client: await httpFor(made.app), errors: made.errors, arrived }
   }
@@ -498,11 +504,11 @@ describe.each(KINDS)('$name under load', ({ express }) => {
       })
     })
     const aborted: (boolean | undefined)[] = []
-    const handle: ModelServer['http']['handle'] = (request) => {
+    const handle: HttpHandler['handle'] = (request) => {
       aborted.push(request.signal?.aborted)
       return model.http.handle(request)
     }
-    app.use(modelRouter({ ...model, http: { ...model.http, handle } }))
+    app.use(modelRouter(spied(model, handle)))
     const client = await httpFor(app)
     await impatient(client, once(client.http, 'request'), 300_000)
     await seen

@@ -16,7 +16,10 @@ interface Found {
 const NO_PARAMS: Call['params'] = Object.freeze({})
 const NOTHING = new Uint8Array()
 
-export function createHandler(tables: readonly RouteTable[], deps: Pick<HttpDeps, 'maxBodyBytes' | 'report'>): HttpHandler {
+export function createHandler(
+  tables: readonly RouteTable[],
+  deps: Pick<HttpDeps, 'maxBodyBytes' | 'bodyTimeoutMs' | 'report'>,
+): HttpHandler {
   const paths = new Map<string, Methods>()
   const patterns = new Map<string, { readonly pattern: RegExp; readonly methods: Methods }>()
   for (const { method, path, handle } of tables.flatMap((table) => table.routes)) methodsOf(path).set(method, handle)
@@ -64,6 +67,7 @@ export function createHandler(tables: readonly RouteTable[], deps: Pick<HttpDeps
 
   return {
     maxBodyBytes: deps.maxBodyBytes,
+    bodyTimeoutMs: deps.bodyTimeoutMs,
     owns: (path) => tables.some((table) => table.owns(path)),
     error: (error, path = '/v2') => framed(failure(error, path), false),
     async handle(request) {

@@ -9,6 +9,7 @@ import type { HttpRequest, HttpResponse, ModelInfo, PredictOptions, PredictResul
 export interface HttpDeps {
   readonly serverName: string
   readonly maxBodyBytes: number
+  readonly bodyTimeoutMs: number
   health(): ServerHealth
   /** @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_NOT_READY`, `SERVER_CLOSED` */
   resolve(name: string, version: string | undefined): Model

@@ -1,0 +1,75 @@
+/**
+ * Fastify 5.
+ * @module modelmount/fastify
+ */
+
+import type { Readable } from 'node:stream'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import type { ModelServer, MountOptions } from '../core/types.ts'
+import { answer } from './answer.ts'
+import { pathOf, rootsOf, segmentCount, skipSegments } from './path.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The server that `modelPlugin` was registered with. */
+    models: ModelServer
+  }
+}
+
+export interface ModelPluginOptions extends MountOptions {
+  readonly server: ModelServer
+  /** Where the routes are: with `/ml`, at `/ml/v2/…`. @default '' */
+  readonly prefix?: string
+  /** Largest request body in bytes, no more than the server's `maxBodyBytes`. @default the app's `bodyLimit` where it has set one */
+  readonly bodyLimit?: number
+  /** Close the model server when the app closes, after the last answer. @default true */
+  readonly closeServer?: boolean
+  /** Name of the decorator on the app, for several servers in one app; `false` for none. @default 'models' */
+  readonly decorator?: string | false
+}
+
+/** What Fastify has where nobody has set a limit: meant for JSON, too small for tensors. */
+const FASTIFY_DEFAULT_BODY_LIMIT = 1024 * 1024
+
+const plugin: FastifyPluginAsync<ModelPluginOptions> = async (app, options) => {
+  const { server, prefix = '', bodyLimit, closeServer = true, decorator = 'models', ...mount } = options
+  const handler = server.http.mount(mount)
+  const appLimit = app.initialConfig.bodyLimit
+  const maxBodyBytes = bodyLimit ?? (appLimit === FASTIFY_DEFAULT_BODY_LIMIT ? undefined : appLimit)
+
+  if (decorator !== false && !app.hasDecorator(decorator)) app.decorate(decorator, server)
+  // Fastify runs these when no request is in flight any more.
+  if (closeServer) app.addHook('onClose', () => server.close())
+
+  // A scope of its own, so that its parsers are nobody else's.
+  await app.register(
+    async (scope) => {
+      const depth = segmentCount(scope.prefix)
+      const serve = (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+        const headers = reply.getHeaders()
+        reply.hijack()
+        const body = (request.body ?? null) as Readable | null
+        const path = skipSegments(pathOf(request.raw.url), depth)
+        return answer(handler, request.raw, reply.raw, path, { body, headers, maxBodyBytes })
+      }
+      scope.removeAllContentTypeParsers()
+      // The stream itself, whatever its type: it is read once the app's hooks have let the request pass.
+      scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+      scope.setErrorHandler((error: { code?: string }, request, reply) => {
+        // A content type that Fastify cannot even read. The app's own errors go to the app's handler.
+        if (error.code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') throw error
+        return serve(request, reply)
+      })
+      for (const url of rootsOf(mount)) scope.all(url, { schema: { hide: true } as object }, serve)
+    },
+    { prefix },
+  )
+}
+
+/**
+ * The prediction routes as a plugin: `app.register(modelPlugin, { server, prefix: '/ml' })` answers `/ml/v2/…`, and `app.models` is the server.
+ * The app's hooks up to `preHandler`, and `onResponse`, run for the routes; `preSerialization` and `onSend` do not: the answer is one buffer.
+ */
+export const modelPlugin = fastifyPlugin(plugin, { name: 'modelmount', fastify: '5.x' })
+export default modelPlugin

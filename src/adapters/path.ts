@@ -1,0 +1,42 @@
+/** Where a request is below a mount point. Paths stay as the client wrote them: decoding is the core's, segment by segment. */
+
+import type { HttpDialect, MountOptions } from '../core/types.ts'
+
+/** The path of a request target: no query, and no origin in front, which requests to proxies have. */
+export function pathOf(target = '/'): string {
+  const end = target.search(/[?#]/)
+  const path = end < 0 ? target : target.slice(0, end)
+  return path.startsWith('/') ? path : path.replace(/^https?:\/\/[^/]*/i, '')
+}
+
+/** Makes a function that gives the rest of a path below `prefix`; `undefined` for a path elsewhere. */
+export function belowPrefix(prefix = ''): (path: string) => string | undefined {
+  const trimmed = prefix.replace(/^\/*|\/+$/g, '')
+  if (trimmed === '') return (path) => path
+  const start = `/${trimmed}`
+  return (path) => (path.startsWith(start) && path[start.length] === '/' ? path.slice(start.length) : undefined)
+}
+
+/** The path without its first `count` segments: frameworks route prefixes with parameters in them, which have no fixed text. */
+export function skipSegments(path: string, count: number): string {
+  let start = 0
+  for (let i = 0; i < count && start >= 0; i++) start = path.indexOf('/', start + 1)
+  return start < 0 ? '' : path.slice(start)
+}
+
+export const segmentCount = (path: string): number => path.split('/').filter((segment) => segment !== '').length
+
+const ROOTS = {
+  'open-inference': ['/v2', '/v2/*'],
+  'tf-serving': ['/v1/models', '/v1/models/*'],
+  mlflow: ['/invocations', '/ping', '/health', '/version'],
+} as const satisfies Record<HttpDialect, readonly string[]>
+
+/** All that a mount owns, as routes of frameworks that want to know them in advance; a final `*` stands for any rest. */
+export function rootsOf({ dialects = ['open-inference'], metrics = false, openapi = true }: MountOptions): readonly string[] {
+  return [
+    ...dialects.flatMap((dialect) => ROOTS[dialect] ?? []),
+    ...(metrics ? ['/metrics'] : []),
+    ...(openapi ? ['/openapi.json'] : []),
+  ]
+}
