@@ -42,3 +42,10 @@ export declare function customOpModel(): Bytes
 /** @returns path of the written model.onnx */
 export declare function externalDataModel(dir: string): string
 export declare function symbolModel(): Bytes
+/** @default encoderModel({ vocabulary: 32, width: 16, seed: 1, careless: false }) */
+export declare function encoderModel(opts?: {
+  readonly vocabulary?: number
+  readonly width?: number
+  readonly seed?: number
+  readonly careless?: boolean
+}): Bytes

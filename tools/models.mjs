@@ -355,3 +355,51 @@ export function symbolModel() {
     },
   })
 }
+
+/**
+ * ids, mask int64 [batch, sequence] -> hidden float32 [batch, sequence, width], pooled [batch, width], attention [batch, sequence, sequence]:
+ * one head of self-attention over an embedding, with the padding masked out, and its mean over what is not padding. An id beyond the
+ * vocabulary fails the run.
+ * @param opts.careless leaves the mask out of the mean, so that padding changes `pooled`
+ */
+export function encoderModel({ vocabulary = 32, width = 16, seed = 1, careless = false } = {}) {
+  const weights = (name, at) => tensor(name, 'float', [width, width], floats(width * width, seed + at, Math.sqrt(3 / width)))
+  const ints = (name, values) => tensor(name, 'int64', [values.length], BigInt64Array.from(values, BigInt))
+  return writeModel({
+    graph: {
+      name: 'encoder',
+      inputs: [value('ids', 'int64', ['batch', 'sequence']), value('mask', 'int64', ['batch', 'sequence'])],
+      outputs: [
+        value('hidden', 'float', ['batch', 'sequence', width]),
+        value('pooled', 'float', ['batch', width]),
+        value('attention', 'float', ['batch', 'sequence', 'sequence']),
+      ],
+      nodes: [
+        node('Gather', ['table', 'ids'], ['embedded']),
+        ...['q', 'k', 'v'].map((name) => node('MatMul', ['embedded', `w_${name}`], [name])),
+        node('Transpose', ['k'], ['k_t'], { perm: attr.ints([0, 2, 1]) }),
+        node('MatMul', ['q', 'k_t'], ['raw']),
+        node('Cast', ['mask'], ['kept'], { to: attr.int(1) }),
+        node('Unsqueeze', ['kept', 'one'], ['kept_row']),
+        node('Sub', ['kept_row', 'unit'], ['lost']),
+        node('Mul', ['lost', 'far'], ['penalty']),
+        node('Add', ['raw', 'penalty'], ['scores']),
+        node('Softmax', ['scores'], ['attention'], { axis: attr.int(-1) }),
+        node('MatMul', ['attention', 'v'], ['hidden']),
+        node('Unsqueeze', ['kept', 'two'], ['kept_column']),
+        node('Mul', ['hidden', 'kept_column'], ['counted']),
+        node('ReduceSum', [careless ? 'hidden' : 'counted', 'one'], ['total'], { keepdims: attr.int(0) }),
+        node('ReduceSum', ['kept', 'one'], ['count'], { keepdims: attr.int(1) }),
+        node('Div', ['total', 'count'], ['pooled']),
+      ],
+      initializers: [
+        tensor('table', 'float', [vocabulary, width], floats(vocabulary * width, seed)),
+        ...['q', 'k', 'v'].map((name, i) => weights(`w_${name}`, 1 + i)),
+        ints('one', [1]),
+        ints('two', [2]),
+        tensor('unit', 'float', [], [1]),
+        tensor('far', 'float', [], [10_000]),
+      ],
+    },
+  })
+}

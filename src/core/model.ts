@@ -15,9 +15,10 @@ import { unsupportedReason } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
 import { printable } from './printable.ts'
 import type { Residency, Seat, UnloadReason } from './residency.ts'
-import { type Batching, proveBatching } from './scheduler/batching.ts'
+import { type Batching, findRagged, proveBatching } from './scheduler/batching.ts'
 import type { Finished } from './scheduler/entry.ts'
 import { copyAll } from './scheduler/proof.ts'
+import type { Ragged } from './scheduler/ragged.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
 import { signatureOf } from './signature.ts'
 import { checkInputs } from './tensor/index.ts'
@@ -75,8 +76,13 @@ const NO_QUEUE: QueueInfo = {
   running: 0,
   batches: 0,
   rows: 0,
+  padding: 0,
   released: { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 },
 }
+const withOptional = ({ inputs, outputs }: ModelSignature, name: string): ModelSignature => ({
+  inputs: inputs.map((input) => (input.name === name ? { ...input, optional: true } : input)),
+  outputs,
+})
 const EMPTY: ModelSignature = { inputs: [], outputs: [] }
 
 /** Instances of a model that is in memory: one at least. */
@@ -94,6 +100,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   let reason: ModelmountError | undefined
   let facts: OnnxModelFacts | undefined
   let signature = EMPTY
+  let ragged: Ragged | undefined
   let loaded: Loaded | undefined
   let fingerprint = ''
   let pool: Pool | undefined
@@ -153,6 +160,11 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       fallbacks: fallbacks.map(({ provider, reason }) => ({ provider, reason: printable(reason).slice(0, 1000) })),
     }
     signature = signatureOf(facts, loaded)
+    const found = findRagged(signature, config.batching)
+    if (typeof found === 'object') {
+      ragged = found
+      signature = withOptional(signature, found.mask)
+    }
     await warmUp(pool, scheduler)
     if (cache?.shares) cache.share(await contentOf(loaded))
   }
@@ -226,12 +238,15 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     throw new ModelmountError('MODEL_LOAD_FAILED', 'the model file changed on disk while it was loaded')
   }
 
+  /** A mask that was left out is made up, whether or not requests share runs. */
+  const completed = (inputs: Run['inputs']): Run['inputs'] => (ragged ? ragged.complete(inputs) : inputs)
+
   async function tryOut(runAll: (runs: readonly Run[]) => Promise<readonly RunOutcome[]>): Promise<Batching> {
     const fetches = signature.outputs.map((output) => output.name)
-    const samples: Record<string, Tensor>[] = []
+    const samples: Run['inputs'][] = []
     for (const [index, sample] of config.warmup.entries()) {
       try {
-        const inputs = checkInputs(signature, sample, config)
+        const inputs = completed(checkInputs(signature, sample, config))
         // Each run gets its own copy: large tensors are given away with the message.
         samples.push(inputs)
         const [outcome] = await runAll([{ inputs: copyAll(inputs), fetches }])
@@ -247,7 +262,8 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   function batchingInfo(): BatchingInfo {
     if (!scheduler) return { enabled: false, reason: 'the model is not loaded', maxSize: 1 }
     const { info, curve } = scheduler.batching
-    return curve.fit ? { ...info, curve: curve.fit } : info
+    const ms = curve.estimate(info.maxSize)
+    return curve.fit && ms ? { ...info, curve: curve.fit, rowsPerSecond: (1000 * info.maxSize) / ms } : info
   }
 
   function openPool(grant: CpuGrant): Pool {
@@ -355,7 +371,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       if (!scheduler || state !== 'ready') throw new ModelmountError('MODEL_NOT_READY', `model '${config.name}' is ${state}`)
       if (seat?.refusal) throw seat.refusal
       const finished = scheduler.submit({
-        run: { inputs, fetches: opts.fetches },
+        run: { inputs: completed(inputs), fetches: opts.fetches },
         deadline: clock.now() + (opts.timeoutMs ?? config.timeoutMs),
         signal: opts.signal,
         shareable: opts.shareable,

@@ -9,6 +9,7 @@ import type { BatchSettings } from './scheduler/batching.ts'
 import { DTYPES } from './tensor/index.ts'
 import type {
   BalanceStrategy,
+  BatchOptions,
   CacheOptions,
   CacheStore,
   ConfigNote,
@@ -120,7 +121,10 @@ const BATCH_DEFAULTS: BatchSettings = {
   maxDelayMs: 0,
   mixTenants: false,
   axes: {},
+  ragged: undefined,
 }
+
+const RAGGED_DEFAULTS = { axes: {}, padValue: 0, multipleOf: 1, maxWaste: 0.25 }
 
 const SCALING_DEFAULTS = { targetDelayMs: 20, idleMs: 60_000 }
 
@@ -212,14 +216,30 @@ const session: Check = object({
   denormalAsZero: boolean,
 })
 
-const axes: Check = (value, path, problems) => {
-  const axis = expect(
-    "a dimension from 0 to 31, or 'shared'",
-    (item) => item === 'shared' || (Number.isInteger(item) && (item as number) >= 0 && (item as number) < 32),
-  )
-  if (!isPlainObject(value)) problems.push(`${path} must be an object, got ${kindOf(value)}`)
-  else for (const [name, item] of Object.entries(value)) axis(item, `${path}.${name}`, problems)
-}
+/** An object of tensor name -> something. */
+const byName =
+  (item: Check): Check =>
+  (value, path, problems) => {
+    if (!isPlainObject(value)) problems.push(`${path} must be an object, got ${kindOf(value)}`)
+    else for (const [name, field] of Object.entries(value)) item(field, `${path}.${name}`, problems)
+  }
+
+const axis: Check = expect(
+  "a dimension from 0 to 31, or 'shared'",
+  (item) => item === 'shared' || (Number.isInteger(item) && (item as number) >= 0 && (item as number) < 32),
+)
+const finite: Check = expect('a finite number', Number.isFinite)
+
+const ragged: Check = object(
+  {
+    mask: expect('the name of an input', (name) => typeof name === 'string' && name !== ''),
+    axes: byName(integer(0, 31)),
+    padValue: (value, path, problems) => (isPlainObject(value) ? byName(finite) : finite)(value, path, problems),
+    multipleOf: integer(1, 2 ** 20),
+    maxWaste: expect('a number from 0.01 to 0.9', (share) => typeof share === 'number' && share >= 0.01 && share <= 0.9),
+  },
+  ['mask'],
+)
 
 const batching: Check = (value, path, problems) => {
   if (value !== false)
@@ -229,7 +249,8 @@ const batching: Check = (value, path, problems) => {
       maxElements: integer(1, 2 ** 40),
       maxDelayMs: expect('a number of milliseconds from 0 to 10000', (ms) => typeof ms === 'number' && ms >= 0 && ms <= 10_000),
       mixTenants: boolean,
-      axes,
+      axes: byName(axis),
+      ragged,
     })(value, path, problems)
 }
 
@@ -416,7 +437,7 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
     providers: set.executionProviders.map(providerRequest),
     strictProviders: set.strictProviders,
     session: ortSessionOptions(session),
-    batching: set.batching === false ? false : { ...BATCH_DEFAULTS, ...defined(set.batching) },
+    batching: set.batching === false ? false : resolveBatching(set.batching),
     cache: set.cache,
     timeoutMs: set.timeoutMs,
     warmup: set.warmup ?? [],
@@ -439,6 +460,14 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
   })
 }
 
+function resolveBatching({ ragged, ...batching }: BatchOptions): BatchSettings {
+  return {
+    ...BATCH_DEFAULTS,
+    ...defined(batching),
+    ragged: ragged && { ...RAGGED_DEFAULTS, ...defined(ragged), mask: ragged.mask },
+  }
+}
+
 const defined = <T extends object>(value: T): T =>
   Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
 
@@ -446,6 +475,19 @@ function contradictions(spec: ModelSettings, shared: ModelSettings, path: string
   const isolation = spec.isolation ?? shared.isolation ?? DEFAULTS.isolation
   if (spec.maxMemoryBytes !== undefined && isolation !== 'process')
     problems.push(`${path}maxMemoryBytes needs isolation: 'process': a thread's memory cannot be told from the host's`)
+  const batching = spec.batching || undefined
+  const { mask, axes = {}, padValue } = batching?.ragged ?? {}
+  const rowsOf = (name: string): number | 'shared' =>
+    Object.hasOwn(batching?.axes ?? {}, name) ? (batching?.axes?.[name] ?? 0) : 0
+  if (mask !== undefined && rowsOf(mask) === 'shared')
+    problems.push(`${path}batching.ragged.mask is '${mask}', which batching.axes declares as shared: each row needs its own`)
+  if (mask !== undefined && typeof padValue === 'object' && (padValue[mask] ?? 0) !== 0)
+    problems.push(`${path}batching.ragged.padValue.${mask} must be 0: that is what tells padding from the rest`)
+  for (const [name, axis] of Object.entries(axes))
+    if (rowsOf(name) === axis)
+      problems.push(`${path}batching.ragged.axes.${name} is ${axis}, the dimension that counts the rows of '${name}'`)
+    else if (name !== mask && rowsOf(name) === 'shared')
+      problems.push(`${path}batching.ragged.axes.${name} is a dimension of an input that batching.axes declares as shared`)
 }
 
 /**

@@ -78,7 +78,7 @@ export interface ValueInfo {
   readonly declaredType: string
   /** `undefined` when the rank is unknown; `[]` is a scalar. */
   readonly dims: readonly Dim[] | undefined
-  /** True when a request may leave the input out (it has a default in the file). */
+  /** True when a request may leave the input out: a mask of `batching.ragged`, which is made up where it is missing. */
   readonly optional?: boolean
   readonly doc?: string
 }
@@ -161,6 +161,31 @@ export interface BatchOptions {
    * input that all rows of a run have in common (a sampling rate). Requests share a run only when their shared inputs are equal.
    */
   readonly axes?: Readonly<Record<string, number | 'shared'>>
+  /**
+   * Lets rows of different lengths share a run: shorter ones are filled up, and their answers cut back. Only where the model was proved to
+   * answer filled-up rows as it answers them alone. @default none: only rows of equal lengths share a run
+   */
+  readonly ragged?: RaggedOptions
+}
+
+/** How rows of different lengths (sentences of a transformer) share a run. */
+export interface RaggedOptions {
+  /**
+   * The input that holds 1 where a row has something and 0 where it was filled up. Callers may leave it out: then all of their row counts.
+   * It is filled up with 0.
+   */
+  readonly mask: string
+  /**
+   * By name of input or output, the dimension that has the length of the row, where the file does not tell by its symbol.
+   * @default the dimensions with the same symbol as the mask's own open dimension
+   */
+  readonly axes?: Readonly<Record<string, number>>
+  /** What the other inputs are filled up with: for all, or by name. @default 0 */
+  readonly padValue?: number | Readonly<Record<string, number>>
+  /** Rows are filled up to the longest of their run, rounded up to a multiple of this, so that there are fewer different shapes. @default 1 */
+  readonly multipleOf?: number
+  /** Share of a filled-up input that may be padding, from 0.01 to 0.9, before rounding up. Longer and shorter rows than that do not meet. @default 0.25 */
+  readonly maxWaste?: number
 }
 
 /**
@@ -317,6 +342,10 @@ export interface BatchingInfo {
   readonly maxSize: number
   /** Learned cost of a run: `baseMs + rows * perRowMs`. */
   readonly curve?: { readonly baseMs: number; readonly perRowMs: number }
+  /** What one instance can do by that curve, in runs of `maxSize` rows. */
+  readonly rowsPerSecond?: number
+  /** Whether rows of different lengths share runs, and what stands against it. Set where `batching.ragged` asks for it. */
+  readonly padding?: { readonly enabled: boolean; readonly reason: string }
 }
 
 /** What a model version has to do, and has done. */
@@ -327,6 +356,8 @@ export interface QueueInfo {
   /** Runs so far, and their rows. */
   readonly batches: number
   readonly rows: number
+  /** Elements that were added to fill up shorter rows, over all runs. */
+  readonly padding: number
   /** Why runs were sent when they were: full, nothing more waiting, end of `maxDelayMs`, late members dropped, server ending. */
   readonly released: Readonly<Record<'full' | 'idle' | 'window' | 'deadline' | 'drain', number>>
 }

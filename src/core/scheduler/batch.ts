@@ -7,9 +7,10 @@ import type { Tensor } from '../types.ts'
 export type BatchAxes = Readonly<Record<string, number>>
 
 type NumericTensor = Exclude<Tensor, { type: 'string' }>
-type NumericData = NumericTensor['data']
+export type NumericData = NumericTensor['data']
 
-const product = (dims: readonly number[], from: number, to: number): number => {
+/** Elements of the dimensions from `from` up to `to`. */
+export const product = (dims: readonly number[], from: number, to: number): number => {
   let n = 1
   for (let i = from; i < to; i++) n *= dims[i] as number
   return n
@@ -94,7 +95,14 @@ export function split(outputs: TensorRecord, rows: readonly number[], axes: Batc
   return pieces
 }
 
-function cut<T extends Tensor['data']>(data: T, outer: number, stride: number, offset: number, length: number): Tensor['data'] {
+/** From each of `outer` stretches of `stride` elements, `length` of them from `offset`. */
+export function cut<T extends Tensor['data']>(
+  data: T,
+  outer: number,
+  stride: number,
+  offset: number,
+  length: number,
+): Tensor['data'] {
   if (outer === 1) return data.slice(offset, offset + length)
   if (!ArrayBuffer.isView(data)) {
     const strings: string[] = []

@@ -9,7 +9,19 @@ import type { BatchingInfo, ModelSignature } from '../types.ts'
 import { axesOf, type DeclaredAxes, type ModelAxes } from './axes.ts'
 import { type BatchAxes, concat, rowsOf, split } from './batch.ts'
 import { type Curve, createCurve } from './curve.ts'
-import { findRows, join, measure, type Point, type RunAll, refute, rowsFrom } from './proof.ts'
+import {
+  findRows,
+  join,
+  type MakeRow,
+  measure,
+  type Point,
+  type RunAll,
+  refute,
+  refutePadding,
+  rowsFrom,
+  type Trial,
+} from './proof.ts'
+import { type Ragged, type RaggedSettings, raggedOf } from './ragged.ts'
 
 export interface BatchSettings {
   readonly maxSize: number
@@ -21,12 +33,19 @@ export interface BatchSettings {
   readonly maxDelayMs: number
   readonly mixTenants: boolean
   readonly axes: DeclaredAxes
+  /** Rows of different lengths, and how they are to share a run. */
+  readonly ragged: RaggedSettings | undefined
 }
 
 /** Where a request waits. */
 export interface Place {
   readonly lane: string
   readonly rows: number
+}
+
+/** One request of a shared run. */
+export interface Member {
+  readonly run: Run
 }
 
 /** What the scheduler needs to form batches. */
@@ -45,8 +64,10 @@ export interface Batching {
   /** True for lanes whose requests may share a run. */
   shared(lane: string): boolean
   join(requests: readonly TensorRecord[]): TensorRecord
-  /** Each request's own rows of the outputs; `undefined` when the outputs do not have them. */
-  split(outputs: TensorRecord, rows: readonly number[]): readonly TensorRecord[] | undefined
+  /** Elements that joining them adds, to fill up shorter rows. */
+  padding(members: readonly Member[]): number
+  /** Each request's own rows of the outputs, in their own length; `undefined` when the outputs do not have them. */
+  split(outputs: TensorRecord, rows: readonly number[], members: readonly Member[]): readonly TensorRecord[] | undefined
   /** The inputs of one request as several. */
   cut(inputs: TensorRecord, rows: readonly number[]): readonly TensorRecord[] | undefined
   /** The outputs of such pieces as one. */
@@ -62,6 +83,8 @@ const ENOUGH = 0.95
 const SOLO = ''
 /** The lane of requests that all have the same shapes and want all outputs: the usual case, found without building a key. */
 const UNIFORM = '*'
+/** Begins the lane of requests that are filled up to each other's length. */
+const LENGTHS = '~'
 
 /** Shapes beyond that many share one curve. */
 const MAX_CURVES = 64
@@ -78,10 +101,18 @@ export function unbatched(reason: string, curve: Curve = createCurve()): Batchin
     place: () => ALONE,
     shared: () => false,
     join: ([first]) => first ?? {},
+    padding: () => 0,
     split: () => undefined,
     cut: () => undefined,
     paste: ([first]) => first ?? {},
   }
+}
+
+/** Rows of different lengths, where they are declared and the model can have them; or why it cannot. */
+export function findRagged(signature: ModelSignature, settings: BatchSettings | false): Ragged | string | undefined {
+  if (settings === false || !settings.ragged) return undefined
+  const axes = axesOf(signature, settings.axes)
+  return typeof axes === 'string' ? axes : raggedOf(signature, axes, settings.ragged)
 }
 
 /**
@@ -96,9 +127,11 @@ export async function proveBatching(
   const curve = createCurve()
   const trial = { runAll, fetches: signature.outputs.map((output) => output.name) }
   const axes = settings === false ? 'switched off' : axesOf(signature, settings.axes)
-  const given = typeof axes === 'string' ? [] : samples.filter((sample) => rowsOf(sample, axes.inputs) === 1)
+  const found = findRagged(signature, settings)
+  const ragged = typeof found === 'object' ? found : undefined
+  const given = typeof axes === 'string' ? [] : alike(samples.filter((sample) => rowsOf(sample, axes.inputs) === 1))
   const makeRow =
-    given.length > 0 ? rowsFrom(given) : await findRows(signature, typeof axes === 'string' ? undefined : axes, trial)
+    given.length > 0 ? rowsFrom(given) : await findRows(signature, typeof axes === 'string' ? undefined : axes, ragged, trial)
   if (settings === false || typeof axes === 'string') return unbatched(String(axes), curve)
   if (!makeRow) return unbatched('the model refused made-up inputs, so batching could not be tried', curve)
 
@@ -109,19 +142,51 @@ export async function proveBatching(
   const verdict = judge(points, settings)
   if (typeof verdict === 'string') return unbatched(verdict, curve)
   const { cap, gain } = verdict
+  const padding = found === undefined ? undefined : await judgePadding(makeRow, axes, found, trial)
+  const filler = padding?.enabled ? ragged : undefined
   return {
     curve,
     curveOf: createCurves(curve),
     maxRunMs: settings.maxRunMs,
     cap,
-    info: { enabled: true, reason: `${gain.toFixed(1)} times the rows per second at ${cap} rows`, maxSize: cap },
-    place: createPlace(signature, axes),
+    info: {
+      enabled: true,
+      reason: `${gain.toFixed(1)} times the rows per second at ${cap} rows`,
+      maxSize: cap,
+      ...(padding ? { padding } : {}),
+    },
+    place: createPlace(signature, axes, filler),
     shared: (lane) => lane !== SOLO,
-    join: (requests) => join(requests, axes),
-    split: (outputs, rows) => split(outputs, rows, axes.outputs),
+    join: (requests) => join(filler ? filler.pad(requests) : requests, axes),
+    padding: (members) => (filler && members.length > 1 ? filler.paddingOf(members.map(inputsOf)) : 0),
+    split(outputs, rows, members) {
+      const pieces = split(outputs, rows, axes.outputs)
+      return pieces && filler ? filler.trim(pieces, members.map(inputsOf)) : pieces
+    },
     cut: (inputs, rows) => cutInputs(inputs, rows, axes),
     paste: (outputs) => concat(outputs, pick(axes.outputs, outputs[0])),
   }
+}
+
+const inputsOf = ({ run }: Member): TensorRecord => run.inputs
+
+/** Those with the shapes of the first: only they can be run together whatever the model does. */
+function alike(samples: readonly TensorRecord[]): readonly TensorRecord[] {
+  const shapes = (sample: TensorRecord | undefined): string =>
+    JSON.stringify(Object.entries(sample ?? {}).map(([name, { dims }]) => [name, dims]))
+  return samples.filter((sample) => shapes(sample) === shapes(samples[0]))
+}
+
+async function judgePadding(
+  makeRow: MakeRow,
+  axes: ModelAxes,
+  ragged: Ragged | string,
+  trial: Trial,
+): Promise<NonNullable<BatchingInfo['padding']>> {
+  const reason = typeof ragged === 'string' ? ragged : await refutePadding(makeRow, axes, ragged, trial)
+  return reason === undefined
+    ? { enabled: true, reason: 'filled-up rows were answered as they are alone' }
+    : { enabled: false, reason }
 }
 
 /** The size worth batching for, or why there is none. */
@@ -162,25 +227,38 @@ function cutInputs(inputs: TensorRecord, rows: readonly number[], axes: ModelAxe
 const pick = (axes: BatchAxes, outputs: TensorRecord | undefined): BatchAxes =>
   Object.fromEntries(Object.entries(axes).filter(([name]) => outputs?.[name] !== undefined))
 
-/** True when all shapes but the batch dimension are fixed, so that any two requests for the same outputs fit together. */
-const isUniform = (signature: ModelSignature, axes: ModelAxes): boolean =>
+/**
+ * True when all shapes are fixed but for the rows, and the lengths where rows are filled up, so that any two requests for the same outputs fit
+ * together.
+ */
+const isUniform = (signature: ModelSignature, axes: ModelAxes, ragged: Ragged | undefined): boolean =>
   axes.shared.length === 0 &&
-  signature.inputs.every(({ name, dims }) => dims?.every((dim, i) => typeof dim === 'number' || i === axes.inputs[name]))
+  signature.inputs.every(({ name, dims }) =>
+    dims?.every((dim, i) => typeof dim === 'number' || i === axes.inputs[name] || ragged?.inputs[name]?.includes(i)),
+  )
 
-function createPlace(signature: ModelSignature, axes: ModelAxes): Batching['place'] {
-  const uniform = isUniform(signature, axes)
+function createPlace(signature: ModelSignature, axes: ModelAxes, ragged: Ragged | undefined): Batching['place'] {
+  const uniform = isUniform(signature, axes, ragged)
   const all = signature.outputs.length
   return (run, shareable) => {
     const rows = shareable ? rowsOf(run.inputs, axes.inputs) : undefined
     // Nothing to join, or not joinable.
     if (rows === undefined || rows === 0) return ALONE
-    return { lane: uniform && run.fetches.length === all ? UNIFORM : laneKey(run, axes), rows }
+    const length = ragged?.lengthOf(run.inputs)
+    const lengths = length === undefined ? undefined : `${LENGTHS}${ragged?.classOf(length)}`
+    const isUsual = uniform && run.fetches.length === all && (lengths !== undefined || !ragged)
+    return {
+      lane: isUsual ? (lengths ?? UNIFORM) : laneKey(run, axes, lengths === undefined ? undefined : ragged, lengths),
+      rows,
+    }
   }
 }
 
-/** Shapes without their rows, the values of shared inputs, and the outputs wanted. */
-function laneKey({ inputs, fetches }: Run, axes: ModelAxes): string {
-  const shapes = Object.entries(axes.inputs).map(([name, axis]) => inputs[name]?.dims.map((dim, i) => (i === axis ? 'n' : dim)))
+/** Shapes without their rows, and lengths by class where they may differ; the values of shared inputs, and the outputs wanted. */
+function laneKey({ inputs, fetches }: Run, axes: ModelAxes, ragged: Ragged | undefined, lengths: string | undefined): string {
+  const shapes = Object.entries(axes.inputs).map(([name, axis]) =>
+    inputs[name]?.dims.map((dim, i) => (i === axis ? 'n' : ragged?.inputs[name]?.includes(i) ? lengths : dim)),
+  )
   const values = axes.shared.map((name) => inputs[name] && [inputs[name].dims, Array.from(inputs[name].data, String)])
   return JSON.stringify([shapes, values, fetches])
 }

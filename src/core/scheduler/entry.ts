@@ -69,6 +69,8 @@ export const createEntry = (ticket: Ticket, place: { readonly lane: string; read
 export interface Batch {
   readonly entries: readonly Entry[]
   readonly rows: number
+  /** Elements that shorter members are filled up with. */
+  readonly padding: number
   readonly reason: ReleaseReason
 }
 

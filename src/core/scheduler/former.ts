@@ -42,7 +42,10 @@ export function formBatch(queue: FairQueue<Entry>, batching: Batching, opts: For
     const ms = batching.curveOf(head.lane).upper(rows) ?? 0
     // Alone in the queue it is tried, whatever is expected: an estimate that is too high would otherwise never be put right.
     const late = entries.length === 1 && queue.count === 0 ? [] : entries.filter((entry) => opts.now + ms > entry.deadline)
-    if (late.length === 0) return { batch: { entries, rows, reason: reasonOf(full, dropped, opts) } }
+    if (late.length === 0) {
+      const padding = batching.padding(entries)
+      return { batch: { entries, rows, padding, reason: reasonOf(full, dropped, opts) } }
+    }
     dropped = true
     for (const entry of late) {
       queue.refund(entry)

@@ -5,6 +5,7 @@ import type { Run, RunOutcome } from '../engine/instance.ts'
 import type { ModelSignature } from '../types.ts'
 import type { ModelAxes } from './axes.ts'
 import { concat, split } from './batch.ts'
+import type { Ragged } from './ragged.ts'
 import { FREE_SIZES, INTEGERS, sameWithin, sampleInputs } from './samples.ts'
 
 /** Runs one after the other, in one message: between hops a worker's caches go cold, and runs of microseconds would look slow. */
@@ -25,11 +26,19 @@ const runOne = async ({ fetches, runAll }: Trial, inputs: TensorRecord): Promise
 export async function findRows(
   signature: ModelSignature,
   axes: ModelAxes | undefined,
+  ragged: Ragged | undefined,
   trial: Trial,
 ): Promise<MakeRow | undefined> {
+  const mask = ragged?.mask
   for (const free of FREE_SIZES) {
     for (const integers of INTEGERS) {
-      const make: MakeRow = (seed, scale) => sampleInputs(signature, { free, seed, scale, integers, axes: axes?.inputs })
+      const make: MakeRow = (seed, scale) => {
+        const inputs = sampleInputs(signature, { free, seed, scale, integers, axes: axes?.inputs })
+        if (!ragged || mask === undefined) return inputs
+        // At random it would hide what is to be seen, and all zeros is nothing a caller sends.
+        delete inputs[mask]
+        return ragged.complete(inputs)
+      }
       if ('outputs' in (await runOne(trial, make(1, 1)))) return make
     }
     // Without free dimensions every size is the same.
@@ -46,6 +55,15 @@ export function rowsFrom(samples: readonly TensorRecord[]): MakeRow {
 /** Made-up neighbours, quiet and loud: a model may let rows influence each other only where one of them is out of the ordinary. */
 const SCALES = [1, -1000, 1e6]
 
+/** What became of rows that ran alone and together. */
+type Finding = 'alone-failed' | 'together-failed' | 'no-rows' | { readonly differs: string }
+
+const SENTENCES = {
+  'alone-failed': 'the model fails on single rows',
+  'together-failed': 'the model fails when given more than one row',
+  'no-rows': 'the outputs do not have as many rows as the inputs',
+} as const
+
 /**
  * Looks for a difference between rows that run together and the same rows alone.
  * @returns what was found, or nothing
@@ -53,20 +71,69 @@ const SCALES = [1, -1000, 1e6]
 export async function refute(makeRow: MakeRow, axes: ModelAxes, trial: Trial): Promise<string | undefined> {
   for (const scale of SCALES) {
     const rows = [makeRow(1, 1), makeRow(2, scale), makeRow(3, 1)]
-    const together = await runOne(trial, join(rows, axes))
-    const alone = await trial.runAll(rows.map((inputs) => ({ inputs: copyAll(inputs), fetches: trial.fetches })))
-    const failed = alone.some((outcome) => 'error' in outcome)
+    const cut = (outputs: TensorRecord) => split(outputs, ONE_EACH, axes.outputs)
+    const finding = await compare(rows, join(rows, axes), cut, trial)
     // Values that the model refuses by themselves prove nothing about sharing.
-    if (failed && scale !== 1) continue
-    if (failed) return 'the model fails on single rows'
-    if ('error' in together) return 'the model fails when given more than one row'
-    const pieces = split(together.outputs, [1, 1, 1], axes.outputs)
-    if (!pieces) return 'the outputs do not have as many rows as the inputs'
-    for (const [index, outcome] of alone.entries()) {
-      for (const name of trial.fetches) {
-        const [a, b] = ['outputs' in outcome ? outcome.outputs[name] : undefined, pieces[index]?.[name]]
-        if (!a || !b || !sameWithin(a, b)) return `output '${name}' of a row changes when other rows run beside it`
-      }
+    if (finding === undefined || (finding === 'alone-failed' && scale !== 1)) continue
+    if (typeof finding === 'string') return SENTENCES[finding]
+    return `output '${finding.differs}' of a row changes when other rows run beside it`
+  }
+  return undefined
+}
+
+const ONE_EACH = [1, 1, 1]
+
+/** Only the long row is loud: it is the one that is not filled up. */
+const PADDING_SCALES = [1, -1000]
+
+const PADDING_SENTENCES = {
+  'alone-failed': 'the model fails on shorter rows',
+  'together-failed': 'the model fails when rows are filled up',
+  'no-rows': 'an output does not have the length that went in',
+} as const
+
+/** The same for rows of different lengths that are filled up to run together. */
+export async function refutePadding(
+  makeRow: MakeRow,
+  axes: ModelAxes,
+  ragged: Ragged,
+  trial: Trial,
+): Promise<string | undefined> {
+  for (const scale of PADDING_SCALES) {
+    const whole = [makeRow(1, 1), makeRow(2, scale), makeRow(3, 1)]
+    const length = ragged.lengthOf(whole[1] ?? {}) ?? 0
+    if (length < 2) return 'no row was longer than one, so that filling up could not be tried: give a longer sample in warmup'
+    const lengths = [Math.max(1, length >> 2), length, Math.max(1, length - 1)]
+    const rows = whole.map((row, i) => ragged.shorten(row, lengths[i] ?? length))
+    const cut = (outputs: TensorRecord): readonly TensorRecord[] | undefined => {
+      const pieces = split(outputs, ONE_EACH, axes.outputs)
+      return pieces && ragged.trim(pieces, rows)
+    }
+    const finding = await compare(rows, join(ragged.pad(rows), axes), cut, trial)
+    if (finding === undefined || (finding === 'alone-failed' && scale !== 1)) continue
+    return typeof finding === 'string'
+      ? PADDING_SENTENCES[finding]
+      : `output '${finding.differs}' of a row changes when it is filled up`
+  }
+  return undefined
+}
+
+async function compare(
+  rows: readonly TensorRecord[],
+  joined: TensorRecord,
+  cut: (outputs: TensorRecord) => readonly TensorRecord[] | undefined,
+  trial: Trial,
+): Promise<Finding | undefined> {
+  const together = await runOne(trial, joined)
+  const alone = await trial.runAll(rows.map((inputs) => ({ inputs: copyAll(inputs), fetches: trial.fetches })))
+  if (alone.some((outcome) => 'error' in outcome)) return 'alone-failed'
+  if ('error' in together) return 'together-failed'
+  const pieces = cut(together.outputs)
+  if (!pieces) return 'no-rows'
+  for (const [index, outcome] of alone.entries()) {
+    for (const name of trial.fetches) {
+      const [a, b] = ['outputs' in outcome ? outcome.outputs[name] : undefined, pieces[index]?.[name]]
+      if (!a || !b || !sameWithin(a, b)) return { differs: name }
     }
   }
   return undefined

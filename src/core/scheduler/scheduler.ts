@@ -70,6 +70,7 @@ export function createScheduler(deps: Deps): Scheduler {
   let running = 0
   let batches = 0
   let batchedRows = 0
+  let padding = 0
   let flushScheduled = false
   let drained: (() => void) | undefined
 
@@ -223,6 +224,7 @@ export function createScheduler(deps: Deps): Scheduler {
       ms += msOf(batch)
       batches++
       batchedRows += batch.rows
+      padding += batch.padding
       released[batch.reason]++
       for (const entry of batch.entries) {
         entry.state = 'running'
@@ -269,7 +271,7 @@ export function createScheduler(deps: Deps): Scheduler {
     }
     pool.succeeded()
     batching.curveOf(first.lane).observe(rows, inferMs)
-    const pieces = entries.length === 1 ? [outcome.outputs] : batching.split(outcome.outputs, entries.map(rowsOfEntry))
+    const pieces = entries.length === 1 ? [outcome.outputs] : batching.split(outcome.outputs, entries.map(rowsOfEntry), entries)
     if (!pieces) {
       batching = unbatched('an output did not have as many rows as the inputs', batching.curve)
       retryAlone(entries)
@@ -317,7 +319,7 @@ export function createScheduler(deps: Deps): Scheduler {
       return batching
     },
     get stats() {
-      return { waiting: queue.count, running, batches, rows: batchedRows, released: { ...released } }
+      return { waiting: queue.count, running, batches, rows: batchedRows, padding, released: { ...released } }
     },
     async drain() {
       if (live.size === 0) return

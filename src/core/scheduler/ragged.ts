@@ -1,0 +1,237 @@
+/**
+ * Rows of different lengths in one run: shorter ones are filled up, a mask tells the model where, and the answers are cut back. Requests are
+ * sorted by length into classes beforehand, each so narrow that its requests, filled up, waste no more than allowed, whoever meets whom.
+ */
+
+import type { TensorRecord } from '../engine/frame.ts'
+import { ModelmountError } from '../errors.ts'
+import { DTYPES } from '../tensor/index.ts'
+import type { ModelSignature, Tensor, ValueInfo } from '../types.ts'
+import type { ModelAxes } from './axes.ts'
+import { product, rowsOf } from './batch.ts'
+import { filled, lengthen, shorten } from './padding.ts'
+
+export interface RaggedSettings {
+  readonly mask: string
+  readonly axes: Readonly<Record<string, number>>
+  readonly padValue: number | Readonly<Record<string, number>>
+  readonly multipleOf: number
+  readonly maxWaste: number
+}
+
+/** The dimensions of each tensor that have the length of the row; most have one, attention weights two. */
+type RaggedAxes = Readonly<Record<string, readonly number[]>>
+
+export interface Ragged {
+  /** Name of the input that tells what was filled up. */
+  readonly mask: string
+  readonly inputs: RaggedAxes
+  /** The inputs with a mask, where the caller gave none. @throws ModelmountError `INPUT_INVALID` when the others do not tell its shape */
+  complete(inputs: TensorRecord): TensorRecord
+  /** The length of a request's rows; `undefined` where its inputs do not agree, or it has none. */
+  lengthOf(inputs: TensorRecord): number | undefined
+  /** Requests of equal class may be filled up to the longest of them. */
+  classOf(length: number): number
+  /** All of them filled up to the same length. */
+  pad(requests: readonly TensorRecord[]): readonly TensorRecord[]
+  /** How many elements that adds. */
+  paddingOf(requests: readonly TensorRecord[]): number
+  /** Undoes the padding in the outputs of those requests. `undefined` when an output does not have the length that went in. */
+  trim(outputs: readonly TensorRecord[], requests: readonly TensorRecord[]): readonly TensorRecord[] | undefined
+  /** The first elements of each row. */
+  shorten(inputs: TensorRecord, length: number): TensorRecord
+}
+
+/** Finds the dimensions, from the mask's own, or says why that cannot be. */
+export function raggedOf(signature: ModelSignature, axes: ModelAxes, settings: RaggedSettings): Ragged | string {
+  const { mask: maskName } = settings
+  const mask = signature.inputs.find(({ name }) => name === maskName)
+  if (!mask) return `the model has no input '${maskName}' to be the mask`
+  const { type, dims } = mask
+  if (type === undefined || type === 'string') return `the mask '${maskName}' is of type ${mask.declaredType}`
+  if (!dims || axes.inputs[maskName] === undefined) return `the mask '${maskName}' has no rows`
+
+  const symbol = symbolOf(mask, axes.inputs, settings.axes)
+  const found = findAxes(signature.inputs, symbol, axes.inputs, settings.axes)
+  if (typeof found === 'string') return found
+  const inputs: RaggedAxes = found
+  const outputs = findAxes(signature.outputs, symbol, axes.outputs, settings.axes)
+  if (typeof outputs === 'string') return outputs
+  if (!inputs[maskName]) return `the length of the mask '${maskName}' has no name in the file: name the dimensions in ragged.axes`
+  const known = new Set([...signature.inputs, ...signature.outputs].map(({ name }) => name))
+  const unknown = Object.keys(settings.axes).find((name) => !known.has(name))
+  if (unknown !== undefined) return `the model has nothing called '${unknown}'`
+  if (Object.keys(inputs).length < 2) return `no input but the mask has its length: name their dimensions in ragged.axes`
+  const own = [axes.inputs[maskName], ...inputs[maskName]]
+  const open = dims.findIndex((dim, i) => typeof dim !== 'number' && !own.includes(i))
+  if (open >= 0) return `dimension ${open} of the mask '${maskName}' is open, too`
+
+  const fills: Record<string, number> = Object.create(null)
+  for (const info of signature.inputs) {
+    const fill = fillOf(info, settings)
+    if (!fits(info, fill)) return `${fill} is no value of '${info.name}', which is ${info.declaredType}`
+    fills[info.name] = fill
+  }
+
+  const others = { rows: { ...axes.inputs }, lengths: { ...inputs } }
+  delete others.rows[maskName]
+  delete others.lengths[maskName]
+  const classOf = createClasses(settings)
+
+  function complete(given: TensorRecord): TensorRecord {
+    if (given[maskName]) return given
+    const [rows, length] = [rowsOf(given, others.rows), sizeOf(given, others.lengths)]
+    if (rows === undefined || length === undefined)
+      throw new ModelmountError('INPUT_INVALID', `input '${maskName}' is missing, and the others do not agree on its shape`, {
+        details: { input: maskName, field: maskName, expected: mask?.declaredType ?? 'a mask', got: 'nothing' },
+      })
+    const shape = (dims ?? []).map((dim, i) => (i === axes.inputs[maskName] ? rows : typeof dim === 'number' ? dim : length))
+    return { ...given, [maskName]: filled(type as 'bool', shape, 1) }
+  }
+
+  function lengthOf(given: TensorRecord): number | undefined {
+    const length = sizeOf(given, inputs)
+    return length === 0 ? undefined : length
+  }
+
+  /** What the requests are filled up to; `undefined` when there is nothing to fill up. */
+  function goalOf(requests: readonly TensorRecord[]): number | undefined {
+    const lengths = requests.map(lengthOf)
+    if (lengths.some((length) => length === undefined)) return undefined
+    const goal = roundUp(Math.max(...(lengths as number[])), settings.multipleOf)
+    return lengths.every((length) => length === goal) ? undefined : goal
+  }
+
+  const resize = (record: TensorRecord, axesOf: RaggedAxes, change: (tensor: Tensor, axis: number, name: string) => Tensor) => {
+    const resized: Record<string, Tensor> = Object.assign(Object.create(null), record)
+    for (const name in axesOf)
+      for (const axis of axesOf[name] ?? []) if (resized[name]) resized[name] = change(resized[name], axis, name)
+    return resized
+  }
+
+  return {
+    mask: maskName,
+    inputs,
+    complete,
+    lengthOf,
+    classOf,
+    pad(requests) {
+      const goal = goalOf(requests)
+      if (goal === undefined) return requests
+      return requests.map((request) =>
+        resize(request, inputs, (tensor, axis, name) => lengthen(tensor, axis, goal, fills[name] ?? 0)),
+      )
+    },
+    paddingOf(requests) {
+      const goal = goalOf(requests)
+      return goal === undefined ? 0 : requests.reduce((sum, request) => sum + growth(request, inputs, goal), 0)
+    },
+    trim(pieces, requests) {
+      const goal = goalOf(requests)
+      if (goal === undefined) return pieces
+      if (!pieces.every((piece) => hasSize(piece, outputs, goal))) return undefined
+      return pieces.map((piece, i) => {
+        const length = lengthOf(requests[i] ?? {}) ?? goal
+        return resize(piece, outputs, (tensor, axis) => shorten(tensor, axis, length))
+      })
+    },
+    shorten: (given, length) => resize(given, inputs, (tensor, axis) => shorten(tensor, axis, length)),
+  }
+}
+
+/** Dimensions that were named, or that have the mask's symbol. */
+function findAxes(
+  values: readonly ValueInfo[],
+  symbol: string | undefined,
+  rows: Readonly<Record<string, number>>,
+  declared: RaggedSettings['axes'],
+): RaggedAxes | string {
+  const found: Record<string, readonly number[]> = Object.create(null)
+  for (const { name, dims } of values) {
+    if (rows[name] === undefined) continue
+    if (Object.hasOwn(declared, name)) {
+      const axis = declared[name] as number
+      const dim = dims?.[axis]
+      if (dim === undefined) return `'${name}' has no dimension ${axis}`
+      if (axis === rows[name]) return `dimension ${axis} of '${name}' counts rows`
+      if (typeof dim === 'number') return `dimension ${axis} of '${name}' is fixed at ${dim}`
+      found[name] = [axis]
+    } else if (symbol !== undefined) {
+      const same = (dims ?? []).flatMap((dim, i) => (dim === symbol && i !== rows[name] ? [i] : []))
+      if (same.length > 0) found[name] = same
+    }
+  }
+  return found
+}
+
+/** The name of the mask's length: the one declared, or the only one that it has besides its rows. */
+function symbolOf(mask: ValueInfo, rows: Readonly<Record<string, number>>, declared: RaggedSettings['axes']): string | undefined {
+  const dims = mask.dims ?? []
+  const own = Object.hasOwn(declared, mask.name) ? declared[mask.name] : undefined
+  const open = own === undefined ? dims.filter((dim, i) => typeof dim !== 'number' && i !== rows[mask.name]) : [dims[own]]
+  return open.length === 1 && typeof open[0] === 'string' ? open[0] : undefined
+}
+
+function fillOf({ name }: ValueInfo, { mask, padValue }: RaggedSettings): number {
+  if (name === mask) return 0
+  if (typeof padValue === 'number') return padValue
+  return Object.hasOwn(padValue, name) ? (padValue[name] as number) : 0
+}
+
+function fits({ type }: ValueInfo, value: number): boolean {
+  if (value === 0 || type === undefined || type === 'string') return true
+  const { isInteger, min, max } = DTYPES[type]
+  return (!isInteger && type !== 'bool' ? true : Number.isInteger(value)) && value >= min && value <= max
+}
+
+/** The size that all those dimensions have; `undefined` where they do not agree. */
+function sizeOf(record: TensorRecord, axes: RaggedAxes): number | undefined {
+  let size: number | undefined
+  for (const name in axes) {
+    for (const axis of axes[name] ?? []) {
+      const own = record[name]?.dims[axis]
+      if (own === undefined || (size !== undefined && own !== size)) return undefined
+      size = own
+    }
+  }
+  return size
+}
+
+/** Outputs that were not asked for are not looked at. */
+const hasSize = (record: TensorRecord, axes: RaggedAxes, size: number): boolean =>
+  Object.entries(axes).every(
+    ([name, own]) => record[name] === undefined || own.every((axis) => record[name]?.dims[axis] === size),
+  )
+
+/** Elements that come with the new size. */
+function growth(record: TensorRecord, axes: RaggedAxes, size: number): number {
+  let elements = 0
+  for (const name in axes) {
+    const dims = record[name]?.dims ?? []
+    elements += dims.reduce((n, dim, i) => n * (axes[name]?.includes(i) ? size : dim), 1) - product(dims, 0, dims.length)
+  }
+  return elements
+}
+
+const roundUp = (length: number, multipleOf: number): number => Math.ceil(length / multipleOf) * multipleOf
+
+/**
+ * Lengths in classes that grow with them: in a class from `low` to `high`, `1 - low / high` stays within `maxWaste`. A class is named by its
+ * longest. Rounding up to a multiple comes on top.
+ */
+function createClasses({ multipleOf, maxWaste }: RaggedSettings): (length: number) => number {
+  const highs: number[] = [0]
+  return (length) => {
+    for (let last = highs.at(-1) as number; last < length; last = highs.at(-1) as number) {
+      const low = last + 1
+      highs.push(Math.max(roundUp(low, multipleOf), Math.floor(low / (1 - maxWaste) / multipleOf) * multipleOf))
+    }
+    let [from, to] = [0, highs.length - 1]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if ((highs[middle] as number) < length) from = middle + 1
+      else to = middle
+    }
+    return highs[from] as number
+  }
+}

@@ -1,0 +1,151 @@
+/** Filling up and cutting back, without a model. */
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { axesOf } from '../../../src/core/scheduler/axes.ts'
+import { lengthen, shorten } from '../../../src/core/scheduler/padding.ts'
+import { type Ragged, type RaggedSettings, raggedOf } from '../../../src/core/scheduler/ragged.ts'
+import { allocate, DTYPES } from '../../../src/core/tensor/index.ts'
+import type { Dim, DType, ModelSignature, Tensor } from '../../../src/core/types.ts'
+
+const TYPES = Object.keys(DTYPES) as DType[]
+
+function counting(type: DType, dims: readonly number[]): Tensor {
+  const data = allocate(
+    type,
+    dims.reduce((product, dim) => product * dim, 1),
+  )
+  for (let i = 0; i < data.length; i++)
+    data[i] = (
+      type === 'string' ? `s${i}` : typeof data[i] === 'bigint' ? BigInt(i % 100) : type === 'bool' ? i % 2 : i % 100
+    ) as never
+  return { type, dims, data } as Tensor
+}
+
+const info = (name: string, dims: readonly Dim[], type: DType = 'int64') => ({
+  name,
+  type,
+  declaredType: `tensor(${type})`,
+  dims,
+})
+
+function ragged(signature: ModelSignature, settings: Partial<RaggedSettings> = {}): Ragged {
+  const axes = axesOf(signature, {})
+  if (typeof axes === 'string') throw new Error(axes)
+  const found = raggedOf(signature, axes, { mask: 'mask', axes: {}, padValue: 0, multipleOf: 1, maxWaste: 0.25, ...settings })
+  if (typeof found === 'string') throw new Error(found)
+  return found
+}
+
+const ENCODER: ModelSignature = {
+  inputs: [info('ids', ['N', 'S']), info('mask', ['N', 'S']), info('extra', ['N', 3])],
+  outputs: [info('weights', ['N', 2, 'S', 'S'], 'float32')],
+}
+
+test('what was made longer and cut back is the same, for any type and dimension', () => {
+  const cases = fc.record({
+    type: fc.constantFrom(...TYPES),
+    dims: fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 4 }),
+    axis: fc.nat(3),
+    more: fc.nat(5),
+  })
+  fc.assert(
+    fc.property(cases, ({ type, dims, axis, more }) => {
+      const at = axis % dims.length
+      const tensor = counting(type, dims)
+      const size = (dims[at] as number) + more
+      const longer = lengthen(tensor, at, size, 1)
+      expect(longer.dims).toEqual(dims.map((dim, i) => (i === at ? size : dim)))
+      const elements = longer.dims.reduce((product, dim) => product * dim, 1)
+      expect(longer.data).toHaveLength(elements)
+      expect(shorten(longer, at, dims[at] as number)).toEqual(tensor)
+      const isFill = (x: unknown) => x === '' || Number(x) === Number(type === 'float16' ? 0x3c00 : 1)
+      expect([...longer.data].filter(isFill).length - [...tensor.data].filter(isFill).length).toBe(elements - tensor.data.length)
+    }),
+  )
+})
+
+test('the filling stands behind each row', () => {
+  const x: Tensor = { type: 'int64', dims: [2, 2], data: BigInt64Array.of(1n, 2n, 3n, 4n) }
+  expect(lengthen(x, 1, 3, -1).data).toEqual(BigInt64Array.of(1n, 2n, -1n, 3n, 4n, -1n))
+  expect(lengthen(counting('string', [2, 1]), 1, 2, 0).data).toEqual(['s0', '', 's1', ''])
+})
+
+test('no class wastes more than allowed, nor leaves a length out', () => {
+  const settings = fc.record({
+    maxWaste: fc.double({ min: 0.01, max: 0.9, noNaN: true }),
+    length: fc.integer({ min: 1, max: 100_000 }),
+  })
+  fc.assert(
+    fc.property(settings, ({ maxWaste, length }) => {
+      const { classOf } = ragged(ENCODER, { maxWaste })
+      const high = classOf(length)
+      expect(high).toBeGreaterThanOrEqual(length)
+      expect(classOf(high)).toBe(high)
+      expect(1 - length / high).toBeLessThanOrEqual(maxWaste + 1e-9)
+      expect(classOf(high + 1)).toBeGreaterThan(high)
+    }),
+  )
+})
+
+test('classes end at multiples', () => {
+  const { classOf } = ragged(ENCODER, { multipleOf: 8 })
+  expect([1, 8, 9, 16, 17, 24, 25, 33, 47, 100].map(classOf)).toEqual([8, 8, 16, 16, 24, 24, 32, 40, 48, 104])
+})
+
+const ids = (length: number, rows = 1): Tensor => counting('int64', [rows, length])
+
+test('a mask is made up of ones in the shape of the others', () => {
+  const { complete } = ragged(ENCODER)
+  const whole = complete({ ids: ids(3, 2), extra: ids(3, 2) })
+  expect(whole.mask).toEqual({ type: 'int64', dims: [2, 3], data: new BigInt64Array(6).fill(1n) })
+  expect(complete(whole)).toBe(whole)
+  expect(() => complete({ ids: ids(3, 2), extra: ids(3, 1) })).toThrow(expect.objectContaining({ code: 'INPUT_INVALID' }))
+})
+
+test('the elements added are counted, and answers cut back in every dimension that has the length', () => {
+  const { pad, paddingOf, trim, complete } = ragged(ENCODER, { padValue: { ids: 7 } })
+  const requests = [complete({ ids: ids(3), extra: ids(3) }), complete({ ids: ids(5, 2), extra: ids(3, 2) })]
+  const padded = pad(requests)
+  expect(padded[0]).toMatchObject({ ids: { dims: [1, 5], data: BigInt64Array.of(0n, 1n, 2n, 7n, 7n) }, extra: { dims: [1, 3] } })
+  expect(padded[0]?.mask?.data).toEqual(BigInt64Array.of(1n, 1n, 1n, 0n, 0n))
+  expect(paddingOf(requests)).toBe(4)
+  const weights = (rows: number, size: number) => ({ weights: counting('float32', [rows, 2, size, size]) })
+  const pieces = trim([weights(1, 5), weights(2, 5)], requests)
+  expect(pieces?.map((piece) => piece.weights?.dims)).toEqual([
+    [1, 2, 3, 3],
+    [2, 2, 5, 5],
+  ])
+  expect(pieces?.[0]?.weights?.data.slice(0, 4)).toEqual(Float32Array.of(0, 1, 2, 5))
+  expect(trim([weights(1, 4), weights(2, 4)], requests)).toBeUndefined()
+  // Nothing was filled up: whatever the length of the outputs means, it is theirs.
+  expect(trim([weights(1, 4)], requests.slice(0, 1))).toHaveLength(1)
+})
+
+test('inputs that disagree on their length have none, nor has an empty row', () => {
+  const { lengthOf } = ragged(ENCODER)
+  expect(lengthOf({ ids: ids(3), mask: ids(3) })).toBe(3)
+  expect(lengthOf({ ids: ids(3), mask: ids(4) })).toBeUndefined()
+  expect(lengthOf({ ids: ids(0), mask: ids(0) })).toBeUndefined()
+})
+
+test.each<[string, ModelSignature, Partial<RaggedSettings>, string]>([
+  [
+    'text',
+    { ...ENCODER, inputs: [info('ids', ['N', 'S']), info('mask', ['N', 'S'], 'string')] },
+    {},
+    'is of type tensor(string)',
+  ],
+  ['alone', { ...ENCODER, inputs: [info('mask', ['N', 'S'])] }, {}, 'no input but the mask'],
+  [
+    'open twice',
+    { ...ENCODER, inputs: [info('ids', ['N', 'S']), info('mask', ['N', 'S', 'T'])] },
+    { axes: { mask: 1 } },
+    'dimension 2',
+  ],
+  ['too large', ENCODER, { padValue: { ids: 2 ** 70 } }, 'is no value'],
+  ['rows', ENCODER, { axes: { ids: 0 } }, 'counts rows'],
+  ['fixed', ENCODER, { axes: { extra: 1 } }, 'fixed at 3'],
+])('refused: %s', (_, signature, settings, reason) => {
+  expect(() => ragged(signature, settings)).toThrow(reason)
+})
