@@ -5,4 +5,14 @@
 
 export { ERROR_TABLE, type ErrorCode, type ErrorDetails, isModelmountError, ModelmountError } from './core/errors.ts'
 export { createModelServer } from './core/server.ts'
+export type {
+  LoadEnd,
+  LoadStep,
+  RequestEnd,
+  RequestStart,
+  RunEnd,
+  Telemetry,
+  TelemetrySource,
+  Trace,
+} from './core/telemetry.ts'
 export type * from './core/types.ts'

@@ -67,19 +67,20 @@ const roomOf = (file: string): string => {
  * know nothing, so a new one is a decision.
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
-  'core/types': ['errors (types)'],
+  'core/types': ['errors (types)', 'telemetry (types)'],
   'core/errors': [],
   'core/clock': [],
   'core/version': [],
   'core/printable': [],
+  'core/telemetry': ['clock (types)', 'errors', 'types (types)'],
   'core/tensor': ['errors', 'types (types)'],
   'core/onnx': ['errors', 'printable', 'types (types)'],
   'core/protocol': ['errors', 'tensor', 'types (types)'],
-  'core/cache': ['abort', 'clock (types)', 'errors', 'tensor', 'types (types)'],
+  'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/registry': ['errors', 'types (types)'],
   'core/engine': ['clock', 'errors', 'printable', 'tensor', 'types (types)'],
-  'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'tensor', 'types (types)'],
-  'core/options': ['engine', 'errors', 'scheduler (types)', 'tensor', 'types (types)'],
+  'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
+  'core/options': ['engine', 'errors', 'scheduler (types)', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/residency': ['clock (types)', 'errors'],
   'core/model': [
     'cache',
@@ -93,6 +94,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'residency (types)',
     'scheduler',
     'signature',
+    'telemetry (types)',
     'tensor',
     'types (types)',
   ],

@@ -21,6 +21,7 @@ import { copyAll } from './scheduler/proof.ts'
 import type { Ragged } from './scheduler/ragged.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
 import { signatureOf } from './signature.ts'
+import type { LoadStep, Telemetry } from './telemetry.ts'
 import { checkInputs } from './tensor/index.ts'
 import type { BatchingInfo, ModelInfo, ModelSignature, ModelState, OnnxModelFacts, QueueInfo, Tensor } from './types.ts'
 
@@ -68,6 +69,7 @@ interface Deps {
   readonly cpu: CpuBudget
   readonly residency: Residency
   readonly cache: ResultCache | undefined
+  readonly telemetry: Telemetry | undefined
   emit(event: ModelEvent): void
 }
 
@@ -95,7 +97,9 @@ export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
   threads: config.threads,
 })
 
-export function createModel(config: ModelConfig, { clock, cpu, residency, cache, emit }: Deps): Model {
+export function createModel(config: ModelConfig, { clock, cpu, residency, cache, telemetry, emit }: Deps): Model {
+  const names = { model: config.name, version: config.version }
+  const steps: { name: LoadStep; startedAt: number; endedAt: number }[] = []
   let state: ModelState = 'loading'
   let reason: ModelmountError | undefined
   let facts: OnnxModelFacts | undefined
@@ -117,21 +121,49 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     emit(reason && next === 'failed' ? { type: 'state', state: next, reason: reason.message } : { type: 'state', state: next })
   }
 
+  /** Times a step of the load. */
+  async function step<T>(name: LoadStep, work: Promise<T>): Promise<T> {
+    const startedAt = clock.now()
+    try {
+      return await work
+    } finally {
+      steps.push({ name, startedAt, endedAt: clock.now() })
+    }
+  }
+
   async function startOnce(): Promise<void> {
     emit({ type: 'state', state })
+    const startedAt = clock.now()
+    try {
+      await bringUp()
+    } finally {
+      telemetry?.load?.({ ...names, error: reason?.code, startedAt, endedAt: clock.now(), steps })
+    }
+  }
+
+  async function bringUp(): Promise<void> {
     try {
       if (config.fault) throw config.fault
-      facts = await readFacts(config.source, config.allowOrtFormat)
+      facts = await step('read', readFacts(config.source, config.allowOrtFormat))
       const refusal = facts && (unsupportedReason(facts) ?? unreachableData(config.source, facts))
       if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
-      fingerprint = await fingerprintOf(config.source, facts)
+      fingerprint = await step('verify', fingerprintOf(config.source, facts))
       weightBytes = await weightBytesOf(config.source, facts)
       grant = cpu.grant(cpuDemandOf(config))
       if (grant.excess) emit({ type: 'warning', message: grant.excess })
       pool = openPool(grant)
       const { maxQueue, maxQueueBytes, maxQueuePerTenant, batching } = config
       const { maxDelayMs, mixTenants } = batching || { maxDelayMs: 0, mixTenants: false }
-      scheduler = createScheduler({ pool, clock, maxQueue, maxQueueBytes, maxQueuePerTenant, maxDelayMs, mixTenants })
+      scheduler = createScheduler({
+        pool,
+        clock,
+        maxQueue,
+        maxQueueBytes,
+        maxQueuePerTenant,
+        maxDelayMs,
+        mixTenants,
+        onRun: telemetry?.run && ((run) => telemetry.run?.({ ...run, ...names, provider: loaded?.provider })),
+      })
       seat = takeSeat(pool, scheduler)
       await seat.enter()
     } catch (error) {
@@ -153,7 +185,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   }
 
   async function firstLoad(pool: Pool, scheduler: Scheduler): Promise<void> {
-    const { fallbacks, ...rest } = await pool.start()
+    const { fallbacks, ...rest } = await step('load', pool.start())
     // ONNX Runtime quotes names of the model raw.
     loaded = {
       ...rest,
@@ -165,7 +197,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       ragged = found
       signature = withOptional(signature, found.mask)
     }
-    await warmUp(pool, scheduler)
+    await step('warmup', warmUp(pool, scheduler))
     if (cache?.shares) cache.share(await contentOf(loaded))
   }
 
@@ -377,6 +409,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
         shareable: opts.shareable,
         priority: opts.priority,
         tenant: opts.tenant ?? '',
+        trace: opts.trace,
       })
       // Queued first: what is out of memory comes back for those who wait.
       seat?.touch()

@@ -6,6 +6,7 @@ import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
 import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
 import { ModelmountError } from './errors.ts'
 import type { BatchSettings } from './scheduler/batching.ts'
+import type { Telemetry } from './telemetry.ts'
 import { DTYPES } from './tensor/index.ts'
 import type {
   BalanceStrategy,
@@ -90,6 +91,7 @@ export interface ServerConfig {
   readonly maxBodyBytes: number
   readonly bodyTimeoutMs: number
   readonly logger: Logger
+  readonly telemetry: Telemetry | undefined
   /** Settings for models that come without their own: repository models and later `load()` calls. */
   readonly settings: ModelSettings
 }
@@ -381,6 +383,13 @@ const logger: Check = (value, path, problems) => {
     problems.push(`${path} must be false or have the methods info, warn and error`)
 }
 
+const telemetry: Check = (value, path, problems) => {
+  const hooks = value as Partial<Record<keyof Telemetry, unknown>> | null
+  const known: readonly (keyof Telemetry)[] = ['watch', 'begin', 'end', 'run', 'load', 'metricsText']
+  if (typeof hooks !== 'object' || hooks === null || !known.some((hook) => typeof hooks[hook] === 'function'))
+    problems.push(`${path} must have one of the methods ${known.join(', ')}; otelTelemetry() gives all`)
+}
+
 const versionPolicy: Check = (value, path, problems) => {
   if (value !== 'all') object({ latest: integer(1, 1_000_000) }, ['latest'])(value, path, problems)
 }
@@ -396,6 +405,7 @@ const serverOptions: Check = object({
   bodyTimeoutMs: integer(1, 2 ** 31 - 1),
   name: modelName,
   logger,
+  telemetry,
 })
 
 function refuse(problems: readonly string[]): void {
@@ -508,6 +518,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     bodyTimeoutMs = 60_000,
     name,
     logger,
+    telemetry,
     ...settings
   } = options
   contradictions(settings, {}, '', problems)
@@ -531,6 +542,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     maxBodyBytes,
     bodyTimeoutMs,
     logger: logger === false ? SILENT : (logger ?? CONSOLE),
+    telemetry,
     settings,
   })
 }

@@ -14,7 +14,17 @@ import { ownInputs } from './own-inputs.ts'
 import { createRegistry } from './registry/registry.ts'
 import { scanRepository } from './registry/repository.ts'
 import { createResidency } from './residency.ts'
-import type { ModelInfo, ModelServer, ModelServerOptions, PredictInputs, PredictOptions, PredictResult, Tensor } from './types.ts'
+import { isolated, observeRequests, type Trace } from './telemetry.ts'
+import type {
+  HttpRequest,
+  ModelInfo,
+  ModelServer,
+  ModelServerOptions,
+  PredictInputs,
+  PredictOptions,
+  PredictResult,
+  Tensor,
+} from './types.ts'
 
 /** How long close() waits for killed workers after it has given up on their runs. */
 const ABANDON_MS = 1000
@@ -30,6 +40,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const cpu = createCpuBudget()
   const residency = createResidency(clock, config.memoryBudgetBytes)
   const { emit, subscribe } = createEvents(config.logger)
+  const telemetry = config.telemetry && isolated(config.telemetry, (message) => emit({ type: 'warning', message }))
+  const observer = telemetry && observeRequests(telemetry, clock)
   /** Loads of one name and version follow each other; drains in the background are awaited by close(). */
   const loads = new Map<string, Promise<unknown>>()
   const drains = new Set<Promise<void>>()
@@ -42,6 +54,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       cpu,
       residency,
       cache: newCache(modelConfig),
+      telemetry,
       emit(event) {
         if (event.type === 'warning') return emit({ ...event, message: `${model}@${version}: ${event.message}` })
         if (event.type !== 'state') return emit({ ...event, model, version })
@@ -108,11 +121,12 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   // ---------------------------------------------------------------- predict
 
   /** The way of every prediction once its inputs are checked tensors that belong to us. */
-  async function run(
+  async function answer(
     model: Model,
     inputs: Readonly<Record<string, Tensor>>,
     opts: PredictOptions,
     start: number,
+    trace?: Trace,
   ): Promise<PredictResult> {
     const fetches = outputNames(model, opts.outputs)
     const call: RunOptions = {
@@ -122,10 +136,11 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       shareable: opts.batch !== false,
       priority: opts.priority ?? model.config.priority,
       tenant: opts.tenant,
+      trace,
     }
     const cache = opts.cache === false ? undefined : model.cache
-    const answer: Answer = await (cache === undefined ? model.run(inputs, call) : cache.getOrRun(inputs, call, model.run))
-    const { outputs, queueMs, inferMs, batchSize, ageMs } = answer
+    const found: Answer = await (cache === undefined ? model.run(inputs, call) : cache.getOrRun(inputs, call, model.run))
+    const { outputs, queueMs, inferMs, batchSize, ageMs } = found
     const result = {
       id: opts.id ?? randomUUID(),
       model: model.config.name,
@@ -138,12 +153,39 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     return ageMs === undefined ? result : { ...result, ageMs }
   }
 
+  function run(
+    model: Model,
+    inputs: Readonly<Record<string, Tensor>>,
+    opts: PredictOptions,
+    start: number,
+    headers?: HttpRequest['headers'],
+  ): Promise<PredictResult> {
+    if (!observer) return answer(model, inputs, opts, start)
+    return observer.request(model.config, { start, headers }, (trace) => answer(model, inputs, opts, start, trace))
+  }
+
+  /** Counts what failed before it ran, under the model that would have got it. */
+  function refused(name: string, version: string | undefined, start: number, error: unknown): void {
+    if (!observer) return
+    const model =
+      version === undefined ? (registry.defaultOf(name) ?? registry.versions(name).at(-1)) : registry.get(name, version)
+    observer.refused(model?.config, start, error)
+  }
+
   async function predict(name: string, inputs: PredictInputs, opts: PredictOptions = {}): Promise<PredictResult> {
     const start = clock.now()
-    if (closing) throw closed()
-    checkPredictOptions(opts)
-    const model = registry.resolve(name, opts.version)
-    return run(model, ownInputs(model.signature, inputs, model.config), opts, start)
+    let model: Model
+    let owned: Readonly<Record<string, Tensor>>
+    try {
+      if (closing) throw closed()
+      checkPredictOptions(opts)
+      model = registry.resolve(name, opts.version)
+      owned = ownInputs(model.signature, inputs, model.config)
+    } catch (error) {
+      refused(name, opts?.version, start, error)
+      throw error
+    }
+    return run(model, owned, opts, start)
   }
 
   // ---------------------------------------------------------------- closing
@@ -166,6 +208,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       void done.then(() => timer.cancel())
     })
     await Promise.race([done, gaveUp])
+    unwatch?.()
   }
 
   const server: ModelServer = {
@@ -228,7 +271,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
           type: 'warning',
           message: `internal error: ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}`,
         }),
-      run: (model, inputs, opts) => run(model, inputs, opts, clock.now()),
+      run: (model, inputs, opts, headers) => run(model, inputs, opts, clock.now(), headers),
+      refused,
     }),
     close,
     [Symbol.asyncDispose]: () => close(),
@@ -236,6 +280,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
 
   // ---------------------------------------------------------------- starting
 
+  const unwatch = telemetry?.watch?.(server)
   disableOrtTelemetry(emit)
   checkOnnxRuntime()
   const specs = [...config.models]

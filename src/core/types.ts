@@ -1,6 +1,7 @@
 /** Public types of the core. Defaults are documented here and live in options.ts. */
 
 import type { ErrorCode } from './errors.ts'
+import type { Telemetry } from './telemetry.ts'
 
 // ---------------------------------------------------------------- tensors
 
@@ -559,6 +560,8 @@ export interface ModelServerOptions extends ModelSettings {
   readonly name?: string
   /** Where warnings and errors go; `false` for nowhere. @default console, warnings and errors only */
   readonly logger?: Logger | false
+  /** Metrics and traces: `otelTelemetry()` of `modelmount/telemetry`, or your own. @default none */
+  readonly telemetry?: Telemetry
 }
 
 export interface ServerHealth {

@@ -131,6 +131,7 @@ export function createLoad(opts: LoadOptions): Load {
     let bursts = 0
     let freeAt = 0
     return {
+      id: 1,
       loaded: new Promise(() => {}),
       get bursts() {
         return bursts

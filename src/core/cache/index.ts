@@ -6,6 +6,7 @@
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { isModelmountError, ModelmountError } from '../errors.ts'
+import type { Trace } from '../telemetry.ts'
 import type { CacheInfo, CacheOptions, Priority, Tensor } from '../types.ts'
 import { aborted, createFlights, type Flight } from './flights.ts'
 import { bytesOf, copyOutputs, dataBytes, type Kept, keep, type Outputs } from './kept.ts'
@@ -23,6 +24,7 @@ export interface CallOptions {
   readonly shareable: boolean
   readonly priority: Priority
   readonly tenant: string | undefined
+  readonly trace?: Trace | undefined
 }
 
 export interface RunResult {

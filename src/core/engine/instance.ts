@@ -6,6 +6,7 @@ import type { Tensor } from '../types.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { pack, type TensorRecord, unpack } from './frame.ts'
 import type { FromWorker, Loaded, OrtSessionOptions, ProviderRequest } from './messages.ts'
+import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { loadError, runError } from './ort-errors.ts'
 
 export interface LoadRequest {
@@ -31,9 +32,15 @@ export type RunOutcome =
  * One outcome per run; or what became of all of them when the worker went: `lost` while they ran, or `unstarted` because they were waiting
  * behind others at the worker.
  */
-export type Done = (outcomes: readonly RunOutcome[] | 'lost' | 'unstarted') => void
+export type Done = (
+  outcomes: readonly RunOutcome[] | 'lost' | 'unstarted',
+  /** When the first run began, on the clock of `performance.now()`. */
+  beganAt?: number,
+) => void
 
 export interface Instance {
+  /** Counts up over the life of a pool. */
+  readonly id: number
   /** Resolves with the session's own description; rejects when it cannot be loaded. */
   readonly loaded: Promise<Loaded>
   /** Number of bursts that were posted and not answered. */
@@ -53,6 +60,7 @@ export interface Instance {
 }
 
 interface Deps {
+  readonly id: number
   readonly open: OpenChannel
   readonly clock: Clock
   /** The worker went away by itself or was killed; not called after `close()` or a failed load. */
@@ -141,7 +149,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
       const text = message.errors[index]
       return text ? { error: runError(text), inferMs } : { outputs: maps[index] ?? Object.create(null), inferMs }
     })
-    burst.done(outcomes)
+    burst.done(outcomes, message.beganMs - HRTIME_AHEAD_MS)
     if (inFlight.size === 0) idle?.()
   }
 
@@ -160,6 +168,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
   }
 
   return {
+    id: deps.id,
     loaded,
     get bursts() {
       return inFlight.size

@@ -71,6 +71,8 @@ export type FromWorker =
       readonly id: number
       /** Outputs of the runs that succeeded, in order; a failed run has an empty map. */
       readonly frame: Frame
+      /** When the first run began: milliseconds of `process.hrtime()`. */
+      readonly beganMs: number
       /** Milliseconds inside ONNX Runtime, per run. */
       readonly inferMs: readonly number[]
       /** ONNX Runtime's text, per run; '' for success. */

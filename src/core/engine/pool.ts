@@ -90,6 +90,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
   const leaving = new Map<Instance, Promise<void>>()
   const balancer = createBalancer<Instance>(settings.balance, { clock, recheck: () => deps.onChange() })
   const scaler = min < max ? createScaler(settings, { clock, look, grow, shrink }) : undefined
+  let nextId = 1
   let target = min
   let restarting = 0
   let crashes = 0
@@ -104,6 +105,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
 
   function add(): Promise<Loaded> {
     const instance = createInstance(request, {
+      id: nextId++,
       open: deps.open,
       clock,
       onLost: (reason) => lost(instance, reason),

@@ -17,6 +17,7 @@ import {
   STOP,
   type ToWorker,
 } from './messages.ts'
+import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { lowerPriority } from './priority.ts'
 
 /**
@@ -145,6 +146,7 @@ function serve(port: Port): void {
     const inferMs: number[] = []
     const errors: string[] = []
     const maps = unpack(message.frame, { share: true })
+    const beganMs = performance.now() + HRTIME_AHEAD_MS
     for (const [index, inputs] of maps.entries()) {
       const outputs: Record<string, Tensor> = Object.create(null)
       const start = performance.now()
@@ -164,7 +166,7 @@ function serve(port: Port): void {
       results.push(failure ? Object.create(null) : outputs)
     }
     const { frame, transfer } = pack(results)
-    port.post({ kind: 'done', id: message.id, frame, inferMs, errors }, transfer)
+    port.post({ kind: 'done', id: message.id, frame, beganMs, inferMs, errors }, transfer)
   }
 
   async function handle(message: ToWorker): Promise<void> {

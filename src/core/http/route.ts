@@ -17,7 +17,15 @@ export interface HttpDeps {
   versions(name: string): readonly string[]
   modelNames(): readonly string[]
   info(model: Model): ModelInfo
-  run(model: Model, inputs: Readonly<Record<string, Tensor>>, opts: PredictOptions): Promise<PredictResult>
+  /** @param headers of the request, which may bring a trace context */
+  run(
+    model: Model,
+    inputs: Readonly<Record<string, Tensor>>,
+    opts: PredictOptions,
+    headers?: HttpRequest['headers'],
+  ): Promise<PredictResult>
+  /** Counts a request that failed, unless `run` has counted it already. */
+  refused(name: string, version: string | undefined, start: number, error: unknown): void
   /** A defect of our own, for the log: the response says nothing of it. */
   report(error: ModelmountError): void
 }
@@ -56,6 +64,19 @@ export interface RouteTable {
   /** What the server metadata lists; only what works. */
   readonly extensions?: readonly string[]
 }
+
+/** A route that runs a model: what fails on the way there is counted too. Its pattern names the model `model` and the version `version`. */
+export const inference =
+  ({ refused }: Pick<HttpDeps, 'refused'>, handle: Handler): Handler =>
+  async (call) => {
+    const start = performance.now()
+    try {
+      return await handle(call)
+    } catch (error) {
+      refused(call.params.model ?? '', call.params.version, start, error)
+      throw error
+    }
+  }
 
 /** Makes the table for one mount; `undefined` where the mount does not want it. */
 export type TableMaker = (deps: HttpDeps, mount: MountContext) => RouteTable | undefined

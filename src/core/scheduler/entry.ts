@@ -2,6 +2,7 @@
 
 import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { ModelmountError } from '../errors.ts'
+import type { Trace } from '../telemetry.ts'
 import type { Priority } from '../types.ts'
 import type { Queued } from './fair-queue.ts'
 
@@ -15,6 +16,7 @@ export interface Ticket {
   readonly tenant: string
   /** False keeps the request out of shared runs. */
   readonly shareable: boolean
+  readonly trace?: Trace | undefined
 }
 
 export interface Finished {
@@ -50,6 +52,7 @@ export const createEntry = (ticket: Ticket, place: { readonly lane: string; read
   priority: ticket.priority,
   tenant: ticket.tenant,
   shareable: ticket.shareable,
+  trace: ticket.trace,
   lane: place.lane,
   rows: place.rows,
   bytes: bytesOf(ticket.run),

@@ -18,6 +18,7 @@ import { type Batch, createEntry, type Entry, type Finished, type ReleaseReason,
 import { createFairQueue } from './fair-queue.ts'
 import { formBatch } from './former.ts'
 import { inPieces } from './pieces.ts'
+import { type BatchReport, reportBurst } from './report.ts'
 import { createRoster } from './roster.ts'
 
 /** Work that may be posted to an instance ahead of time. Small, because what is posted can no longer be dropped. */
@@ -55,12 +56,14 @@ interface Deps extends Limits {
   /** Longest time that a request waits for company, in milliseconds. */
   readonly maxDelayMs: number
   readonly mixTenants: boolean
+  /** Is told of every run that was answered, before its requests are. */
+  readonly onRun?: (run: BatchReport) => void
   /** Calls back at the end of this turn. @default setImmediate */
   readonly defer?: (callback: () => void) => void
 }
 
 export function createScheduler(deps: Deps): Scheduler {
-  const { pool, clock, maxDelayMs, mixTenants, defer = setImmediate } = deps
+  const { pool, clock, maxDelayMs, mixTenants, onRun, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   let batching = unbatched('not tried yet')
   const live = createRoster<Entry>((entry) => entry.state !== 'settled')
@@ -235,7 +238,7 @@ export function createScheduler(deps: Deps): Scheduler {
       }
     }
     pool.balancer.posted(instance, ms)
-    instance.run(burst.map(joinBatch), (outcomes) => {
+    instance.run(burst.map(joinBatch), (outcomes, beganAt) => {
       pool.balancer.answered(instance, { expectedMs: ms, ...verdictOf(outcomes) }, now)
       for (const [index, batch] of burst.entries()) {
         for (const entry of batch.entries) entry.atWorker = false
@@ -248,6 +251,7 @@ export function createScheduler(deps: Deps): Scheduler {
           burst.flatMap((batch) => batch.entries),
           outcomes,
         )
+      if (onRun) reportBurst(onRun, burst, { instance, outcomes, sentAt: now, beganAt, endedAt: clock.now() })
       if (queue.count > 0) scheduleFlush()
     })
   }

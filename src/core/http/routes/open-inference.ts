@@ -5,7 +5,7 @@ import { decodeInfer, encodeInfer, encodeModelMetadata, encodeServerMetadata } f
 import type { HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
 import { checkMediaType } from '../media-type.ts'
-import { type Call, json, type TableMaker } from '../route.ts'
+import { type Call, inference, json, type TableMaker } from '../route.ts'
 import { timeoutOf } from '../timeout.ts'
 
 /** The start of every path about one model. */
@@ -46,14 +46,14 @@ export const openInference: TableMaker = (deps, mount) => {
     checkMediaType(request)
     const { id, inputs, outputs } = decodeInfer(request.body, model.signature, model.config)
     const timeoutMs = timeoutOf(request)
-    const result = await deps.run(model, inputs, { id: id ?? '', outputs, signal: request.signal, timeoutMs })
+    const result = await deps.run(model, inputs, { id: id ?? '', outputs, signal: request.signal, timeoutMs }, request.headers)
     return json(200, encodeInfer(result, { id }))
   }
 
   return {
     owns: (path) => path === '/v2' || path.startsWith('/v2/'),
     routes: [
-      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: infer },
+      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, infer) },
       { method: 'GET', path: '/v2', handle: server },
       { method: 'GET', path: '/v2/', handle: server },
       { method: 'GET', path: '/v2/health/live', handle: live },

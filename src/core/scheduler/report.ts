@@ -1,0 +1,48 @@
+/** What is told of a run that was answered. Promises settle after this turn, so its requests have not ended yet. */
+
+import type { Done, Instance } from '../engine/instance.ts'
+import type { RunEnd, Trace } from '../telemetry.ts'
+import type { Batch } from './entry.ts'
+
+/** The part of a run's report that the scheduler knows. */
+export type BatchReport = Omit<RunEnd, 'model' | 'version' | 'provider'>
+
+interface Burst {
+  readonly instance: Instance
+  readonly outcomes: Parameters<Done>[0]
+  readonly sentAt: number
+  /** When ONNX Runtime began with the first run; `undefined` where the worker was lost. */
+  readonly beganAt: number | undefined
+  readonly endedAt: number
+}
+
+export function reportBurst(onRun: (report: BatchReport) => void, batches: readonly Batch[], burst: Burst): void {
+  const { instance, outcomes, sentAt, endedAt } = burst
+  const beganAt = Math.min(Math.max(burst.beganAt ?? endedAt, sentAt), endedAt)
+  let at = beganAt
+  for (const [index, { entries, rows, reason }] of batches.entries()) {
+    const outcome = typeof outcomes === 'string' ? undefined : outcomes[index]
+    const inferMs = outcome?.inferMs ?? 0
+    const traces: Trace[] = []
+    let enqueuedAt = sentAt
+    for (const entry of entries) {
+      if (entry.enqueuedAt < enqueuedAt) enqueuedAt = entry.enqueuedAt
+      if (entry.trace) traces.push(entry.trace)
+    }
+    onRun({
+      instance: instance.id,
+      requests: entries.length,
+      rows,
+      reason,
+      error: outcome === undefined ? 'WORKER_LOST' : 'error' in outcome ? outcome.error.code : undefined,
+      sentAt,
+      endedAt,
+      queueMs: sentAt - enqueuedAt,
+      inputMs: at - sentAt,
+      inferMs,
+      outputMs: Math.max(0, endedAt - at - inferMs),
+      traces,
+    })
+    at = Math.min(at + inferMs, endedAt)
+  }
+}

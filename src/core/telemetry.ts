@@ -1,0 +1,190 @@
+/**
+ * What the core tells of its work, for metrics and traces: names, numbers and codes, never a tensor value. Everything is synchronous and
+ * optional; a server without telemetry pays one comparison per request. `modelmount/telemetry` implements it with OpenTelemetry.
+ */
+
+import type { Clock } from './clock.ts'
+import { type ErrorCode, toModelmountError } from './errors.ts'
+import type { ExecutionProviderName, ModelInfo, PredictResult, QueueInfo, ServerEvent } from './types.ts'
+
+/** A request as the telemetry knows it again: opaque to the core, which carries it from `begin` past its runs to `end`. */
+export type Trace = object
+
+/** Times are milliseconds on the clock of `performance.now()`. */
+export interface RequestStart {
+  readonly model: string
+  readonly version: string
+  readonly startedAt: number
+  /** Of an HTTP request, for a trace context that came with it; as `node:http` gives them. */
+  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>
+}
+
+export interface RequestEnd {
+  /** `undefined` where the request named no model that the server knows: what callers make up must not become a label. */
+  readonly model: string | undefined
+  readonly version: string | undefined
+  /** `undefined` for an answer. */
+  readonly error: ErrorCode | undefined
+  readonly startedAt: number
+  readonly endedAt: number
+  readonly queueMs: number
+  readonly inferMs: number
+  /** Rows of the run that it was part of; 0 without a run. */
+  readonly batchSize: number
+  readonly cached: boolean
+}
+
+/** One call of ONNX Runtime, for one request or several. */
+export interface RunEnd {
+  readonly model: string
+  readonly version: string
+  readonly provider: ExecutionProviderName | undefined
+  /** Counts up over the life of the model; a restarted instance has a new one. */
+  readonly instance: number
+  readonly requests: number
+  readonly rows: number
+  readonly reason: keyof QueueInfo['released']
+  readonly error: ErrorCode | undefined
+  /** When it left the queue, and when its last answer was ready. */
+  readonly sentAt: number
+  readonly endedAt: number
+  /** The longest wait of its requests. */
+  readonly queueMs: number
+  /** From leaving the queue until ONNX Runtime began: joining, packing, the way, and the wait behind other runs of the same worker. */
+  readonly inputMs: number
+  /** Inside ONNX Runtime. */
+  readonly inferMs: number
+  /** From ONNX Runtime's end until the answers were ready. */
+  readonly outputMs: number
+  /** What `begin` gave for its requests. */
+  readonly traces: readonly Trace[]
+}
+
+/** A model version was brought up, or could not be. */
+export interface LoadEnd {
+  readonly model: string
+  readonly version: string
+  readonly error: ErrorCode | undefined
+  readonly startedAt: number
+  readonly endedAt: number
+  /** In order. `verify` reads and hashes the files, `load` starts the first instances, `warmup` runs them and proves batching. */
+  readonly steps: readonly { readonly name: LoadStep; readonly startedAt: number; readonly endedAt: number }[]
+}
+
+export type LoadStep = 'read' | 'verify' | 'load' | 'warmup'
+
+/** What gauges are read from, when they are collected. */
+export interface TelemetrySource {
+  models(): readonly ModelInfo[]
+  subscribe(listener: (event: ServerEvent) => void): () => void
+}
+
+/** Nothing here may throw, block or wait; what throws all the same is caught, and reported once. */
+export interface Telemetry {
+  /** A server begins. What is returned is called when it has ended. */
+  watch?(source: TelemetrySource): (() => void) | undefined
+  /** A request goes to a model. What is returned comes back with its runs and its end; `undefined` where nothing is recorded. */
+  begin?(request: RequestStart): Trace | undefined
+  /** A request has its answer or its error; also for those that `begin` never saw because they were refused before. */
+  end?(request: RequestEnd, trace: Trace | undefined): void
+  run?(run: RunEnd): void
+  load?(load: LoadEnd): void
+  /** The metrics in Prometheus' text format, where they are collected in this process. */
+  metricsText?(): Promise<{ readonly contentType: string; readonly text: string }>
+}
+
+/** A telemetry that harms nobody: what throws is caught, and said once. */
+export function isolated(telemetry: Telemetry, warn: (message: string) => void): Telemetry {
+  let said = false
+  const guard = <A extends unknown[], R>(call: ((...args: A) => R) | undefined) =>
+    call &&
+    ((...args: A): R | undefined => {
+      try {
+        return call.apply(telemetry, args)
+      } catch (error) {
+        if (!said)
+          warn(`telemetry failed, and is ignored where it does: ${error instanceof Error ? error.message : String(error)}`)
+        said = true
+        return undefined
+      }
+    })
+  const watch = guard(telemetry.watch)
+  return {
+    watch: watch && ((source) => guard(watch(source))),
+    begin: guard(telemetry.begin),
+    end: guard(telemetry.end),
+    run: guard(telemetry.run),
+    load: guard(telemetry.load),
+    metricsText: telemetry.metricsText?.bind(telemetry),
+  }
+}
+
+interface Named {
+  readonly name: string
+  readonly version: string
+}
+
+export interface RequestObserver {
+  /** Runs a request and tells how it ended. */
+  request(
+    model: Named,
+    from: { readonly start: number; readonly headers: RequestStart['headers'] },
+    answer: (trace: Trace | undefined) => Promise<PredictResult>,
+  ): Promise<PredictResult>
+  /** A request ended before it began; does nothing for an error that was told already. */
+  refused(model: Named | undefined, start: number, error: unknown): void
+}
+
+export function observeRequests(telemetry: Telemetry, clock: Clock): RequestObserver {
+  /** Errors that were told: one that leaves by an HTTP route passes here twice. */
+  const told = new WeakSet<object>()
+
+  function failed(model: Named | undefined, startedAt: number, error: unknown, trace: Trace | undefined): void {
+    if (typeof error === 'object' && error !== null) told.add(error)
+    telemetry.end?.(
+      {
+        model: model?.name,
+        version: model?.version,
+        error: toModelmountError(error).code,
+        startedAt,
+        endedAt: clock.now(),
+        queueMs: 0,
+        inferMs: 0,
+        batchSize: 0,
+        cached: false,
+      },
+      trace,
+    )
+  }
+
+  return {
+    async request(model, { start, headers }, answer) {
+      const trace = telemetry.begin?.({ model: model.name, version: model.version, startedAt: start, headers })
+      try {
+        const result = await answer(trace)
+        const { batchSize, cached, timings } = result
+        telemetry.end?.(
+          {
+            model: model.name,
+            version: model.version,
+            error: undefined,
+            startedAt: start,
+            endedAt: start + timings.totalMs,
+            queueMs: timings.queueMs,
+            inferMs: timings.inferMs,
+            batchSize,
+            cached,
+          },
+          trace,
+        )
+        return result
+      } catch (error) {
+        failed(model, start, error, trace)
+        throw error
+      }
+    },
+    refused(model, start, error) {
+      if (!told.has(error as object)) failed(model, start, error, undefined)
+    },
+  }
+}
