@@ -1,61 +1,104 @@
-/** How near batching comes to what one thread can compute at all. */
+/** How near `predict()` comes to what one thread can compute at all. */
 
 import { createModelServer } from 'modelmount'
-import { mlpModel } from '../tools/models.mjs'
-import type { RawAnswer, RawAsk } from './children/raw.ts'
-import { startChild } from './lib/child.ts'
+import { attentionModel, convModel, matmulChainModel, mlpModel } from '../tools/models.mjs'
 import { SESSION } from './lib/direct.ts'
-import { rotatingFloats } from './lib/inputs.ts'
+import { product, rotatingFloats } from './lib/inputs.ts'
+import { startLimit } from './lib/limit.ts'
 import { closedLoop } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
-import { type Bench, pairedRow, perSecond } from './lib/row.ts'
+import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 
-const CALLERS = 64
-const MS = 600
-const LAYERS = [256, 1024, 1024, 10]
-const WIDTH = 256
+interface Case {
+  readonly what: string
+  readonly model: Uint8Array
+  readonly input: string
+  readonly rowDims: readonly number[]
+  readonly callers: number
+  /** Rows that a run of the limit may have. */
+  readonly sizes: readonly number[]
+  readonly target: Target
+}
+
+const MS = 800
 /** No batch can be larger than there are callers. */
-const ROUNDS = 3
 const SIZES = [1, 2, 4, 8, 16, 32, 64]
 
-export const batching: Bench = {
-  name: 'batching',
-  limitS: 90,
-  async run() {
-    const source = mlpModel({ layers: LAYERS })
-    const raw = startChild<RawAsk, RawAnswer>('children/raw.ts')
-    await raw.ask({ kind: 'load', model: source, width: WIDTH })
-    let best = { rows: 1, rate: 0 }
-    // Several rounds, and the best of each size: a machine that pauses for a moment must not choose a low limit.
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const rows of SIZES) {
-        const rate = await raw.ask({ kind: 'run', rows, ms: 120 })
-        if (rate > best.rate) best = { rows, rate }
-      }
-    }
-
-    const server = await createModelServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
-    const input = rotatingFloats(WIDTH)
-    const sizes: number[] = []
-    const pairs = await measurePairs({
-      ours: () =>
-        closedLoop(CALLERS, MS, async (i) => {
-          sizes.push((await server.predict('m', { features: input(i) })).batchSize)
-        }),
-      rival: () => raw.ask({ kind: 'run', rows: best.rows, ms: MS }),
-    })
-    const { reason } = server.model('m').batching
-    await Promise.all([raw.stop(), server.close()])
-    const mean = sizes.length / sizes.reduce((sum, size) => sum + 1 / size, 0)
-    return [
-      pairedRow({
-        bench: 'batching',
-        what: `predict(), 5 MB MLP, ${CALLERS} callers, rows`,
-        rival: `limit: session.run() back to back, ${best.rows} rows`,
-        pairs,
-        format: perSecond,
-        note: `our batches held ${mean.toFixed(1)} rows on average; learned: ${reason}`,
-      }),
-    ]
-  },
+async function rowOf(bench: string, { what, model, input, rowDims, callers, sizes, target }: Case): Promise<Row> {
+  const limit = await startLimit(model, rowDims, sizes)
+  const server = await createModelServer({ models: [{ name: 'm', source: model, session: SESSION }], strict: true })
+  const floats = rotatingFloats(product(rowDims))
+  const pairs = await measurePairs({
+    ours: () =>
+      closedLoop(callers, MS, (i) =>
+        server.predict('m', { [input]: { type: 'float32', dims: [1, ...rowDims], data: floats(i) } }),
+      ),
+    rival: () => limit.rate(MS),
+  })
+  const { batching, queue } = server.model('m')
+  await Promise.all([limit.stop(), server.close()])
+  return pairedRow({
+    bench,
+    what: `predict(), ${what}, ${callers} callers, rows`,
+    rival: limit.label,
+    pairs,
+    format: perSecond,
+    target,
+    how: `one thread each, closed loop of ${MS} ms`,
+    note: `${batching.reason}; our runs held ${(queue.rows / queue.batches).toFixed(1)} rows on average`,
+  })
 }
+
+const benchOf = (name: string, cases: () => readonly Case[]): Bench => ({
+  name,
+  limitS: 120,
+  async run() {
+    const rows: Row[] = []
+    for (const one of cases()) rows.push(await rowOf(name, one))
+    return rows
+  },
+})
+
+/** Models that gain: the limit is one thread at its best batch size. */
+export const batching = benchOf('batching', () => [
+  {
+    what: '5 MB MLP',
+    model: mlpModel({ layers: [256, 1024, 1024, 10] }),
+    input: 'features',
+    rowDims: [256],
+    callers: 64,
+    sizes: SIZES,
+    target: { op: '>=', value: 0.9 },
+  },
+  {
+    what: '38 MB MLP',
+    model: matmulChainModel({ size: 768, count: 16 }),
+    input: 'x',
+    rowDims: [768],
+    callers: 64,
+    sizes: SIZES,
+    target: { op: '>=', value: 0.95 },
+  },
+])
+
+/** Models that gain nothing: the limit is one thread with one row after the other. */
+export const noGain = benchOf('no-gain', () => [
+  {
+    what: 'CNN, 3x128x128',
+    model: convModel({ size: 128, channels: 24 }),
+    input: 'image',
+    rowDims: [3, 128, 128],
+    callers: 16,
+    sizes: [1],
+    target: { op: '>=', value: 0.97 },
+  },
+  {
+    what: 'transformer block, 128x256',
+    model: attentionModel({ length: 128, width: 256 }),
+    input: 'tokens',
+    rowDims: [128, 256],
+    callers: 16,
+    sizes: [1],
+    target: { op: '>=', value: 0.97 },
+  },
+])

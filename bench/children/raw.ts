@@ -3,28 +3,34 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { answerParent } from '../lib/child.ts'
 import { openSession, runRows } from '../lib/direct.ts'
+import { product } from '../lib/inputs.ts'
 import { latencies } from '../lib/loops.ts'
 
 export type RawAsk =
-  | { readonly kind: 'load'; readonly model: Uint8Array; readonly width: number }
-  | { readonly kind: 'run'; readonly rows: number; readonly ms: number }
+  | { readonly kind: 'load'; readonly model: Uint8Array; readonly rowDims: readonly number[] }
+  | { readonly kind: 'run'; readonly rows: number; readonly arena: boolean; readonly ms: number }
 
-/** Rows per second; 0 after a load. */
-export type RawAnswer = number
+/** Zeros after a load. */
+export interface RawAnswer {
+  /** Rows per second. */
+  readonly rate: number
+  /** Of one run: the shortest, because noise only ever adds. */
+  readonly runMs: number
+}
 
-let session: InferenceSession | undefined
-let width = 0
+let sessions: { readonly off: InferenceSession; readonly on: InferenceSession } | undefined
+let rowDims: readonly number[] = []
 
 answerParent(async (ask: RawAsk): Promise<RawAnswer> => {
   if (ask.kind === 'load') {
-    session = await openSession(ask.model)
-    width = ask.width
-    return 0
+    sessions = { off: await openSession(ask.model), on: await openSession(ask.model, true) }
+    rowDims = ask.rowDims
+    return { rate: 0, runMs: 0 }
   }
-  const loaded = session
-  if (!loaded) throw new Error('no model is loaded')
-  const input = Float32Array.from({ length: ask.rows * width }, () => Math.random() * 2 - 1)
+  const session = sessions?.[ask.arena ? 'on' : 'off']
+  if (!session) throw new Error('no model is loaded')
+  const input = Float32Array.from({ length: ask.rows * product(rowDims) }, () => Math.random() * 2 - 1)
   const start = performance.now()
-  const samples = await latencies(ask.ms, () => runRows(loaded, input, ask.rows))
-  return (samples.length * ask.rows * 1000) / (performance.now() - start)
+  const samples = await latencies(ask.ms, () => runRows(session, input, ask.rows, rowDims))
+  return { rate: (samples.length * ask.rows * 1000) / (performance.now() - start), runMs: Math.min(...samples) }
 })

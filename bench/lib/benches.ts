@@ -1,11 +1,25 @@
 /** Every bench, in the order in which they run. */
 
-import { batching } from '../batching.ts'
+import { batching, noGain } from '../batching.ts'
 import { hostIsolation } from '../host-isolation.ts'
 import { httpJson } from '../http-json.ts'
+import { idle } from '../idle.ts'
 import { memory } from '../memory.ts'
+import { oneCaller } from '../one-caller.ts'
 import { predict } from '../predict.ts'
 import { processTier } from '../process-tier.ts'
+import { slowInstance } from '../slow-instance.ts'
 import type { Bench } from './row.ts'
 
-export const BENCHES: readonly Bench[] = [predict, batching, processTier, httpJson, hostIsolation, memory]
+export const BENCHES: readonly Bench[] = [
+  predict,
+  oneCaller,
+  processTier,
+  batching,
+  noGain,
+  httpJson,
+  hostIsolation,
+  idle,
+  slowInstance,
+  memory,
+]

@@ -35,32 +35,53 @@ export interface Bench {
   run(): Promise<Row[]>
 }
 
-interface PairedRow {
+interface Claim {
   readonly bench: string
   readonly what: string
-  readonly rival: string
-  readonly pairs: Pairs
-  readonly format: (value: number) => string
   readonly target?: Target
-  /** @default 'in turn' */
-  readonly how?: string
   readonly note?: string
 }
 
-export function pairedRow({ bench, what, rival, pairs, format, target, how = 'in turn', note }: PairedRow): Row {
-  const ratio = { median: median(pairs.ratios), min: Math.min(...pairs.ratios), max: Math.max(...pairs.ratios) }
+interface PairedRow extends Claim {
+  readonly rival: string
+  readonly pairs: Pairs
+  readonly format: (value: number) => string
+  /** @default 'in turn' */
+  readonly how?: string
+}
+
+export function pairedRow({ rival, pairs, format, how = 'in turn', ...claim }: PairedRow): Row {
+  const { ratios, unsteady } = pairs
   return {
-    bench,
-    what,
-    ours: format(median(pairs.ours)),
-    rival: `${rival}: ${format(median(pairs.rival))}`,
+    ...rowOfRatios({
+      ...claim,
+      ours: format(median(pairs.ours)),
+      rival: `${rival}: ${format(median(pairs.rival))}`,
+      ratios,
+      how: `${how}, ${ratios.length} pair${ratios.length > 1 ? 's' : ''}`,
+    }),
+    unsteady,
+  }
+}
+
+interface RowOfRatios extends Claim {
+  readonly ours: string
+  readonly rival: string
+  /** One or several; the median is judged. */
+  readonly ratios: readonly number[]
+  readonly how: string
+}
+
+/** For sides that the state of the machine does not disturb: fixed limits, simulated clocks. */
+export function rowOfRatios({ ratios, target, ...rest }: RowOfRatios): Row {
+  const ratio = { median: median(ratios), min: Math.min(...ratios), max: Math.max(...ratios) }
+  return {
+    ...rest,
     ratio,
     target: target ? `${target.op} ${target.value}` : 'report',
     pass: target && meets(ratio.median, target),
-    pairs: pairs.ratios.length,
-    unsteady: pairs.unsteady,
-    how: `${how}, ${pairs.ratios.length} pair${pairs.ratios.length > 1 ? 's' : ''}`,
-    note,
+    pairs: ratios.length,
+    unsteady: 0,
   }
 }
 

@@ -1,128 +1,11 @@
-/**
- * The balancer under simulated load (reference: lifecycle.md, 4.2 and 4.5, tests 1 to 3): ten replicas that take one request at a time,
- * lognormal service of 10 ms on average, Poisson arrivals. In `late` binding requests wait in one line and the balancer says who takes
- * the next one, as in the pool; in `early` binding each is sent at its arrival to the replica with the least expected completion.
- */
+/** The balancer under simulated load, and its strategies one by one. */
 
 import { describe, expect, test } from 'vitest'
 import { createBalancer } from '../../../src/core/engine/balance.ts'
-import {
-  completionMs,
-  createStanding,
-  fleetOf,
-  noteAnswered,
-  notePosted,
-  type Standing,
-  slowness,
-} from '../../../src/core/engine/standing.ts'
+import { createStanding, fleetOf, noteAnswered, notePosted, type Standing, slowness } from '../../../src/core/engine/standing.ts'
 import type { BalanceStrategy } from '../../../src/core/types.ts'
-import { createRandom, createSimulatedClock, exponential, lognormal, quantile } from '../../support/simulated-clock.ts'
-
-const SERVICE_MS = 10
-const REPLICAS = 10
-
-interface Replica {
-  readonly index: number
-  /** Early binding: what was sent here. */
-  readonly line: number[]
-  busy: boolean
-}
-
-interface Done {
-  readonly replica: number
-  readonly arrivedAt: number
-  readonly at: number
-  readonly ms: number
-  readonly failed: boolean
-}
-
-interface Scenario {
-  readonly binding?: 'late' | 'early'
-  readonly strategy?: BalanceStrategy
-  /** Share of what healthy replicas can do. */
-  readonly load?: number
-  readonly seconds?: number
-  readonly seed?: number
-  /** Times slower, by replica and time. */
-  slowdown?(replica: number, now: number): number
-  /** True for a replica that fails everything within a millisecond. */
-  fails?(replica: number, now: number): boolean
-}
-
-function simulate(scenario: Scenario): Done[] {
-  const { binding = 'late', strategy = 'fastest', load = 0.7, seconds = 60, seed = 1 } = scenario
-  const clock = createSimulatedClock()
-  const random = createRandom(seed)
-  const replicas: Replica[] = Array.from({ length: REPLICAS }, (_, index) => ({ index, line: [], busy: false }))
-  const balancer = createBalancer<Replica>(strategy, { clock, random: createRandom(seed + 1), recheck: () => flush() })
-  const standings = replicas.map(() => createStanding(0))
-  const waiting: number[] = []
-  const done: Done[] = []
-  let turn = 0
-
-  function serve(replica: Replica, arrivedAt: number, answered: (ms: number, failed: boolean) => void): void {
-    replica.busy = true
-    const now = clock.now()
-    const failed = scenario.fails?.(replica.index, now) ?? false
-    const ms = failed ? 1 : lognormal(random, SERVICE_MS, 0.5) * (scenario.slowdown?.(replica.index, now) ?? 1)
-    clock.after(ms, () => {
-      replica.busy = false
-      const at = clock.now()
-      done.push({ replica: replica.index, arrivedAt, at, ms: at - arrivedAt, failed })
-      answered(ms, failed)
-    })
-  }
-
-  const answerOf = (ms: number, failed: boolean) =>
-    ({ expectedMs: SERVICE_MS, tookMs: ms, verdict: failed ? 'bad' : 'good' }) as const
-
-  function flush(): void {
-    while (waiting.length > 0) {
-      const replica = balancer.pick(replicas, { ms: SERVICE_MS, runs: waiting.length })
-      // A run of 10 ms is never posted ahead.
-      if (!replica || replica.busy) return
-      const postedAt = clock.now()
-      balancer.posted(replica, SERVICE_MS)
-      serve(replica, waiting.shift() ?? 0, (ms, failed) => {
-        balancer.answered(replica, answerOf(ms, failed), postedAt)
-        flush()
-      })
-    }
-  }
-
-  function send(): void {
-    const now = clock.now()
-    const fleet = fleetOf(standings, now)
-    const costs = standings.map((standing) => completionMs(standing, SERVICE_MS, fleet, now))
-    const index = strategy === 'round-robin' ? turn++ % REPLICAS : costs.indexOf(Math.min(...costs))
-    notePosted(standings[index] as Standing, SERVICE_MS, now)
-    replicas[index]?.line.push(now)
-    work(replicas[index] as Replica)
-  }
-
-  function work(replica: Replica): void {
-    const arrivedAt = replica.line[0]
-    if (replica.busy || arrivedAt === undefined) return
-    replica.line.shift()
-    serve(replica, arrivedAt, (ms, failed) => {
-      noteAnswered(standings[replica.index] as Standing, { ...answerOf(ms, failed), responseMs: ms }, clock.now())
-      work(replica)
-    })
-  }
-
-  function arrive(): void {
-    if (binding === 'early') send()
-    else {
-      waiting.push(clock.now())
-      flush()
-    }
-    clock.after(exponential(random, SERVICE_MS / (REPLICAS * load)), arrive)
-  }
-
-  arrive()
-  clock.runUntil(seconds * 1000)
-  return done
-}
+import { createSimulatedClock, quantile } from '../../support/simulated-clock.ts'
+import { type Done, REPLICAS, SERVICE_MS, simulateFleet } from '../../support/simulated-fleet.ts'
 
 const p99 = (done: readonly Done[]): number =>
   quantile(
@@ -144,8 +27,8 @@ const SEEDS = [1, 2, 3]
 describe.each(['late', 'early'] as const)('one of ten replicas is five times slower (%s binding)', (binding) => {
   test('p99 stays within 1.5 times that of healthy replicas, and the slow one gets at most 3 %', () => {
     for (const seed of SEEDS) {
-      const slow = simulate({ binding, seed, slowdown: firstIsSlow })
-      const ratio = p99(slow) / p99(simulate({ binding, seed }))
+      const slow = simulateFleet({ binding, seed, slowdown: firstIsSlow })
+      const ratio = p99(slow) / p99(simulateFleet({ binding, seed }))
       report(binding, seed, { ratio, share: shareOf(slow, 0), p99: p99(slow) })
       expect(ratio).toBeLessThanOrEqual(1.5)
       expect(shareOf(slow, 0)).toBeLessThanOrEqual(0.03)
@@ -155,10 +38,10 @@ describe.each(['late', 'early'] as const)('one of ten replicas is five times slo
   test('a replica that was ten times slower for 20 s gets half of its fair share back within 10 s, without a second spike', () => {
     const slowdown = (index: number, now: number): number => (index === 0 && now < 20_000 ? 10 : 1)
     for (const seed of SEEDS) {
-      const done = simulate({ binding, seed, seconds: 40, slowdown })
+      const done = simulateFleet({ binding, seed, seconds: 40, slowdown })
       const between = (from: number, to: number) => done.filter(({ at }) => at >= from && at < to)
       const regained = shareOf(between(25_000, 30_000), 0)
-      const healthy = p99(simulate({ binding, seed, seconds: 40 }))
+      const healthy = p99(simulateFleet({ binding, seed, seconds: 40 }))
       const first = shareOf(between(20_000, 25_000), 0)
       report(binding, seed, { first, regained, p99: p99(done), after: p99(between(20_000, 40_000)), healthy })
       expect(regained).toBeGreaterThanOrEqual(0.05)
@@ -168,7 +51,7 @@ describe.each(['late', 'early'] as const)('one of ten replicas is five times slo
 
   test('a replica that fails at once does not draw the traffic', () => {
     for (const seed of SEEDS) {
-      const done = simulate({ binding, seed, load: 0.6, fails: (index) => index === 0 })
+      const done = simulateFleet({ binding, seed, load: 0.6, fails: (index) => index === 0 })
       const later = done.slice(100)
       const errors = later.filter(({ failed }) => failed).length / later.length
       report(binding, seed, { errors })
@@ -177,7 +60,7 @@ describe.each(['late', 'early'] as const)('one of ten replicas is five times slo
   })
 
   test('all replicas fail: they are still tried, and mend at once', () => {
-    const done = simulate({ binding, load: 0.6, seconds: 40, fails: (_, now) => now < 20_000 })
+    const done = simulateFleet({ binding, load: 0.6, seconds: 40, fails: (_, now) => now < 20_000 })
     const arrivals = (from: number, to: number) => done.filter(({ at }) => at >= from && at < to)
     expect(arrivals(5000, 20_000).every(({ failed }) => failed)).toBe(true)
     const rate = (REPLICAS * 0.6) / SERVICE_MS
@@ -189,7 +72,7 @@ describe.each(['late', 'early'] as const)('one of ten replicas is five times slo
 })
 
 test('the control: sent round robin at arrival, one slow replica ruins the tail', () => {
-  const tail = (strategy: BalanceStrategy) => p99(simulate({ binding: 'early', strategy, slowdown: firstIsSlow }))
+  const tail = (strategy: BalanceStrategy) => p99(simulateFleet({ binding: 'early', strategy, slowdown: firstIsSlow }))
   expect(tail('round-robin')).toBeGreaterThan(10 * tail('fastest'))
 })
 
@@ -197,7 +80,7 @@ describe('strategies', () => {
   const STRATEGIES = ['fastest', 'round-robin', 'least-outstanding', 'response-time', 'two-choices'] as const
 
   test.each(STRATEGIES)('%s leaves nothing waiting while a healthy replica is free', (strategy) => {
-    const done = simulate({ strategy, load: 0.9, seconds: 30 })
+    const done = simulateFleet({ strategy, load: 0.9, seconds: 30 })
     expect(done.length).toBeGreaterThan(0.98 * 0.9 * 30_000)
     for (let i = 0; i < REPLICAS; i++) expect(shareOf(done, i)).toBeGreaterThan(0.02)
     // One line for all: the wait is that of ten servers sharing it, whoever of them is taken.
@@ -205,7 +88,9 @@ describe('strategies', () => {
   })
 
   test('with a slow replica only the fastest keeps the tail', () => {
-    const tails = Object.fromEntries(STRATEGIES.map((strategy) => [strategy, p99(simulate({ strategy, slowdown: firstIsSlow }))]))
+    const tails = Object.fromEntries(
+      STRATEGIES.map((strategy) => [strategy, p99(simulateFleet({ strategy, slowdown: firstIsSlow }))]),
+    )
     report(tails)
     for (const strategy of STRATEGIES.slice(1)) expect(tails[strategy]).toBeGreaterThan(1.3 * (tails.fastest ?? 0))
   })
