@@ -13,6 +13,7 @@ import { isModelmountError, ModelmountError } from './errors.ts'
 import { filesOf, fingerprintOf, readFacts, unreachableData, weightBytesOf } from './model-files.ts'
 import { unsupportedReason } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
+import { createIntake, type Intake } from './own-inputs.ts'
 import { printable } from './printable.ts'
 import type { Residency, Seat, UnloadReason } from './residency.ts'
 import { type Batching, findRagged, proveBatching } from './scheduler/batching.ts'
@@ -36,6 +37,8 @@ export interface Model {
   info(isDefault: boolean): ModelInfo
   /** Loads it; rejects with the reason and leaves the state `failed`. */
   start(): Promise<void>
+  /** Makes a caller's inputs ours; valid once the state has been `ready`. */
+  readonly own: Intake
   /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
   run(inputs: Readonly<Record<string, Tensor>>, opts: RunOptions): Promise<Finished>
   /** What it has answered before, where that is kept. */
@@ -105,6 +108,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   let facts: OnnxModelFacts | undefined
   let signature = EMPTY
   let ragged: Ragged | undefined
+  let own: Intake = createIntake(EMPTY, config)
   let loaded: Loaded | undefined
   let fingerprint = ''
   let pool: Pool | undefined
@@ -197,6 +201,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       ragged = found
       signature = withOptional(signature, found.mask)
     }
+    own = createIntake(signature, config)
     await step('warmup', warmUp(pool, scheduler))
     if (cache?.shares) cache.share(await contentOf(loaded))
   }
@@ -365,6 +370,9 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     get signature() {
       return signature
     },
+    get own() {
+      return own
+    },
     info: (isDefault) => ({
       name: config.name,
       version: config.version,
@@ -404,7 +412,8 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       if (seat?.refusal) throw seat.refusal
       const finished = scheduler.submit({
         run: { inputs: completed(inputs), fetches: opts.fetches },
-        deadline: clock.now() + (opts.timeoutMs ?? config.timeoutMs),
+        enqueuedAt: opts.at,
+        deadline: opts.at + (opts.timeoutMs ?? config.timeoutMs),
         signal: opts.signal,
         shareable: opts.shareable,
         priority: opts.priority,

@@ -1,22 +1,28 @@
 /** A caller's inputs made ours: checked, and copied where they are still the caller's own memory. */
 
-import { copyOf } from './engine/arena.ts'
+import { copyOf, isSmall } from './engine/arena.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
-import { checkInputs } from './tensor/index.ts'
-import type { ModelSignature, PredictInputs, Tensor } from './types.ts'
+import { checkInputs, DTYPES } from './tensor/index.ts'
+import type { Dim, ModelSignature, PredictInputs, Tensor, ValueInfo } from './types.ts'
 
-/** @throws ModelmountError `INPUT_INVALID` */
-export function ownInputs(
-  signature: ModelSignature,
-  inputs: PredictInputs,
-  limits: { readonly maxElements: number },
-): Record<string, Tensor> {
-  try {
-    return snapshot(checkInputs(signature, inputs, limits), inputs)
-  } catch (error) {
-    if (isModelmountError(error)) throw error
-    // A getter or proxy of the caller's that throws.
-    throw new ModelmountError('INPUT_INVALID', 'the inputs could not be read', { cause: error })
+/**
+ * Turns what a caller gives to `predict()` into tensors that belong to us.
+ * @throws ModelmountError `INPUT_INVALID`
+ */
+export type Intake = (inputs: PredictInputs) => Record<string, Tensor>
+
+/** @param limits.maxElements largest number of elements of one input */
+export function createIntake(signature: ModelSignature, limits: { readonly maxElements: number }): Intake {
+  const plans = plansOf(signature)
+  return (inputs) => {
+    try {
+      const usual = plans && takeUsual(plans, inputs, limits.maxElements)
+      return usual ?? snapshot(checkInputs(signature, inputs, limits), inputs)
+    } catch (error) {
+      if (isModelmountError(error)) throw error
+      // A getter or proxy of the caller's that throws.
+      throw new ModelmountError('INPUT_INVALID', 'the inputs could not be read', { cause: error })
+    }
   }
 }
 
@@ -31,4 +37,80 @@ function snapshot(tensors: Record<string, Tensor>, inputs: PredictInputs): Recor
       tensors[name] = { ...tensor, data: copyOf(tensor.data) } as Tensor
   }
   return tensors
+}
+
+// ---------------------------------------------------------------- the usual case
+
+type NumericData = Exclude<Tensor['data'], readonly string[]>
+
+/** What one input looks like when it comes as a small typed array; read from the signature once. */
+interface Plan {
+  readonly name: string
+  readonly type: Exclude<Tensor['type'], 'string'>
+  readonly prototype: object
+  readonly dims: readonly Dim[]
+  /** The dimension whose size follows from the length; -1 when all are fixed. */
+  readonly free: number
+  /** Product of the others. */
+  readonly fixed: number
+  /** An input before this one whose free dimension has the same symbol, and so must have the same size. */
+  readonly like: Plan | undefined
+  /** Of the last request: the next one usually has the same shape. */
+  lastLength: number
+  lastDims: readonly number[]
+}
+
+/** `undefined` for a model whose inputs need a closer look in any case. */
+function plansOf({ inputs }: ModelSignature): readonly Plan[] | undefined {
+  const plans: Plan[] = []
+  for (const info of inputs) {
+    const plan = planOf(info, plans)
+    if (!plan) return undefined
+    plans.push(plan)
+  }
+  return plans
+}
+
+function planOf({ name, type, dims, optional }: ValueInfo, before: readonly Plan[]): Plan | undefined {
+  // Bytes of a bool have to be looked at one by one.
+  if (type === undefined || type === 'string' || type === 'bool' || dims === undefined || optional === true) return undefined
+  const open = dims.filter((dim) => typeof dim !== 'number')
+  const fixed = dims.reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1)
+  if (open.length > 1 || fixed === 0) return undefined
+  const free = dims.findIndex((dim) => typeof dim !== 'number')
+  const [symbol] = open
+  const like = typeof symbol === 'string' ? before.find((plan) => plan.dims[plan.free] === symbol) : undefined
+  const { prototype } = DTYPES[type].array
+  return { name, type, prototype, dims, free, fixed, like, lastLength: -1, lastDims: [] }
+}
+
+/**
+ * Small typed arrays of exactly the right class, one for each input: checked and copied with nothing more than that takes. Does not look at
+ * their `buffer`, which for a small array would have to be made first, and costs more than all the rest.
+ * @returns `undefined` for anything else, right or wrong
+ */
+function takeUsual(plans: readonly Plan[], inputs: PredictInputs, maxElements: number): Record<string, Tensor> | undefined {
+  if (typeof inputs !== 'object' || inputs === null || Object.getPrototypeOf(inputs) !== Object.prototype) return undefined
+  if (Object.keys(inputs).length !== plans.length) return undefined
+  const tensors: Record<string, Tensor> = Object.create(null)
+  for (const plan of plans) {
+    const { name } = plan
+    const given: unknown = Object.hasOwn(inputs, name) ? inputs[name] : undefined
+    if (typeof given !== 'object' || given === null || Object.getPrototypeOf(given) !== plan.prototype) return undefined
+    const data = given as NumericData
+    if (data.length > maxElements || !isSmall(data)) return undefined
+    const dims = data.length === plan.lastLength ? plan.lastDims : dimsFor(plan, data.length)
+    if (!dims) return undefined
+    if (plan.like && tensors[plan.like.name]?.dims[plan.like.free] !== dims[plan.free]) return undefined
+    tensors[name] = { type: plan.type, dims, data: copyOf(data) } as Tensor
+  }
+  return tensors
+}
+
+function dimsFor(plan: Plan, length: number): readonly number[] | undefined {
+  const size = length / plan.fixed
+  if (plan.free < 0 ? size !== 1 : !Number.isInteger(size)) return undefined
+  plan.lastLength = length
+  plan.lastDims = plan.dims.map((dim) => (typeof dim === 'number' ? dim : size))
+  return plan.lastDims
 }

@@ -193,6 +193,7 @@ export function createLoad(opts: LoadOptions): Load {
       scheduler
         .submit({
           run: { inputs: { x: ROW }, fetches: ['x'] },
+          enqueuedAt: sentAt,
           deadline: sentAt + timeoutMs,
           signal: undefined,
           priority,

@@ -18,6 +18,8 @@ export { contentId } from './content.ts'
 /** How one request wants to run; what the model's `run()` takes. */
 export interface CallOptions {
   readonly fetches: readonly string[]
+  /** When the request came, on the clock. */
+  readonly at: number
   readonly timeoutMs: number | undefined
   readonly signal: AbortSignal | undefined
   /** False keeps the request out of shared runs. */
@@ -32,6 +34,8 @@ export interface RunResult {
   readonly queueMs: number
   readonly inferMs: number
   readonly batchSize: number
+  /** When the answer came, on the clock. */
+  readonly endedAt: number
 }
 
 export interface Answer extends RunResult {
@@ -102,7 +106,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
   async function getOrRun(inputs: Inputs, call: CallOptions, run: RunModel): Promise<Answer> {
     if (call.signal?.aborted) throw aborted(call.signal)
     const key = keyOf(secret, identity, { inputs, ...call })
-    const deadline = clock.now() + (call.timeoutMs ?? timeoutMs)
+    const deadline = call.at + (call.timeoutMs ?? timeoutMs)
     while (!closed) {
       const kept = lru.get(key)
       if (kept) return hit(kept, call)
@@ -112,17 +116,25 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
       if (landing?.kept) return hit(landing.kept, call)
       // Its leader had less time than this request has: somebody has to run it again.
     }
-    return run(inputs, { ...call, timeoutMs: deadline - clock.now() })
+    return run(inputs, restarted(call, deadline))
+  }
+
+  /** The same call with what is left of its time. */
+  function restarted(call: CallOptions, deadline: number): CallOptions {
+    const at = clock.now()
+    return { ...call, at, timeoutMs: deadline - at }
   }
 
   function hit({ outputs, at }: Kept, { fetches }: CallOptions): Answer {
     hits++
+    const now = clock.now()
     return {
       outputs: copyOutputs(outputs, fetches),
       queueMs: 0,
       inferMs: 0,
       batchSize: 0,
-      ageMs: Math.max(0, clock.now() - at),
+      endedAt: now,
+      ageMs: Math.max(0, now - at),
     }
   }
 
@@ -132,7 +144,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
     const go = (flight: Flight<Landing>): Promise<RunResult> => {
       if (flight.signal?.aborted) throw aborted(flight.signal)
       misses++
-      return run(inputs, { ...call, timeoutMs: deadline - clock.now(), signal: flight.signal })
+      return run(inputs, { ...restarted(call, deadline), signal: flight.signal })
     }
     const flight = flights.start(key, call.signal !== undefined, (flight) => fly(key, flight, go, deadline))
     // The run has this request's deadline, as it would have without a cache: a hung child is found out by it.

@@ -13,9 +13,13 @@ const SMALL_BYTES = 4 * 1024
 let block = new ArrayBuffer(BLOCK_BYTES)
 let used = 0
 
+/** True for what shares a block. */
+export const isSmall = (data: NumericData): boolean => data.byteLength <= SMALL_BYTES
+
+/** Never shows what a block held before: each byte of it is given out once. */
 export function copyOf(data: NumericData): NumericData {
   const bytes = data.byteLength
-  if (bytes > SMALL_BYTES) return data.slice()
+  if (!isSmall(data)) return data.slice()
   if (used + bytes > BLOCK_BYTES) {
     block = new ArrayBuffer(BLOCK_BYTES)
     used = 0

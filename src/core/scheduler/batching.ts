@@ -240,17 +240,16 @@ const isUniform = (signature: ModelSignature, axes: ModelAxes, ragged: Ragged | 
 function createPlace(signature: ModelSignature, axes: ModelAxes, ragged: Ragged | undefined): Batching['place'] {
   const uniform = isUniform(signature, axes, ragged)
   const all = signature.outputs.length
+  const oneRow: Place = { lane: UNIFORM, rows: 1 }
   return (run, shareable) => {
     const rows = shareable ? rowsOf(run.inputs, axes.inputs) : undefined
     // Nothing to join, or not joinable.
     if (rows === undefined || rows === 0) return ALONE
+    if (!ragged && uniform && run.fetches.length === all) return rows === 1 ? oneRow : { lane: UNIFORM, rows }
     const length = ragged?.lengthOf(run.inputs)
     const lengths = length === undefined ? undefined : `${LENGTHS}${ragged?.classOf(length)}`
-    const isUsual = uniform && run.fetches.length === all && (lengths !== undefined || !ragged)
-    return {
-      lane: isUsual ? (lengths ?? UNIFORM) : laneKey(run, axes, lengths === undefined ? undefined : ragged, lengths),
-      rows,
-    }
+    const isUsual = uniform && run.fetches.length === all && lengths !== undefined
+    return { lane: isUsual ? lengths : laneKey(run, axes, lengths === undefined ? undefined : ragged, lengths), rows }
   }
 }
 

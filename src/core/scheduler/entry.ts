@@ -1,5 +1,6 @@
 /** One request while the scheduler has it. */
 
+import type { TensorRecord } from '../engine/frame.ts'
 import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { ModelmountError } from '../errors.ts'
 import type { Trace } from '../telemetry.ts'
@@ -8,6 +9,8 @@ import type { Queued } from './fair-queue.ts'
 
 export interface Ticket {
   readonly run: Run
+  /** When the request came, on the scheduler's clock. */
+  readonly enqueuedAt: number
   /** On the scheduler's clock. */
   readonly deadline: number
   readonly signal: AbortSignal | undefined
@@ -24,9 +27,11 @@ export interface Finished {
   readonly queueMs: number
   readonly inferMs: number
   readonly batchSize: number
+  /** When the answer came, on the scheduler's clock. */
+  readonly endedAt: number
 }
 
-export interface Entry extends Ticket, Queued {
+export interface Entry extends Ticket, Queued<Entry> {
   /** When it was sent to a worker. */
   startedAt: number
   /** `queued` in the queue, `packed` taken out of it, `running` at a worker, `settled` answered. */
@@ -45,7 +50,7 @@ export interface Entry extends Ticket, Queued {
 const unset = (): void => {}
 
 /** Field by field: this is made for every request, and copying objects costs more than all the rest. */
-export const createEntry = (ticket: Ticket, place: { readonly lane: string; readonly rows: number }, now: number): Entry => ({
+export const createEntry = (ticket: Ticket, place: { readonly lane: string; readonly rows: number }): Entry => ({
   run: ticket.run,
   deadline: ticket.deadline,
   signal: ticket.signal,
@@ -55,10 +60,11 @@ export const createEntry = (ticket: Ticket, place: { readonly lane: string; read
   trace: ticket.trace,
   lane: place.lane,
   rows: place.rows,
-  bytes: bytesOf(ticket.run),
-  enqueuedAt: now,
-  startedAt: now,
+  bytes: bytesOf(ticket.run.inputs),
+  enqueuedAt: ticket.enqueuedAt,
+  startedAt: ticket.enqueuedAt,
   waits: false,
+  spot: undefined,
   state: 'queued',
   instance: undefined,
   atWorker: false,
@@ -86,10 +92,11 @@ export type ReleaseReason = 'full' | 'idle' | 'window' | 'deadline' | 'drain'
 /** Strings are counted by a guess: measuring them would cost more than it tells. */
 const BYTES_PER_STRING = 64
 
-function bytesOf(run: Run): number {
+function bytesOf(inputs: TensorRecord): number {
   let bytes = 0
-  for (const name in run.inputs) {
-    const tensor = run.inputs[name]
+  // Object.keys, because `for in` is slow on objects without a prototype.
+  for (const name of Object.keys(inputs)) {
+    const tensor = inputs[name]
     if (tensor) bytes += tensor.type === 'string' ? tensor.data.length * BYTES_PER_STRING : tensor.data.byteLength
   }
   return bytes

@@ -9,7 +9,7 @@ import { createLane, type Lane } from './lane.ts'
 /** Shares of the priorities while all of them have work. */
 export const WEIGHTS: Readonly<Record<Priority, number>> = { high: 8, normal: 3, low: 1 }
 
-export interface Queued {
+export interface Queued<T> {
   readonly priority: Priority
   /** '' for callers that name none. */
   readonly tenant: string
@@ -19,6 +19,13 @@ export interface Queued {
   readonly enqueuedAt: number
   /** Kept by the queue. */
   waits: boolean
+  /** Where it waits or has waited last; kept by the queue, which would otherwise look it up at every step. */
+  spot: Spot<T> | undefined
+}
+
+interface Spot<T> {
+  readonly flow: Flow<T>
+  readonly lane: Lane<T>
 }
 
 /** The requests of one tenant in one priority. */
@@ -28,7 +35,7 @@ interface Flow<T> {
   served: number
   count: number
   rows: number
-  readonly lanes: Map<string, Lane<T>>
+  readonly lanes: Map<string, Spot<T>>
 }
 
 interface Level<T> {
@@ -42,7 +49,7 @@ interface Level<T> {
   readonly flows: Map<string, Flow<T>>
 }
 
-export interface FairQueue<T extends Queued> {
+export interface FairQueue<T extends Queued<T>> {
   readonly count: number
   readonly rows: number
   readonly bytes: number
@@ -72,7 +79,7 @@ export interface FairQueue<T extends Queued> {
 /** Flows of tenants that are gone are dropped once there are this many. */
 const MANY_FLOWS = 64
 
-export function createFairQueue<T extends Queued>(): FairQueue<T> {
+export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
   const level = (priority: Priority): Level<T> => ({
     weight: WEIGHTS[priority],
     served: 0,
@@ -89,7 +96,7 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
   /** `served` of the level that was picked last. */
   let now = 0
 
-  function flowOf({ priority, tenant }: Pick<Queued, 'priority' | 'tenant'>): Flow<T> {
+  function flowOf({ priority, tenant }: T): Flow<T> {
     const level = levels[priority]
     let flow = level.flows.get(tenant)
     if (!flow) {
@@ -104,18 +111,16 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
     for (const [tenant, flow] of level.flows) if (flow.count === 0 && flow.served <= level.now) level.flows.delete(tenant)
   }
 
-  function laneOf(flow: Flow<T>, key: string): Lane<T> {
-    let lane = flow.lanes.get(key)
-    if (!lane) {
-      lane = createLane<T>((entry) => entry.waits)
-      flow.lanes.set(key, lane)
+  function spotIn(flow: Flow<T>, key: string): Spot<T> {
+    let spot = flow.lanes.get(key)
+    if (!spot) {
+      spot = { flow, lane: createLane<T>((entry) => entry.waits) }
+      flow.lanes.set(key, spot)
     }
-    return lane
+    return spot
   }
 
-  function account(entry: T, sign: 1 | -1): Flow<T> {
-    const flow = flowOf(entry)
-    const lane = laneOf(flow, entry.lane)
+  function account(entry: T, { flow, lane }: Spot<T>, sign: 1 | -1): void {
     if (flow.count === (sign > 0 ? 0 : 1)) flow.level.active += sign
     flow.count += sign
     flow.rows += sign * entry.rows
@@ -126,13 +131,15 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
     bytes += sign * entry.bytes
     // The usual lane is empty between bursts all the time; only others are worth forgetting.
     if (lane.rows === 0 && sign < 0 && flow.lanes.size > 1) flow.lanes.delete(entry.lane)
-    return flow
   }
 
-  function refund(entry: T): void {
-    const flow = flowOf(entry)
-    flow.served -= entry.rows
-    flow.level.served -= entry.rows / flow.level.weight
+  function refund({ spot, rows }: T): void {
+    if (spot) charge(spot, -rows)
+  }
+
+  function charge({ flow }: Spot<T>, rows: number): void {
+    flow.served += rows
+    flow.level.served += rows / flow.level.weight
   }
 
   const least = <F extends { served: number; count: number }>(candidates: Iterable<F>): F | undefined => {
@@ -143,7 +150,7 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
 
   function oldestIn(flow: Flow<T>): T | undefined {
     let best: T | undefined
-    for (const lane of flow.lanes.values()) {
+    for (const { lane } of flow.lanes.values()) {
       const head = lane.peek()
       if (head && (!best || head.enqueuedAt < best.enqueuedAt)) best = head
     }
@@ -166,23 +173,31 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
       const { level } = flow
       if (level.count === 0) level.served = Math.max(level.served, now)
       if (flow.count === 0) flow.served = Math.max(flow.served, level.now)
-      account(entry, 1)
-      const lane = laneOf(flow, entry.lane)
-      if (atHead) lane.unshift(entry)
-      else lane.push(entry)
+      const spot = spotIn(flow, entry.lane)
+      entry.spot = spot
+      account(entry, spot, 1)
+      if (atHead) spot.lane.unshift(entry)
+      else spot.lane.push(entry)
     },
     peek() {
       const level = least(byRank)
       const flow = level && least(level.flows.values())
       return flow && oldestIn(flow)
     },
-    rowsBeside: (entry) => flowOf(entry).lanes.get(entry.lane)?.rows ?? 0,
+    rowsBeside: (entry) => entry.spot?.lane.rows ?? 0,
     peekBeside(entry, mixTenants) {
+      const { spot } = entry
       let best: { head: T; flow: Flow<T> } | undefined
       for (const level of byRank) {
         if (level.count === 0) continue
+        // Nobody else is there, the usual case.
+        if (level.active === 1 && spot?.flow.level === level && spot.flow.count > 0) {
+          const head = spot.lane.peek()
+          if (head) return head
+          continue
+        }
         for (const flow of mixTenants ? level.flows.values() : [level.flows.get(entry.tenant)]) {
-          const head = flow && flow.count > 0 ? flow.lanes.get(entry.lane)?.peek() : undefined
+          const head = flow && flow.count > 0 ? flow.lanes.get(entry.lane)?.lane.peek() : undefined
           if (!flow || !head) continue
           // Higher priorities first; within one, whose turn it is.
           if (!best || (best.flow.level === level && flow.served < best.flow.served)) best = { head, flow }
@@ -192,27 +207,29 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
       return undefined
     },
     take(entry) {
-      const flow = flowOf(entry)
-      const { level } = flow
-      flow.lanes.get(entry.lane)?.shift()
+      const { spot } = entry
+      if (!spot) return
+      const { flow, lane } = spot
+      lane.shift()
       entry.waits = false
-      account(entry, -1)
-      level.now = flow.served
-      now = level.served
-      flow.served += entry.rows
-      level.served += entry.rows / level.weight
+      account(entry, spot, -1)
+      flow.level.now = flow.served
+      now = flow.level.served
+      charge(spot, entry.rows)
     },
     putBack(entry) {
       refund(entry)
       entry.waits = true
-      account(entry, 1)
-      laneOf(flowOf(entry), entry.lane).unshift(entry)
+      const spot = spotIn(flowOf(entry), entry.lane)
+      entry.spot = spot
+      account(entry, spot, 1)
+      spot.lane.unshift(entry)
     },
     refund,
     leave(entry) {
-      if (!entry.waits) return
+      if (!entry.waits || !entry.spot) return
       entry.waits = false
-      account(entry, -1)
+      account(entry, entry.spot, -1)
     },
     rowsAhead(priority, tenant) {
       const own = levels[priority]
@@ -229,7 +246,7 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
         if (level.count === 0) continue
         let newest: T | undefined
         for (const flow of level.flows.values())
-          for (const lane of flow.lanes.values()) {
+          for (const { lane } of flow.lanes.values()) {
             const last = lane.last()
             if (last && (!newest || last.enqueuedAt > newest.enqueuedAt)) newest = last
           }

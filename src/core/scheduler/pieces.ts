@@ -43,5 +43,6 @@ export async function inPieces(
     queueMs: finished.reduce((sum, { queueMs }) => sum + queueMs, 0),
     inferMs: finished.reduce((sum, { inferMs }) => sum + inferMs, 0),
     batchSize: Math.max(...finished.map(({ batchSize }) => batchSize)),
+    endedAt: Math.max(...finished.map(({ endedAt }) => endedAt)),
   }
 }

@@ -85,12 +85,12 @@ export function createScheduler(deps: Deps): Scheduler {
     // More rows than a run should have: several runs, joined again. What lets the first piece in lets the others in.
     const width = PIECES_PER_INSTANCE * Math.max(1, pool.instances.length)
     return inPieces(ticket, place.rows, batching, width, (piece, index) =>
-      submitWhole(piece, batching.place(piece.run, piece.shareable), index === 0),
+      submitWhole({ ...piece, enqueuedAt: clock.now() }, batching.place(piece.run, piece.shareable), index === 0),
     )
   }
 
   function submitWhole(ticket: Ticket, place: Place, bounded: boolean): Promise<Finished> {
-    const entry = createEntry(ticket, place, clock.now())
+    const entry = createEntry(ticket, place)
     const refusal = admit(entry)
     if (refusal && (bounded || !isAboutRoom(refusal))) return Promise.reject(refusal)
     return new Promise((resolve, reject) => {
@@ -239,12 +239,13 @@ export function createScheduler(deps: Deps): Scheduler {
     }
     pool.balancer.posted(instance, ms)
     instance.run(burst.map(joinBatch), (outcomes, beganAt) => {
+      const endedAt = clock.now()
       pool.balancer.answered(instance, { expectedMs: ms, ...verdictOf(outcomes) }, now)
       for (const [index, batch] of burst.entries()) {
         for (const entry of batch.entries) entry.atWorker = false
         running -= batch.entries.length
         const outcome = typeof outcomes === 'string' ? undefined : outcomes[index]
-        if (outcome) finish(batch, outcome)
+        if (outcome) finish(batch, outcome, endedAt)
       }
       if (typeof outcomes === 'string')
         lose(
@@ -264,7 +265,7 @@ export function createScheduler(deps: Deps): Scheduler {
 
   // ---------------------------------------------------------------- answers
 
-  function finish({ entries, rows }: Batch, outcome: RunOutcome): void {
+  function finish({ entries, rows }: Batch, outcome: RunOutcome, endedAt: number): void {
     const [first] = entries as readonly [Entry]
     const { inferMs } = outcome
     if ('error' in outcome) {
@@ -283,7 +284,7 @@ export function createScheduler(deps: Deps): Scheduler {
     }
     for (const [index, entry] of entries.entries()) {
       const outputs = pieces[index] ?? Object.create(null)
-      settle(entry, { outputs, queueMs: entry.startedAt - entry.enqueuedAt, inferMs, batchSize: rows })
+      settle(entry, { outputs, queueMs: entry.startedAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt })
     }
   }
 

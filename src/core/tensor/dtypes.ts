@@ -22,6 +22,7 @@ export type WireType =
   | 'BYTES'
 
 interface TypedArrayConstructor<A> {
+  readonly prototype: A
   new (length: number): A
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): A
 }

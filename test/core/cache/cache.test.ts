@@ -17,7 +17,7 @@ describe('results', () => {
     expect(await ask(setup, 1)).toMatchObject({ queueMs: 1, inferMs: 2, batchSize: 4 })
     setup.clock.advance(250)
     const second = await ask(setup, 1)
-    expect(second).toEqual({ ...answerOf(2), queueMs: 0, inferMs: 0, batchSize: 0, ageMs: 250 })
+    expect(second).toEqual({ ...answerOf(2), endedAt: setup.clock.now(), queueMs: 0, inferMs: 0, batchSize: 0, ageMs: 250 })
     expect(setup.cache.info()).toMatchObject({ hits: 1, misses: 1, entries: 1 })
   })
 

@@ -5,7 +5,10 @@ import type { Clock } from '../../../src/core/clock.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import type { CacheOptions, CacheStore, Tensor } from '../../../src/core/types.ts'
 
-export function handClock(start = 1000): Clock & { advance(ms: number): void } {
+/** Where hand clocks begin. */
+const START = 1000
+
+export function handClock(start = START): Clock & { advance(ms: number): void } {
   let now = start
   const timers = new Set<{ at: number; callback: () => void }>()
   return {
@@ -35,6 +38,7 @@ export const floats = (...values: number[]): Tensor => ({
 
 export const call = (opts: Partial<CallOptions> = {}): CallOptions => ({
   fetches: ['y'],
+  at: START,
   timeoutMs: undefined,
   signal: undefined,
   shareable: true,
@@ -48,6 +52,7 @@ export const answerOf = (...values: number[]): RunResult => ({
   queueMs: 1,
   inferMs: 2,
   batchSize: 4,
+  endedAt: 3,
 })
 
 export interface Run {
