@@ -97,7 +97,7 @@ describe.each(combinations)('$name at $mount, express.json() before it: $json', 
     for (const path of ['/v2', '/v2/', '/v2?verbose=1'])
       expect(await get(path)).toMatchObject({
         status: 200,
-        json: { name: 'modelmount', version: expect.stringMatching(/^\d+\.\d+\.\d+/), extensions: [] },
+        json: { name: 'modelmount', version: expect.stringMatching(/^\d+\.\d+\.\d+/), extensions: expect.any(Array) },
       })
     expect((await get('/v2/models')).json).toEqual({ models: ['add', 'bool', 'float', 'long', 'plus-long', 'string'] })
     const inputs = ['a', 'b'].map((name) => ({ name, datatype: 'FP32', shape: [-1, 4] }))
@@ -262,13 +262,14 @@ describe.each(combinations)('$name at $mount, express.json() before it: $json', 
       'application/json; charset=utf-8',
       'application/json;charset=UTF-8',
       'application/vnd.api+json',
+      // What HTTP libraries call any bytes.
+      'application/octet-stream',
     ])
       expect([type, (await send({ 'content-type': type })).status]).toEqual([type, 200])
     for (const type of [
       'text/plain',
       'application/x-www-form-urlencoded',
       'multipart/form-data; boundary=x',
-      'application/octet-stream',
       'json',
       'application/jsonp',
     ])
@@ -276,9 +277,8 @@ describe.each(combinations)('$name at $mount, express.json() before it: $json', 
     expectError(await send({ 'inference-header-content-length': '20' }), 400, 'REQUEST_INVALID')
     const zipped = gzipSync(JSON.stringify(ADD))
     const answer = await send({ 'content-type': 'application/json', 'content-encoding': 'gzip' }, zipped)
-    // express.json() unpacks, under its own limit; alone, the router does not.
-    if (json) expect(answer).toMatchObject({ status: 200 })
-    else expectError(answer, 415, 'MEDIA_TYPE_UNSUPPORTED')
+    // Unpacked by the router, or by express.json() under its own limit.
+    expect(answer).toMatchObject({ status: 200 })
     if (json) return
     expectError(await send({ 'content-type': 'application/json; charset=latin1' }), 415, 'MEDIA_TYPE_UNSUPPORTED')
     for (const body of ['{"inputs":[', 'null', '"x"', 'NaN', '{"inputs":[NaN]}', '\ufeff{}', '{}{}'])

@@ -61,8 +61,7 @@ export function createHandler(
     const error = toModelmountError(value)
     if (error.code === 'INTERNAL') deps.report(error)
     const encode = tables.find((table) => table.owns(path))?.encodeError ?? encodeError
-    const mayRetry = error.status === 429 || error.status === 503
-    return json(error.status, encode(error), mayRetry ? { 'retry-after': String(error.retryAfterS ?? 1) } : {})
+    return json(error.status, encode(error), adviceOf(error))
   }
 
   return {
@@ -79,6 +78,13 @@ export function createHandler(
       }
     },
   }
+}
+
+/** What a client can do about it, where HTTP has a header for that. */
+function adviceOf({ status, retryAfterS, details }: ModelmountError): Record<string, string> {
+  if (status === 429 || status === 503) return { 'retry-after': String(retryAfterS ?? 1) }
+  // RFC 7694.
+  return status === 415 && details?.field === 'content-encoding' ? { 'accept-encoding': 'gzip, deflate' } : {}
 }
 
 /** An answer to HEAD tells the length of the body that GET would get; RFC 9110, 8.6 forbids the field with 204. */

@@ -1,29 +1,42 @@
-/** Which bodies a route takes. */
+/** What a body is, by its headers. */
 
 import { ModelmountError } from '../errors.ts'
 import type { HttpRequest } from '../types.ts'
 
-/** JSON, or no content type at all: the protocol's own clients send none. */
-export function checkMediaType({ headers, body }: HttpRequest): void {
-  const encoding = String(headers['content-encoding'] ?? 'identity').toLowerCase()
-  if (encoding !== 'identity' && body instanceof Uint8Array) throw unsupported('content-encoding', 'identity', encoding)
-  if (headers['inference-header-content-length'] !== undefined)
-    throw new ModelmountError('REQUEST_INVALID', 'binary tensor data is not supported by this server; send JSON', {
-      details: { field: 'inference-header-content-length' },
-    })
+const FRAMING_HEADER = 'inference-header-content-length'
+
+/**
+ * How many bytes of JSON a binary body begins with; `undefined` for a body that is JSON as a whole.
+ * @throws ModelmountError `REQUEST_INVALID`
+ */
+export function headerLengthOf({ headers }: HttpRequest): number | undefined {
+  const text = headers[FRAMING_HEADER]
+  if (text === undefined) return undefined
+  if (typeof text === 'string' && /^\d{1,15}$/.test(text)) return Number(text)
+  const expected = 'a number of bytes'
+  throw new ModelmountError('REQUEST_INVALID', `the header ${FRAMING_HEADER} must be ${expected}`, {
+    details: { field: FRAMING_HEADER, expected, got: String(text).slice(0, 50) },
+  })
+}
+
+/**
+ * JSON, no content type at all, or "bytes": the protocol's own clients send none, or the label that their HTTP library gives to every body.
+ * What is certainly something else, such as a form, is refused.
+ * @throws ModelmountError `MEDIA_TYPE_UNSUPPORTED`
+ */
+export function checkJsonType({ headers }: HttpRequest): void {
   const type = headers['content-type']
   if (type === undefined || type === '') return
   const [essence = '', ...parameters] = String(type).toLowerCase().split(';')
-  if (!/^\s*application\/(?:[\w.+-]+\+)?json\s*$/.test(essence))
-    throw unsupported('content-type', 'application/json', essence.trim())
+  if (!/^\s*application\/(?:octet-stream|(?:[\w.+-]+\+)?json)\s*$/.test(essence))
+    throw unsupported('application/json', essence.trim())
   const charset = parameters
     .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)/.exec(parameter)?.[1])
     .find((value) => value !== undefined)
-  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')
-    throw unsupported('content-type', 'charset utf-8', charset)
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8') throw unsupported('charset utf-8', charset)
 }
 
-const unsupported = (field: string, expected: string, got: string): ModelmountError =>
-  new ModelmountError('MEDIA_TYPE_UNSUPPORTED', `${field} must be ${expected}, got ${got.slice(0, 100)}`, {
-    details: { field, expected, got: got.slice(0, 100) },
-  })
+function unsupported(expected: string, got: string): ModelmountError {
+  const details = { field: 'content-type', expected, got: got.slice(0, 100) }
+  return new ModelmountError('MEDIA_TYPE_UNSUPPORTED', `content-type must be ${expected}, got ${details.got}`, { details })
+}

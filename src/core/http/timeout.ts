@@ -4,9 +4,12 @@ import { ModelmountError } from '../errors.ts'
 import type { HttpRequest } from '../types.ts'
 
 const TIMEOUT_HEADER = 'x-request-timeout-ms'
-const MAX_TIMEOUT_MS = 3_600_000
+export const MAX_TIMEOUT_MS = 3_600_000
 
-/** The client's own deadline, if it names one. */
+/**
+ * The header's, if the client names one.
+ * @throws ModelmountError `REQUEST_INVALID`
+ */
 export function timeoutOf({ headers }: HttpRequest): number | undefined {
   const text = headers[TIMEOUT_HEADER]
   if (text === undefined) return undefined

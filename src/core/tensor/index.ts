@@ -1,7 +1,8 @@
 /** Element types, half floats, and the check of a request's inputs against a signature. */
 
 export { checkInputs } from './check.ts'
-export { type Dialect, inputFault, quote, shorten } from './dialect.ts'
+export { type Dialect, inputFault, mismatch, quote, shorten } from './dialect.ts'
+export { formatShape, product } from './dims.ts'
 export {
   allocate,
   DTYPES,

@@ -7,7 +7,7 @@ import {
   encodeInfer,
   encodeModelMetadata,
   encodeServerMetadata,
-} from '../../../src/core/protocol/open-inference.ts'
+} from '../../../src/core/protocol/index.ts'
 import { toHalf, toWireType } from '../../../src/core/tensor/index.ts'
 import type { DType, ModelInfo, ModelSignature, PredictResult, Tensor } from '../../../src/core/types.ts'
 import { ALL_TYPES, fault, input } from '../tensor/support.ts'
@@ -100,7 +100,8 @@ describe('requests', () => {
       [{ inputs: [{ ...x, parameters: [] }] }, 'inputs[0].parameters'],
       [{ inputs: [{ ...x, parameters: null }] }, 'inputs[0].parameters'],
       [{ inputs: [{ ...x, parameters: { a: null } }] }, 'inputs[0].parameters["a"]'],
-      [{ inputs: [{ ...x, parameters: { binary_data_size: 8 } }] }, 'inputs[0].parameters.binary_data_size'],
+      [{ inputs: [{ ...x, parameters: { binary_data_size: 8 } }] }, 'inputs[0].data'],
+      [{ inputs: [{ ...x, data: undefined, parameters: { binary_data_size: 8 } }] }, 'inputs[0].parameters.binary_data_size'],
       [
         { inputs: [{ ...x, data: undefined, parameters: { shared_memory_region: 'r' } }] },
         'inputs[0].parameters.shared_memory_region',
@@ -114,7 +115,7 @@ describe('requests', () => {
       [{ inputs: [x], outputs: ['score'] }, 'outputs[0]'],
       [{ inputs: [x], outputs: [{ name: 'score' }, {}] }, 'outputs[1].name'],
       [{ inputs: [x], outputs: [{ name: 'score', parameters: 1 }] }, 'outputs[0].parameters'],
-      [{ inputs: [x], outputs: [{ name: 'score', parameters: { classification: 3 } }] }, 'outputs[0].parameters.classification'],
+      [{ inputs: [x], outputs: [{ name: 'label', parameters: { classification: 3 } }] }, 'outputs[0].parameters.classification'],
       [{ inputs: [x], outputs: [{ name: 'score' }, { name: 'score' }] }, 'outputs[1].name'],
     ]
     for (const [body, field] of cases) {
@@ -312,7 +313,7 @@ describe('answers', () => {
     cached: false,
     timings: { queueMs: 0, inferMs: 0, totalMs: 0 },
   })
-  const dataText = (tensor: Tensor) => /"data":(.*)\}\]\}$/s.exec(text(encodeInfer(result({ y: tensor }))))?.[1]
+  const dataText = (tensor: Tensor) => /"data":(.*)\}\]\}$/s.exec(text(encodeInfer(result({ y: tensor })).body))?.[1]
 
   test('key order, and the id only when the client sent one', () => {
     const outputs: Record<string, Tensor> = {
@@ -321,9 +322,9 @@ describe('answers', () => {
     }
     const json =
       '{"model_name":"m\\"é","model_version":"2","outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"data":[0.5,-1]},{"name":"n","datatype":"BYTES","shape":[1],"data":["a"]}]}'
-    expect(text(encodeInfer(result(outputs)))).toBe(json)
-    expect(text(encodeInfer(result(outputs), { id: 'é' }))).toBe(json.replace('"outputs"', '"id":"é","outputs"'))
-    expect(JSON.parse(text(encodeInfer(result({})))).outputs).toEqual([])
+    expect(text(encodeInfer(result(outputs)).body)).toBe(json)
+    expect(text(encodeInfer(result(outputs), { id: 'é' }).body)).toBe(json.replace('"outputs"', '"id":"é","outputs"'))
+    expect(JSON.parse(text(encodeInfer(result({})).body)).outputs).toEqual([])
   })
 
   test('numbers', () => {
@@ -363,7 +364,7 @@ describe('answers', () => {
     for (const type of ALL_TYPES) {
       fc.assert(
         fc.property(tensorOf(type), (tensor) => {
-          const written = text(encodeInfer(result({ x: tensor })))
+          const written = text(encodeInfer(result({ x: tensor })).body)
           const inputs = /"outputs":(.*)\}$/s.exec(written)?.[1]
           const decoded = decodeInfer(`{"inputs":${inputs}}`, { inputs: [input('x', type, undefined)], outputs: [] }, limit)
           expect(decoded.inputs.x).toEqual(tensor)

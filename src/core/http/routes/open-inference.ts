@@ -1,10 +1,18 @@
 /** Open Inference Protocol v2: health, metadata and inference. */
 
 import { isModelmountError } from '../../errors.ts'
-import { decodeInfer, encodeInfer, encodeModelMetadata, encodeServerMetadata } from '../../protocol/index.ts'
+import {
+  decodeInfer,
+  type EncodedInfer,
+  encodeInfer,
+  encodeModelMetadata,
+  encodeServerMetadata,
+  scheduleOf,
+} from '../../protocol/index.ts'
 import type { HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
-import { checkMediaType } from '../media-type.ts'
+import { packed, unpacked } from '../content-coding.ts'
+import { checkJsonType, headerLengthOf } from '../media-type.ts'
 import { type Call, inference, json, type TableMaker } from '../route.ts'
 import { timeoutOf } from '../timeout.ts'
 
@@ -43,14 +51,21 @@ export const openInference: TableMaker = (deps, mount) => {
 
   async function infer({ request, params: { model: name = '', version } }: Call): Promise<HttpResponse> {
     const model = deps.resolve(name, version)
-    checkMediaType(request)
-    const { id, inputs, outputs } = decodeInfer(request.body, model.signature, model.config)
-    const timeoutMs = timeoutOf(request)
-    const result = await deps.run(model, inputs, { id: id ?? '', outputs, signal: request.signal, timeoutMs }, request.headers)
-    return json(200, encodeInfer(result, { id }))
+    const headerLength = headerLengthOf(request)
+    if (headerLength === undefined) checkJsonType(request)
+    const body = unpacked(request, deps.maxBodyBytes)
+    const { signature, config } = model
+    const opts = { headerLength, maxElements: config.maxElements }
+    const { id, inputs, outputs, forms, parameters } = decodeInfer(body instanceof Promise ? await body : body, signature, opts)
+    const { priority, timeoutMs } = scheduleOf(parameters)
+    const timeout = earlier(timeoutMs, timeoutOf(request))
+    const call = { id: id ?? '', outputs, signal: request.signal, priority, timeoutMs: timeout }
+    const result = await deps.run(model, inputs, call, request.headers)
+    return packed(inferAnswer(encodeInfer(result, { id, forms, signature, labels: config.labels })), request)
   }
 
   return {
+    extensions: ['classification', 'schedule_policy', 'binary_tensor_data', 'parameters'],
     owns: (path) => path === '/v2' || path.startsWith('/v2/'),
     routes: [
       { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, infer) },
@@ -63,4 +78,14 @@ export const openInference: TableMaker = (deps, mount) => {
       { method: 'GET', path: new RegExp(`^${MODEL}$`), handle: metadata },
     ],
   }
+}
+
+const earlier = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
+
+/** Some client libraries look for the header alone, some for the content type. */
+function inferAnswer({ body, headerLength }: EncodedInfer): HttpResponse {
+  if (headerLength === undefined) return json(200, body)
+  const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(headerLength) }
+  return { status: 200, headers, body }
 }

@@ -1,0 +1,72 @@
+/** Members of a request's JSON, checked for their form; faults name the member and never a value. */
+
+import { ModelmountError } from '../../errors.ts'
+import { kindOf, quote } from '../../tensor/index.ts'
+
+export type Json = Readonly<Record<string, unknown>>
+
+/** The scalars that parameters may be; null-prototype object. */
+export type Parameters = Record<string, string | number | boolean>
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A `REQUEST_INVALID` error: `<field> must be <expected>, got <kind>`. */
+export function invalid(field: string, expected: string, value: unknown): ModelmountError {
+  const got = value === undefined ? 'nothing' : kindOf(value)
+  return new ModelmountError('REQUEST_INVALID', `${field} must be ${expected}, got ${got}`, { details: { field, expected, got } })
+}
+
+export function readId(id: unknown): string | undefined {
+  if (id === undefined || id === '') return undefined
+  if (typeof id !== 'string') throw invalid('id', 'a string', id)
+  return id
+}
+
+const NONE: Readonly<Parameters> = Object.freeze(Object.create(null))
+
+export function readParameters(parameters: unknown, path: string): Readonly<Parameters> {
+  if (parameters === undefined) return NONE
+  if (!isObject(parameters)) throw invalid(path, 'an object', parameters)
+  const result: Parameters = Object.create(null)
+  for (const [name, value] of Object.entries(parameters)) {
+    // The exact parser makes BigInts of long integers; nothing promises that parameters keep every digit.
+    const scalar = typeof value === 'bigint' ? Number(value) : value
+    if (typeof scalar !== 'string' && typeof scalar !== 'number' && typeof scalar !== 'boolean') {
+      throw invalid(`${path}[${quote(name)}]`, 'a string, number or boolean', value)
+    }
+    result[name] = scalar
+  }
+  return result
+}
+
+/** Refuses parameters whose silent loss would change what the request means. */
+export function refuseParameters(parameters: Readonly<Parameters>, path: string, unsupported: readonly string[]): void {
+  for (const name of unsupported) {
+    if (parameters[name] === undefined) continue
+    throw new ModelmountError('REQUEST_INVALID', `${path}.${name} is not supported by this server`, {
+      details: { field: `${path}.${name}` },
+    })
+  }
+}
+
+export function readFlag(parameters: Readonly<Parameters>, name: string, path: string): boolean | undefined {
+  const value = parameters[name]
+  if (value === undefined || typeof value === 'boolean') return value
+  throw invalid(`${path}.${name}`, 'true or false', value)
+}
+
+/** A whole number that is not negative. */
+export function readCount(parameters: Readonly<Parameters>, name: string, path: string): number | undefined {
+  const value = parameters[name]
+  if (value === undefined || isSize(value)) return value
+  const got = typeof value === 'number' ? 'another number' : typeof value
+  const expected = 'a non-negative integer'
+  const field = `${path}.${name}`
+  throw new ModelmountError('REQUEST_INVALID', `${field} must be ${expected}, got ${got}`, { details: { field, expected, got } })
+}
+
+export function isSize(dim: unknown): dim is number {
+  return typeof dim === 'number' && Number.isSafeInteger(dim) && dim >= 0
+}

@@ -1,0 +1,30 @@
+/** What the server and its models say of themselves. */
+
+import { toWireType } from '../../tensor/index.ts'
+import type { ModelInfo, ValueInfo } from '../../types.ts'
+
+/** The answer to `GET /v2`. */
+export function encodeServerMetadata(name: string, version: string, extensions: readonly string[]): Uint8Array {
+  return encode({ name, version, extensions })
+}
+
+/**
+ * The answer to `GET /v2/models/{name}`.
+ * Dynamic dims are -1. The protocol has no word for an unknown rank, so that is the shape [-1] too: [] would promise a scalar.
+ * A value that cannot be carried has its declared ONNX type as datatype.
+ */
+export function encodeModelMetadata(info: ModelInfo, versions: readonly string[]): Uint8Array {
+  const inputs = info.inputs.map(describeValue)
+  const outputs = info.outputs.map(describeValue)
+  return encode({ name: info.name, versions, platform: 'onnxruntime_onnx', inputs, outputs })
+}
+
+function describeValue(info: ValueInfo): { name: string; datatype: string; shape: number[] } {
+  const datatype = info.type === undefined ? info.declaredType : toWireType(info.type)
+  const shape = info.dims?.map((dim) => (typeof dim === 'number' ? dim : -1)) ?? [-1]
+  return { name: info.name, datatype, shape }
+}
+
+function encode(value: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify(value), 'utf8')
+}
