@@ -6,6 +6,7 @@ import { httpJson } from '../http-json.ts'
 import { idle } from '../idle.ts'
 import { memory } from '../memory.ts'
 import { oneCaller } from '../one-caller.ts'
+import { overload } from '../overload.ts'
 import { predict } from '../predict.ts'
 import { processTier } from '../process-tier.ts'
 import { slowInstance } from '../slow-instance.ts'
@@ -17,6 +18,7 @@ export const BENCHES: readonly Bench[] = [
   processTier,
   batching,
   noGain,
+  overload,
   httpJson,
   hostIsolation,
   idle,

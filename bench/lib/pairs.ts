@@ -16,11 +16,13 @@ export interface Pairs {
 export interface Sides {
   ours(): Promise<number>
   rival(): Promise<number>
+  /** What the rival's figure makes possible for ours, where that is not the figure itself. */
+  possible?(rival: number): number
   /** @default 7 */
   readonly pairs?: number
 }
 
-export async function measurePairs({ ours, rival, pairs = 7 }: Sides): Promise<Pairs> {
+export async function measurePairs({ ours, rival, possible = (figure) => figure, pairs = 7 }: Sides): Promise<Pairs> {
   const result = { ratios: [] as number[], ours: [] as number[], rival: [] as number[], unsteady: 0 }
   // The first run of each side pays for compiling.
   await rival()
@@ -33,7 +35,7 @@ export async function measurePairs({ ours, rival, pairs = 7 }: Sides): Promise<P
     const steady = Math.max(before, after) <= UNSTEADY * Math.min(before, after)
     if (!steady && repeats < pairs) repeats++
     else {
-      const baseline = Math.sqrt(before * after)
+      const baseline = possible(Math.sqrt(before * after))
       result.ratios.push(mine / baseline)
       result.ours.push(mine)
       result.rival.push(baseline)

@@ -1,0 +1,120 @@
+/** More requests than the model can do: how many are answered in time, and how fast the others hear that they are not. */
+
+import { createModelServer } from 'modelmount'
+import { matmulChainModel } from '../tools/models.mjs'
+import { SESSION } from './lib/direct.ts'
+import { product, rotatingFloats } from './lib/inputs.ts'
+import { closedLoop } from './lib/loops.ts'
+import { type Outcome, startOpenLoop } from './lib/open-loop.ts'
+import { measurePairs } from './lib/pairs.ts'
+import { type Bench, milliseconds, pairedRow, perSecond, type Row, rowOfRatios } from './lib/row.ts'
+import { median, quantile } from './lib/stats.ts'
+
+/** A run takes some milliseconds, so that neither the generator nor the host's own work is what limits. */
+const SIZE = 768
+const ROW_DIMS = [4, SIZE]
+const MODEL = () => matmulChainModel({ size: SIZE, count: 16, length: ROW_DIMS[0] })
+const LOADS = [1.1, 1.5, 3]
+const PAIRS = 3
+const CAPACITY_MS = 1000
+const LOAD_MS = 3000
+/** The objective, in full runs: one that is running, one that is waiting, and room for a machine with other work. */
+const OBJECTIVE_RUNS = 6
+const REFUSED_MS = 5
+/** Answers that were never accepted. The rest of the errors are requests that were dropped after they had waited. */
+const REFUSED = new Set(['OVERLOADED', 'QUEUE_FULL'])
+
+/** What one load came to. */
+interface Level {
+  readonly load: number
+  readonly accepted: number[]
+  readonly refused: number[]
+  readonly dropped: number[]
+}
+
+export const overload: Bench = {
+  name: 'overload',
+  limitS: 120,
+  async run() {
+    const server = await createModelServer({ models: [{ name: 'm', source: MODEL(), session: SESSION }], strict: true })
+    const openLoop = startOpenLoop()
+    const floats = rotatingFloats(product(ROW_DIMS))
+    const input = (i: number) => ({ x: { type: 'float32', dims: [1, ...ROW_DIMS], data: floats(i) } as const })
+    const { maxSize } = server.model('m').batching
+    const runs: number[] = []
+    /** Requests per second of so many callers that every run is full. */
+    const capacity = (): Promise<number> =>
+      closedLoop(4 * maxSize, CAPACITY_MS, async (i) => runs.push((await server.predict('m', input(i))).timings.inferMs))
+    await capacity()
+    runs.length = 0
+    let latest = await capacity()
+    const objectiveMs = Math.ceil(OBJECTIVE_RUNS * median(runs))
+
+    async function rowOf(level: Level): Promise<Row> {
+      let offered = 0
+      const pairs = await measurePairs({
+        pairs: PAIRS,
+        async ours() {
+          offered = level.load * latest
+          const outcomes = await openLoop.run(offered, LOAD_MS, (i) => server.predict('m', input(i), { timeoutMs: objectiveMs }))
+          note(level, outcomes)
+          return (outcomes.filter(({ code, ms }) => code === 'OK' && ms <= objectiveMs).length * 1000) / LOAD_MS
+        },
+        async rival() {
+          latest = await capacity()
+          return latest
+        },
+        possible: (measured) => Math.min(measured, offered),
+      })
+      return pairedRow({
+        bench: 'overload',
+        what: `answered within ${objectiveMs} ms at ${level.load} times the capacity`,
+        rival: 'limit: capacity',
+        pairs,
+        format: perSecond,
+        target: { op: '>=', value: 0.95 },
+        how: `open loop (Poisson) of ${LOAD_MS / 1000} s, capacity by ${4 * maxSize} callers before and after`,
+        note: `runs of up to ${maxSize} rows; of 1000 requests ${shares(level)}`,
+      })
+    }
+
+    const levels = LOADS.map((load): Level => ({ load, accepted: [], refused: [], dropped: [] }))
+    const rows: Row[] = []
+    for (const level of levels) rows.push(await rowOf(level))
+    await Promise.all([openLoop.stop(), server.close()])
+    const p99Row = (what: string, of: (level: Level) => readonly number[], limitMs: number): Row => {
+      const p99s = levels.map((level) => quantile(of(level), 0.99))
+      const worst = Math.max(...p99s)
+      return rowOfRatios({
+        bench: 'overload',
+        what: `${what}, p99, worst of these loads`,
+        ours: milliseconds(worst),
+        rival: `limit: ${milliseconds(limitMs)}`,
+        ratios: [worst / limitMs],
+        target: { op: '<=', value: 1 },
+        how: 'from the moment a request was due',
+        note: LOADS.map((load, i) => `${load} x: ${milliseconds(p99s[i] ?? Number.NaN)}`).join(', '),
+      })
+    }
+    return [
+      ...rows,
+      p99Row('answers of accepted requests', (level) => level.accepted, objectiveMs),
+      p99Row('refusals', (level) => level.refused, REFUSED_MS),
+    ]
+  },
+}
+
+function note(level: Level, outcomes: readonly Outcome[]): void {
+  for (const { code, ms } of outcomes) {
+    if (code === 'OK') level.accepted.push(ms)
+    else if (REFUSED.has(code)) level.refused.push(ms)
+    else if (code === 'DEADLINE_EXCEEDED') level.dropped.push(ms)
+    else throw new Error(`a request failed with ${code}`)
+  }
+}
+
+function shares({ accepted, refused, dropped }: Level): string {
+  const all = accepted.length + refused.length + dropped.length
+  const share = (list: readonly number[]): string => ((list.length * 1000) / all).toFixed(0)
+  return `${share(accepted)} were answered, ${share(refused)} refused at the door, ${share(dropped)} dropped when they had become too late`
+}
