@@ -4,8 +4,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 
 /** How much of a refused body is read and dropped, so that a client which still sends gets to see the answer. */
-const DISCARD_BYTES = 16 * 1024 * 1024
-const DISCARD_MS = 5000
+export const DISCARD_BYTES = 16 * 1024 * 1024
+export const DISCARD_MS = 5000
 
 /** What a length that is only announced is worth: a client that says 64 MiB and sends a byte gets no more than this. */
 const TRUSTED_BYTES = 1024 * 1024

@@ -4,7 +4,7 @@
  */
 
 import type { HttpResponse, ModelServer, MountOptions } from '../core/types.ts'
-import { type BodyLimits, type BodyResult, bodyFault, createCollector } from './body.ts'
+import { type BodyLimits, type BodyResult, bodyFault, createCollector, DISCARD_BYTES, DISCARD_MS } from './body.ts'
 import { belowPrefix } from './path.ts'
 
 export interface FetchHandlerOptions extends MountOptions {
@@ -36,13 +36,14 @@ export function fetchHandler(server: ModelServer, options: FetchHandlerOptions =
   }
 }
 
-/** A refused body is cancelled: whoever carries the request decides what that means for the connection. */
+type Reader = ReadableStreamDefaultReader<Uint8Array>
+
 async function readBody(
   stream: NonNullable<Request['body']>,
   announced: string | undefined,
   limits: BodyLimits,
 ): Promise<BodyResult> {
-  const reader = stream.getReader()
+  const reader: Reader = stream.getReader()
   let slow = (): void => {}
   const tooSlow = new Promise<BodyResult>((resolve) => {
     slow = () => resolve({ kind: 'too-slow' })
@@ -50,7 +51,7 @@ async function readBody(
   const timer = setTimeout(slow, limits.bodyTimeoutMs)
   const result = await Promise.race([readAll(), tooSlow])
   clearTimeout(timer)
-  if (result.kind !== 'body') reader.cancel().catch(() => {})
+  if (result.kind !== 'body') void discardRest(reader)
   return result
 
   async function readAll(): Promise<BodyResult> {
@@ -68,6 +69,25 @@ async function readBody(
       return { kind: 'gone' }
     }
   }
+}
+
+/**
+ * Drops the rest of a refused body, within bounds. Cancelling at once would close the connection under the answer, where the carrier is
+ * `node:http`.
+ */
+async function discardRest(reader: Reader): Promise<void> {
+  const timer = setTimeout(() => reader.cancel().catch(() => {}), DISCARD_MS)
+  try {
+    for (let left = DISCARD_BYTES; left > 0; ) {
+      const { done, value } = await reader.read()
+      if (done) break
+      left -= value.length
+    }
+    await reader.cancel()
+  } catch {
+    // Gone, which is what we wanted.
+  }
+  clearTimeout(timer)
 }
 
 /** 204 and the like have no body; a `Response` refuses even an empty one. */

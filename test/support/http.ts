@@ -20,12 +20,17 @@ export interface Answer {
   readonly json: unknown
 }
 
-export interface Client {
+export interface Connection {
   readonly port: number
-  readonly http: Server
   send(method: string, path: string, body?: string | Uint8Array, headers?: OutgoingHttpHeaders): Promise<Answer>
   get(path: string): Promise<Answer>
   post(path: string, body: unknown, headers?: OutgoingHttpHeaders): Promise<Answer>
+  /** Closes what is kept alive. */
+  end(): void
+}
+
+export interface Client extends Connection {
+  readonly http: Server
   close(): Promise<void>
 }
 
@@ -37,16 +42,13 @@ const parsed = (text: string): unknown => {
   }
 }
 
-/** Listens on a free port and returns a client for it. */
-export async function serveHttp(app: RequestListener): Promise<Client> {
-  const http = createServer(app)
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
-  const { port } = http.address() as AddressInfo
+/** A client for what listens on a port of this machine. */
+export function connectTo(port: number): Connection {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
 
   function send(method: string, path: string, body?: string | Uint8Array, headers: OutgoingHttpHeaders = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
+      const length = body === undefined || headers['transfer-encoding'] ? {} : { 'content-length': Buffer.byteLength(body) }
       const req = request({ host: '127.0.0.1', port, method, path, agent, headers: { ...length, ...headers } }, (res) => {
         const chunks: Buffer[] = []
         res.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -63,7 +65,6 @@ export async function serveHttp(app: RequestListener): Promise<Client> {
 
   return {
     port,
-    http,
     send,
     get: (path) => send('GET', path),
     post: (path, body, headers) =>
@@ -71,8 +72,20 @@ export async function serveHttp(app: RequestListener): Promise<Client> {
         'content-type': 'application/json',
         ...headers,
       }),
+    end: () => agent.destroy(),
+  }
+}
+
+/** Listens on a free port and returns a client for it. */
+export async function serveHttp(app: RequestListener): Promise<Client> {
+  const http = createServer(app)
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+  const connection = connectTo((http.address() as AddressInfo).port)
+  return {
+    ...connection,
+    http,
     async close() {
-      agent.destroy()
+      connection.end()
       http.closeAllConnections()
       await new Promise((resolve) => http.close(resolve))
     },

@@ -1,0 +1,245 @@
+/** One table of requests, the same answers through every adapter, over real sockets. */
+
+import { createModelServer, type HttpHandler, type HttpRequest, type ModelServer } from 'modelmount'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { addModel, identityModel } from '../../tools/models.mjs'
+import { type Answer, type Connection, connectTo } from '../support/http.ts'
+import { serverFor } from '../support/server.ts'
+import { constantOf } from '../support/small-models.ts'
+import { chunk, openSocket, type RawSocket } from '../support/socket.ts'
+import { HOSTS, type Host, type HostOptions } from './hosts.ts'
+import { ADD, type Exchange, REQUESTS } from './requests.ts'
+
+const MAX_BODY_BYTES = 100_000
+
+let server: ModelServer
+let mount: HttpHandler
+beforeAll(async () => {
+  server = await createModelServer({
+    logger: false,
+    maxBodyBytes: MAX_BODY_BYTES,
+    bodyTimeoutMs: 10_000,
+    strict: true,
+    models: [
+      { name: 'add', source: addModel() },
+      { name: 'add', version: '2', source: addModel() },
+      { name: 'long', source: identityModel('int64', ['N']) },
+      { name: 'string', source: identityModel('string', ['N']) },
+    ],
+  })
+  mount = server.http.mount()
+})
+afterAll(() => server.close())
+
+/** What the mount says to a request, without any adapter. */
+async function expected({ method, path, headers = {}, body }: Exchange): Promise<Pick<Answer, 'status' | 'headers' | 'text'>> {
+  const [target = ''] = path.split('?')
+  const bytes = body === undefined ? undefined : new Uint8Array(Buffer.from(body as string))
+  const answer = await mount.handle({ method, path: target, headers: headers as HttpRequest['headers'], body: bytes })
+  return { status: answer.status, headers: { ...answer.headers }, text: Buffer.from(answer.body).toString('utf8') }
+}
+
+const reference = new Map<Exchange, ReturnType<typeof expected>>()
+const ask = (connection: Connection, { method, path, headers, body }: Exchange, prefix = ''): Promise<Answer> =>
+  connection.send(method, prefix + path, body, headers)
+
+async function expectSame(connection: Connection, host: Host, exchange: Exchange, prefix: string): Promise<void> {
+  const answer = await ask(connection, exchange, prefix)
+  const ownStatus = exchange.except?.[host.name]
+  if (ownStatus !== undefined) return expect([exchange.what, answer.status]).toEqual([exchange.what, ownStatus])
+  const wanted = reference.get(exchange) ?? expected(exchange)
+  reference.set(exchange, wanted)
+  const { status, headers, text } = await wanted
+  expect([exchange.what, status]).toEqual([exchange.what, exchange.status ?? status])
+  expect({ what: exchange.what, status: answer.status, text: answer.text }).toEqual({ what: exchange.what, status, text })
+  expect([exchange.what, answer.headers]).toEqual([exchange.what, expect.objectContaining(headers)])
+  if (headers['content-length'] === undefined) expect(answer.headers['content-length']).toBeUndefined()
+}
+
+async function run(host: Host, options: Partial<HostOptions> = {}, model: ModelServer = server) {
+  const running = await host.start(model, { prefix: '/ml', app: 'bare', ...options })
+  const connection = connectTo(running.port)
+  onTestFinished(async () => {
+    connection.end()
+    await running.close()
+  })
+  return { ...running, connection }
+}
+
+/** The server, with `handle` in the place of what would answer. */
+const answeredBy = (handle: HttpHandler['handle'], model: ModelServer = server): ModelServer => ({
+  ...model,
+  http: { ...model.http, mount: (options) => ({ ...model.http.mount(options), handle }) },
+})
+
+const HEAD = 'POST /ml/v2/models/add/infer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+const LIVE = 'GET /ml/v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n'
+
+async function socketTo(port: number): Promise<RawSocket> {
+  const raw = await openSocket(port)
+  onTestFinished(() => void raw.socket.destroy())
+  return raw
+}
+
+describe.each(HOSTS)('$name', (host) => {
+  test.each(['', '/ml', '/a/b'])('the table, at the prefix "%s"', async (prefix) => {
+    const { connection } = await run(host, { prefix })
+    for (const exchange of REQUESTS) await expectSame(connection, host, exchange, prefix)
+  })
+
+  test('the table, behind CORS, compression and an app that parses JSON', async () => {
+    const { connection } = await run(host, { app: 'full' })
+    // Preflights and answers to a client that takes gzip belong to the app's middleware.
+    const own = REQUESTS.filter(({ method, headers }) => method !== 'OPTIONS' && !headers?.['accept-encoding'])
+    for (const exchange of own) {
+      await expectSame(connection, host, exchange, '/ml')
+      if (exchange.except?.[host.name]) continue
+      const { headers } = await ask(connection, exchange, '/ml')
+      expect([exchange.what, headers['access-control-allow-origin']]).toEqual([exchange.what, host.bypasses ? undefined : '*'])
+    }
+    const zipped = await connection.send('GET', '/ml/v2/models/add', undefined, { 'accept-encoding': 'gzip' })
+    expect(zipped.status).toBe(200)
+    if (host.compresses) expect(zipped.headers['content-encoding']).toBe('gzip')
+    // The app's own authentication, before anything is read.
+    const denied = await connection.send('POST', '/ml/v2/models/add/infer', JSON.stringify(ADD), { 'x-deny': 'yes' })
+    expect(denied).toMatchObject(host.bypasses ? { status: 200 } : { status: 401, text: 'denied' })
+    // Its own routes parse as ever.
+    expect((await connection.post('/echo', { a: [1] })).json).toEqual({ a: [1] })
+  })
+
+  test('headers beyond what Node takes', async () => {
+    const { connection } = await run(host)
+    const answer = await connection.send('GET', '/ml/v2', undefined, { 'x-large': 'x'.repeat(20_000) })
+    expect(answer.status).toBe(431)
+  })
+
+  test('the rest of the app is the app’s', async () => {
+    const { connection } = await run(host)
+    expect(await connection.get('/hello')).toMatchObject({ status: 200, text: 'hello' })
+    for (const path of ['/v2', '/ml', '/ml/', '/ml/v2x', '/ml/V2', '/ml/v1/models', '/mlv2', '/ml2/v2', '/ml/ping'])
+      expect([path, (await connection.get(path)).status]).toEqual([path, 404])
+  })
+
+  test('two servers, and two mounts of one, in one process', async () => {
+    const one = await serverFor({ models: [{ name: 'm', source: constantOf(1) }], name: 'one' })
+    const two = await serverFor({ models: [{ name: 'm', source: constantOf(2) }], name: 'two' })
+    const first = await run(host, { prefix: '/one' }, one)
+    const second = await run(host, { prefix: '/two' }, two)
+    const [got, other] = await Promise.all([
+      first.connection.post('/one/v2/models/m/infer', {}),
+      second.connection.post('/two/v2/models/m/infer', {}),
+    ])
+    expect(got.json).toMatchObject({ outputs: [{ data: [1] }] })
+    expect(other.json).toMatchObject({ outputs: [{ data: [2] }] })
+  })
+
+  describe('bodies', () => {
+    test('up to maxBodyBytes, and one byte more', async () => {
+      const { connection } = await run(host)
+      const exact = JSON.stringify(ADD).padEnd(MAX_BODY_BYTES)
+      expect(await connection.post('/ml/v2/models/add/infer', exact)).toMatchObject({ status: 200 })
+      const refused = await connection.post('/ml/v2/models/add/infer', `${exact} `)
+      expect(refused).toMatchObject({ status: 413, json: { code: 'BODY_TOO_LARGE' } })
+      expect(refused.headers).toMatchObject({ 'content-type': 'application/json' })
+    })
+
+    test.each(['content-length', 'chunked'])('too large by %s: refused while the client still sends', async (framing) => {
+      const { port, connection } = await run(host)
+      const raw = await socketTo(port)
+      const total = 64 * 1024 * 1024
+      await raw.send(`${HEAD}${framing === 'chunked' ? 'Transfer-Encoding: chunked' : `Content-Length: ${total}`}\r\n\r\n`)
+      const piece = Buffer.alloc(MAX_BODY_BYTES + 1, ' ')
+      if (framing === 'chunked') await raw.send(chunk(piece))
+      expect(await raw.answer()).toMatchObject({ status: 413, headers: { 'content-type': 'application/json' } })
+      // Nobody reads on for ever; where a `Request` stands between, that is its carrier's to see to.
+      if (host.isWeb) return
+      for (let sent = piece.length; sent < total && !raw.socket.destroyed; sent += piece.length)
+        await Promise.race([raw.send(framing === 'chunked' ? chunk(piece) : piece), raw.closed])
+      await raw.closed
+      expect(await connection.get('/ml/v2/health/live')).toMatchObject({ status: 200 })
+    })
+
+    test('a client that stops after the refusal keeps its connection', async () => {
+      const { port } = await run(host)
+      const raw = await socketTo(port)
+      await raw.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)
+      await raw.send(chunk(Buffer.alloc(MAX_BODY_BYTES + 1, ' ')))
+      expect(await raw.answer()).toMatchObject({ status: 413 })
+      await raw.send(`0\r\n\r\n${LIVE}`)
+      expect(await raw.answer()).toMatchObject({ status: 200 })
+    })
+
+    test('in many tiny pieces', async () => {
+      const { port } = await run(host)
+      const raw = await socketTo(port)
+      const text = JSON.stringify(ADD).padEnd(20_000)
+      await raw.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)
+      await raw.send(Buffer.concat([...Array.from(text, chunk), chunk('')]))
+      expect(await raw.answer()).toMatchObject({ status: 200 })
+    })
+
+    test('that never end: 408, and the connection closes', async () => {
+      const model = await serverFor({ models: [{ name: 'add', source: addModel() }], bodyTimeoutMs: 50 })
+      const { port } = await run(host, {}, model)
+      const raw = await socketTo(port)
+      await raw.send(`${HEAD}Content-Length: 100\r\n\r\n{`)
+      const answer = await raw.answer()
+      expect(answer).toMatchObject({ status: 408, headers: { 'content-type': 'application/json' } })
+      expect(JSON.parse(answer.text)).toMatchObject({ code: 'BODY_TIMEOUT' })
+      await raw.closed
+    })
+  })
+
+  describe('connections', () => {
+    test('requests one behind the other on one connection are answered in their order', async () => {
+      const { port } = await run(host)
+      const raw = await socketTo(port)
+      const body = JSON.stringify(ADD)
+      await raw.send([`${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`, LIVE, LIVE.replace('live', 'nope'), LIVE].join(''))
+      const statuses = []
+      for (let i = 0; i < 4; i++) statuses.push((await raw.answer()).status)
+      expect(statuses).toEqual([200, 200, 404, 200])
+    })
+
+    test('a target with an origin in front', async () => {
+      const { port } = await run(host)
+      const raw = await socketTo(port)
+      await raw.send('GET http://example.test/ml/v2/health/live?x HTTP/1.1\r\nHost: x\r\n\r\n')
+      expect(await raw.answer()).toMatchObject({ status: 200 })
+    })
+
+    test('a client that goes away aborts its request', async () => {
+      let arrived = (_signal: AbortSignal): void => {}
+      const signal = new Promise<AbortSignal>((resolve) => {
+        arrived = resolve
+      })
+      const never = answeredBy((request) => {
+        if (request.signal) arrived(request.signal)
+        return new Promise(() => {})
+      })
+      const { port } = await run(host, {}, never)
+      const raw = await socketTo(port)
+      await raw.send(`${HEAD}Content-Length: 2\r\n\r\n{}`)
+      const got = await signal
+      expect(got.aborted).toBe(false)
+      const aborted = new Promise((resolve) => got.addEventListener('abort', resolve))
+      raw.socket.destroy()
+      await aborted
+    })
+
+    test('a client that goes away within its body costs nothing', async () => {
+      const asked: string[] = []
+      const listening = answeredBy((request) => {
+        asked.push(request.path)
+        return mount.handle(request)
+      })
+      const { port, connection } = await run(host, {}, listening)
+      const raw = await socketTo(port)
+      await raw.send(`${HEAD}Content-Length: 100\r\n\r\n{`)
+      raw.socket.destroy()
+      await raw.closed
+      expect(await connection.get('/ml/v2/health/live')).toMatchObject({ status: 200 })
+      expect(asked).toEqual(['/v2/health/live'])
+    })
+  })
+})

@@ -1,0 +1,168 @@
+/** The table of requests that every adapter must answer alike. */
+
+import type { OutgoingHttpHeaders } from 'node:http'
+import { gzipSync } from 'node:zlib'
+
+export interface Exchange {
+  readonly what: string
+  readonly method: string
+  /** Below the mount point. */
+  readonly path: string
+  readonly headers?: OutgoingHttpHeaders
+  readonly body?: string | Uint8Array
+  /** What every adapter must answer; all else of the answer is what the mount itself says to the same request. */
+  readonly status: number | undefined
+  /** The frameworks that answer this one themselves, before any route of theirs is asked, or that change the path first. */
+  readonly except?: Readonly<Record<string, number>>
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+const floats = (name: string, shape: readonly number[], data: readonly unknown[]) => ({ name, shape, datatype: 'FP32', data })
+export const ADD = { inputs: [floats('a', [1, 4], [1, 2, 3, 4]), floats('b', [1, 4], [1, 1, 1, 1])] }
+const LONG = '{"inputs":[{"name":"x","shape":[3],"datatype":"INT64","data":[9007199254740993,-9223372036854775808,1]}]}'
+
+const get = (path: string, status = 200): Exchange => ({ what: `GET ${path}`, method: 'GET', path, status })
+const infer = (
+  what: string,
+  status: number | undefined,
+  body: unknown,
+  { model = 'add', headers = JSON_TYPE as OutgoingHttpHeaders }: { model?: string; headers?: OutgoingHttpHeaders } = {},
+): Exchange => ({
+  what,
+  method: 'POST',
+  path: `/v2/models/${model}/infer`,
+  headers,
+  body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
+  status,
+})
+const plain = (method: string, path: string, status: number, body?: string): Exchange => ({
+  what: `${method} ${path}`,
+  method,
+  path,
+  status,
+  ...(body === undefined ? {} : { body, headers: JSON_TYPE }),
+})
+
+/** One byte that no UTF-8 text has, in text that is JSON but for it. */
+function torn(): Uint8Array {
+  const bytes = Buffer.from('{"inputs":[{"name":"x","shape":[1],"datatype":"BYTES","data":["?"]}]}')
+  bytes[bytes.indexOf('?')] = 0xff
+  return bytes
+}
+
+/** The header in JSON and, behind it, the bytes of the tensors. */
+function binary(header: object, ...blobs: readonly Uint8Array[]): { body: Uint8Array; headers: OutgoingHttpHeaders } {
+  const json = Buffer.from(JSON.stringify(header))
+  return { body: Buffer.concat([json, ...blobs]), headers: { 'inference-header-content-length': String(json.length) } }
+}
+const blob = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer)
+const binaryInput = (name: string) => ({ name, shape: [1, 4], datatype: 'FP32', parameters: { binary_data_size: 16 } })
+const packed = binary({ inputs: [binaryInput('a'), binaryInput('b')] }, blob, blob)
+
+export const REQUESTS: readonly Exchange[] = [
+  get('/v2'),
+  get('/v2/'),
+  get('/v2?verbose=1&x=%2F'),
+  get('/v2/health/live'),
+  get('/v2/health/ready'),
+  get('/v2/models'),
+  get('/v2/models/add'),
+  get('/v2/models/add?version=1'),
+  get('/v2/models/add/versions/1'),
+  get('/v2/models/add/ready'),
+  get('/v2/models/add/versions/2/ready'),
+  get('/v2/models/%61dd/versions/%31'),
+
+  get('/v2/nope', 404),
+  get('/v2/models/', 404),
+  get('/v2/models/add/', 404),
+  get('/v2/models/add/versions', 404),
+  get('/v2/models//infer', 404),
+  get('/v2//health/live', 404),
+  get('/v2/models/nope', 404),
+  get('/v2/models/__proto__', 404),
+  get('/v2/models/constructor', 404),
+  get('/v2/models/a%2Fb', 404),
+  get('/v2/models/%00', 404),
+  get('/v2/models/add%20', 404),
+  get('/v2/models/ADD', 404),
+  get('/v2/models/Gr%C3%BC%C3%9Fe', 404),
+  get(`/v2/models/${'n'.repeat(300)}`, 404),
+  get('/v2/models/add/versions/01', 404),
+  get('/v2/models/add/versions/__proto__', 404),
+  // A `Request` resolves dots before anybody sees the path.
+  { ...get('/v2/../v2/models', 404), except: { 'Request and Response': 200, Hono: 200 } },
+  { ...get('/v2/models/..', 404), except: { 'Request and Response': 200, Hono: 200 } },
+  { ...get('/v2/models/%2e%2e', 404), except: { 'Request and Response': 200, Hono: 200 } },
+  // Fastify's router answers what it cannot decode by itself.
+  { ...get('/v2/models/%', 400), except: { Fastify: 400 } },
+  { ...get('/v2/models/%E0%A4%A', 400), except: { Fastify: 400 } },
+  { ...plain('POST', '/v2/models/add/versions/%zz/infer', 400, '{}'), except: { Fastify: 400 } },
+
+  plain('HEAD', '/v2', 200),
+  plain('HEAD', '/v2/models/add', 200),
+  plain('HEAD', '/v2/models/nope', 404),
+  plain('HEAD', '/v2/models/add/infer', 405),
+  plain('OPTIONS', '/v2', 204),
+  plain('OPTIONS', '/v2/models/add/infer', 204),
+  plain('OPTIONS', '/v2/nope', 404),
+  plain('GET', '/v2/models/add/infer', 405),
+  plain('POST', '/v2/models/add', 405, '{}'),
+  plain('DELETE', '/v2/models', 405),
+  plain('PUT', '/v2/health/live', 405, '{}'),
+  plain('PATCH', '/v2', 405, '[]'),
+
+  infer('a prediction', 200, ADD),
+  infer('a version and an id', 200, { ...ADD, id: 'ü-42"' }, { model: 'add/versions/1' }),
+  infer('integers beyond 2^53', 200, LONG, { model: 'long' }),
+  infer(
+    'strings',
+    200,
+    { inputs: [{ name: 'x', shape: [2], datatype: 'BYTES', data: ['', '日本語 👩‍👩‍👧'] }] },
+    { model: 'string' },
+  ),
+  infer('no content type', 200, ADD, { headers: {} }),
+  infer('a charset', 200, ADD, { headers: { 'content-type': 'application/json;charset=UTF-8' } }),
+  infer('a structured suffix', 200, ADD, { headers: { 'content-type': 'application/vnd.api+json' } }),
+  infer('a large header of its own', 200, ADD, { headers: { ...JSON_TYPE, 'x-large': 'x'.repeat(10_000) } }),
+  infer('a deadline', 200, ADD, { headers: { ...JSON_TYPE, 'x-request-timeout-ms': '60000' } }),
+  infer('a deadline that is none', 400, ADD, { headers: { ...JSON_TYPE, 'x-request-timeout-ms': 'soon' } }),
+  { ...infer('chunked', 200, ADD), headers: { ...JSON_TYPE, 'transfer-encoding': 'chunked' } },
+  { ...infer('binary tensors', undefined, packed.body), headers: packed.headers },
+  {
+    ...infer('binary tensors under their content type', undefined, packed.body),
+    headers: { ...packed.headers, 'content-type': 'application/octet-stream' },
+  },
+  {
+    ...infer('binary tensors that call themselves JSON', undefined, packed.body),
+    headers: { ...packed.headers, ...JSON_TYPE },
+  },
+  infer('a compressed body', undefined, gzipSync(JSON.stringify(ADD)), { headers: { ...JSON_TYPE, 'content-encoding': 'gzip' } }),
+  infer('an answer that may be compressed', 200, ADD, { headers: { ...JSON_TYPE, 'accept-encoding': 'gzip' } }),
+
+  infer('an empty body', 400, ''),
+  { what: 'no body at all', method: 'POST', path: '/v2/models/add/infer', status: 400 },
+  infer('a list', 400, []),
+  infer('an object without inputs', 400, {}),
+  infer('broken JSON', 400, '{"inputs":['),
+  infer('not-a-number', 400, '{"inputs":[NaN]}'),
+  infer('two values', 400, '{}{}'),
+  infer('null', 400, 'null'),
+  infer('torn UTF-8', 400, torn(), { model: 'string' }),
+  infer('an input too few', 400, { inputs: [ADD.inputs[0]] }),
+  infer('an input twice', 400, { inputs: [...ADD.inputs, ADD.inputs[0]] }),
+  infer('an unknown output', 400, { ...ADD, outputs: [{ name: 'nope' }] }),
+  infer('an id that is a number', 400, { ...ADD, id: 7 }),
+  infer(
+    'a prototype',
+    400,
+    '{"__proto__":{"inputs":[]},"inputs":[{"name":"__proto__","shape":[1],"datatype":"FP32","data":[1]}]}',
+  ),
+  infer('another model’s name', 404, ADD, { model: 'nope' }),
+  infer('text', 415, ADD, { headers: { 'content-type': 'text/plain' } }),
+  infer('a form', 415, ADD, { headers: { 'content-type': 'application/x-www-form-urlencoded' } }),
+  infer('a multipart form', 415, ADD, { headers: { 'content-type': 'multipart/form-data; boundary=x' } }),
+  infer('a content type that is none', 415, ADD, { headers: { 'content-type': 'json' } }),
+  infer('a charset that is not ours', 415, ADD, { headers: { 'content-type': 'application/json; charset=latin1' } }),
+  infer('an unknown compression', undefined, ADD, { headers: { ...JSON_TYPE, 'content-encoding': 'br' } }),
+]
