@@ -4,6 +4,21 @@
  */
 
 export { ERROR_TABLE, type ErrorCode, type ErrorDetails, isModelmountError, ModelmountError } from './core/errors.ts'
+export {
+  type CertificateTrust,
+  type CertificateValidity,
+  type KeylessTrust,
+  type PemSource,
+  type SignatureSource,
+  type SignedModel,
+  type Signer,
+  type SignModelOptions,
+  signModel,
+  type TrustAnchors,
+  type VerifiedModel,
+  type VerifyModelOptions,
+  verifyModel,
+} from './core/integrity/index.ts'
 export { createModelServer } from './core/server.ts'
 export type {
   LoadEnd,

@@ -78,6 +78,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/onnx': ['errors', 'printable', 'types (types)'],
   'core/protocol': ['errors', 'tensor', 'types (types)'],
   'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
+  'core/integrity': ['errors', 'printable'],
   'core/registry': ['errors', 'types (types)'],
   'core/engine': ['clock', 'errors', 'printable', 'tensor', 'types (types)'],
   'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
@@ -114,6 +115,7 @@ const FACES: Readonly<Record<string, string>> = {
   'core/onnx': 'core/onnx/index.ts',
   'core/protocol': 'core/protocol/index.ts',
   'core/cache': 'core/cache/index.ts',
+  'core/integrity': 'core/integrity/index.ts',
   'core/http': 'core/http/index.ts',
 }
 
@@ -166,6 +168,7 @@ describe('packages', () => {
           isPackage &&
           !to.startsWith('node:') &&
           to !== 'lru-cache' &&
+          !(to === 'sigstore' && from === 'core/integrity/keyless.ts') &&
           from !== 'core/engine/worker.ts',
       ),
     ).toEqual([])

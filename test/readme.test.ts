@@ -1,9 +1,13 @@
 /** What the README shows is what happens: its first program, its curl and the output printed below it. */
 
-import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
+import { addModel } from '../tools/models.mjs'
+import { hasOpenssl } from './support/openssl.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
@@ -64,4 +68,18 @@ test('the caching program prints what stands below it', async () => {
   const rounded = (lines: string | undefined) =>
     lines?.replace(/0\.\d{5,}/g, (n) => Number(n).toFixed(4)).replace(/bytes: \d+/, 'bytes')
   expect(rounded(text)).toBe(rounded(output))
+})
+
+test.skipIf(!hasOpenssl)('the five lines of trust end in a refusal', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'readme-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  mkdirSync(join(dir, 'models/fraud/1'), { recursive: true })
+  writeFileSync(join(dir, 'models/fraud/1/model.onnx'), addModel())
+  const lines = (blocks('sh').find((code) => code.includes('openssl')) ?? '').trim().split('\n')
+  expect(lines).toHaveLength(5)
+  const command = `${process.execPath} ${join(root, 'dist/cli.js')}`
+  const script = lines.join('\n').replaceAll('npx modelmount', command)
+  const { status, stderr } = spawnSync('bash', ['-c', script], { cwd: dir, encoding: 'utf8' })
+  expect(status).toBe(1)
+  expect(stderr).toContain(blocks('console').find((code) => code.startsWith('modelmount: refused')))
 })

@@ -6,10 +6,14 @@ import { VERSION } from '../core/version.ts'
 import { type Command, UsageError } from './command.ts'
 import { inspectCommand } from './inspect.ts'
 import { serveCommand } from './serve.ts'
+import { signCommand } from './sign.ts'
+import { verifyCommand } from './verify.ts'
 
 const COMMANDS = new Map<string, Command>([
   ['serve', serveCommand],
   ['inspect', inspectCommand],
+  ['sign', signCommand],
+  ['verify', verifyCommand],
 ])
 
 const all = [...COMMANDS.values()]

@@ -1,0 +1,151 @@
+/** Signing with certificates: whom an authority has certified, for what, and until when. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type CertificateTrust, signModel, verifyModel } from 'modelmount'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { AUTHORITY, type Certified, certificate, ecPair, hasOpenssl, SIGNER } from '../../support/openssl.ts'
+
+if (!hasOpenssl) console.log('skipped: certificates are made with the openssl command, which is not there')
+
+describe.skipIf(!hasOpenssl)('certificates', () => {
+  let dir: string
+  let model: string
+  let root: Certified
+  let between: Certified
+  let made = 0
+  const issue = (issuer: Certified | undefined, extensions: readonly string[], more: object = {}): Certified =>
+    certificate(dir, { name: `c${made++}`, ...(issuer ? { issuer } : {}), extensions, ...more })
+
+  beforeAll(() => {
+    dir = mkdtempSync(join(tmpdir(), 'certificates-'))
+    model = join(dir, 'model.onnx')
+    writeFileSync(model, 'x')
+    root = issue(undefined, AUTHORITY)
+    between = issue(root, AUTHORITY)
+  })
+  afterAll(() => rmSync(dir, { recursive: true, force: true }))
+
+  const signed = async (by: Certified, chain: readonly Certified[] = [between]) =>
+    (await signModel(model, { privateKey: by.key, certificate: by.pem, certificateChain: chain.map(({ pem }) => pem) })).signature
+  const verify = (signature: Uint8Array, trust: Partial<CertificateTrust> = {}) =>
+    verifyModel(model, { signature, certificates: { roots: [root.file], ...trust } })
+  const refused = (why: string | RegExp) => ({ code: 'MODEL_UNTRUSTED', message: expect.stringMatching(why) })
+
+  test('a signer two steps below the root', async () => {
+    const by = issue(between, SIGNER)
+    const { signer } = await verify(await signed(by))
+    expect(signer).toMatchObject({ method: 'certificate', subject: `CN=${by.name}, O=Test` })
+    // The root may come along, and other certificates too; order does not matter.
+    await verify(await signed(by, [root, issue(root, AUTHORITY), between]))
+    // One of several roots, in one file or several.
+    await verify(await signed(by), { roots: [`${issue(undefined, AUTHORITY).pem}\n${root.pem}`] })
+    // Who trusts the authority in the middle trusts whom it certifies.
+    await verify(await signed(by, []), { roots: [between.pem] })
+  })
+
+  const wrong: Readonly<Record<string, readonly [() => readonly [Certified, ...Certified[]], string]>> = {
+    'a missing one in between': [() => [issue(between, SIGNER)], 'nothing leads from it'],
+    'another root': [() => [issue(undefined, SIGNER)], 'nothing leads from it'],
+    'an authority as the signer': [() => [issue(root, AUTHORITY)], 'not for signing'],
+    'a server certificate': [
+      () => [issue(root, ['keyUsage=keyAgreement', 'extendedKeyUsage=serverAuth'])],
+      'neither digitalSignature nor codeSigning',
+    ],
+    'no usage at all': [() => [issue(root, ['basicConstraints=CA:FALSE'])], 'not for signing'],
+    'a signer that certifies': [
+      () => {
+        const middle = issue(root, ['basicConstraints=CA:FALSE', 'keyUsage=digitalSignature,keyCertSign'])
+        return [issue(middle, SIGNER), middle]
+      },
+      'nothing leads from it|not the certificate of an authority',
+    ],
+    'an authority that may not certify': [
+      () => {
+        const middle = issue(root, ['basicConstraints=critical,CA:TRUE', 'keyUsage=cRLSign'])
+        return [issue(middle, SIGNER), middle]
+      },
+      'nothing leads from it|may not sign certificates',
+    ],
+    'more authorities than allowed': [
+      () => {
+        const last = issue(root, ['basicConstraints=critical,CA:TRUE,pathlen:0', 'keyUsage=keyCertSign'])
+        const beyond = issue(last, AUTHORITY)
+        return [issue(beyond, SIGNER), beyond, last]
+      },
+      'allows 0 authorities below it, got 1',
+    ],
+    'an extension that must be understood': [() => [issue(root, [...SIGNER, '1.2.3.4=critical,ASN1:NULL'])], '1.2.3.4'],
+    'constraints on names': [
+      () => {
+        const middle = issue(root, [...AUTHORITY, 'nameConstraints=permitted;email:example.com'])
+        return [issue(middle, SIGNER), middle]
+      },
+      'name constraints',
+    ],
+    'a certificate signed over SHA-1': [() => [issue(root, SIGNER, { algorithm: 'sha1' })], 'weak or unknown algorithm'],
+  }
+  test.each(Object.entries(wrong))('%s', async (_, [make, why]) => {
+    const [by, ...chain] = make()
+    await expect(verify(await signed(by, chain))).rejects.toMatchObject(refused(why))
+  })
+
+  test('codeSigning alone is enough, as for the reference implementation', async () => {
+    await verify(await signed(issue(root, ['extendedKeyUsage=codeSigning']), []))
+  })
+
+  test('the signature must be by the key of the certificate', async () => {
+    const by = issue(root, SIGNER)
+    const other = await signed(issue(root, SIGNER), [])
+    const mixed = JSON.parse(Buffer.from(await signed(by, [])).toString())
+    mixed.verificationMaterial = JSON.parse(Buffer.from(other).toString()).verificationMaterial
+    await expect(verify(Buffer.from(JSON.stringify(mixed)))).rejects.toMatchObject(refused('does not fit what was signed'))
+    await expect(signModel(model, { privateKey: ecPair().privateKey, certificate: by.pem })).rejects.toMatchObject({
+      code: 'OPTIONS_INVALID',
+      details: { field: 'certificate' },
+    })
+  })
+
+  test('one that has expired is good for what it signed, unless told otherwise', async () => {
+    const signature = await signed(issue(root, SIGNER, { from: '20240201000000Z', to: '20240301000000Z' }), [])
+    await verify(signature)
+    await verify(signature, { validity: 'notBefore' })
+    for (const validity of ['now', 'both'] as const)
+      await expect(verify(signature, { validity })).rejects.toMatchObject(refused('not valid after'))
+  })
+
+  test('one that its authority gave before it was one itself', async () => {
+    const young = issue(root, AUTHORITY, { from: '20250101000000Z' })
+    const signature = await signed(issue(young, SIGNER), [young])
+    await verify(signature, { validity: 'now' })
+    for (const validity of ['notBefore', 'both'] as const)
+      await expect(verify(signature, { validity })).rejects.toMatchObject(refused('not valid before'))
+  })
+
+  test('only some may sign', async () => {
+    const [by, other] = [issue(root, SIGNER), issue(root, SIGNER)]
+    const { signer } = await verify(await signed(by, []), { subjects: [`CN=${by.name}, O=Test`] })
+    const fingerprint = signer.method === 'certificate' ? signer.fingerprint : ''
+    await verify(await signed(by, []), { subjects: [`sha256:${fingerprint}`] })
+    for (const subjects of [[`CN=${by.name}`], [`CN=${by.name}, O=Test`, `sha256:${fingerprint}`], []])
+      await expect(verify(await signed(other, []), { subjects })).rejects.toMatchObject(refused('none of those that may sign'))
+  })
+
+  test('what is no certificate', async () => {
+    const file = JSON.parse(Buffer.from(await signed(issue(root, SIGNER))).toString())
+    const { certificates } = file.verificationMaterial.x509CertificateChain
+    const good = certificates[0].rawBytes
+    for (const bytes of [Buffer.of(0x30, 0), Buffer.concat([Buffer.from(good, 'base64'), Buffer.of(0)]), Buffer.from('x')]) {
+      certificates[0].rawBytes = bytes.toString('base64')
+      await expect(verify(Buffer.from(JSON.stringify(file)))).rejects.toMatchObject(refused('certificate'))
+    }
+    certificates[0].rawBytes = good
+    certificates.length = 0
+    await expect(verify(Buffer.from(JSON.stringify(file)))).rejects.toMatchObject(refused('no certificates'))
+    certificates.push(...Array.from({ length: 17 }, () => ({ rawBytes: good })))
+    await expect(verify(Buffer.from(JSON.stringify(file)))).rejects.toMatchObject(refused('more than 16'))
+    for (const roots of [[model], [join(dir, 'none')], []])
+      await expect(verify(await signed(root, []), { roots })).rejects.toMatchObject({ code: 'OPTIONS_INVALID' })
+  })
+})
