@@ -35,6 +35,7 @@ function log(logger: Logger, event: ServerEvent): void {
     logger.warn(`${of}: execution provider '${event.wanted}' could not start, using '${event.using}': ${event.reason}`)
   else if (event.type === 'worker-lost')
     logger.error(`${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
+  else if (event.type === 'weights' && event.failed) logger.warn(`${of}: weights are not shared: ${event.reason}`)
   else if (event.type === 'breaker') logger.error(`${of}: circuit breaker ${event.state} after ${event.crashes} crashes`)
   else if (event.type === 'scaled' && event.reason === 'failed')
     logger.warn(`${of}: an instance could not be added, going on with ${event.instances}: ${event.detail}`)

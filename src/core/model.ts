@@ -3,9 +3,11 @@
 import { type CallOptions, contentId, type ResultCache } from './cache/index.ts'
 import type { Clock } from './clock.ts'
 import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
-import { type Footprint, guessFootprint } from './engine/footprint.ts'
-import type { Run, RunOutcome } from './engine/instance.ts'
-import type { Loaded } from './engine/messages.ts'
+import { guessFootprint, type Holding, sharedBytes } from './engine/footprint.ts'
+import type { TensorRecord } from './engine/frame.ts'
+import type { Instance } from './engine/instance.ts'
+import type { SharedForm } from './engine/launch.ts'
+import type { Loaded, OrtSessionOptions } from './engine/messages.ts'
 import { createPool, type Pool, type PoolEvent } from './engine/pool.ts'
 import { openProcess } from './engine/process.ts'
 import { openThread } from './engine/thread.ts'
@@ -16,15 +18,24 @@ import type { ModelConfig } from './options.ts'
 import { createIntake, type Intake } from './own-inputs.ts'
 import { printable } from './printable.ts'
 import type { Residency, Seat, UnloadReason } from './residency.ts'
-import { type Batching, findRagged, proveBatching } from './scheduler/batching.ts'
+import { findRagged } from './scheduler/batching.ts'
 import type { Finished } from './scheduler/entry.ts'
-import { copyAll } from './scheduler/proof.ts'
 import type { Ragged } from './scheduler/ragged.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
 import { signatureOf } from './signature.ts'
 import type { LoadStep, Telemetry } from './telemetry.ts'
-import { checkInputs } from './tensor/index.ts'
-import type { BatchingInfo, ModelInfo, ModelSignature, ModelState, OnnxModelFacts, QueueInfo, Tensor } from './types.ts'
+import type {
+  BatchingInfo,
+  MemoryInfo,
+  ModelInfo,
+  ModelSignature,
+  ModelState,
+  OnnxModelFacts,
+  QueueInfo,
+  Tensor,
+} from './types.ts'
+import { type Acquaintance, getAcquainted, rehearse } from './warm-up.ts'
+import { createWeights, type Weights, type WeightsEvent } from './weights.ts'
 
 export interface Model {
   readonly config: ModelConfig
@@ -56,6 +67,7 @@ export type RunOptions = CallOptions
 
 export type ModelEvent =
   | PoolEvent
+  | WeightsEvent
   | { readonly type: 'state'; readonly state: ModelState; readonly reason?: string }
   | { readonly type: 'residency'; readonly resident: boolean; readonly reason: UnloadReason | 'demand' }
   | { readonly type: 'warning'; readonly message: string }
@@ -73,6 +85,7 @@ interface Deps {
   readonly residency: Residency
   readonly cache: ResultCache | undefined
   readonly telemetry: Telemetry | undefined
+  readonly cacheDirectory: string | undefined
   emit(event: ModelEvent): void
 }
 
@@ -100,7 +113,7 @@ export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
   threads: config.threads,
 })
 
-export function createModel(config: ModelConfig, { clock, cpu, residency, cache, telemetry, emit }: Deps): Model {
+export function createModel(config: ModelConfig, { clock, cpu, residency, cache, cacheDirectory, telemetry, emit }: Deps): Model {
   const names = { model: config.name, version: config.version }
   const steps: { name: LoadStep; startedAt: number; endedAt: number }[] = []
   let state: ModelState = 'loading'
@@ -113,6 +126,12 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   let fingerprint = ''
   let pool: Pool | undefined
   let scheduler: Scheduler | undefined
+  /** Ends the step of the load that is over when the first instance has loaded. */
+  let endLoad = (): void => {}
+  let acquaintance: Acquaintance | undefined
+  let weights: Weights | undefined
+  /** Instances that start, or change their form, after the model is ready. */
+  let settling: Promise<void> = Promise.resolve()
   let weightBytes = 0
   let grant: CpuGrant | undefined
   let seat: Seat | undefined
@@ -125,13 +144,22 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     emit(reason && next === 'failed' ? { type: 'state', state: next, reason: reason.message } : { type: 'state', state: next })
   }
 
-  /** Times a step of the load. */
-  async function step<T>(name: LoadStep, work: Promise<T>): Promise<T> {
+  /** Times a step of the load, until the returned function is first called. */
+  function begin(name: LoadStep): () => void {
     const startedAt = clock.now()
+    let ended = false
+    return () => {
+      if (!ended) steps.push({ name, startedAt, endedAt: clock.now() })
+      ended = true
+    }
+  }
+
+  async function step<T>(name: LoadStep, work: Promise<T>): Promise<T> {
+    const end = begin(name)
     try {
       return await work
     } finally {
-      steps.push({ name, startedAt, endedAt: clock.now() })
+      end()
     }
   }
 
@@ -151,11 +179,11 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       facts = await step('read', readFacts(config.source, config.allowOrtFormat))
       const refusal = facts && (unsupportedReason(facts) ?? unreachableData(config.source, facts))
       if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
-      fingerprint = await step('verify', fingerprintOf(config.source, facts))
-      weightBytes = await weightBytesOf(config.source, facts)
       grant = cpu.grant(cpuDemandOf(config))
       if (grant.excess) emit({ type: 'warning', message: grant.excess })
-      pool = openPool(grant)
+      const session = { ...config.session, intraOpNumThreads: grant.threads }
+      const form = await step('verify', verify(session))
+      pool = openPool(session, grant)
       const { maxQueue, maxQueueBytes, maxQueuePerTenant, batching } = config
       const { maxDelayMs, mixTenants } = batching || { maxDelayMs: 0, mixTenants: false }
       scheduler = createScheduler({
@@ -168,7 +196,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
         mixTenants,
         onRun: telemetry?.run && ((run) => telemetry.run?.({ ...run, ...names, provider: loaded?.provider })),
       })
-      seat = takeSeat(pool, scheduler)
+      seat = takeSeat(pool, scheduler, form)
       await seat.enter()
     } catch (error) {
       reason = isModelmountError(error)
@@ -176,6 +204,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
         : new ModelmountError('INTERNAL', `internal error: ${String(error)}`, { cause: error })
       enter('failed')
       // Not waited for: a thread that hangs in native code would keep the reason from its caller.
+      void weights?.close()
       void pool?.close()
       leave()
       throw reason
@@ -186,50 +215,74 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     for (const message of loaded.warnings) emit({ type: 'warning', message })
     emit({ type: 'worker-ready', loadMs: loaded.loadMs })
     enter('ready')
+    if (pool && weights?.pending) settling = shareWeights(pool, weights)
   }
 
-  async function firstLoad(pool: Pool, scheduler: Scheduler): Promise<void> {
-    const { fallbacks, ...rest } = await step('load', pool.start())
-    // ONNX Runtime quotes names of the model raw.
-    loaded = {
-      ...rest,
-      fallbacks: fallbacks.map(({ provider, reason }) => ({ provider, reason: printable(reason).slice(0, 1000) })),
-    }
-    signature = signatureOf(facts, loaded)
-    const found = findRagged(signature, config.batching)
-    if (typeof found === 'object') {
-      ragged = found
-      signature = withOptional(signature, found.mask)
-    }
-    own = createIntake(signature, config)
-    await step('warmup', warmUp(pool, scheduler))
-    if (cache?.shares) cache.share(await contentOf(loaded))
+  /** Takes down which files these are, and finds their weights where they are shared. */
+  async function verify(session: OrtSessionOptions): Promise<SharedForm | undefined> {
+    fingerprint = await fingerprintOf(config.source, facts)
+    weightBytes = await weightBytesOf(config.source, facts)
+    weights = createWeights({ ...config, session }, facts, { clock, cacheDirectory, weightBytes, isUnchanged, emit })
+    return weights.find()
   }
 
-  function takeSeat(pool: Pool, scheduler: Scheduler): Seat {
+  async function firstLoad(pool: Pool, form: SharedForm | undefined): Promise<void> {
+    endLoad = begin('load')
+    // Weights that are going to be shared are not copied for every instance first.
+    try {
+      await pool.start({ form, count: weights?.pending ? 1 : undefined })
+    } finally {
+      endLoad()
+    }
+    if (cache?.shares && loaded) cache.share(await contentOf(loaded))
+  }
+
+  /** With one instance at work already, makes the form that all of them share. */
+  async function shareWeights(pool: Pool, weights: Weights): Promise<void> {
+    const form = await weights.make(
+      acquaintance?.usual() ?? [],
+      signature.outputs.map(({ name }) => name),
+    )
+    if (drained) return
+    if (form) await pool.adopt(form)
+    else await pool.fill()
+  }
+
+  const isUnchanged = async (): Promise<boolean> => (await fingerprintOf(config.source, facts)) === fingerprint
+
+  function takeSeat(pool: Pool, scheduler: Scheduler, form: SharedForm | undefined): Seat {
     return residency.seat({
       idleUnloadMs: config.idleUnloadMs,
       loadTimeoutMs: config.loadTimeoutMs,
-      bytes: () => footprint().perInstanceBytes * Math.max(leastInstances(config), pool.target),
+      bytes() {
+        const { perInstanceBytes, sharedBytes } = memory()
+        return sharedBytes + perInstanceBytes * Math.max(leastInstances(config), pool.target)
+      },
       size: () => `${weightBytes} bytes of weights, ${leastInstances(config)} instances`,
       busy: () => scheduler.stats.waiting + scheduler.stats.running > 0,
       settled: () => pool.settled,
       usedAt: () => pool.usedAt,
-      load: () => (loaded ? pool.resume() : firstLoad(pool, scheduler)),
+      load: () => (loaded ? pool.resume() : firstLoad(pool, form)),
       unload: () => pool.park(),
       moved: (resident, reason) => emit({ type: 'residency', resident, reason }),
       failed: (error) => scheduler.abandon(error),
     })
   }
 
-  const footprint = (): Footprint =>
-    pool?.footprint ?? guessFootprint(weightBytes, config.isolation, config.session.extra['session.disable_prepacking'] !== '1')
+  function memory(): MemoryInfo {
+    const packs = config.session.extra['session.disable_prepacking'] !== '1'
+    const holding: Holding = weights?.info.form === 'shared' ? 'mapped' : packs ? 'packed' : 'raw'
+    const perInstanceBytes = pool?.privateBytes
+    return perInstanceBytes === undefined
+      ? guessFootprint(weightBytes, config.isolation, holding)
+      : { perInstanceBytes, sharedBytes: sharedBytes(weightBytes, holding), basis: 'measured' }
+  }
 
   /** How many instances CPU and memory allow; the least number is never refused. */
   function claim(instances: number, grant: CpuGrant): number {
     const before = pool?.target ?? 0
     let most = grant.use(instances)
-    const { perInstanceBytes } = footprint()
+    const { perInstanceBytes } = memory()
     while (most > Math.max(before, leastInstances(config)) && !seat?.fits((most - before) * perInstanceBytes)) most--
     if (instances > before && most < instances && !cramped) {
       cramped = true
@@ -244,26 +297,36 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     grant?.release()
   }
 
-  /** Runs the model before the first request does, which also tells whether batching pays. */
-  async function warmUp(pool: Pool, scheduler: Scheduler): Promise<void> {
-    const [instance] = pool.instances
-    if (!instance) return
-    const lost = { error: new ModelmountError('WORKER_LOST', 'the worker was lost while warming up'), inferMs: 0 }
-    const runAll = (runs: readonly Run[]): Promise<readonly RunOutcome[]> =>
-      new Promise((resolve) =>
-        instance.run(runs, (outcomes) => resolve(typeof outcomes === 'string' ? runs.map(() => lost) : outcomes)),
-      )
-    const proof = tryOut(runAll)
-    const hung = new Promise<never>((_, reject) => {
-      const timer = clock.after(config.loadTimeoutMs, () => {
-        instance.kill('the warm-up hung')
-        reject(
-          new ModelmountError('MODEL_LOAD_FAILED', `the warm-up took longer than loadTimeoutMs (${config.loadTimeoutMs} ms)`),
-        )
-      })
-      void proof.catch(() => {}).then(() => timer.cancel())
-    })
-    scheduler.setBatching(await Promise.race([proof, hung]))
+  /** Every instance goes through this before requests get to it. */
+  async function prepare(instance: Instance, description: Loaded, scheduler: Scheduler): Promise<void> {
+    if (acquaintance) return rehearseWith(instance, acquaintance)
+    // ONNX Runtime quotes names of the model raw.
+    const fallbacks = description.fallbacks.map(({ provider, reason }) => ({
+      provider,
+      reason: printable(reason).slice(0, 1000),
+    }))
+    loaded = { ...description, fallbacks }
+    endLoad()
+    signature = signatureOf(facts, loaded)
+    const found = findRagged(signature, config.batching)
+    if (typeof found === 'object') {
+      ragged = found
+      signature = withOptional(signature, found.mask)
+    }
+    own = createIntake(signature, config)
+    const known = await step('warmup', getAcquainted(instance, warmUpDeps()))
+    scheduler.setBatching(known.batching)
+    acquaintance = known
+  }
+
+  const warmUpDeps = () => ({ clock, signature, config, complete: completed })
+
+  async function rehearseWith(instance: Instance, known: Acquaintance): Promise<void> {
+    const problem = await rehearse(instance, known, warmUpDeps())
+    if (problem === undefined) return
+    // The next one must not fall for the same.
+    if (!instance.ready) acquaintance = { ...known, rehearsal: () => [] }
+    emit({ type: 'warning', message: `a further instance could not be warmed up: ${problem}` })
   }
 
   /** What must be equal for another process to give the same results. */
@@ -276,25 +339,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   }
 
   /** A mask that was left out is made up, whether or not requests share runs. */
-  const completed = (inputs: Run['inputs']): Run['inputs'] => (ragged ? ragged.complete(inputs) : inputs)
-
-  async function tryOut(runAll: (runs: readonly Run[]) => Promise<readonly RunOutcome[]>): Promise<Batching> {
-    const fetches = signature.outputs.map((output) => output.name)
-    const samples: Run['inputs'][] = []
-    for (const [index, sample] of config.warmup.entries()) {
-      try {
-        const inputs = completed(checkInputs(signature, sample, config))
-        // Each run gets its own copy: large tensors are given away with the message.
-        samples.push(inputs)
-        const [outcome] = await runAll([{ inputs: copyAll(inputs), fetches }])
-        if (outcome && 'error' in outcome) throw outcome.error
-      } catch (cause) {
-        const why = isModelmountError(cause) ? cause.message : String(cause)
-        throw new ModelmountError('MODEL_LOAD_FAILED', `warmup[${index}] failed: ${why}`, { cause })
-      }
-    }
-    return proveBatching(signature, config.batching, samples, runAll)
-  }
+  const completed = (inputs: TensorRecord): TensorRecord => (ragged ? ragged.complete(inputs) : inputs)
 
   function batchingInfo(): BatchingInfo {
     if (!scheduler) return { enabled: false, reason: 'the model is not loaded', maxSize: 1 }
@@ -303,12 +348,12 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     return curve.fit && ms ? { ...info, curve: curve.fit, rowsPerSecond: (1000 * info.maxSize) / ms } : info
   }
 
-  function openPool(grant: CpuGrant): Pool {
+  function openPool(session: OrtSessionOptions, grant: CpuGrant): Pool {
     const request = {
       source: config.source,
       providers: config.providers,
       strict: config.strictProviders,
-      session: { ...config.session, intraOpNumThreads: grant.threads },
+      session,
       niceness: config.niceness,
       timeoutMs: config.loadTimeoutMs,
     }
@@ -323,12 +368,16 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       open: config.isolation === 'process' ? openProcess({ maxMemoryBytes: config.maxMemoryBytes }) : openThread,
       killable: config.isolation === 'process',
       async checkSource() {
-        if ((await fingerprintOf(config.source, facts)) !== fingerprint)
+        if (!(await isUnchanged()))
           throw new ModelmountError(
             'MODEL_LOAD_FAILED',
             'the model file changed on disk since it was loaded; load() it as a new version',
           )
       },
+      async prepare(instance, description) {
+        if (scheduler) await prepare(instance, description, scheduler)
+      },
+      onSharedLost: (reason) => weights?.lost(reason),
       emit,
       onChange: () => scheduler?.wake(),
       oldestWaitMs: () => scheduler?.oldestWaitMs ?? 0,
@@ -347,7 +396,9 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     if (lookUps) await lookUps
     if (state !== 'failed') enter('draining')
     await scheduler?.drain()
+    await weights?.close()
     await pool?.close()
+    await settling
     leave()
     enter('unloaded')
   }
@@ -389,8 +440,9 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
         threads: grant?.threads ?? config.session.intraOpNumThreads,
       },
       resident: seat?.resident ?? false,
-      ...(pool ? { memory: footprint() } : {}),
+      ...(pool ? { memory: memory() } : {}),
       batching: batchingInfo(),
+      weights: weights?.info ?? { form: 'plain', reason: 'the model is not loaded' },
       queue: scheduler?.stats ?? NO_QUEUE,
       ...(cache ? { cache: cache.info() } : {}),
       ...(loaded ? { executionProvider: loaded.provider, loadMs: loaded.loadMs } : {}),

@@ -39,6 +39,7 @@ export interface ModelConfig {
   readonly source: string | Uint8Array
   readonly isolation: Isolation
   readonly instances: { readonly min: number; readonly max: number }
+  readonly shareWeights: boolean | 'auto'
   readonly scaling: { readonly targetDelayMs: number; readonly idleMs: number }
   readonly balance: BalanceStrategy
   readonly idleUnloadMs: number | undefined
@@ -90,6 +91,7 @@ export interface ServerConfig {
   readonly memoryBudgetBytes: number | undefined
   readonly maxBodyBytes: number
   readonly bodyTimeoutMs: number
+  readonly cacheDirectory: string | undefined
   readonly logger: Logger
   readonly telemetry: Telemetry | undefined
   /** Settings for models that come without their own: repository models and later `load()` calls. */
@@ -99,6 +101,7 @@ export interface ServerConfig {
 const DEFAULTS = {
   isolation: 'thread',
   instances: 1,
+  shareWeights: 'auto',
   scaling: {},
   balance: 'fastest',
   niceness: 0,
@@ -296,6 +299,7 @@ const priority: Check = oneOf('high', 'normal', 'low')
 const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   isolation: oneOf('thread', 'process'),
   instances,
+  shareWeights: expect("true, false or 'auto'", (value) => typeof value === 'boolean' || value === 'auto'),
   scaling: object({ targetDelayMs: positiveMs, idleMs: positiveMs }),
   balance: oneOf('fastest', 'round-robin', 'least-outstanding', 'response-time', 'two-choices'),
   idleUnloadMs: positiveMs,
@@ -403,6 +407,7 @@ const serverOptions: Check = object({
   memory: object({ budgetBytes: integer(1, Number.MAX_SAFE_INTEGER) }, ['budgetBytes']),
   maxBodyBytes: integer(1, 2 ** 31 - 1),
   bodyTimeoutMs: integer(1, 2 ** 31 - 1),
+  cacheDirectory: expect('the path of a directory', (value) => typeof value === 'string' && value !== ''),
   name: modelName,
   logger,
   telemetry,
@@ -439,6 +444,7 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
     source: sourceOf(spec.source),
     isolation: set.isolation,
     instances,
+    shareWeights: set.shareWeights,
     scaling,
     balance: set.balance,
     idleUnloadMs: set.idleUnloadMs ?? (instances.min === 0 ? scaling.idleMs : undefined),
@@ -516,6 +522,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     memory,
     maxBodyBytes = 64 * 1024 * 1024,
     bodyTimeoutMs = 60_000,
+    cacheDirectory,
     name,
     logger,
     telemetry,
@@ -541,6 +548,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     memoryBudgetBytes: memory?.budgetBytes,
     maxBodyBytes,
     bodyTimeoutMs,
+    cacheDirectory,
     logger: logger === false ? SILENT : (logger ?? CONSOLE),
     telemetry,
     settings,

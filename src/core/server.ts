@@ -57,6 +57,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       residency,
       cache: newCache(modelConfig),
       telemetry,
+      cacheDirectory: config.cacheDirectory,
       emit(event) {
         if (event.type === 'warning') return emit({ ...event, message: `${model}@${version}: ${event.message}` })
         if (event.type !== 'state') return emit({ ...event, model, version })

@@ -239,6 +239,13 @@ export interface ModelSettings {
    * @default 1
    */
   readonly instances?: number | { readonly min: number; readonly max: number }
+  /**
+   * Let instances map one file of ready-packed weights, in this process and in others, instead of each holding a copy. `'auto'` does it for
+   * several instances of a model file with at least 16 MiB of weights on the `cpu` provider, where it was measured to cost no speed; `true`
+   * whenever the answers are the same. Takes disk space in `cacheDirectory`, about twice the weights.
+   * @default 'auto'
+   */
+  readonly shareWeights?: boolean | 'auto'
   /** @default {} */
   readonly scaling?: ScalingOptions
   /** @default 'fastest' */
@@ -376,6 +383,22 @@ export interface CacheInfo {
   readonly bytes: number
 }
 
+/** What the instances of a model take in memory: `sharedBytes`, and `perInstanceBytes` for each of them. */
+export interface MemoryInfo {
+  readonly perInstanceBytes: number
+  /** Weights that all of them map from one file, counted once; 0 where each has its own. */
+  readonly sharedBytes: number
+  /** How `perInstanceBytes` is known: reckoned from the size of the weights, or measured where instances are processes (Linux). */
+  readonly basis: 'weights' | 'measured'
+}
+
+/** How the instances of a model hold its weights, and why. */
+export interface WeightsInfo {
+  /** `shared`: mapped from one file. `plain`: each instance has its own copy. */
+  readonly form: 'plain' | 'shared'
+  readonly reason: string
+}
+
 export type ModelState = 'loading' | 'ready' | 'draining' | 'failed' | 'unloaded'
 
 /** What the server knows of one model version. */
@@ -398,9 +421,10 @@ export interface ModelInfo extends ModelSignature {
   }
   /** False while a `ready` model is out of memory because nobody asked for it; the next request loads it. */
   readonly resident: boolean
-  /** Memory of one instance: reckoned from its weights, or measured where instances are processes (Linux). Absent before it is known. */
-  readonly memory?: { readonly perInstanceBytes: number; readonly basis: 'weights' | 'measured' }
+  /** What the instances take in memory. Absent before it is known. */
+  readonly memory?: MemoryInfo
   readonly batching: BatchingInfo
+  readonly weights: WeightsInfo
   readonly queue: QueueInfo
   /** Set where results are kept. */
   readonly cache?: CacheInfo
@@ -528,6 +552,16 @@ export type ServerEvent =
       readonly crashes: number
     }
   | { readonly type: 'worker-output'; readonly model: string; readonly version: string; readonly line: string }
+  | {
+      /** It was decided how the instances hold their weights; only where sharing was tried. */
+      readonly type: 'weights'
+      readonly model: string
+      readonly version: string
+      readonly form: WeightsInfo['form']
+      readonly reason: string
+      /** True when sharing went wrong, and not only did not pay. */
+      readonly failed: boolean
+    }
   | { readonly type: 'warning'; readonly message: string }
 
 /** The subset of `console`, pino and Nest-compatible loggers that modelmount writes to. */
@@ -556,6 +590,12 @@ export interface ModelServerOptions extends ModelSettings {
   readonly maxBodyBytes?: number
   /** Longest time that receiving one HTTP request body may take, in milliseconds; slower ones get 408. @default 60000 */
   readonly bodyTimeoutMs?: number
+  /**
+   * Folder for what is derived from models (`shareWeights`); made if need be. It must belong to this user and not be writable for others.
+   * May be shared by servers of one machine, and deleted at any time.
+   * @default `modelmount` in the user's cache folder, or `modelmount-<uid>` in the one for temporary files
+   */
+  readonly cacheDirectory?: string
   /** Name in the server metadata. @default 'modelmount' */
   readonly name?: string
   /** Where warnings and errors go; `false` for nowhere. @default console, warnings and errors only */

@@ -174,7 +174,7 @@ describe.skipIf(!twoCpus)('scaling', () => {
     // The one that ran, and nothing of what waited.
     expect(lost).toHaveLength(1)
     expect(lost[0]).toMatchObject({ reason: { code: 'WORKER_LOST' } })
-    await expect.poll(() => server.model('m').instances).toMatchObject({ ready: 2, target: 2 })
+    await expect.poll(() => server.model('m').instances, { timeout: 10_000 }).toMatchObject({ ready: 2, target: 2 })
   })
 })
 

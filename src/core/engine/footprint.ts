@@ -1,27 +1,33 @@
-/** How much memory an instance takes: guessed from its weights, and measured where a process of its own makes that possible. */
+/** How much memory instances take: guessed from the weights, and measured where a process of its own makes that possible. */
 
-import type { Isolation } from '../types.ts'
+import type { Isolation, MemoryInfo } from '../types.ts'
 
 /** ONNX Runtime keeps weights twice while it packs them for its kernels, and most of that stays (reference: onnxruntime-node.md, 6.2.1). */
 const PACKED = 2
 const MIB = 1024 * 1024
 /** A worker with a tiny model: V8, the binding, the session. */
 const BARE_BYTES: Readonly<Record<Isolation, number>> = { thread: 16 * MIB, process: 48 * MIB }
+/** Of the weights, what an instance has of its own though it maps them: mostly heap that loading has freed and malloc keeps. */
+const KEPT: Readonly<Record<Isolation, number>> = { thread: 0.35, process: 0.1 }
 
-export interface Footprint {
-  readonly perInstanceBytes: number
-  /** `weights`: reckoned from the size of the weights; `measured`: private memory of the largest child. */
-  readonly basis: 'weights' | 'measured'
-}
+/** How an instance holds its weights: a copy as they are, one more packed for the kernels, or both in a file that all instances map. */
+export type Holding = 'raw' | 'packed' | 'mapped'
 
 /** @param weightBytes of the file and of its external data */
-export const guessFootprint = (weightBytes: number, isolation: Isolation, packs: boolean): Footprint => ({
-  perInstanceBytes: BARE_BYTES[isolation] + weightBytes * (packs ? PACKED : 1),
-  basis: 'weights',
-})
+export function guessFootprint(weightBytes: number, isolation: Isolation, holding: Holding): MemoryInfo {
+  const copies = { raw: 1, packed: PACKED, mapped: KEPT[isolation] }[holding]
+  return {
+    perInstanceBytes: Math.ceil(BARE_BYTES[isolation] + weightBytes * copies),
+    sharedBytes: sharedBytes(weightBytes, holding),
+    basis: 'weights',
+  }
+}
 
-/** The largest of what instances were measured at; `undefined` where none can be measured. */
-export function measureFootprint(instances: readonly { readonly memoryBytes: number | undefined }[]): Footprint | undefined {
+/** A run touches each weight either as it is or packed, so that a file that holds both costs about one of them. */
+export const sharedBytes = (weightBytes: number, holding: Holding): number => (holding === 'mapped' ? weightBytes : 0)
+
+/** The largest private memory of any instance; `undefined` where none can be measured. */
+export function measurePrivateBytes(instances: readonly { readonly memoryBytes: number | undefined }[]): number | undefined {
   const measured = instances.flatMap(({ memoryBytes }) => memoryBytes ?? [])
-  return measured.length > 0 ? { perInstanceBytes: Math.max(...measured), basis: 'measured' } : undefined
+  return measured.length > 0 ? Math.max(...measured) : undefined
 }

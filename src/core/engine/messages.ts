@@ -51,6 +51,17 @@ export type ToWorker =
       readonly selections: readonly (readonly string[])[]
     }
   | { readonly kind: 'release' }
+  | { readonly kind: 'digest'; readonly files: readonly string[] }
+  | {
+      readonly kind: 'derive'
+      readonly source: string
+      readonly session: OrtSessionOptions
+      /** Folder that the derived model is written to. */
+      readonly into: string
+      /** Inputs to try both models with. */
+      readonly samples: Frame
+      readonly fetches: readonly string[]
+    }
 
 export interface Loaded {
   readonly kind: 'loaded'
@@ -79,6 +90,15 @@ export type FromWorker =
       readonly errors: readonly string[]
     }
   | { readonly kind: 'released' }
+  /** sha256 per file; '' where there is none. */
+  | { readonly kind: 'digested'; readonly digests: readonly string[] }
+  | {
+      readonly kind: 'derived'
+      /** Outputs of the plain model for each sample, then those of the derived one. */
+      readonly outputs: Frame
+      /** Shortest plain run over shortest derived one, for the sample that is worst off. */
+      readonly speed: number
+    }
 
 /** Words of the flags array that a worker thread shares with its host. */
 export const PENDING = 0

@@ -3,13 +3,13 @@
  * crashes do not end, and all of them away while nobody needs the model.
  */
 
-import type { Clock, Timer } from '../clock.ts'
+import type { Timer } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
 import type { BalanceStrategy } from '../types.ts'
 import { type Balancer, createBalancer } from './balance.ts'
-import type { OpenChannel } from './channel.ts'
-import { type Footprint, measureFootprint } from './footprint.ts'
-import { createInstance, type Instance, type LoadRequest } from './instance.ts'
+import { measurePrivateBytes } from './footprint.ts'
+import type { Instance, LoadRequest } from './instance.ts'
+import { createLauncher, type LaunchDeps, type Launched, type SharedForm } from './launch.ts'
 import type { Loaded } from './messages.ts'
 import { createScaler, type ScalerSettings } from './scaler.ts'
 
@@ -31,8 +31,16 @@ export type PoolEvent =
     }
 
 export interface Pool {
-  /** Starts the least number of instances; rejects when the first one cannot load. */
-  start(): Promise<Loaded>
+  /**
+   * Starts the least number of instances; rejects when one of them cannot load.
+   * @param opts.form what they load instead of the model itself
+   * @param opts.count fewer than that; `fill()` or `adopt()` starts the others
+   */
+  start(opts?: { readonly form?: SharedForm | undefined; readonly count?: number | undefined }): Promise<Loaded>
+  /** Starts the instances that `start()` left out. */
+  fill(): Promise<void>
+  /** Moves all instances to another form, one by one: a new one is ready before an old one drains. */
+  adopt(form: SharedForm): Promise<void>
   /** Ready instances. */
   readonly instances: readonly Instance[]
   /** Instances that there should be now. */
@@ -46,8 +54,8 @@ export interface Pool {
   readonly settled: boolean
   /** When a run last succeeded, on the pool's clock. */
   readonly usedAt: number
-  /** What the instances were last measured at, where they can be. */
-  readonly footprint: Footprint | undefined
+  /** Private memory of an instance, as last measured where that is possible. */
+  readonly privateBytes: number | undefined
   /** A run succeeded: crashes before it no longer count. */
   succeeded(): void
   /** The queue was looked at: time to see whether there are enough instances. */
@@ -66,9 +74,7 @@ export interface PoolSettings extends ScalerSettings {
   readonly balance: BalanceStrategy
 }
 
-interface Deps {
-  readonly open: OpenChannel
-  readonly clock: Clock
+interface Deps extends Pick<LaunchDeps, 'open' | 'clock' | 'prepare' | 'onSharedLost'> {
   readonly killable: boolean
   /** Throws when the model's files are no longer the ones that were loaded first. */
   checkSource(): Promise<void>
@@ -86,51 +92,71 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
   const { min, max } = settings
   const instances = new Set<Instance>()
   const restarts = new Set<Timer>()
-  /** Instances that the load no longer needs, until they are gone. */
+  const forms = new WeakMap<Instance, SharedForm | undefined>()
+  /** Instances that are no longer needed, until they are gone. */
   const leaving = new Map<Instance, Promise<void>>()
   const balancer = createBalancer<Instance>(settings.balance, { clock, recheck: () => deps.onChange() })
   const scaler = min < max ? createScaler(settings, { clock, look, grow, shrink }) : undefined
-  let nextId = 1
   let target = min
   let restarting = 0
+  /** Part of the target, and left out at the start. */
+  let missing = 0
+  let exchanging = false
   let crashes = 0
   let breakerUntil: number | undefined
   let usedAt = clock.now()
-  let measured: Footprint | undefined
+  let measured: number | undefined
   let parked = false
   let closed = false
+
+  const launcher = createLauncher(request, {
+    ...deps,
+    onLost(instance, reason) {
+      if (instances.delete(instance)) lost(reason)
+    },
+    onLine: (line) => deps.emit({ type: 'worker-output', line }),
+  })
 
   const ready = (): Instance[] => [...instances].filter((instance) => instance.ready)
   const stopped = (): boolean => closed || parked
 
-  function add(): Promise<Loaded> {
-    const instance = createInstance(request, {
-      id: nextId++,
-      open: deps.open,
-      clock,
-      onLost: (reason) => lost(instance, reason),
-      onLine: (line) => deps.emit({ type: 'worker-output', line }),
-    })
-    instances.add(instance)
-    return instance.loaded.catch((error: unknown) => {
-      instances.delete(instance)
-      throw error
-    })
+  /** One more. It may be gone again already, and is replaced like any other then. */
+  async function add(): Promise<Launched> {
+    const launched = await launcher.launch()
+    forms.set(launched.instance, launched.form)
+    if (launched.lost === undefined) instances.add(launched.instance)
+    else lost(launched.lost)
+    // It was on its way when the others moved to the shared form.
+    if (launcher.form && launched.form !== launcher.form) void exchange()
+    return launched
+  }
+
+  /** One more for a model that serves already. */
+  async function addToServe(): Promise<void> {
+    await deps.checkSource()
+    if (!stopped()) announce(await add())
+  }
+
+  function announce({ loaded: { loadMs }, lost }: Launched): void {
+    if (stopped() || lost !== undefined) return
+    deps.emit({ type: 'worker-ready', loadMs })
+    deps.onChange()
   }
 
   /** The first one proves the model before memory is spent on the others. */
-  async function startAll(): Promise<Loaded> {
+  async function startAll(count: number): Promise<Loaded> {
     refuseClosed()
     target = min
+    missing = min - count
     deps.claim(target)
-    const first = await add()
+    const { loaded } = await add()
     // What is started after the end would never be ended.
     refuseClosed()
-    const others = await Promise.allSettled(Array.from({ length: min - 1 }, add))
+    const others = await Promise.allSettled(Array.from({ length: count - 1 }, add))
     const failed = others.find((result) => result.status === 'rejected')
     if (failed) throw failed.reason
     refuseClosed()
-    return first
+    return loaded
   }
 
   function refuseClosed(): void {
@@ -141,8 +167,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
 
   const backoffMs = (): number => (crashes <= 1 ? 0 : Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (crashes - 2)))
 
-  function lost(instance: Instance | undefined, reason: string): void {
-    if (instance) instances.delete(instance)
+  function lost(reason: string): void {
     if (stopped()) return
     crashes++
     const restartInMs = backoffMs()
@@ -163,14 +188,9 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
   async function restart(): Promise<void> {
     restarting++
     try {
-      await deps.checkSource()
-      if (stopped()) return
-      const { loadMs } = await add()
-      if (stopped()) return
-      deps.emit({ type: 'worker-ready', loadMs })
-      deps.onChange()
+      await addToServe()
     } catch (error) {
-      lost(undefined, messageOf(error))
+      lost(messageOf(error))
     } finally {
       restarting--
     }
@@ -184,6 +204,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
       oldestWaitMs: deps.oldestWaitMs(),
       target,
       ready: all.length,
+      starting: launcher.busy,
       allBusy: balancer.useful(all).every((instance) => instance.bursts > 0),
       busyMs: balancer.busyMs(),
     }
@@ -200,12 +221,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
 
   async function growByOne(): Promise<void> {
     try {
-      await deps.checkSource()
-      if (stopped()) return
-      const { loadMs } = await add()
-      if (stopped()) return
-      deps.emit({ type: 'worker-ready', loadMs })
-      deps.onChange()
+      await addToServe()
     } catch (error) {
       if (stopped()) return
       // The others go on: what cannot be added is no loss.
@@ -220,6 +236,11 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
     target--
     deps.claim(target)
     deps.emit({ type: 'scaled', instances: target, reason: 'idle' })
+    dropOne()
+  }
+
+  /** One less: the one that is wanted least, or one that is not even there. */
+  function dropOne(): void {
     const [pending] = restarts
     if (pending) {
       pending.cancel()
@@ -227,13 +248,53 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
       return
     }
     const instance = balancer.leastUseful(ready())
-    if (!instance) return
+    if (instance) retire(instance)
+  }
+
+  function retire(instance: Instance): void {
     instances.delete(instance)
     leaving.set(
       instance,
       instance.close().finally(() => leaving.delete(instance)),
     )
   }
+
+  // ---------------------------------------------------------------- another form of the model
+
+  async function fill(): Promise<void> {
+    const count = missing
+    missing = 0
+    // What cannot be started is tried again like what crashed.
+    await Promise.all(Array.from({ length: count }, restart))
+  }
+
+  /** Replaces instances that have not loaded the form in use, one by one: the old one serves until the new one is ready. */
+  async function exchange(): Promise<void> {
+    if (exchanging) return
+    exchanging = true
+    try {
+      await fill()
+      for (let old = outdated(); old && !stopped(); old = outdated()) {
+        await deps.checkSource()
+        const launched = await launcher.launch()
+        // Rather one that is as it was than none.
+        if (launched.lost !== undefined) return
+        forms.set(launched.instance, launched.form)
+        instances.add(launched.instance)
+        announce(launched)
+        // The old one may have crashed or been dropped meanwhile.
+        if (instances.has(old)) retire(old)
+        else dropOne()
+      }
+    } catch {
+      // It was told why the shared form cannot be loaded, and the instances that are there go on.
+    } finally {
+      exchanging = false
+    }
+  }
+
+  const outdated = (): Instance | undefined =>
+    launcher.form && [...instances].find((instance) => forms.get(instance) !== launcher.form)
 
   // ---------------------------------------------------------------- all of them
 
@@ -242,12 +303,12 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
     balancer.close()
     for (const timer of restarts) timer.cancel()
     restarts.clear()
-    await Promise.all([...[...instances].map((instance) => instance.close()), ...leaving.values()])
+    await Promise.all([...[...instances].map((instance) => instance.close()), ...leaving.values(), launcher.end()])
     instances.clear()
   }
 
   function measure(): void {
-    measured = measureFootprint(ready()) ?? measured
+    measured = measurePrivateBytes(ready()) ?? measured
   }
 
   async function close(): Promise<void> {
@@ -271,22 +332,28 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
       return Math.max(0, breakerUntil - clock.now())
     },
     get settled() {
-      return restarts.size === 0 && restarting === 0 && ready().length >= target
+      return restarts.size === 0 && restarting === 0 && !exchanging && ready().length >= target
     },
     get usedAt() {
       return usedAt
     },
-    get footprint() {
+    get privateBytes() {
       measure()
       return measured
     },
-    async start() {
+    async start({ form, count = min } = {}) {
+      if (form) launcher.use(form)
       try {
-        return await startAll()
+        return await startAll(count)
       } catch (error) {
         if (instances.size > 0) await close()
         throw error
       }
+    },
+    fill,
+    async adopt(form) {
+      launcher.use(form)
+      if (!stopped()) await exchange()
     },
     succeeded() {
       usedAt = clock.now()
@@ -308,7 +375,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
       try {
         await deps.checkSource()
         parked = false
-        const { loadMs } = await startAll()
+        const { loadMs } = await startAll(min)
         deps.emit({ type: 'worker-ready', loadMs })
         deps.onChange()
       } catch (error) {
@@ -322,6 +389,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
     kill() {
       closed = true
       for (const instance of [...instances, ...leaving.keys()]) instance.kill('the server is closing')
+      launcher.kill('the server is closing')
     },
   }
 }

@@ -35,6 +35,8 @@ export interface Load {
   /** Instances that there should be. */
   readonly target: number
   readonly ready: number
+  /** True while one loads or warms up. */
+  readonly starting: boolean
   /** True when every ready instance has something to do. */
   readonly allBusy: boolean
   /** Milliseconds that instances have been busy since the beginning, summed. */
@@ -126,7 +128,8 @@ export function createScaler({ min, max, targetDelayMs, idleMs }: ScalerSettings
     if (!ended || closed) return
     const load = look()
     const meanBusy = (load.busyMs - ended.busyMs) / Math.max(1, clock.now() - ended.from)
-    if (load.target > min && pressedAt < ended.from && meanBusy <= LOW_LOAD * (load.target - 1)) {
+    // One that is on its way can neither be spared nor taken back.
+    if (!load.starting && load.target > min && pressedAt < ended.from && meanBusy <= LOW_LOAD * (load.target - 1)) {
       shrink()
       shrankAt = clock.now()
       retryMs = RETRY_MS

@@ -7,6 +7,8 @@ import { createRequire } from 'node:module'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import type * as Ort from 'onnxruntime-node'
 import type { DType, Tensor } from '../types.ts'
+import { derive, type OpenSession } from './derived/derive.ts'
+import { digestFiles } from './derived/digest.ts'
 import { pack, type TensorRecord, unpack } from './frame.ts'
 import {
   type FromWorker,
@@ -113,6 +115,25 @@ const toOrt = (tensor: Tensor): Ort.Tensor => new ort.Tensor(tensor.type as 'flo
 
 const fromOrt = (value: Ort.Tensor): Tensor => ({ type: value.type as DType, dims: value.dims, data: value.data }) as Tensor
 
+function feedsOf(inputs: TensorRecord): Record<string, Ort.Tensor> {
+  const feeds: Record<string, Ort.Tensor> = Object.create(null)
+  for (const name of Object.keys(inputs)) feeds[name] = toOrt(inputs[name] as Tensor)
+  return feeds
+}
+
+const openTrial: OpenSession = async (path, options) => {
+  const session = await ort.InferenceSession.create(path, { ...options, executionProviders: ['cpu'] })
+  return {
+    async run(inputs, fetches) {
+      const values = await session.run(feedsOf(inputs), fetches)
+      const outputs: Record<string, Tensor> = Object.create(null)
+      for (const name of fetches) outputs[name] = fromOrt(values[name] as Ort.Tensor)
+      return outputs
+    },
+    release: () => session.release(),
+  }
+}
+
 function serve(port: Port): void {
   let session: Ort.InferenceSession | undefined
 
@@ -153,8 +174,7 @@ function serve(port: Port): void {
       let failure = ''
       try {
         if (stopped() || !session) throw new Error('the worker is stopping')
-        const feeds: Record<string, Ort.Tensor> = Object.create(null)
-        for (const name of Object.keys(inputs)) feeds[name] = toOrt(inputs[name] as Tensor)
+        const feeds = feedsOf(inputs)
         const fetches = message.selections[message.fetches[index] ?? 0] ?? []
         const values = await runNow(session, feeds, fetches)
         for (const name of fetches) outputs[name] = fromOrt(values[name] as Ort.Tensor)
@@ -169,6 +189,15 @@ function serve(port: Port): void {
     port.post({ kind: 'done', id: message.id, frame, beganMs, inferMs, errors }, transfer)
   }
 
+  async function deriveFrom(message: Extract<ToWorker, { kind: 'derive' }>): Promise<void> {
+    try {
+      const { answer, transfer } = await derive(message, openTrial)
+      port.post(answer, transfer)
+    } catch (error) {
+      port.post({ kind: 'load-failed', message: messageOf(error), fallbacks: [] }, [])
+    }
+  }
+
   async function handle(message: ToWorker): Promise<void> {
     if (message.kind === 'release') {
       await session?.release()
@@ -178,7 +207,9 @@ function serve(port: Port): void {
     }
     try {
       if (message.kind === 'run') await run(message)
-      else if (!stopped()) await load(message)
+      else if (message.kind === 'load' && !stopped()) await load(message)
+      else if (message.kind === 'digest') port.post({ kind: 'digested', digests: digestFiles(message.files) }, [])
+      else if (message.kind === 'derive') await deriveFrom(message)
     } finally {
       settlePending()
     }

@@ -115,6 +115,12 @@ export function findRagged(signature: ModelSignature, settings: BatchSettings | 
   return typeof axes === 'string' ? axes : raggedOf(signature, axes, settings.ragged)
 }
 
+export interface Proof {
+  readonly batching: Batching
+  /** Single-row requests that the model takes, given or made up; nothing when it took none. */
+  readonly makeRow: MakeRow | undefined
+}
+
 /**
  * Runs the model a few times, which also warms it up, and decides. Never rejects: a model that cannot be judged is served unbatched.
  */
@@ -123,7 +129,7 @@ export async function proveBatching(
   settings: BatchSettings | false,
   samples: readonly TensorRecord[],
   runAll: RunAll,
-): Promise<Batching> {
+): Promise<Proof> {
   const curve = createCurve()
   const trial = { runAll, fetches: signature.outputs.map((output) => output.name) }
   const axes = settings === false ? 'switched off' : axesOf(signature, settings.axes)
@@ -132,19 +138,20 @@ export async function proveBatching(
   const given = typeof axes === 'string' ? [] : alike(samples.filter((sample) => rowsOf(sample, axes.inputs) === 1))
   const makeRow =
     given.length > 0 ? rowsFrom(given) : await findRows(signature, typeof axes === 'string' ? undefined : axes, ragged, trial)
-  if (settings === false || typeof axes === 'string') return unbatched(String(axes), curve)
-  if (!makeRow) return unbatched('the model refused made-up inputs, so batching could not be tried', curve)
+  const alone = (reason: string): Proof => ({ batching: unbatched(reason, curve), makeRow })
+  if (settings === false || typeof axes === 'string') return alone(String(axes))
+  if (!makeRow) return alone('the model refused made-up inputs, so batching could not be tried')
 
   const refuted = await refute(makeRow, axes, trial)
-  if (refuted) return unbatched(refuted, curve)
+  if (refuted) return alone(refuted)
   const points = await measure(makeRow, axes, settings, trial)
   for (const { rows, ms } of points) curve.observe(rows, ms)
   const verdict = judge(points, settings)
-  if (typeof verdict === 'string') return unbatched(verdict, curve)
+  if (typeof verdict === 'string') return alone(verdict)
   const { cap, gain } = verdict
   const padding = found === undefined ? undefined : await judgePadding(makeRow, axes, found, trial)
   const filler = padding?.enabled ? ragged : undefined
-  return {
+  const batching: Batching = {
     curve,
     curveOf: createCurves(curve),
     maxRunMs: settings.maxRunMs,
@@ -166,6 +173,7 @@ export async function proveBatching(
     cut: (inputs, rows) => cutInputs(inputs, rows, axes),
     paste: (outputs) => concat(outputs, pick(axes.outputs, outputs[0])),
   }
+  return { batching, makeRow }
 }
 
 const inputsOf = ({ run }: Member): TensorRecord => run.inputs

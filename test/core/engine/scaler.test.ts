@@ -55,7 +55,7 @@ function simulate(scenario: Scenario) {
       look() {
         setBusy(busy)
         const oldestWaitMs = waiting.length > 0 ? clock.now() - (waiting[0] ?? 0) : 0
-        return { oldestWaitMs, target, ready, allBusy: busy >= ready, busyMs }
+        return { oldestWaitMs, target, ready, starting: ready < target, allBusy: busy >= ready, busyMs }
       },
       grow(count) {
         grows++
@@ -210,7 +210,7 @@ describe('does not flap', () => {
 test('nothing is decided, and no timer runs, after pause and close', () => {
   const clock = createSimulatedClock()
   let grows = 0
-  const load = { oldestWaitMs: 1000, target: 1, ready: 1, allBusy: true, busyMs: 0 }
+  const load = { oldestWaitMs: 1000, target: 1, ready: 1, starting: false, allBusy: true, busyMs: 0 }
   const deps = { clock, look: () => load, grow: () => ++grows, shrink() {} }
   const scaler = createScaler({ min: 1, max: 2, targetDelayMs: 20, idleMs: 1000 }, deps)
   scaler.check()

@@ -1,0 +1,48 @@
+/** What a derived model depends on: the bytes it was made of, ONNX Runtime, the machine's instruction set and the session's options. */
+
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { cpus } from 'node:os'
+import type { OrtSessionOptions } from '../messages.ts'
+
+/**
+ * The part of the key that is known without reading the model. An entry's name starts with it, so that a model which was never derived costs
+ * no hashing before it starts.
+ */
+export function outerKey(session: OrtSessionOptions, sizes: readonly number[]): string {
+  return hash(16, [runtimeVersion(), process.platform, process.arch, cpuFeatures(), session, sizes])
+}
+
+export const entryName = (outer: string, digests: readonly string[]): string => `${outer}-${hash(32, digests)}`
+
+const hash = (length: number, value: unknown): string =>
+  createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, length)
+
+function runtimeVersion(): string {
+  try {
+    const path = createRequire(import.meta.url).resolve('onnxruntime-node/package.json')
+    return String((JSON.parse(readFileSync(path, 'utf8')) as { version?: unknown }).version)
+  } catch {
+    // The derived model is tried before it is used, so an unknown version can cost speed, not answers.
+    return 'unknown'
+  }
+}
+
+let features: string | undefined
+
+/** ONNX Runtime picks kernels, and with them the layout of packed weights, by what the CPU can do. */
+function cpuFeatures(): string {
+  features ??= readCpuFeatures()
+  return features
+}
+
+function readCpuFeatures(): string {
+  const model = cpus()[0]?.model ?? ''
+  try {
+    const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'latin1'))?.[1] ?? ''
+    return `${model} ${flags.trim()}`
+  } catch {
+    return model
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Starts instances of one model: from the form in which its weights are held, or from the model itself when that form cannot be loaded, and
+ * warmed up before requests get to them.
+ */
+
+import type { Clock } from '../clock.ts'
+import { ModelmountError } from '../errors.ts'
+import type { OpenChannel } from './channel.ts'
+import { createInstance, type Instance, type LoadRequest } from './instance.ts'
+import type { Loaded } from './messages.ts'
+
+/** Another file that holds the same model, which instances map instead of each holding their own copy. */
+export interface SharedForm {
+  readonly source: string
+  /** False when its files are no longer the ones that were checked. */
+  isIntact(): Promise<boolean>
+}
+
+export interface Launched {
+  readonly instance: Instance
+  readonly loaded: Loaded
+  /** What it has loaded; `undefined` for the model itself. */
+  readonly form: SharedForm | undefined
+  /** Set when its worker went away while it warmed up. */
+  readonly lost: string | undefined
+}
+
+export interface Launcher {
+  /** What the next instances load; `undefined` for the model itself. */
+  readonly form: SharedForm | undefined
+  /** True while an instance loads or warms up. */
+  readonly busy: boolean
+  use(form: SharedForm): void
+  /** Rejects when the model cannot be loaded, when warming up shows that it must not serve, and when `end()` comes first. */
+  launch(): Promise<Launched>
+  /** Ends what is being started, after what is in flight. */
+  end(): Promise<void>
+  /** The same at once, where the tier can. */
+  kill(reason: string): void
+}
+
+export interface LaunchDeps {
+  readonly open: OpenChannel
+  readonly clock: Clock
+  /** Warms a new instance up; rejects when it must not serve. */
+  prepare(instance: Instance, loaded: Loaded): Promise<void>
+  /** The shared form could not be loaded; instances load the model itself from here on. */
+  onSharedLost(reason: string): void
+  /** The worker of an instance that was handed out went away. */
+  onLost(instance: Instance, reason: string): void
+  onLine(line: string): void
+}
+
+export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher {
+  const starting = new Set<Instance>()
+  /** Failed to warm up, until they are gone. */
+  const dismissed = new Map<Instance, Promise<void>>()
+  const ended = new ModelmountError('SERVER_CLOSED', 'the instances of the model are being ended')
+  let form: SharedForm | undefined
+  let nextId = 1
+  let era = 0
+
+  async function launch(): Promise<Launched> {
+    const [wanted, mine] = [form, era]
+    if (!wanted) return launchFrom(undefined, mine)
+    try {
+      if (!(await wanted.isIntact())) throw new ModelmountError('MODEL_LOAD_FAILED', 'its files have changed or gone')
+      return await launchFrom(wanted, mine)
+    } catch (error) {
+      if (error === ended) throw error
+      if (form === wanted) {
+        form = undefined
+        deps.onSharedLost(error instanceof Error ? error.message : String(error))
+      }
+      return launchFrom(undefined, mine)
+    }
+  }
+
+  async function launchFrom(form: SharedForm | undefined, mine: number): Promise<Launched> {
+    const goOn = (): void => {
+      if (era !== mine) throw ended
+    }
+    goOn()
+    let lost: string | undefined
+    const instance = createInstance(form ? { ...request, source: form.source } : request, {
+      id: nextId++,
+      open: deps.open,
+      clock: deps.clock,
+      onLost(reason) {
+        if (starting.has(instance)) lost = reason
+        else deps.onLost(instance, reason)
+      },
+      onLine: deps.onLine,
+    })
+    starting.add(instance)
+    try {
+      const loaded = await instance.loaded
+      goOn()
+      await deps.prepare(instance, loaded)
+      goOn()
+      return { instance, loaded, form, lost }
+    } catch (error) {
+      goOn()
+      dismiss(instance)
+      throw error
+    } finally {
+      starting.delete(instance)
+    }
+  }
+
+  /** One that hangs is not waited for. */
+  function dismiss(instance: Instance): void {
+    starting.delete(instance)
+    instance.kill('it failed to warm up')
+    dismissed.set(
+      instance,
+      instance.close().finally(() => dismissed.delete(instance)),
+    )
+  }
+
+  return {
+    get form() {
+      return form
+    },
+    get busy() {
+      return starting.size > 0
+    },
+    use(next) {
+      form = next
+    },
+    launch,
+    async end() {
+      era++
+      const ending = [...starting]
+      starting.clear()
+      await Promise.all([...ending.map((instance) => instance.close()), ...dismissed.values()])
+    },
+    kill(reason) {
+      for (const instance of [...starting, ...dismissed.keys()]) instance.kill(reason)
+    },
+  }
+}

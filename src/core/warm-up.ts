@@ -1,0 +1,100 @@
+/**
+ * Runs an instance before requests do, because ONNX Runtime's first run of a shape is slow. The first instance of a model also shows what may
+ * share a run and what that gains; the others only run what is usual.
+ */
+
+import type { Clock } from './clock.ts'
+import type { TensorRecord } from './engine/frame.ts'
+import type { Instance, Run, RunOutcome } from './engine/instance.ts'
+import { isModelmountError, ModelmountError } from './errors.ts'
+import type { ModelConfig } from './options.ts'
+import { type Batching, proveBatching } from './scheduler/batching.ts'
+import { copyAll, type RunAll } from './scheduler/proof.ts'
+import { checkInputs } from './tensor/index.ts'
+import type { ModelSignature } from './types.ts'
+
+/** What the first instance has shown. */
+export interface Acquaintance {
+  readonly batching: Batching
+  /** Inputs of the usual sizes, one row first; none when the model took no made-up ones. Made anew by each call. */
+  usual(): readonly TensorRecord[]
+  /** `usual()`, and the samples that were given. */
+  rehearsal(): readonly TensorRecord[]
+}
+
+interface Deps {
+  readonly clock: Clock
+  readonly signature: ModelSignature
+  readonly config: Pick<ModelConfig, 'batching' | 'warmup' | 'loadTimeoutMs' | 'maxElements'>
+  /** Adds what may be left out. */
+  complete(inputs: TensorRecord): TensorRecord
+}
+
+const LOST: RunOutcome = { error: new ModelmountError('WORKER_LOST', 'the worker was lost while warming up'), inferMs: 0 }
+
+/** Runs outside the queue. */
+const runsOn =
+  (instance: Instance): RunAll =>
+  (runs) =>
+    new Promise((resolve) =>
+      instance.run(runs, (outcomes) => resolve(typeof outcomes === 'string' ? runs.map(() => LOST) : outcomes)),
+    )
+
+const fetchesOf = ({ outputs }: ModelSignature): readonly string[] => outputs.map(({ name }) => name)
+
+/** @throws ModelmountError `MODEL_LOAD_FAILED` when a given sample fails, or it takes longer than `loadTimeoutMs` */
+export function getAcquainted(instance: Instance, { clock, signature, config, complete }: Deps): Promise<Acquaintance> {
+  const runAll = runsOn(instance)
+
+  async function tryOut(): Promise<Acquaintance> {
+    const samples: TensorRecord[] = []
+    for (const [index, sample] of config.warmup.entries()) {
+      try {
+        const inputs = complete(checkInputs(signature, sample, config))
+        // Each run gets its own copy: large tensors are given away with the message.
+        samples.push(inputs)
+        const [outcome] = await runAll([runOf(inputs, signature)])
+        if (outcome && 'error' in outcome) throw outcome.error
+      } catch (cause) {
+        const why = isModelmountError(cause) ? cause.message : String(cause)
+        throw new ModelmountError('MODEL_LOAD_FAILED', `warmup[${index}] failed: ${why}`, { cause })
+      }
+    }
+    const { batching, makeRow } = await proveBatching(signature, config.batching, samples, runAll)
+    const usual = (): TensorRecord[] => {
+      if (!makeRow) return []
+      const rows = Array.from({ length: batching.cap }, (_, i) => makeRow(i + 1, 1))
+      return batching.cap > 1 ? [makeRow(1, 1), batching.join(rows)] : rows
+    }
+    return { batching, usual, rehearsal: () => [...samples, ...usual()] }
+  }
+
+  return withinLoadTime(tryOut(), clock, config.loadTimeoutMs)
+}
+
+/**
+ * Runs each of the usual inputs once.
+ * @returns what went wrong, if anything: an instance that has loaded may still serve what is asked of it
+ * @throws ModelmountError `MODEL_LOAD_FAILED` when it takes longer than `loadTimeoutMs`
+ */
+export async function rehearse(instance: Instance, known: Acquaintance, deps: Deps): Promise<string | undefined> {
+  const runs = known.rehearsal().map((inputs) => runOf(inputs, deps.signature))
+  if (runs.length === 0) return undefined
+  const outcomes = await withinLoadTime(runsOn(instance)(runs), deps.clock, deps.config.loadTimeoutMs)
+  const failed = outcomes.find((outcome) => 'error' in outcome)
+  return failed && 'error' in failed ? failed.error.message : undefined
+}
+
+const runOf = (inputs: TensorRecord, signature: ModelSignature): Run => ({
+  inputs: copyAll(inputs),
+  fetches: fetchesOf(signature),
+})
+
+function withinLoadTime<T>(work: Promise<T>, clock: Clock, limitMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(limitMs, () =>
+      reject(new ModelmountError('MODEL_LOAD_FAILED', `the warm-up took longer than loadTimeoutMs (${limitMs} ms)`)),
+    )
+    void work.then(resolve, reject).finally(() => timer.cancel())
+  })
+}
