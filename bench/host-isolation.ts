@@ -2,15 +2,15 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { matmulChainModel } from '../tools/models.mjs'
-import { startApps } from './apps/both.ts'
 import type { LoadAnswer, LoadAsk } from './children/load.ts'
 import type { ProbeAnswer, ProbeAsk } from './children/probe.ts'
+import { startApps } from './lib/apps.ts'
 import { startChild } from './lib/child.ts'
 import { openSession, runRows } from './lib/direct.ts'
 import { rotatingFloats } from './lib/inputs.ts'
 import { latencies } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
-import { type Bench, milliseconds, pairedRow, perSecond } from './lib/row.ts'
+import { type Bench, milliseconds, pairedRow, perSecond, rowOfRatios } from './lib/row.ts'
 import { median, quantile } from './lib/stats.ts'
 
 const CONNECTIONS = 64
@@ -45,7 +45,7 @@ export const hostIsolation: Bench = {
   limitS: 150,
   async run() {
     const { model, ms } = await modelOfSomeMs()
-    const apps = await startApps(model, { name: 'x', length: SIZE })
+    const apps = await startApps('express', ['ours', 'naive'], model, { name: 'x', length: SIZE })
     const load = startChild<LoadAsk, LoadAnswer>('children/load.ts')
     const probe = startChild<ProbeAsk, ProbeAnswer>('children/probe.ts')
     const rates = new Map<number, number[]>()
@@ -70,9 +70,14 @@ export const hostIsolation: Bench = {
       return p99
     }
 
-    const idle = await measurePairs({ ours: () => idleP99(apps.ours), rival: () => idleP99(apps.naive), pairs: 1 })
-    const loaded = await measurePairs({ ours: () => loadedP99(apps.ours), rival: () => loadedP99(apps.naive), pairs: 5 })
+    const idle = await measurePairs({ ours: () => idleP99(apps.port.ours), rival: () => idleP99(apps.port.naive), pairs: 2 })
+    const loaded = await measurePairs({
+      ours: () => loadedP99(apps.port.ours),
+      rival: () => loadedP99(apps.port.naive),
+      pairs: 5,
+    })
     await Promise.all([load.stop(), probe.stop(), apps.stop()])
+    const idleMs = median(idle.ours)
     const served = (port: number): string => perSecond(median(rates.get(port) ?? []))
     return [
       pairedRow({
@@ -82,7 +87,16 @@ export const hostIsolation: Bench = {
         pairs: loaded,
         format: milliseconds,
         target: { op: '<=', value: 0.2 },
-        note: `one run takes ${milliseconds(ms)}; model route meanwhile ${served(apps.ours)}, rival ${served(apps.naive)}`,
+        how: `probe of ${PROBES_PER_SECOND}/s at fixed times, from the moment it was due`,
+        note: `one run takes ${milliseconds(ms)}; model route meanwhile ${served(apps.port.ours)}, rival ${served(apps.port.naive)}`,
+      }),
+      rowOfRatios({
+        bench: 'host-isolation',
+        what: `GET /h p99, model route saturated by ${CONNECTIONS} connections`,
+        ours: milliseconds(median(loaded.ours)),
+        rival: `the same app idle: ${milliseconds(idleMs)}`,
+        ratios: loaded.ours.map((p99) => p99 / idleMs),
+        how: 'the same probe',
       }),
       pairedRow({
         bench: 'host-isolation',

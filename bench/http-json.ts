@@ -1,37 +1,59 @@
-/** Our Express route against the route that one writes first. */
+/** Our HTTP route against the routes that one writes without us, on the same framework, and against the framework with no model at all. */
 
 import { mlpModel } from '../tools/models.mjs'
-import { startApps } from './apps/both.ts'
+import type { Framework } from './apps/ask.ts'
 import type { LoadAnswer, LoadAsk } from './children/load.ts'
+import { startApps } from './lib/apps.ts'
 import { startChild } from './lib/child.ts'
 import { measurePairs } from './lib/pairs.ts'
-import { type Bench, pairedRow, perSecond } from './lib/row.ts'
+import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 
 const CONNECTIONS = 64
-const MS = 1200
+const MS = 1000
+const FRAMEWORKS = ['express', 'fastify'] as const
+const RIVALS: readonly {
+  readonly kind: 'naive' | 'piscina' | 'echo'
+  readonly pairs: number
+  readonly target?: Target
+}[] = [
+  { kind: 'naive', pairs: 5, target: { op: '>=', value: 2 } },
+  { kind: 'piscina', pairs: 3 },
+  { kind: 'echo', pairs: 3 },
+]
+
+async function rowsOf(framework: Framework): Promise<Row[]> {
+  const model = mlpModel({ layers: [32, 16, 2] })
+  const apps = await startApps(framework, ['ours', 'naive', 'piscina', 'echo'], model, { name: 'features', length: 32 })
+  const load = startChild<LoadAsk, LoadAnswer>('children/load.ts')
+  const rate = async (port: number): Promise<number> => {
+    const answer = await load.ask({ port, connections: CONNECTIONS, ms: MS, requests: apps.requests })
+    if (answer.failures > 0) throw new Error(`${answer.failures} requests failed`)
+    return answer.rate
+  }
+  const rows: Row[] = []
+  for (const { kind, pairs, target } of RIVALS) {
+    rows.push(
+      pairedRow({
+        bench: 'http-json',
+        what: `${framework}, JSON, 32-16-2 MLP, ${CONNECTIONS} connections`,
+        rival: apps.label[kind],
+        pairs: await measurePairs({ ours: () => rate(apps.port.ours), rival: () => rate(apps.port[kind]), pairs }),
+        format: perSecond,
+        target,
+        how: `keep-alive, closed loop of ${MS} ms`,
+      }),
+    )
+  }
+  await Promise.all([load.stop(), apps.stop()])
+  return rows
+}
 
 export const httpJson: Bench = {
   name: 'http-json',
-  limitS: 90,
+  limitS: 150,
   async run() {
-    const apps = await startApps(mlpModel({ layers: [32, 16, 2] }), { name: 'features', length: 32 })
-    const load = startChild<LoadAsk, LoadAnswer>('children/load.ts')
-    const rate = async (port: number): Promise<number> => {
-      const answer = await load.ask({ port, connections: CONNECTIONS, ms: MS, requests: apps.requests })
-      if (answer.failures > 0) throw new Error(`${answer.failures} requests failed`)
-      return answer.rate
-    }
-    const pairs = await measurePairs({ ours: () => rate(apps.ours), rival: () => rate(apps.naive) })
-    await Promise.all([load.stop(), apps.stop()])
-    return [
-      pairedRow({
-        bench: 'http-json',
-        what: `Express, JSON, 32 floats, ${CONNECTIONS} connections`,
-        rival: 'express.json() + session.run() + res.json()',
-        pairs,
-        format: perSecond,
-        target: { op: '>=', value: 1 },
-      }),
-    ]
+    const rows: Row[] = []
+    for (const framework of FRAMEWORKS) rows.push(...(await rowsOf(framework)))
+    return rows
   },
 }

@@ -8,6 +8,9 @@ import { startChild } from './lib/child.ts'
 import type { Bench, Row } from './lib/row.ts'
 import { table } from './lib/table.ts'
 
+/** All benches together. What has not run by then has failed. */
+const BUDGET_S = 600
+
 const failed = (bench: Bench, error: unknown): Row => ({
   bench: bench.name,
   what: bench.name,
@@ -22,11 +25,11 @@ const failed = (bench: Bench, error: unknown): Row => ({
   note: error instanceof Error ? error.message : String(error),
 })
 
-async function runBench(bench: Bench): Promise<Row[]> {
+async function runBench(bench: Bench, limitS: number): Promise<Row[]> {
   const child = startChild<string, Row[]>('children/bench.ts')
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`took longer than ${bench.limitS} s`)), bench.limitS * 1000)
+    timer = setTimeout(() => reject(new Error(`took longer than ${limitS} s`)), limitS * 1000)
   })
   try {
     return await Promise.race([child.ask(bench.name), late])
@@ -52,7 +55,7 @@ const rows: Row[] = []
 for (const bench of chosen(process.argv.slice(2))) {
   const before = performance.now()
   process.stderr.write(`${bench.name} ...`)
-  rows.push(...(await runBench(bench)))
+  rows.push(...(await runBench(bench, Math.min(bench.limitS, BUDGET_S - Math.round((before - start) / 1000)))))
   process.stderr.write(` ${((performance.now() - before) / 1000).toFixed(0)} s\n`)
 }
 const seconds = Math.round((performance.now() - start) / 1000)

@@ -1,22 +1,24 @@
 /** What an app process is told and what it answers. */
 
-import type { RequestListener } from 'node:http'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+export type Framework = 'express' | 'fastify'
+
+/**
+ * Who answers the model route: modelmount; `session.run()` in the route, as one writes it first; a piscina pool; or nobody, to see what the
+ * framework can do at all.
+ */
+export type Kind = 'ours' | 'naive' | 'piscina' | 'echo'
 
 export interface AppAsk {
+  readonly framework: Framework
+  readonly kind: Kind
   /** The model that is served as `m`. */
   readonly model: Uint8Array
+  /** Floats of a row of its one input. */
+  readonly length: number
 }
 
 export interface AppAnswer {
   readonly port: number
-}
-
-export async function listen(app: RequestListener): Promise<AppAnswer> {
-  const http = createServer(app)
-  // Connections that wait for their turn must not be closed under the client.
-  http.keepAliveTimeout = 120_000
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
-  return { port: (http.address() as AddressInfo).port }
+  /** Of the rival, with the configuration it has found best. */
+  readonly label: string
 }

@@ -1,0 +1,24 @@
+/** A Fastify app with a model route. */
+
+import fastify from 'fastify'
+import { createModelServer } from 'modelmount'
+import { modelPlugin } from 'modelmount/fastify'
+import { SESSION } from '../lib/direct.ts'
+import type { AppAnswer, AppAsk } from './ask.ts'
+import { type InferBody, KEEP_ALIVE_MS, PATH, startRival } from './rivals.ts'
+
+export async function startFastify({ kind, ...ask }: AppAsk): Promise<AppAnswer> {
+  const app = fastify({ keepAliveTimeout: KEEP_ALIVE_MS })
+  let label = 'modelmount'
+  if (kind === 'ours') {
+    const server = await createModelServer({ models: [{ name: 'm', source: ask.model, session: SESSION }], strict: true })
+    await app.register(modelPlugin, { server })
+  } else {
+    const rival = await startRival({ kind, ...ask })
+    label = rival.label
+    app.post(PATH, (request) => rival.infer(request.body as InferBody))
+  }
+  app.get('/h', () => ({ ok: true }))
+  const address = await app.listen({ port: 0, host: '127.0.0.1' })
+  return { port: Number(new URL(address).port), label }
+}
