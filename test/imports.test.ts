@@ -76,7 +76,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/telemetry': ['clock (types)', 'errors', 'types (types)'],
   'core/tensor': ['errors', 'types (types)'],
   'core/onnx': ['errors', 'printable', 'types (types)'],
-  'core/protocol': ['errors', 'tensor', 'types (types)'],
+  'core/protocol': ['errors', 'statistics (types)', 'tensor', 'types (types)'],
   'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/integrity': ['errors', 'printable'],
   'core/registry': ['errors', 'types (types)'],
@@ -99,6 +99,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'residency (types)',
     'scheduler',
     'signature',
+    'statistics',
     'telemetry (types)',
     'types (types)',
     'warm-up',
@@ -109,7 +110,8 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/own-inputs': ['engine', 'errors', 'tensor', 'types (types)'],
   'core/environment': ['errors', 'types (types)'],
   'core/events': ['types (types)'],
-  'core/http': ['errors', 'model (types)', 'options', 'protocol', 'types (types)', 'version'],
+  'core/http': ['errors', 'model (types)', 'options', 'protocol', 'registry (types)', 'types (types)', 'version'],
+  'core/statistics': ['scheduler (types)'],
 }
 
 /** Rooms whose inside is nobody else's business, and the file that is their face. */

@@ -23,6 +23,7 @@ import type { Finished } from './scheduler/entry.ts'
 import type { Ragged } from './scheduler/ragged.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
 import { signatureOf } from './signature.ts'
+import { createStatistics, type Statistics } from './statistics.ts'
 import type { LoadStep, Telemetry } from './telemetry.ts'
 import type {
   BatchingInfo,
@@ -54,6 +55,7 @@ export interface Model {
   run(inputs: Readonly<Record<string, Tensor>>, opts: RunOptions): Promise<Finished>
   /** What it has answered before, where that is kept. */
   readonly cache: ResultCache | undefined
+  readonly statistics: Statistics
   /** True once `drain()` was called, also while it still loads. */
   readonly retired: boolean
   /** Takes no more requests, answers the accepted ones, frees the workers. */
@@ -114,6 +116,7 @@ export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
 })
 
 export function createModel(config: ModelConfig, { clock, cpu, residency, cache, cacheDirectory, telemetry, emit }: Deps): Model {
+  const statistics = createStatistics()
   const names = { model: config.name, version: config.version }
   const steps: { name: LoadStep; startedAt: number; endedAt: number }[] = []
   let state: ModelState = 'loading'
@@ -194,7 +197,10 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
         maxQueuePerTenant,
         maxDelayMs,
         mixTenants,
-        onRun: telemetry?.run && ((run) => telemetry.run?.({ ...run, ...names, provider: loaded?.provider })),
+        onRun(run) {
+          statistics.ran(run)
+          telemetry?.run?.({ ...run, ...names, provider: loaded?.provider })
+        },
       })
       seat = takeSeat(pool, scheduler, form)
       await seat.enter()
@@ -406,6 +412,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   return {
     config,
     cache,
+    statistics,
     get state() {
       return state
     },

@@ -10,6 +10,7 @@ import { createHttp } from './http/index.ts'
 import { createIds } from './ids.ts'
 import { cpuDemandOf, createModel, type Model, type RunOptions } from './model.ts'
 import { checkPredictOptions, type ModelConfig, resolveOptions, resolveSpec } from './options.ts'
+import { createControl } from './registry/control.ts'
 import { createRegistry } from './registry/registry.ts'
 import { scanRepository } from './registry/repository.ts'
 import { createResidency } from './residency.ts'
@@ -121,6 +122,20 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const infoOf = (model: Model): ModelInfo => model.info(registry.defaultOf(model.config.name) === model)
   const closed = (): ModelmountError => new ModelmountError('SERVER_CLOSED', 'the model server is closed', { retryAfterS: 1 })
 
+  const control = createControl<ModelConfig, Model>({
+    registry,
+    repository: config.repository,
+    async scan() {
+      if (config.repository === undefined) return []
+      const { models } = await scanRepository(config.repository, config.versionPolicy)
+      return models.map((found) => resolveSpec(found, config.settings))
+    },
+    async load(modelConfig) {
+      if (closing) throw closed()
+      await load(modelConfig)
+    },
+  })
+
   // ---------------------------------------------------------------- predict
 
   /** The way of every prediction once its inputs are checked tensors that belong to us. */
@@ -143,8 +158,14 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       at: start,
     }
     const cache = opts.cache === false ? undefined : model.cache
+    const { statistics } = model
     const found: Promise<Answer> = cache ? cache.getOrRun(inputs, call, model.run) : model.run(inputs, call)
+    const failed = (error: unknown): never => {
+      statistics.failed(clock.now() - start)
+      throw error
+    }
     return found.then(({ outputs, queueMs, inferMs, batchSize, endedAt, ageMs }) => {
+      statistics.succeeded(endedAt - start, queueMs, ageMs !== undefined)
       const result = {
         id: opts.id ?? ids.next(),
         model: model.config.name,
@@ -155,7 +176,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         timings: { queueMs, inferMs, totalMs: endedAt - start },
       }
       return ageMs === undefined ? result : { ...result, ageMs }
-    })
+    }, failed)
   }
 
   function run(
@@ -267,6 +288,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
           .versions(name)
           .filter((model) => model.state === 'ready')
           .map((model) => model.config.version),
+      known: (name, version) => (name === undefined ? registry.all() : registry.select(name, version)),
+      control,
       modelNames: () => [...new Set(registry.all().map((model) => model.config.name))],
       info: infoOf,
       report: (error) =>

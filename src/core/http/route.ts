@@ -3,6 +3,7 @@
 import type { ModelmountError } from '../errors.ts'
 import type { Model } from '../model.ts'
 import type { MountConfig } from '../options.ts'
+import type { RepositoryControl } from '../registry/control.ts'
 import type { HttpRequest, HttpResponse, ModelInfo, PredictOptions, PredictResult, ServerHealth, Tensor } from '../types.ts'
 
 /** What the server lends to its routes. */
@@ -16,6 +17,12 @@ export interface HttpDeps {
   /** Versions of a model that are ready. */
   versions(name: string): readonly string[]
   modelNames(): readonly string[]
+  /**
+   * Models in whatever state: all, those of a name, or one version.
+   * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`
+   */
+  known(name?: string, version?: string): readonly Model[]
+  readonly control: RepositoryControl
   info(model: Model): ModelInfo
   /** @param headers of the request, which may bring a trace context */
   run(

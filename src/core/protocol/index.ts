@@ -1,7 +1,17 @@
 /** The face of the room: bytes <-> requests and results, one codec per dialect. */
 
+export { encodeConfig } from './open-inference/config.ts'
 export { encodeError } from './open-inference/errors.ts'
 export { encodeModelMetadata, encodeServerMetadata } from './open-inference/metadata.ts'
+export {
+  checkLoadRequest,
+  checkUnloadRequest,
+  encodeIndex,
+  type IndexEntry,
+  loadFailure,
+  readIndexRequest,
+} from './open-inference/repository.ts'
 export { decodeInfer, type InferRequest } from './open-inference/request.ts'
 export { type EncodedInfer, encodeInfer } from './open-inference/response.ts'
 export { scheduleOf } from './open-inference/schedule.ts'
+export { encodeStatistics } from './open-inference/statistics.ts'

@@ -235,9 +235,3 @@ describe('parameters', () => {
     })
   })
 })
-
-test('the metadata lists what works', async () => {
-  expect((await callerOf(mount).get('/v2')).json).toMatchObject({
-    extensions: ['classification', 'schedule_policy', 'binary_tensor_data', 'parameters'],
-  })
-})

@@ -1,6 +1,9 @@
 /** Every route table there is, in the order in which patterns are tried. A new one is a file and a line here. */
 
 import type { TableMaker } from '../route.ts'
+import { configuration } from './configuration.ts'
 import { openInference } from './open-inference.ts'
+import { repository } from './repository.ts'
+import { statistics } from './statistics.ts'
 
-export const TABLES: readonly TableMaker[] = [openInference]
+export const TABLES: readonly TableMaker[] = [openInference, statistics, configuration, repository]

@@ -19,6 +19,9 @@ import { timeoutOf } from '../timeout.ts'
 /** The start of every path about one model. */
 export const MODEL = '/v2/models/(?<model>[^/]+)(?:/versions/(?<version>[^/]+))?'
 
+/** True for the paths of the protocol and its extensions. */
+export const isOpenInference = (path: string): boolean => path === '/v2' || path.startsWith('/v2/')
+
 export const openInference: TableMaker = (deps, mount) => {
   if (!mount.config.dialects.includes('open-inference')) return undefined
 
@@ -66,7 +69,7 @@ export const openInference: TableMaker = (deps, mount) => {
 
   return {
     extensions: ['classification', 'schedule_policy', 'binary_tensor_data', 'parameters'],
-    owns: (path) => path === '/v2' || path.startsWith('/v2/'),
+    owns: isOpenInference,
     routes: [
       { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, infer) },
       { method: 'GET', path: '/v2', handle: server },

@@ -1,0 +1,53 @@
+/** Triton's model repository extension: only where the mount was given `management`, as it decides what is served. */
+
+import { toModelmountError } from '../../errors.ts'
+import {
+  checkLoadRequest,
+  checkUnloadRequest,
+  encodeIndex,
+  type IndexEntry,
+  loadFailure,
+  readIndexRequest,
+} from '../../protocol/index.ts'
+import type { HttpResponse } from '../../types.ts'
+import { type Call, json, type TableMaker } from '../route.ts'
+import { isOpenInference } from './open-inference.ts'
+
+const DONE: HttpResponse = { status: 200, headers: {}, body: new Uint8Array() }
+
+export const repository: TableMaker = (deps, { config }) => {
+  if (!config.management) return undefined
+
+  async function index({ request }: Call): Promise<HttpResponse> {
+    const onlyReady = readIndexRequest(request.body)
+    const known: IndexEntry[] = deps.known().map(deps.info)
+    const entries = [...known, ...(await deps.control.absent()).map((found) => ({ ...found, state: 'unloaded' }) as const)]
+    return json(200, encodeIndex(entries.filter(({ state }) => !onlyReady || state === 'ready')))
+  }
+
+  async function load({ request, params: { model = '' } }: Call): Promise<HttpResponse> {
+    checkLoadRequest(request.body)
+    try {
+      await deps.control.load(model)
+    } catch (error) {
+      throw loadFailure(model, toModelmountError(error))
+    }
+    return DONE
+  }
+
+  async function unload({ request, params: { model = '' } }: Call): Promise<HttpResponse> {
+    checkUnloadRequest(request.body)
+    await deps.control.unload(model)
+    return DONE
+  }
+
+  return {
+    extensions: ['model_repository'],
+    owns: isOpenInference,
+    routes: [
+      { method: 'POST', path: '/v2/repository/index', handle: index },
+      { method: 'POST', path: /^\/v2\/repository\/models\/(?<model>[^/]+)\/load$/, handle: load },
+      { method: 'POST', path: /^\/v2\/repository\/models\/(?<model>[^/]+)\/unload$/, handle: unload },
+    ],
+  }
+}
