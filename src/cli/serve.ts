@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { modelRouter } from '../adapters/express.ts'
 import { ModelmountError } from '../core/errors.ts'
 import { createModelServer } from '../core/server.ts'
-import type { Isolation, ModelServer } from '../core/types.ts'
+import type { HttpDialect, Isolation, ModelServer, MountOptions } from '../core/types.ts'
 import { type Command, parse, UsageError, wholeNumber } from './command.ts'
 import { drainable } from './drain.ts'
 
@@ -17,6 +17,7 @@ interface ServeOptions {
   readonly isolation: Isolation
   readonly instances: number
   readonly strict: boolean
+  readonly mount: MountOptions
 }
 
 export const serveCommand: Command = {
@@ -29,6 +30,10 @@ export const serveCommand: Command = {
   --adapter NAME      framework that carries the routes: express       (default express)
   --isolation TIER    thread or process                                (default thread)
   --instances N       copies of each model                             (default 1)
+  --dialects LIST     request formats, separated by commas: open-inference,
+                      tf-serving, mlflow              (default open-inference)
+  --management        let clients load and unload models of DIR: only where
+                      nobody else can reach the port
   --strict            exit with 1 when a model fails to load`,
   async run(argv) {
     const { values, positionals } = parse(argv, {
@@ -38,6 +43,8 @@ export const serveCommand: Command = {
       adapter: { type: 'string', default: 'express' },
       isolation: { type: 'string', default: 'thread' },
       instances: { type: 'string', default: '1' },
+      dialects: { type: 'string', default: 'open-inference' },
+      management: { type: 'boolean', default: false },
       strict: { type: 'boolean', default: false },
     })
     if (positionals.length > 0) throw new UsageError(`serve takes no argument '${positionals[0]}'`)
@@ -48,8 +55,20 @@ export const serveCommand: Command = {
     if (adapter !== 'express') throw new UsageError(`--adapter must be express, got '${adapter}'`)
     if (isolation !== 'thread' && isolation !== 'process')
       throw new UsageError(`--isolation must be thread or process, got '${isolation}'`)
-    return serve({ models, port, host: String(host), isolation, instances, strict: values.strict === true })
+    const mount = { dialects: dialectsOf(String(values.dialects)), management: values.management === true }
+    return serve({ models, port, host: String(host), isolation, instances, mount, strict: values.strict === true })
   },
+}
+
+const DIALECTS: readonly HttpDialect[] = ['open-inference', 'tf-serving', 'mlflow']
+
+/** @throws UsageError */
+function dialectsOf(text: string): HttpDialect[] {
+  return text.split(',').map((name) => {
+    const dialect = DIALECTS.find((known) => known === name)
+    if (dialect) return dialect
+    throw new UsageError(`--dialects must be of ${DIALECTS.join(', ')}, got '${name}'`)
+  })
 }
 
 /** Above the keep-alive of usual client pools and proxies, so that it is never us who close a connection they are about to use. */
@@ -57,10 +76,10 @@ const KEEP_ALIVE_MS = 75_000
 
 /** Resolves with the exit code once a signal has ended the server and everything it had accepted is answered. */
 async function serve(opts: ServeOptions): Promise<number> {
-  const { models, port, host, isolation, instances, strict } = opts
+  const { models, port, host, isolation, instances, strict, mount } = opts
   const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   const server = await createModelServer({ repository: models, isolation, instances, strict })
-  const http = createServer(await expressApp(server))
+  const http = createServer(await expressApp(server, mount))
   const stop = drainable(http)
   http.keepAliveTimeout = KEEP_ALIVE_MS
   http.listen(port, host)
@@ -77,7 +96,7 @@ async function serve(opts: ServeOptions): Promise<number> {
 }
 
 /** Express is an optional peer: the command says so instead of failing with a module error. */
-async function expressApp(server: ModelServer): Promise<RequestListener> {
+async function expressApp(server: ModelServer, mount: MountOptions): Promise<RequestListener> {
   const { default: express } = await import('express').catch((cause: unknown) => {
     throw new ModelmountError('OPTIONS_INVALID', '--adapter express needs the package express; run: npm install express', {
       cause,
@@ -85,6 +104,6 @@ async function expressApp(server: ModelServer): Promise<RequestListener> {
   })
   const app = express()
   app.disable('x-powered-by')
-  app.use(modelRouter(server))
+  app.use(modelRouter(server, mount))
   return app
 }

@@ -278,3 +278,24 @@ describe('the rest', () => {
     }
   })
 })
+
+describe('what clients may do', () => {
+  const post = (url: string): Promise<Response> => fetch(url, { method: 'POST' })
+
+  test('models are loaded and unloaded only with --management', async () => {
+    const closed = await serve('--models', join(dir, 'models'))
+    expect((await post(`${closed.url}/v2/repository/models/add/unload`)).status).toBe(404)
+    const open = await serve('--models', join(dir, 'models'), '--management')
+    expect((await post(`${open.url}/v2/repository/models/add/unload`)).status).toBe(200)
+    expect((await fetch(`${open.url}/v2/models/add/ready`)).status).toBe(404)
+    expect((await post(`${open.url}/v2/repository/models/add/load`)).status).toBe(200)
+    expect((await fetch(`${open.url}/v2/models/add/ready`)).status).toBe(200)
+  })
+
+  test('unknown dialects are wrong usage', async () => {
+    expect(await run('serve', '--models', join(dir, 'models'), '--dialects', 'open-inference,grpc')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("got 'grpc'"),
+    })
+  })
+})
