@@ -8,7 +8,7 @@ export default defineConfig({
     maxWorkers: 2,
     // Some tests load ONNX Runtime by themselves, to compare with; running them must not report anything to anybody.
     env: { ORT_DISABLE_TELEMETRY: '1' },
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
   },
 })

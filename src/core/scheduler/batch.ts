@@ -85,7 +85,8 @@ export function split(outputs: TensorRecord, rows: readonly number[], axes: Batc
     const outer = product(whole.dims, 0, axis)
     const inner = product(whole.dims, axis + 1, whole.dims.length)
     let from = 0
-    for (const [index, count] of rows.entries()) {
+    for (let index = 0; index < rows.length; index++) {
+      const count = rows[index] as number
       const piece = pieces[index] as Record<string, Tensor>
       const dims = whole.dims.map((dim, i) => (i === axis ? count : dim))
       piece[name] = { type: whole.type, dims, data: cut(whole.data, outer, total * inner, from * inner, count * inner) } as Tensor

@@ -47,6 +47,8 @@ export function createCurve(from: Sums = { w: 0, n: 0, nn: 0, t: 0, nt: 0, error
 
   /** The line when sizes last differed enough to tell base from slope. */
   let shape: Line | undefined = from.shape
+  /** Asked for at every request and every run, so it is reckoned only after something was seen. */
+  let known = line()
 
   function line(): Line | undefined {
     const { w, n, nn, t, nt } = sums
@@ -71,7 +73,6 @@ export function createCurve(from: Sums = { w: 0, n: 0, nn: 0, t: 0, nt: 0, error
   }
 
   function estimate(rows: number): number | undefined {
-    const known = line()
     return known && known.baseMs + known.perRowMs * rows
   }
 
@@ -88,6 +89,7 @@ export function createCurve(from: Sums = { w: 0, n: 0, nn: 0, t: 0, nt: 0, error
       sums.nn = sums.nn * KEEP + rows * rows
       sums.t = sums.t * KEEP + ms
       sums.nt = sums.nt * KEEP + rows * ms
+      known = line()
     },
     estimate,
     upper(rows) {
@@ -95,7 +97,7 @@ export function createCurve(from: Sums = { w: 0, n: 0, nn: 0, t: 0, nt: 0, error
       return mean && mean * (1 + Z99 * Math.sqrt(sums.error))
     },
     get fit() {
-      return line()
+      return known
     },
     fork() {
       const { w, error } = sums
@@ -107,7 +109,7 @@ export function createCurve(from: Sums = { w: 0, n: 0, nn: 0, t: 0, nt: 0, error
         t: sums.t * scale,
         nt: sums.nt * scale,
         error,
-        shape: line(),
+        shape: known,
       })
     },
   }

@@ -193,7 +193,9 @@ export function createScheduler(deps: Deps): Scheduler {
     const burst: Batch[] = []
     const idle = instance.bursts === 0
     let expectedMs = pool.balancer.remainingMs(instance)
-    while (burst.length < MAX_RUNS) {
+    // Half of what waits, so that the worker runs the other half while the host reads these answers.
+    const most = Math.min(MAX_RUNS, Math.ceil(next().runs / 2))
+    while (burst.length < most) {
       const first = idle && burst.length === 0
       if (!first && !mayFollow(expectedMs)) break
       const now = clock.now()
