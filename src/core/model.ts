@@ -13,11 +13,12 @@ import { openProcess } from './engine/process.ts'
 import { openThread } from './engine/thread.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
 import { filesOf, fingerprintOf, readFacts, unreachableData, weightBytesOf } from './model-files.ts'
-import { unsupportedReason } from './onnx/index.ts'
+import { findMixing, unsupportedReason } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
 import { createIntake, type Intake } from './own-inputs.ts'
 import { printable } from './printable.ts'
 import type { Residency, Seat, UnloadReason } from './residency.ts'
+import type { BatchAxes } from './scheduler/batch.ts'
 import { findRagged } from './scheduler/batching.ts'
 import type { Finished } from './scheduler/entry.ts'
 import type { Ragged } from './scheduler/ragged.ts'
@@ -325,7 +326,13 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     acquaintance = known
   }
 
-  const warmUpDeps = () => ({ clock, signature, config, complete: completed })
+  const warmUpDeps = () => ({
+    clock,
+    signature,
+    config,
+    complete: completed,
+    findMixing: async (rows: BatchAxes) => (facts ? findMixing(config.source, signature.inputs, rows) : undefined),
+  })
 
   async function rehearseWith(instance: Instance, known: Acquaintance): Promise<void> {
     const problem = await rehearse(instance, known, warmUpDeps())

@@ -127,6 +127,7 @@ const BATCH_DEFAULTS: BatchSettings = {
   mixTenants: false,
   axes: {},
   ragged: undefined,
+  independentRows: false,
 }
 
 const RAGGED_DEFAULTS = { axes: {}, padValue: 0, multipleOf: 1, maxWaste: 0.25 }
@@ -256,6 +257,7 @@ const batching: Check = (value, path, problems) => {
       mixTenants: boolean,
       axes: byName(axis),
       ragged,
+      independentRows: boolean,
     })(value, path, problems)
 }
 

@@ -167,6 +167,11 @@ export interface BatchOptions {
    * answer filled-up rows as it answers them alone. @default none: only rows of equal lengths share a run
    */
   readonly ragged?: RaggedOptions
+  /**
+   * You answer for it that the model's rows do not influence each other. Without this, a model whose graph has an operator that certainly
+   * works across rows is not batched, even if trying it showed no difference; trying it has the last word in any case. @default false
+   */
+  readonly independentRows?: boolean
 }
 
 /** How rows of different lengths (sentences of a transformer) share a run. */

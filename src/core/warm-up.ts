@@ -8,6 +8,7 @@ import type { TensorRecord } from './engine/frame.ts'
 import type { Instance, Run, RunOutcome } from './engine/instance.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
 import type { ModelConfig } from './options.ts'
+import type { BatchAxes } from './scheduler/batch.ts'
 import { type Batching, proveBatching } from './scheduler/batching.ts'
 import { copyAll, type RunAll } from './scheduler/proof.ts'
 import { checkInputs } from './tensor/index.ts'
@@ -28,6 +29,8 @@ interface Deps {
   readonly config: Pick<ModelConfig, 'batching' | 'warmup' | 'loadTimeoutMs' | 'maxElements'>
   /** Adds what may be left out. */
   complete(inputs: TensorRecord): TensorRecord
+  /** Looks for an operator that certainly lets rows influence each other; see `proveBatching`. */
+  findMixing(rows: BatchAxes): Promise<string | undefined>
 }
 
 const LOST: RunOutcome = { error: new ModelmountError('WORKER_LOST', 'the worker was lost while warming up'), inferMs: 0 }
@@ -43,7 +46,10 @@ const runsOn =
 const fetchesOf = ({ outputs }: ModelSignature): readonly string[] => outputs.map(({ name }) => name)
 
 /** @throws ModelmountError `MODEL_LOAD_FAILED` when a given sample fails, or it takes longer than `loadTimeoutMs` */
-export function getAcquainted(instance: Instance, { clock, signature, config, complete }: Deps): Promise<Acquaintance> {
+export function getAcquainted(
+  instance: Instance,
+  { clock, signature, config, complete, findMixing }: Deps,
+): Promise<Acquaintance> {
   const runAll = runsOn(instance)
 
   async function tryOut(): Promise<Acquaintance> {
@@ -60,7 +66,7 @@ export function getAcquainted(instance: Instance, { clock, signature, config, co
         throw new ModelmountError('MODEL_LOAD_FAILED', `warmup[${index}] failed: ${why}`, { cause })
       }
     }
-    const { batching, makeRow } = await proveBatching(signature, config.batching, samples, runAll)
+    const { batching, makeRow } = await proveBatching(signature, config.batching, samples, runAll, findMixing)
     const usual = (): TensorRecord[] => {
       if (!makeRow) return []
       const rows = Array.from({ length: batching.cap }, (_, i) => makeRow(i + 1, 1))

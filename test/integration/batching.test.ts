@@ -77,6 +77,52 @@ describe('is it allowed, does it pay?', () => {
     expect(batching).toMatchObject({ enabled: false, maxSize: 1, reason: expect.stringContaining(reason) })
   })
 
+  /** y = x + relu(max over all rows of x - limit): no trial has values beyond the limit. */
+  const quietlyMixing = writeModel({
+    graph: {
+      inputs: [value('x', 'float', ['N', 4])],
+      outputs: [value('y', 'float', ['N', 4])],
+      nodes: [
+        node('ReduceMax', ['x'], ['loudest'], { axes: attr.ints([0]), keepdims: attr.int(1) }),
+        node('Sub', ['loudest', 'limit'], ['over']),
+        node('Relu', ['over'], ['excess']),
+        node('Add', ['x', 'excess'], ['y']),
+      ],
+      initializers: [tensor('limit', 'float', [], [1e9])],
+    },
+  })
+
+  test('what no trial shows is seen in the graph: one by one, until the user answers for it', async () => {
+    expect(await batchingOf(quietlyMixing)).toMatchObject({
+      enabled: false,
+      reason:
+        "operator ReduceMax of 'loudest' works across the rows; where that does no harm, say so with batching.independentRows",
+    })
+    await server?.close()
+    expect(await batchingOf(quietlyMixing, { batching: { independentRows: true } })).toMatchObject({ enabled: true })
+  })
+
+  test('what a trial shows is not put up with, and explained from the graph where that is possible', async () => {
+    const random = overRows('RandomNormalLike')
+    for (const independentRows of [false, true]) {
+      expect(await batchingOf(random, { batching: { independentRows } })).toMatchObject({
+        enabled: false,
+        reason: expect.stringContaining(": operator RandomNormalLike of 'y' draws random numbers"),
+      })
+      await server?.close()
+    }
+  })
+
+  test('says how many rows per second an instance can do by its curve', async () => {
+    const { curve, maxSize, rowsPerSecond } = await batchingOf(mlpModel())
+    expect(rowsPerSecond).toBeCloseTo((1000 * maxSize) / ((curve?.baseMs ?? 0) + maxSize * (curve?.perRowMs ?? 0)), 6)
+    expect(server?.model('m').memory).toMatchObject({ perInstanceBytes: expect.any(Number), basis: 'weights' })
+    await server?.close()
+    const one = await batchingOf(slowLoopModel())
+    expect(one).toMatchObject({ maxSize: 1, enabled: false })
+    if (one.curve) expect(one.rowsPerSecond).toBeCloseTo(1000 / (one.curve.baseMs + one.curve.perRowMs), 6)
+  })
+
   test('can be switched off, and bounded', async () => {
     expect(await batchingOf(mlpModel(), { batching: false })).toMatchObject({ enabled: false, reason: 'switched off' })
     await server?.close()

@@ -1,9 +1,11 @@
 /** Reading an ONNX file without running it, and without holding its weights in memory. */
 
 import { type ErrorDetails, ModelmountError } from '../errors.ts'
-import type { OnnxModelFacts } from '../types.ts'
+import type { ModelSignature, OnnxModelFacts } from '../types.ts'
 import { Malformed } from './malformed.ts'
 import { readModel } from './model.ts'
+import { readNodes } from './nodes.ts'
+import { followRows } from './rows.ts'
 import { isOrtFormat, lookalike, SNIFF_BYTES } from './sniff.ts'
 import { bytesSource, fileSource, type Source } from './source.ts'
 import { createReader, drive } from './wire.ts'
@@ -24,6 +26,30 @@ export async function readOnnx(source: string | Uint8Array): Promise<OnnxModelFa
     return await readFrom(file, `model file ${JSON.stringify(source)}`, { field: 'source', path: source })
   } finally {
     await file.close()
+  }
+}
+
+/**
+ * An operator that certainly lets the rows of a request influence each other, as a sentence. Says nothing of what it cannot follow or read.
+ * @param source path of a regular file, or the bytes of one, that `readOnnx` has read
+ * @param rows by input name, the dimension that counts rows; none for inputs that all rows share
+ */
+export async function findMixing(
+  source: string | Uint8Array,
+  inputs: ModelSignature['inputs'],
+  rows: Readonly<Record<string, number>>,
+): Promise<string | undefined> {
+  try {
+    const from = typeof source === 'string' ? await fileSource(source) : bytesSource(source)
+    try {
+      const reader = createReader(from.size)
+      return followRows(await drive(reader, from, readNodes(reader)), inputs, rows).mixing
+    } finally {
+      await from.close()
+    }
+  } catch {
+    // Too many names to keep, or the file has gone: the model serves, and is judged by trying it.
+    return undefined
   }
 }
 

@@ -53,6 +53,8 @@ export interface Reader {
   int(): bigint
   /** The current payload as text that is going to be kept. */
   text(): Reading<string>
+  /** A copy of the current payload, which is going to be kept. */
+  bytes(): Reading<Uint8Array>
   /** The current payload as an identifier: short, valid UTF-8, not counted as kept. */
   name(what: string): Reading<string>
   /** Counts something that is kept; bounds the memory that a hostile file can take. */
@@ -165,6 +167,11 @@ export function createReader(size: number): Reader {
     return lenient.decode(yield* payload())
   }
 
+  function* bytes(): Reading<Uint8Array> {
+    keep(fieldEnd - position)
+    return (yield* payload()).slice()
+  }
+
   function* name(what: string): Reading<string> {
     const length = fieldEnd - position
     if (length > MAX_NAME_BYTES) throw new Malformed(`${what} is ${length} bytes long, more than ${MAX_NAME_BYTES}`)
@@ -190,6 +197,7 @@ export function createReader(size: number): Reader {
     enter,
     int,
     text,
+    bytes,
     name,
     keep,
     refill,

@@ -35,6 +35,8 @@ export interface BatchSettings {
   readonly axes: DeclaredAxes
   /** Rows of different lengths, and how they are to share a run. */
   readonly ragged: RaggedSettings | undefined
+  /** The user answers for it that rows do not influence each other. */
+  readonly independentRows: boolean
 }
 
 /** Where a request waits. */
@@ -123,12 +125,14 @@ export interface Proof {
 
 /**
  * Runs the model a few times, which also warms it up, and decides. Never rejects: a model that cannot be judged is served unbatched.
+ * @param findMixing looks for an operator that certainly lets rows influence each other; trying can only refute, and not for all values
  */
 export async function proveBatching(
   signature: ModelSignature,
   settings: BatchSettings | false,
   samples: readonly TensorRecord[],
   runAll: RunAll,
+  findMixing: (rows: BatchAxes) => Promise<string | undefined>,
 ): Promise<Proof> {
   const curve = createCurve()
   const trial = { runAll, fetches: signature.outputs.map((output) => output.name) }
@@ -143,7 +147,9 @@ export async function proveBatching(
   if (!makeRow) return alone('the model refused made-up inputs, so batching could not be tried')
 
   const refuted = await refute(makeRow, axes, trial)
-  if (refuted) return alone(refuted)
+  const mixing = refuted || !settings.independentRows ? await findMixing(axes.inputs) : undefined
+  if (refuted) return alone(mixing ? `${refuted}: ${mixing}` : refuted)
+  if (mixing) return alone(`${mixing}; where that does no harm, say so with batching.independentRows`)
   const points = await measure(makeRow, axes, settings, trial)
   for (const { rows, ms } of points) curve.observe(rows, ms)
   const verdict = judge(points, settings)

@@ -1,0 +1,60 @@
+/** What is known of a value in a graph: its rank, and which of its dimensions counts the rows of the request. */
+
+/** The number of rows, where a shape is computed. */
+export const ROWS = Symbol('rows')
+
+/** A size or index that is known, is the number of rows, or is not known. */
+export type Int = number | typeof ROWS | undefined
+
+export interface Flow {
+  readonly rank: number
+  /** The dimension that counts rows; `undefined` for a value that has none. */
+  readonly rows: number | undefined
+  /** True when what the callers sent went into it; a value can have rows without it, such as zeros of the batch's size. */
+  readonly data: boolean
+  /** The elements of a small vector or scalar of integers. */
+  readonly ints?: readonly Int[]
+}
+
+/** `undefined` where nothing is known: whatever it becomes is not held against the model. */
+export type Known = Flow | undefined
+
+export const fixed = (rank: number, ints?: readonly Int[]): Flow => ({
+  rank,
+  rows: undefined,
+  data: false,
+  ...(ints ? { ints } : {}),
+})
+
+/** Without its elements: another value of the same shape. */
+export const shaped = ({ rank, rows, data }: Flow): Flow => ({ rank, rows, data })
+
+/** The elements of a vector of known length; a scalar is one. */
+export const intsOf = (flow: Known): readonly Int[] | undefined => flow?.ints ?? (flow?.rank === 0 ? [undefined] : undefined)
+
+/** The elements where all of them are plain numbers. */
+export function numbersOf(flow: Known): readonly number[] | undefined {
+  return flow?.ints?.every((int) => typeof int === 'number') ? (flow.ints as readonly number[]) : undefined
+}
+
+/** An axis counted from the front. */
+export const normal = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis)
+
+/** The shape of values that are broadcast against each other; `undefined` when their rows do not meet. */
+export function broadcast(flows: readonly Known[]): Known {
+  let rank = 0
+  for (const flow of flows) {
+    if (!flow) return undefined
+    rank = Math.max(rank, flow.rank)
+  }
+  let rows: number | undefined
+  let data = false
+  for (const flow of flows) {
+    data ||= flow?.data === true
+    if (flow?.rows === undefined) continue
+    const at = flow.rows + rank - flow.rank
+    if (rows !== undefined && rows !== at) return undefined
+    rows = at
+  }
+  return { rank, rows, data }
+}
