@@ -9,6 +9,8 @@ export default defineConfig([
       fastify: 'src/adapters/fastify.ts',
       node: 'src/adapters/node.ts',
       fetch: 'src/adapters/fetch.ts',
+      telemetry: 'src/telemetry/index.ts',
+      'telemetry/sdk': 'src/telemetry/sdk.ts',
     },
     format: ['esm', 'cjs'],
     dts: true,

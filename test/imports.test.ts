@@ -110,7 +110,16 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/own-inputs': ['engine', 'errors', 'tensor', 'types (types)'],
   'core/environment': ['errors', 'types (types)'],
   'core/events': ['types (types)'],
-  'core/http': ['errors', 'model (types)', 'options', 'protocol', 'registry (types)', 'types (types)', 'version'],
+  'core/http': [
+    'errors',
+    'model (types)',
+    'options',
+    'protocol',
+    'registry (types)',
+    'telemetry (types)',
+    'types (types)',
+    'version',
+  ],
   'core/statistics': ['scheduler (types)'],
 }
 
@@ -165,6 +174,18 @@ describe('packages', () => {
     expect(breaches(({ from, to }) => to === 'lru-cache' && roomOf(from) !== 'core/cache')).toEqual([])
   })
 
+  test('only telemetry knows OpenTelemetry, and all of it but the SDK’s bootstrap only the API', () => {
+    const bootstrap = ['sdk.ts', 'otlp.ts', 'prometheus.ts'].map((file) => `telemetry/${file}`)
+    expect(
+      breaches(
+        ({ from, to }) =>
+          to.startsWith('@opentelemetry/') &&
+          !bootstrap.includes(from) &&
+          !(to === '@opentelemetry/api' && from.startsWith('telemetry/')),
+      ),
+    ).toEqual([])
+  })
+
   test('the core knows no other package at all', () => {
     expect(
       breaches(
@@ -195,6 +216,21 @@ describe('packages', () => {
 })
 
 describe('rooms', () => {
+  test('telemetry knows the types of the core, its errors (recognised by brand) and its version; nobody knows telemetry', () => {
+    const shared = ['core/errors.ts', 'core/version.ts']
+    expect(
+      breaches(
+        ({ from, to, isPackage, isType }) =>
+          from.startsWith('telemetry/') &&
+          !isPackage &&
+          !to.startsWith('telemetry/') &&
+          !shared.includes(to) &&
+          !(isType && to.startsWith('core/')),
+      ),
+    ).toEqual([])
+    expect(breaches(({ from, to }) => to.startsWith('telemetry/') && !from.startsWith('telemetry/'))).toEqual([])
+  })
+
   test('the core knows nothing outside itself', () => {
     expect(breaches(({ from, to, isPackage }) => from.startsWith('core/') && !isPackage && !to.startsWith('core/'))).toEqual([])
   })

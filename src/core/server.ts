@@ -187,7 +187,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     headers?: HttpRequest['headers'],
   ): Promise<PredictResult> {
     if (!observer) return answer(model, inputs, opts, start)
-    return observer.request(model.config, { start, headers }, (trace) => answer(model, inputs, opts, start, trace))
+    return observer.request(model.config, { start, headers, id: opts.id }, (trace) => answer(model, inputs, opts, start, trace))
   }
 
   /** Counts what failed before it ran, under the model that would have got it. */
@@ -299,6 +299,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         }),
       run: (model, inputs, opts, headers) => run(model, inputs, opts, clock.now(), headers),
       refused,
+      metricsText: telemetry?.metricsText,
     }),
     close,
     [Symbol.asyncDispose]: () => close(),

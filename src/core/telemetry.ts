@@ -15,6 +15,10 @@ export interface RequestStart {
   readonly model: string
   readonly version: string
   readonly startedAt: number
+  /** The caller's id, or `undefined` for a made-up one. */
+  readonly id?: string | undefined
+  /** The label that it was asked for by, where it was. */
+  readonly label?: string | undefined
   /** Of an HTTP request, for a trace context that came with it; as `node:http` gives them. */
   readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>
 }
@@ -43,6 +47,8 @@ export interface RunEnd {
   readonly instance: number
   readonly requests: number
   readonly rows: number
+  /** Elements that shorter rows were filled up with. */
+  readonly padding: number
   readonly reason: keyof QueueInfo['released']
   readonly error: ErrorCode | undefined
   /** When it left the queue, and when its last answer was ready. */
@@ -128,7 +134,7 @@ export interface RequestObserver {
   /** Runs a request and tells how it ended. */
   request(
     model: Named,
-    from: { readonly start: number; readonly headers: RequestStart['headers'] },
+    from: { readonly start: number } & Pick<RequestStart, 'headers' | 'id'>,
     answer: (trace: Trace | undefined) => Promise<PredictResult>,
   ): Promise<PredictResult>
   /** A request ended before it began; does nothing for an error that was told already. */
@@ -158,8 +164,14 @@ export function observeRequests(telemetry: Telemetry, clock: Clock): RequestObse
   }
 
   return {
-    async request(model, { start, headers }, answer) {
-      const trace = telemetry.begin?.({ model: model.name, version: model.version, startedAt: start, headers })
+    async request(model, { start, headers, id }, answer) {
+      const trace = telemetry.begin?.({
+        model: model.name,
+        version: model.version,
+        startedAt: start,
+        headers,
+        id: id || undefined,
+      })
       try {
         const result = await answer(trace)
         const { batchSize, cached, timings } = result

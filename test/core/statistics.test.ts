@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createStatistics } from '../../src/core/statistics.ts'
 
-const run = { instance: 1, reason: 'full', error: undefined, sentAt: 0, endedAt: 0, queueMs: 0, traces: [] } as const
+const run = { instance: 1, reason: 'full', error: undefined, sentAt: 0, endedAt: 0, queueMs: 0, padding: 0, traces: [] } as const
 
 test('sums of requests and runs, each run counted for its requests', () => {
   let now = 1000

@@ -4,6 +4,7 @@ import type { ModelmountError } from '../errors.ts'
 import type { Model } from '../model.ts'
 import type { MountConfig } from '../options.ts'
 import type { RepositoryControl } from '../registry/control.ts'
+import type { Telemetry } from '../telemetry.ts'
 import type { HttpRequest, HttpResponse, ModelInfo, PredictOptions, PredictResult, ServerHealth, Tensor } from '../types.ts'
 
 /** What the server lends to its routes. */
@@ -33,6 +34,8 @@ export interface HttpDeps {
   ): Promise<PredictResult>
   /** Counts a request that failed, unless `run` has counted it already. */
   refused(name: string, version: string | undefined, start: number, error: unknown): void
+  /** The metrics as text; `undefined` where the server's telemetry keeps none. */
+  readonly metricsText: Telemetry['metricsText']
   /** A defect of our own, for the log: the response says nothing of it. */
   report(error: ModelmountError): void
 }

@@ -20,7 +20,7 @@ export function reportBurst(onRun: (report: BatchReport) => void, batches: reado
   const { instance, outcomes, sentAt, endedAt } = burst
   const beganAt = Math.min(Math.max(burst.beganAt ?? endedAt, sentAt), endedAt)
   let at = beganAt
-  for (const [index, { entries, rows, reason }] of batches.entries()) {
+  for (const [index, { entries, rows, padding, reason }] of batches.entries()) {
     const outcome = typeof outcomes === 'string' ? undefined : outcomes[index]
     const inferMs = outcome?.inferMs ?? 0
     const traces: Trace[] = []
@@ -33,6 +33,7 @@ export function reportBurst(onRun: (report: BatchReport) => void, batches: reado
       instance: instance.id,
       requests: entries.length,
       rows,
+      padding,
       reason,
       error: outcome === undefined ? 'WORKER_LOST' : 'error' in outcome ? outcome.error.code : undefined,
       sentAt,

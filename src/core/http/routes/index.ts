@@ -2,8 +2,9 @@
 
 import type { TableMaker } from '../route.ts'
 import { configuration } from './configuration.ts'
+import { metrics } from './metrics.ts'
 import { openInference } from './open-inference.ts'
 import { repository } from './repository.ts'
 import { statistics } from './statistics.ts'
 
-export const TABLES: readonly TableMaker[] = [openInference, statistics, configuration, repository]
+export const TABLES: readonly TableMaker[] = [openInference, statistics, configuration, repository, metrics]

@@ -1,0 +1,92 @@
+/** GPUs as `nvidia-smi` sees them: asked beside the collection, never waited for, and not again where there is none. */
+
+import { execFile } from 'node:child_process'
+import type { BatchObservableResult, Meter } from '@opentelemetry/api'
+import { observables } from './gauges.ts'
+import { ATTR_GPU, ATTR_GPU_NAME, METRICS } from './names.ts'
+
+const FIELDS = ['uuid', 'name', 'utilization.gpu', 'memory.used', 'memory.total', 'power.draw']
+const TIMEOUT_MS = 5000
+/** A driver under load takes a second to answer; asking it at every scrape would be load of its own. */
+const MAX_AGE_MS = 10_000
+/** What is older than this is no longer true. */
+const STALE_MS = 60_000
+/** Asking in vain this often in a row is enough. */
+const MAX_FAILURES = 3
+const MIB = 1024 * 1024
+
+export interface GpuReading {
+  readonly id: string
+  readonly name: string
+  /** `undefined` where the card does not say. */
+  readonly utilization: number | undefined
+  readonly usedBytes: number | undefined
+  readonly totalBytes: number | undefined
+  readonly watts: number | undefined
+}
+
+/** Reads the answer to `--query-gpu` in CSV without header and units; fields that are `[N/A]` or `[Not Supported]` are left out. */
+export function parseGpus(csv: string): GpuReading[] {
+  const readings: GpuReading[] = []
+  for (const line of csv.split('\n')) {
+    const [id, name, ...numbers] = line.split(',').map((field) => field.trim())
+    if (!id || !name || numbers.length !== FIELDS.length - 2) continue
+    const [percent, used, total, watts] = numbers.map((text) => (/^\d+(?:\.\d+)?$/.test(text) ? Number(text) : undefined))
+    readings.push({
+      id,
+      name,
+      utilization: percent === undefined ? undefined : percent / 100,
+      usedBytes: used === undefined ? undefined : used * MIB,
+      totalBytes: total === undefined ? undefined : total * MIB,
+      watts,
+    })
+  }
+  return readings
+}
+
+/** @param file the program to ask. @returns ends the observation */
+export function observeGpus(meter: Meter, file = 'nvidia-smi'): () => void {
+  const { gpuUtilization, gpuMemory, gpuMemoryLimit, gpuPower } = METRICS
+  const made = observables(meter, { gpuUtilization, gpuMemory, gpuMemoryLimit, gpuPower })
+  let readings: readonly GpuReading[] = []
+  let readAt = Number.NEGATIVE_INFINITY
+  let askedAt = Number.NEGATIVE_INFINITY
+  let asking = false
+  let failures = 0
+
+  function ask(): void {
+    asking = true
+    askedAt = performance.now()
+    const child = execFile(
+      file,
+      [`--query-gpu=${FIELDS.join(',')}`, '--format=csv,noheader,nounits'],
+      { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', windowsHide: true, maxBuffer: 1024 * 1024 },
+      (error, stdout) => {
+        asking = false
+        const found = error ? [] : parseGpus(stdout)
+        failures = found.length > 0 ? 0 : failures + 1
+        if (found.length === 0) return
+        readings = found
+        readAt = performance.now()
+      },
+    )
+    child.unref()
+  }
+
+  function observe(result: BatchObservableResult): void {
+    const now = performance.now()
+    if (!asking && failures < MAX_FAILURES && now - askedAt > MAX_AGE_MS) ask()
+    if (now - readAt > STALE_MS) return
+    for (const { id, name, utilization, usedBytes, totalBytes, watts } of readings) {
+      const attributes = { [ATTR_GPU]: id, [ATTR_GPU_NAME]: name }
+      if (utilization !== undefined) result.observe(made.gpuUtilization, utilization, attributes)
+      if (usedBytes !== undefined) result.observe(made.gpuMemory, usedBytes, attributes)
+      if (totalBytes !== undefined) result.observe(made.gpuMemoryLimit, totalBytes, attributes)
+      if (watts !== undefined) result.observe(made.gpuPower, watts, attributes)
+    }
+  }
+
+  const all = Object.values(made)
+  meter.addBatchObservableCallback(observe, all)
+  return () => meter.removeBatchObservableCallback(observe, all)
+}

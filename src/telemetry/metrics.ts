@@ -1,0 +1,137 @@
+/**
+ * Metrics of requests and runs. A record with attributes costs a microsecond in OpenTelemetry's SDK, so a request makes one and a run a few;
+ * everything else is plain numbers, read when somebody collects.
+ */
+
+import type { Attributes, Histogram, Meter } from '@opentelemetry/api'
+import type { ErrorCode } from '../core/errors.ts'
+import type { RequestEnd, RunEnd } from '../core/telemetry.ts'
+import { ATTR_ERROR, ATTR_MODEL, ATTR_VERSION, METRICS, type MetricName, OTHER } from './names.ts'
+
+/** Sums of one model version since the process began. */
+export interface Series {
+  readonly model: string
+  readonly version: string
+  /** Shared by every record of the series. */
+  readonly attributes: Attributes
+  readonly outcomes: Map<ErrorCode | 'ok', number>
+  readonly failedAttributes: Map<ErrorCode, Attributes>
+  runs: number
+  rows: number
+  /** Milliseconds, over requests. */
+  requestMs: number
+  queueMs: number
+  /** Milliseconds, over runs. */
+  inputMs: number
+  inferMs: number
+  outputMs: number
+  aloneMs: number
+  /** Rows whose time alone is in `aloneMs`. */
+  aloneRows: number
+  restarts: number
+}
+
+export interface Metrics {
+  end(request: RequestEnd): void
+  run(run: RunEnd): void
+  seriesOf(model: string, version: string): Series
+  all(): Iterable<Series>
+  /** A version is gone; what it had counted is not told any more. */
+  forget(model: string, version: string): void
+}
+
+const SECOND = 1000
+
+const histogram = (meter: Meter, { name, unit, description, buckets }: MetricName): Histogram =>
+  meter.createHistogram(name, { unit, description, advice: buckets ? { explicitBucketBoundaries: [...buckets] } : {} })
+
+export function createMetrics(meter: Meter): Metrics {
+  const requestDuration = histogram(meter, METRICS.requestDuration)
+  const queueDuration = histogram(meter, METRICS.queueDuration)
+  const inputDuration = histogram(meter, METRICS.computeInputDuration)
+  const inferDuration = histogram(meter, METRICS.inferDuration)
+  const outputDuration = histogram(meter, METRICS.computeOutputDuration)
+  const batchSize = histogram(meter, METRICS.batchSize)
+  const models = new Map<string, Map<string, Series>>()
+
+  function seriesOf(model: string, version: string): Series {
+    let versions = models.get(model)
+    if (!versions) {
+      versions = new Map()
+      models.set(model, versions)
+    }
+    let series = versions.get(version)
+    if (!series) {
+      series = newSeries(model, version)
+      versions.set(version, series)
+    }
+    return series
+  }
+
+  function end({ model = OTHER, version = OTHER, error, startedAt, endedAt, queueMs }: RequestEnd): void {
+    const series = seriesOf(model, version)
+    const outcome = error ?? 'ok'
+    series.outcomes.set(outcome, (series.outcomes.get(outcome) ?? 0) + 1)
+    const ms = endedAt - startedAt
+    series.requestMs += ms
+    series.queueMs += queueMs
+    requestDuration.record(ms / SECOND, error === undefined ? series.attributes : failedAttributes(series, error))
+  }
+
+  function run({ model, version, error, rows, queueMs, inputMs, inferMs, outputMs }: RunEnd): void {
+    const series = seriesOf(model, version)
+    const { attributes } = series
+    series.runs++
+    if (error !== undefined) return
+    series.rows += rows
+    series.inputMs += inputMs
+    series.inferMs += inferMs
+    series.outputMs += outputMs
+    queueDuration.record(queueMs / SECOND, attributes)
+    inputDuration.record(inputMs / SECOND, attributes)
+    inferDuration.record(inferMs / SECOND, attributes)
+    outputDuration.record(outputMs / SECOND, attributes)
+    batchSize.record(rows, attributes)
+  }
+
+  return {
+    end,
+    run,
+    seriesOf,
+    *all() {
+      for (const versions of models.values()) yield* versions.values()
+    },
+    forget(model, version) {
+      const versions = models.get(model)
+      versions?.delete(version)
+      if (versions?.size === 0) models.delete(model)
+    },
+  }
+}
+
+function failedAttributes({ failedAttributes, attributes }: Series, error: ErrorCode): Attributes {
+  let known = failedAttributes.get(error)
+  if (!known) {
+    known = { ...attributes, [ATTR_ERROR]: error }
+    failedAttributes.set(error, known)
+  }
+  return known
+}
+
+const newSeries = (model: string, version: string): Series => ({
+  model,
+  version,
+  attributes: { [ATTR_MODEL]: model, [ATTR_VERSION]: version },
+  outcomes: new Map(),
+  failedAttributes: new Map(),
+  runs: 0,
+  rows: 0,
+  requestMs: 0,
+  queueMs: 0,
+  inputMs: 0,
+  inferMs: 0,
+  outputMs: 0,
+  aloneMs: 0,
+  aloneRows: 0,
+  restarts: 0,
+})

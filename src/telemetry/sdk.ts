@@ -1,0 +1,165 @@
+/**
+ * OpenTelemetry's SDK for an app that has none: one call before the model server.
+ * @module modelmount/telemetry/sdk
+ */
+
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import { metrics as metricsApi } from '@opentelemetry/api'
+import { ConsoleMetricExporter, type MetricReader, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
+import { NodeSDK, type NodeSDKConfiguration, tracing } from '@opentelemetry/sdk-node'
+import { ModelmountError } from '../core/errors.ts'
+import type { Telemetry } from '../core/telemetry.ts'
+import { type OtelTelemetryOptions, otelTelemetry } from './index.ts'
+import { type OtlpOptions, otlpMetricExporter, otlpTraceExporter } from './otlp.ts'
+import { createPrometheus, type PrometheusText } from './prometheus.ts'
+
+export type { OtlpOptions } from './otlp.ts'
+export type { PrometheusText } from './prometheus.ts'
+
+export interface StartTelemetryOptions extends Omit<OtelTelemetryOptions, 'tracer' | 'meter'> {
+  /** @default `OTEL_SERVICE_NAME`, else the SDK's `unknown_service:node` */
+  readonly serviceName?: string
+  /** Send traces and metrics to a collector. @default what the `OTEL_*` variables say; nothing without them */
+  readonly otlp?: boolean | OtlpOptions
+  /** Serve `/metrics` on a port of its own too; `metricsText()` works without. @default none, or what `OTEL_METRICS_EXPORTER=prometheus` says */
+  readonly prometheus?: { readonly port: number; readonly host?: string }
+  /** Share of traces to record where the caller has not decided, from 0 to 1. @default `OTEL_TRACES_SAMPLER`, else all */
+  readonly sampleRatio?: number
+  /** Where spans go instead. */
+  readonly spanProcessors?: NodeSDKConfiguration['spanProcessors']
+  /** Further readers of the metrics. */
+  readonly metricReaders?: readonly MetricReader[]
+  /** Of other libraries; those of HTTP and of your framework make the spans that requests hang below. */
+  readonly instrumentations?: NodeSDKConfiguration['instrumentations']
+}
+
+export interface StartedTelemetry extends Telemetry {
+  metricsText(): Promise<PrometheusText>
+  /** Address of the port of its own, if there is one. */
+  readonly metricsUrl: string | undefined
+  /** Sends what is left and ends the SDK. @param opts.timeoutMs give up waiting for the collector after this. @default 5000 */
+  shutdown(opts?: { readonly timeoutMs?: number }): Promise<void>
+}
+
+const PROMETHEUS_PORT = 9464
+
+/**
+ * Starts and registers the SDK. Call it before anything that should be traced is imported or created.
+ * @throws ModelmountError `OPTIONS_INVALID` also where an SDK is registered already: use `otelTelemetry()` then
+ */
+export async function startTelemetry(options: StartTelemetryOptions = {}): Promise<StartedTelemetry> {
+  const { serviceName, sampleRatio, instrumentations, metricReaders = [], spanProcessors, ...rest } = options
+  if (sampleRatio !== undefined && !(sampleRatio >= 0 && sampleRatio <= 1))
+    throw new ModelmountError('OPTIONS_INVALID', `sampleRatio must be a number from 0 to 1, got ${String(sampleRatio)}`)
+  // A provider that does nothing is the API's way of saying that there is none.
+  if (metricsApi.getMeterProvider().constructor.name !== 'NoopMeterProvider')
+    throw new ModelmountError(
+      'OPTIONS_INVALID',
+      'an OpenTelemetry SDK is registered in this process already; pass otelTelemetry() to createModelServer() instead',
+    )
+  const otlp = typeof options.otlp === 'object' ? options.otlp : {}
+  const prometheus = createPrometheus()
+  const sdk = new NodeSDK({
+    ...(serviceName === undefined ? {} : { serviceName }),
+    ...(instrumentations ? { instrumentations } : {}),
+    ...(sampleRatio === undefined ? {} : { sampler: parentOr(sampleRatio) }),
+    ...(process.env.OTEL_LOGS_EXPORTER === undefined ? { logRecordProcessors: [] } : {}),
+    ...traceDestination(options.otlp, otlp, spanProcessors),
+    metricReaders: [prometheus.reader, ...metricReaders, ...readersOf(options.otlp, otlp)],
+  })
+  sdk.start()
+  const telemetry = otelTelemetry(rest)
+  const port = options.prometheus ?? portOfEnvironment()
+  const server = port && (await serve(prometheus.text, port.port, port.host ?? '127.0.0.1'))
+
+  return {
+    ...telemetry,
+    metricsText: prometheus.text,
+    metricsUrl: server && urlOf(server),
+    async shutdown({ timeoutMs = 5000 } = {}) {
+      server?.close()
+      let timer: NodeJS.Timeout | undefined
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, timeoutMs)
+      })
+      // A collector that is gone must not keep the app from ending.
+      await Promise.race([sdk.shutdown().catch(() => {}), late])
+      clearTimeout(timer)
+    },
+  }
+}
+
+const parentOr = (ratio: number): tracing.Sampler =>
+  new tracing.ParentBasedSampler({ root: new tracing.TraceIdRatioBasedSampler(ratio) })
+
+// ---------------------------------------------------------------- where to
+
+const isSet = (name: string): boolean => (process.env[name] ?? '') !== ''
+const hasEndpoint = (signal: 'TRACES' | 'METRICS'): boolean =>
+  isSet('OTEL_EXPORTER_OTLP_ENDPOINT') || isSet(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`)
+
+/** Without a word about it the SDK would send to a collector on localhost that most apps do not have. */
+function traceDestination(
+  wanted: StartTelemetryOptions['otlp'],
+  otlp: OtlpOptions,
+  spanProcessors: StartTelemetryOptions['spanProcessors'],
+): Pick<Partial<NodeSDKConfiguration>, 'spanProcessors' | 'traceExporter'> {
+  if (spanProcessors) return { spanProcessors }
+  if (wanted) return { traceExporter: otlpTraceExporter(otlp) }
+  const fromEnvironment = wanted === undefined && (isSet('OTEL_TRACES_EXPORTER') || hasEndpoint('TRACES'))
+  return fromEnvironment ? {} : { spanProcessors: [] }
+}
+
+function readersOf(wanted: StartTelemetryOptions['otlp'], otlp: OtlpOptions): MetricReader[] {
+  const names = metricExporters()
+  const readers: MetricReader[] = []
+  const isDefault = !isSet('OTEL_METRICS_EXPORTER') && hasEndpoint('METRICS')
+  if (wanted || (wanted === undefined && (names.includes('otlp') || isDefault))) readers.push(periodic(otlpMetricExporter(otlp)))
+  if (names.includes('console')) readers.push(periodic(new ConsoleMetricExporter()))
+  return readers
+}
+
+const metricExporters = (): string[] => (process.env.OTEL_METRICS_EXPORTER ?? '').split(',').map((name) => name.trim())
+
+function periodic(exporter: ConstructorParameters<typeof PeriodicExportingMetricReader>[0]['exporter']): MetricReader {
+  const interval = Number(process.env.OTEL_METRIC_EXPORT_INTERVAL) || 60_000
+  const timeout = Number(process.env.OTEL_METRIC_EXPORT_TIMEOUT) || 30_000
+  return new PeriodicExportingMetricReader({
+    exporter,
+    exportIntervalMillis: interval,
+    exportTimeoutMillis: Math.min(timeout, interval),
+  })
+}
+
+// ---------------------------------------------------------------- a port of its own
+
+function portOfEnvironment(): StartTelemetryOptions['prometheus'] {
+  if (!metricExporters().includes('prometheus')) return undefined
+  const { OTEL_EXPORTER_PROMETHEUS_HOST: host, OTEL_EXPORTER_PROMETHEUS_PORT: port } = process.env
+  return { port: Number(port) || PROMETHEUS_PORT, ...(host ? { host } : {}) }
+}
+
+async function serve(text: () => Promise<PrometheusText>, port: number, host: string): Promise<Server> {
+  const server = createServer((request, response) => {
+    if ((request.url ?? '').split('?')[0] !== '/metrics') {
+      response.writeHead(404).end()
+      return
+    }
+    text().then(
+      ({ contentType, text }) => response.writeHead(200, { 'content-type': contentType }).end(text),
+      () => response.writeHead(500).end(),
+    )
+  })
+  server.unref()
+  server.listen(port, host)
+  await once(server, 'listening')
+  return server
+}
+
+function urlOf(server: Server): string {
+  const address = server.address()
+  if (address === null || typeof address === 'string') return ''
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
+  return `http://${host}:${address.port}/metrics`
+}
