@@ -35,6 +35,8 @@ export const ERROR_TABLE = {
   ABORTED: kind(499),
   /** Nobody trusted has signed these bytes, or the policy, the revocation list or the lock file says no. */
   MODEL_UNTRUSTED: kind(500),
+  /** A model's `config.pbtxt` or `model.json` is wrong, or its settings contradict the graph. */
+  CONFIG_INVALID: kind(500),
   /** The file is empty, truncated or not an ONNX model. */
   MODEL_INVALID: kind(500),
   /** The file is a model that onnxruntime-node cannot serve (element types, operators, opset). */

@@ -2,6 +2,7 @@
 
 import { type CallOptions, contentId, type ResultCache } from './cache/index.ts'
 import type { Clock } from './clock.ts'
+import { type Contract, contractOf } from './contract.ts'
 import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
 import { guessFootprint, type Holding, sharedBytes } from './engine/footprint.ts'
 import type { TensorRecord } from './engine/frame.ts'
@@ -26,6 +27,7 @@ import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
 import { signatureOf } from './signature.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 import type { LoadStep, Telemetry } from './telemetry.ts'
+import { checkInputs } from './tensor/index.ts'
 import type {
   BatchingInfo,
   MemoryInfo,
@@ -33,6 +35,7 @@ import type {
   ModelSignature,
   ModelState,
   OnnxModelFacts,
+  PredictInputs,
   QueueInfo,
   Tensor,
 } from './types.ts'
@@ -123,7 +126,9 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   let state: ModelState = 'loading'
   let reason: ModelmountError | undefined
   let facts: OnnxModelFacts | undefined
-  let signature = EMPTY
+  /** As the graph has it, and as requests see it. */
+  let graph = EMPTY
+  let contract: Contract = contractOf(EMPTY, { inputs: {}, outputs: {} })
   let ragged: Ragged | undefined
   let own: Intake = createIntake(EMPTY, config)
   let loaded: Loaded | undefined
@@ -188,7 +193,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       const session = { ...config.session, intraOpNumThreads: grant.threads }
       const form = await step('verify', verify(session))
       pool = openPool(session, grant)
-      const { maxQueue, maxQueueBytes, maxQueuePerTenant, batching } = config
+      const { maxQueue, maxQueueBytes, maxQueuePerTenant, maxWaitMs, batching } = config
       const { maxDelayMs, mixTenants } = batching || { maxDelayMs: 0, mixTenants: false }
       scheduler = createScheduler({
         pool,
@@ -196,6 +201,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
         maxQueue,
         maxQueueBytes,
         maxQueuePerTenant,
+        maxWaitMs,
         maxDelayMs,
         mixTenants,
         onRun(run) {
@@ -220,6 +226,8 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     for (const { provider, reason } of loaded.fallbacks)
       emit({ type: 'provider-fallback', wanted: provider, using: loaded.provider, reason })
     for (const message of loaded.warnings) emit({ type: 'warning', message })
+    for (const { field, reason } of contract.notes)
+      emit({ type: 'warning', message: `${field} is not honoured as written: ${reason}` })
     emit({ type: 'worker-ready', loadMs: loaded.loadMs })
     enter('ready')
     if (pool && weights?.pending) settling = shareWeights(pool, weights)
@@ -248,7 +256,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   async function shareWeights(pool: Pool, weights: Weights): Promise<void> {
     const form = await weights.make(
       acquaintance?.usual() ?? [],
-      signature.outputs.map(({ name }) => name),
+      graph.outputs.map(({ name }) => name),
     )
     if (drained) return
     if (form) await pool.adopt(form)
@@ -314,13 +322,14 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     }))
     loaded = { ...description, fallbacks }
     endLoad()
-    signature = signatureOf(facts, loaded)
-    const found = findRagged(signature, config.batching)
+    graph = signatureOf(facts, loaded)
+    const found = findRagged(graph, config.batching)
     if (typeof found === 'object') {
       ragged = found
-      signature = withOptional(signature, found.mask)
+      graph = withOptional(graph, found.mask)
     }
-    own = createIntake(signature, config)
+    contract = contractOf(graph, config, facts?.presetInputs)
+    own = createIntake(contract.signature, config)
     const known = await step('warmup', getAcquainted(instance, warmUpDeps()))
     scheduler.setBatching(known.batching)
     acquaintance = known
@@ -328,10 +337,10 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
 
   const warmUpDeps = () => ({
     clock,
-    signature,
+    signature: graph,
     config,
-    complete: completed,
-    findMixing: async (rows: BatchAxes) => (facts ? findMixing(config.source, signature.inputs, rows) : undefined),
+    take: taken,
+    findMixing: async (rows: BatchAxes) => (facts ? findMixing(config.source, graph.inputs, rows) : undefined),
   })
 
   async function rehearseWith(instance: Instance, known: Acquaintance): Promise<void> {
@@ -353,6 +362,10 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
 
   /** A mask that was left out is made up, whether or not requests share runs. */
   const completed = (inputs: TensorRecord): TensorRecord => (ragged ? ragged.complete(inputs) : inputs)
+
+  /** A request's inputs, or a sample's, as the graph takes them. */
+  const taken = (inputs: PredictInputs): TensorRecord =>
+    completed(contract.toGraph(checkInputs(contract.signature, inputs, config)))
 
   function batchingInfo(): BatchingInfo {
     if (!scheduler) return { enabled: false, reason: 'the model is not loaded', maxSize: 1 }
@@ -433,7 +446,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       return drained !== undefined
     },
     get signature() {
-      return signature
+      return contract.signature
     },
     get own() {
       return own
@@ -444,8 +457,8 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       state,
       ...(reason ? { reason: { code: reason.code, message: reason.message } } : {}),
       isDefault,
-      inputs: signature.inputs,
-      outputs: signature.outputs,
+      inputs: contract.signature.inputs,
+      outputs: contract.signature.outputs,
       isolation: config.isolation,
       instances: {
         ...config.instances,
@@ -467,7 +480,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       doc: facts?.doc ?? '',
       ...(config.labels ? { labels: config.labels } : {}),
       ...(config.tritonConfig ? { tritonConfig: config.tritonConfig } : {}),
-      configNotes: config.configNotes,
+      configNotes: [...config.configNotes, ...contract.notes],
     }),
     start() {
       started ??= startOnce()
@@ -477,7 +490,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       if (!scheduler || state !== 'ready') throw new ModelmountError('MODEL_NOT_READY', `model '${config.name}' is ${state}`)
       if (seat?.refusal) throw seat.refusal
       const finished = scheduler.submit({
-        run: { inputs: completed(inputs), fetches: opts.fetches },
+        run: { inputs: completed(contract.toGraph(inputs)), fetches: opts.fetches },
         enqueuedAt: opts.at,
         deadline: opts.at + (opts.timeoutMs ?? config.timeoutMs),
         signal: opts.signal,
@@ -488,7 +501,8 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       })
       // Queued first: what is out of memory comes back for those who wait.
       seat?.touch()
-      return finished
+      const { fromGraph } = contract
+      return fromGraph ? finished.then((done) => ({ ...done, outputs: fromGraph(done.outputs) })) : finished
     },
     drain() {
       drained ??= drainOnce()

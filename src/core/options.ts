@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
 import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
 import { ModelmountError } from './errors.ts'
+import type { FoundModel } from './registry/repository.ts'
 import type { BatchSettings } from './scheduler/batching.ts'
 import type { Telemetry } from './telemetry.ts'
 import { DTYPES } from './tensor/index.ts'
@@ -27,6 +28,7 @@ import type {
   PredictInputs,
   Priority,
   ValueSettings,
+  VersionPolicy,
 } from './types.ts'
 
 export const PROVIDERS: readonly ExecutionProviderName[] = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu']
@@ -63,6 +65,7 @@ export interface ModelConfig {
   readonly priority: Priority
   /** Rows of one request; `undefined` for no bound. */
   readonly maxBatch: number | undefined
+  readonly maxWaitMs: number | undefined
   readonly inputs: Readonly<Record<string, ValueSettings>>
   readonly outputs: Readonly<Record<string, ValueSettings>>
   readonly labels: Readonly<Record<string, readonly string[]>> | undefined
@@ -75,17 +78,17 @@ export interface ModelConfig {
 }
 
 /** What a repository knows of a model beside its settings. */
-export interface FoundConfig {
-  readonly tritonConfig?: ModelInfo['tritonConfig']
-  readonly configNotes?: readonly ConfigNote[]
-  readonly fault?: ModelmountError
-}
+type FoundConfig = Partial<Pick<ModelConfig, 'tritonConfig' | 'configNotes' | 'fault'>>
+
+/** Settings of one model, from one place. */
+export type SettingsLayer = Omit<ModelSpec, 'name' | 'version' | 'source'>
 
 export interface ServerConfig {
   readonly name: string
   readonly models: readonly ModelConfig[]
   readonly repository: string | undefined
-  readonly versionPolicy: 'all' | { readonly latest: number }
+  /** Of all models of the repository; `undefined` for what each model's files say, or all. */
+  readonly versionPolicy: VersionPolicy | undefined
   readonly strict: boolean
   /** Bytes for the instances of all models; `undefined` for no bound. */
   readonly memoryBudgetBytes: number | undefined
@@ -289,11 +292,11 @@ const cacheStore: Check = (value, path, problems) => {
   if (store.timeoutMs !== undefined) positiveMs(store.timeoutMs, `${path}.timeoutMs`, problems)
 }
 
+const cacheBytes = integer(4096, Number.MAX_SAFE_INTEGER)
+const cacheTtlMs = integer(1, Number.MAX_SAFE_INTEGER)
+
 const cache: Check = (value, path, problems) => {
-  if (value !== false)
-    object({ maxBytes: integer(4096, Number.MAX_SAFE_INTEGER), ttlMs: integer(1, Number.MAX_SAFE_INTEGER), store: cacheStore }, [
-      'maxBytes',
-    ])(value, path, problems)
+  if (value !== false) object({ maxBytes: cacheBytes, ttlMs: cacheTtlMs, store: cacheStore }, ['maxBytes'])(value, path, problems)
 }
 
 const priority: Check = oneOf('high', 'normal', 'low')
@@ -322,6 +325,7 @@ const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   allowOrtFormat: boolean,
   priority,
   maxBatch: integer(1, 2 ** 32 - 1),
+  maxWaitMs: positiveMs,
 }
 
 /** An object whose keys are the user's own. */
@@ -397,7 +401,32 @@ const telemetry: Check = (value, path, problems) => {
 }
 
 const versionPolicy: Check = (value, path, problems) => {
-  if (value !== 'all') object({ latest: integer(1, 1_000_000) }, ['latest'])(value, path, problems)
+  if (value === 'all') return
+  if (isPlainObject(value) && Object.hasOwn(value, 'specific')) object({ specific: list(modelName, 1) })(value, path, problems)
+  else object({ latest: integer(1, 1_000_000) }, ['latest'])(value, path, problems)
+}
+
+/** What `model.json` may say: everything that JSON can hold. */
+const modelFile: Check = object({
+  ...SETTINGS,
+  ...OF_ONE_MODEL,
+  $schema: text,
+  versionPolicy,
+  file: expect(
+    'the name of a file in the version directories',
+    (value) => typeof value === 'string' && /^[^/\\\0]{1,255}$/.test(value) && value !== '.' && value !== '..',
+  ),
+  cache: (value, path, problems) => {
+    if (value !== false) object({ maxBytes: cacheBytes, ttlMs: cacheTtlMs }, ['maxBytes'])(value, path, problems)
+  },
+  labels: record((value, path, problems) => (typeof value === 'string' ? text : list(text, 1))(value, path, problems)),
+})
+
+/** Checks the content of a `model.json`; returns all problems. */
+export function checkModelFile(value: unknown): readonly string[] {
+  const problems: string[] = []
+  modelFile(value, '', problems)
+  return problems.map((problem) => problem.replace(/^options must/, 'it must'))
 }
 
 const serverOptions: Check = object({
@@ -468,9 +497,10 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
     allowOrtFormat: set.allowOrtFormat,
     priority: set.priority,
     maxBatch: set.maxBatch,
+    maxWaitMs: set.maxWaitMs,
     inputs: spec.inputs ?? {},
     outputs: spec.outputs ?? {},
-    labels: spec.labels,
+    labels: spec.labels && Object.assign(Object.create(null), spec.labels),
     metadata: spec.metadata ?? {},
     tritonConfig: found.tritonConfig,
     configNotes: found.configNotes ?? [],
@@ -519,7 +549,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
   const {
     models = [],
     repository,
-    versionPolicy = 'all',
+    versionPolicy,
     strict = false,
     memory,
     maxBodyBytes = 64 * 1024 * 1024,
@@ -558,13 +588,48 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
 }
 
 /** The same for one model spec, with the server's settings below it. */
-export function resolveSpec(model: ModelSpec, shared: ModelSettings, found?: FoundConfig): ModelConfig {
+export function resolveSpec(model: ModelSpec, shared: ModelSettings): ModelConfig {
   const problems: string[] = []
   spec(model, 'spec', problems)
   refuse(problems)
   contradictions(model, shared, 'spec.', problems)
   refuse(problems)
-  return resolveModel(model, shared, found)
+  return resolveModel(model, shared)
+}
+
+/** Settings in groups of their own, of which each layer may give a part. */
+const GROUPS = ['session', 'scaling', 'batching', 'metadata', 'inputs', 'outputs', 'labels'] as const
+
+/**
+ * Settings over settings; groups are joined by key.
+ * @param over wins
+ */
+export function layered(under: SettingsLayer, over: SettingsLayer): SettingsLayer {
+  const joined: Record<string, unknown> = { ...under, ...defined(over) }
+  for (const group of GROUPS) {
+    const [a, b] = [under[group], over[group]]
+    if (a && b) joined[group] = { ...a, ...defined(b) }
+  }
+  return joined
+}
+
+/**
+ * A model of the repository. What code says holds for all models: a model's own files are laid under it.
+ * Never throws: what is wrong with one model must not keep the others from being served.
+ */
+export function resolveFound(found: FoundModel, shared: ModelSettings): ModelConfig {
+  const { name, version, source, config } = found
+  const base = { name, version, source }
+  if (config.fault) return resolveModel(base, shared, config)
+  const model = { ...layered(config.settings, shared), ...base }
+  const problems: string[] = []
+  spec(model, '', problems)
+  if (problems.length === 0) contradictions(model, {}, '', problems)
+  if (problems.length === 0) return resolveModel(model, {}, config)
+  const fault = new ModelmountError('CONFIG_INVALID', `the model's files ask for what cannot be: ${problems.join('; ')}`, {
+    details: { problems },
+  })
+  return resolveModel(base, shared, { ...config, fault })
 }
 
 /** Checks the per-call options of `predict()`. */

@@ -9,10 +9,10 @@ import { createEvents } from './events.ts'
 import { createHttp } from './http/index.ts'
 import { createIds } from './ids.ts'
 import { cpuDemandOf, createModel, type Model, type RunOptions } from './model.ts'
-import { checkPredictOptions, type ModelConfig, resolveOptions, resolveSpec } from './options.ts'
+import { checkPredictOptions, type ModelConfig, resolveFound, resolveOptions, resolveSpec } from './options.ts'
 import { createControl } from './registry/control.ts'
 import { createRegistry } from './registry/registry.ts'
-import { scanRepository } from './registry/repository.ts'
+import { notesOf, scanRepository } from './registry/repository.ts'
 import { createResidency } from './residency.ts'
 import { isolated, observeRequests, type Trace } from './telemetry.ts'
 import type {
@@ -128,7 +128,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     async scan() {
       if (config.repository === undefined) return []
       const { models } = await scanRepository(config.repository, config.versionPolicy)
-      return models.map((found) => resolveSpec(found, config.settings))
+      return models.map((found) => resolveFound(found, config.settings))
     },
     async load(modelConfig) {
       if (closing) throw closed()
@@ -320,8 +320,11 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
           type: 'warning',
           message: `${found.source} is not served: models names '${found.name}' version '${found.version}' already`,
         })
-      else specs.push(resolveSpec(found, config.settings))
+      else specs.push(resolveFound(found, config.settings))
     }
+    for (const [model, notes] of notesOf(scan))
+      for (const { file, field, reason } of notes)
+        emit({ type: 'warning', message: `${model}: ${file}: ${field} is not honoured as written: ${reason}` })
   }
   cpu.expect(specs.map(cpuDemandOf))
   const results = await Promise.allSettled(specs.map(load))

@@ -103,6 +103,8 @@ export interface OnnxModelFacts extends ModelSignature {
   readonly doc: string
   /** `metadata_props` of the file. */
   readonly metadata: Readonly<Record<string, string>>
+  /** Inputs that always have the value the file gives them: onnxruntime-node has no way to send them. */
+  readonly presetInputs: readonly string[]
   /** Locations of external data files as the model names them, each once, in order of appearance. */
   readonly externalData: readonly string[]
   readonly nodeCount: number
@@ -304,6 +306,12 @@ export interface ModelSettings {
    * @default no bound but `maxElements`
    */
   readonly maxBatch?: number
+  /**
+   * Longest time that a request waits for a free instance, in milliseconds; then it is refused with `OVERLOADED`. Other than `timeoutMs`, it does
+   * not count the run.
+   * @default no bound but the deadline
+   */
+  readonly maxWaitMs?: number
 }
 
 /** What one input or output looks like to requests, where that is not what the graph says. A contradiction to the graph fails the load. */
@@ -581,8 +589,8 @@ export interface ModelServerOptions extends ModelSettings {
   readonly models?: readonly ModelSpec[]
   /** Directory with `<name>/<version>/model.onnx`, `<name>/model.onnx` or `<name>.onnx`. */
   readonly repository?: string
-  /** Which versions of a repository model to load: all, or the n highest. @default 'all' */
-  readonly versionPolicy?: 'all' | { readonly latest: number }
+  /** Which versions of every repository model to load. @default what the model's own files say; all where they say nothing */
+  readonly versionPolicy?: VersionPolicy
   /** Reject `createModelServer()` when a model fails to load, instead of reporting it as not ready. @default false */
   readonly strict?: boolean
   /**
@@ -608,6 +616,9 @@ export interface ModelServerOptions extends ModelSettings {
   /** Metrics and traces: `otelTelemetry()` of `modelmount/telemetry`, or your own. @default none */
   readonly telemetry?: Telemetry
 }
+
+/** All versions, the n highest, or the ones named. */
+export type VersionPolicy = 'all' | { readonly latest: number } | { readonly specific: readonly string[] }
 
 export interface ServerHealth {
   /** True until `close()`. */

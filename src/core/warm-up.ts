@@ -11,8 +11,7 @@ import type { ModelConfig } from './options.ts'
 import type { BatchAxes } from './scheduler/batch.ts'
 import { type Batching, proveBatching } from './scheduler/batching.ts'
 import { copyAll, type RunAll } from './scheduler/proof.ts'
-import { checkInputs } from './tensor/index.ts'
-import type { ModelSignature } from './types.ts'
+import type { ModelSignature, PredictInputs } from './types.ts'
 
 /** What the first instance has shown. */
 export interface Acquaintance {
@@ -25,10 +24,11 @@ export interface Acquaintance {
 
 interface Deps {
   readonly clock: Clock
+  /** Of the graph. */
   readonly signature: ModelSignature
-  readonly config: Pick<ModelConfig, 'batching' | 'warmup' | 'loadTimeoutMs' | 'maxElements'>
-  /** Adds what may be left out. */
-  complete(inputs: TensorRecord): TensorRecord
+  readonly config: Pick<ModelConfig, 'batching' | 'warmup' | 'loadTimeoutMs'>
+  /** A sample as the graph takes it. @throws ModelmountError `INPUT_INVALID` */
+  take(sample: PredictInputs): TensorRecord
   /** Looks for an operator that certainly lets rows influence each other; see `proveBatching`. */
   findMixing(rows: BatchAxes): Promise<string | undefined>
 }
@@ -46,17 +46,14 @@ const runsOn =
 const fetchesOf = ({ outputs }: ModelSignature): readonly string[] => outputs.map(({ name }) => name)
 
 /** @throws ModelmountError `MODEL_LOAD_FAILED` when a given sample fails, or it takes longer than `loadTimeoutMs` */
-export function getAcquainted(
-  instance: Instance,
-  { clock, signature, config, complete, findMixing }: Deps,
-): Promise<Acquaintance> {
+export function getAcquainted(instance: Instance, { clock, signature, config, take, findMixing }: Deps): Promise<Acquaintance> {
   const runAll = runsOn(instance)
 
   async function tryOut(): Promise<Acquaintance> {
     const samples: TensorRecord[] = []
     for (const [index, sample] of config.warmup.entries()) {
       try {
-        const inputs = complete(checkInputs(signature, sample, config))
+        const inputs = take(sample)
         // Each run gets its own copy: large tensors are given away with the message.
         samples.push(inputs)
         const [outcome] = await runAll([runOf(inputs, signature)])

@@ -84,7 +84,7 @@ describe('a repository', () => {
     const repository = tree({
       'triton/1/model.onnx': constantOf(11),
       'triton/2/model.onnx': constantOf(12),
-      'triton/config.pbtxt': 'name: "triton"',
+      'triton/config.pbtxt': 'name: "triton" version_policy { all { } }',
       'flat/model.onnx': constantOf(21),
       'lone.onnx': constantOf(31),
       '.hidden/1/model.onnx': constantOf(0),

@@ -62,6 +62,7 @@ export function* readModel(reader: Reader): Reading<OnnxModelFacts> {
     graphName: graph.name,
     // before IR 4 every initializer had to be an input too, later it may; onnxruntime-node lists neither
     inputs: graph.inputs.filter(({ name }) => !initializerNames.has(name)),
+    presetInputs: graph.inputs.flatMap(({ name }) => (initializerNames.has(name) ? [name] : [])),
     outputs: graph.outputs,
     externalData: [...externalData],
     nodeCount: tally.nodes,

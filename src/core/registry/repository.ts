@@ -4,6 +4,8 @@ import type { Stats } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelmountError } from '../errors.ts'
+import type { VersionPolicy } from '../types.ts'
+import { type DirectoryConfig, readModelConfig } from './model-config.ts'
 import { compareVersions } from './registry.ts'
 
 /** A model version found on disk; `source` may turn out not to be loadable. */
@@ -11,12 +13,20 @@ export interface FoundModel {
   readonly name: string
   readonly version: string
   readonly source: string
+  readonly config: DirectoryConfig
+}
+
+type Version = Pick<FoundModel, 'version' | 'source'>
+
+/** An entry that looks like a model and is not served. */
+export interface Ignored {
+  readonly path: string
+  readonly reason: string
 }
 
 export interface RepositoryScan {
   readonly models: readonly FoundModel[]
-  /** Entries that look like models and are not served, with the reason. */
-  readonly ignored: readonly { readonly path: string; readonly reason: string }[]
+  readonly ignored: readonly Ignored[]
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
@@ -24,22 +34,44 @@ const NAME_RULE = 'names are letters, digits, ".", "_" or "-", at most 128 long,
 const MODEL_FILE = /\.(onnx|ort)$/
 /** A directory of this name always is a version, also when its model file is missing: that is worth an error. */
 const VERSION_DIRECTORY = /^[0-9]+$/
+/** What Triton takes for a version. */
+const TRITON_VERSION = /^[1-9][0-9]*$/
+
+/** A lone file has no directory to say anything in. */
+const NO_CONFIG: DirectoryConfig = {
+  settings: {},
+  versionPolicy: undefined,
+  file: undefined,
+  tritonConfig: undefined,
+  configNotes: [],
+  fault: undefined,
+}
 
 /** Follows symbolic links, as mounted volumes are made of them; `undefined` for a dangling or circular one. */
 async function kindOf(path: string): Promise<Stats | undefined> {
   return stat(path).catch(() => undefined)
 }
 
-async function modelFileIn(directory: string): Promise<string | undefined> {
-  for (const file of ['model.onnx', 'model.ort']) {
-    const path = join(directory, file)
-    if (await kindOf(path)) return path
+/** The model file of a directory; a directory of that name holds it together with its external data. */
+async function modelFileIn(directory: string, file: string | undefined): Promise<string | undefined> {
+  for (const name of file === undefined ? ['model.onnx', 'model.ort'] : [file]) {
+    const path = join(directory, name)
+    const kind = await kindOf(path)
+    if (kind?.isDirectory()) return (await fileInside(path, name)) ?? path
+    if (kind) return path
   }
   return undefined
 }
 
-async function versionsOf(directory: string, ignored: { path: string; reason: string }[]): Promise<Omit<FoundModel, 'name'>[]> {
-  const found: Omit<FoundModel, 'name'>[] = []
+/** `model.onnx/model.onnx`, or the only model file there is. */
+async function fileInside(directory: string, name: string): Promise<string | undefined> {
+  const files = (await readdir(directory).catch(() => [])).filter((file) => !file.startsWith('.') && MODEL_FILE.test(file))
+  const file = files.includes(name) ? name : files.length === 1 ? files[0] : undefined
+  return file === undefined ? undefined : join(directory, file)
+}
+
+async function versionsOf(directory: string, config: DirectoryConfig, ignored: Ignored[]): Promise<Version[]> {
+  const found: Version[] = []
   const entries = await readdir(directory, { withFileTypes: true }).catch(() => undefined)
   if (!entries) {
     ignored.push({ path: directory, reason: 'it cannot be read' })
@@ -51,27 +83,52 @@ async function versionsOf(directory: string, ignored: { path: string; reason: st
     const kind = await kindOf(path)
     // A version behind a dead link is a version that cannot be loaded, which says more than silence.
     if (kind ? !kind.isDirectory() : !(entry.isSymbolicLink() && VERSION_DIRECTORY.test(entry.name))) continue
-    const source = await modelFileIn(path)
+    // The bare model of this directory, together with its external data.
+    if (MODEL_FILE.test(entry.name)) continue
+    const source = await modelFileIn(path, config.file)
     if (!source && !VERSION_DIRECTORY.test(entry.name)) continue
-    if (NAME.test(entry.name)) found.push({ version: entry.name, source: source ?? join(path, 'model.onnx') })
-    else ignored.push({ path, reason: NAME_RULE })
+    if (!NAME.test(entry.name)) ignored.push({ path, reason: NAME_RULE })
+    else if (config.tritonConfig && !TRITON_VERSION.test(entry.name))
+      ignored.push({ path, reason: 'beside a config.pbtxt, versions are whole numbers from 1' })
+    else found.push({ version: entry.name, source: source ?? join(path, config.file ?? 'model.onnx') })
   }
-  // A dangling or circular link is named too: the load then says what is wrong with it.
-  const bare = entries.find((entry) => entry.name === 'model.onnx') ?? entries.find((entry) => entry.name === 'model.ort')
-  if (!bare) return found
-  const source = join(directory, bare.name)
+  const bare = await bareModel(directory, entries, config.file)
+  if (bare === undefined) return found
   if (found.some((model) => model.version === '1'))
-    ignored.push({ path: source, reason: 'there is a directory for version 1 already' })
-  else found.push({ version: '1', source })
+    ignored.push({ path: bare, reason: 'there is a directory for version 1 already' })
+  else found.push({ version: '1', source: bare })
   return found
 }
 
+/** A dangling or circular link is named too: the load then says what is wrong with it. */
+async function bareModel(
+  directory: string,
+  entries: readonly { readonly name: string }[],
+  file: string | undefined,
+): Promise<string | undefined> {
+  const names = file === undefined ? ['model.onnx', 'model.ort'] : [file]
+  const name = names.find((name) => entries.some((entry) => entry.name === name))
+  return name === undefined ? undefined : ((await modelFileIn(directory, name)) ?? join(directory, name))
+}
+
+function selected(versions: readonly Version[], policy: VersionPolicy, path: string, ignored: Ignored[]): readonly Version[] {
+  const sorted = [...versions].sort((a, b) => compareVersions(a.version, b.version))
+  if (policy === 'all') return sorted
+  if ('latest' in policy) return sorted.slice(-policy.latest)
+  for (const wanted of policy.specific) {
+    if (!sorted.some(({ version }) => version === wanted))
+      ignored.push({ path: join(path, wanted), reason: 'the version policy names it, but it is not there' })
+  }
+  return sorted.filter(({ version }) => policy.specific.includes(version))
+}
+
 /**
- * Finds `<name>/<version>/model.onnx`, `<name>/model.onnx` (version 1) and `<name>.onnx` (version 1).
- * Hidden entries and other files are passed over; symbolic links are followed.
+ * Finds `<name>/<version>/model.onnx`, `<name>/model.onnx` (version 1) and `<name>.onnx` (version 1), with what `model.json` and `config.pbtxt` in
+ * `<name>` say. Hidden entries and other files are passed over; symbolic links are followed.
+ * @param policy for all models. @default each model's own
  * @throws ModelmountError `OPTIONS_INVALID` when the directory cannot be read
  */
-export async function scanRepository(directory: string, policy: 'all' | { readonly latest: number }): Promise<RepositoryScan> {
+export async function scanRepository(directory: string, policy?: VersionPolicy): Promise<RepositoryScan> {
   const entries = await readdir(directory, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     throw new ModelmountError('OPTIONS_INVALID', `repository '${directory}' cannot be read as a directory (${error.code})`, {
       details: { field: 'repository' },
@@ -79,7 +136,7 @@ export async function scanRepository(directory: string, policy: 'all' | { readon
     })
   })
   const models: FoundModel[] = []
-  const ignored: { path: string; reason: string }[] = []
+  const ignored: Ignored[] = []
   const taken = new Set<string>()
   // Directories first: a lone file of the same name is the odd one out.
   const byKind = await Promise.all(
@@ -105,14 +162,20 @@ export async function scanRepository(directory: string, policy: 'all' | { readon
       ignored.push({ path, reason: `'${name}' is served from the directory of that name` })
       continue
     }
-    const versions = isDirectory ? await versionsOf(path, ignored) : [{ version: '1', source: path }]
+    const config = isDirectory ? await readModelConfig(path, name) : NO_CONFIG
+    const versions = isDirectory ? await versionsOf(path, config, ignored) : [{ version: '1', source: path }]
     if (versions.length === 0) {
       ignored.push({ path, reason: 'it holds no model.onnx and no version directory' })
       continue
     }
     taken.add(name)
-    versions.sort((a, b) => compareVersions(a.version, b.version))
-    for (const version of policy === 'all' ? versions : versions.slice(-policy.latest)) models.push({ name, ...version })
+    // A configuration that cannot be read says nothing of versions: one carries the reason.
+    const own = config.versionPolicy ?? (config.fault ? { latest: 1 } : 'all')
+    for (const version of selected(versions, policy ?? own, path, ignored)) models.push({ name, ...version, config })
   }
   return { models: models.sort((a, b) => compareVersions(a.name, b.name)), ignored }
 }
+
+/** What the files of each model ask for and do not get, once however many versions there are. */
+export const notesOf = ({ models }: RepositoryScan): ReadonlyMap<string, DirectoryConfig['configNotes']> =>
+  new Map(models.map(({ name, config }) => [name, config.configNotes]))

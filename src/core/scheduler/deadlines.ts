@@ -11,11 +11,13 @@ export interface Deadlines {
 
 /**
  * @param items everything that has a deadline now
+ * @param deadlineOf on the clock; Infinity for none
  * @param expire called for each whose deadline has come
  */
-export function createDeadlines<T extends { readonly deadline: number }>(
+export function createDeadlines<T>(
   clock: Clock,
   items: () => Iterable<T>,
+  deadlineOf: (item: T) => number,
   expire: (item: T, now: number) => void,
 ): Deadlines {
   let next: { readonly at: number; readonly timer: Timer } | undefined
@@ -34,8 +36,9 @@ export function createDeadlines<T extends { readonly deadline: number }>(
     const now = clock.now()
     let earliest = Number.POSITIVE_INFINITY
     for (const item of items()) {
-      if (item.deadline <= now) expire(item, now)
-      else earliest = Math.min(earliest, item.deadline)
+      const deadline = deadlineOf(item)
+      if (deadline <= now) expire(item, now)
+      else earliest = Math.min(earliest, deadline)
     }
     if (earliest < Number.POSITIVE_INFINITY) watch(earliest)
   }

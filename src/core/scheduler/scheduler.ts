@@ -58,16 +58,24 @@ interface Deps extends Limits {
   readonly mixTenants: boolean
   /** Is told of every run that was answered, before its requests are. */
   readonly onRun?: (run: BatchReport) => void
+  /** Longest time that a request waits for an instance. @default no bound but its deadline */
+  readonly maxWaitMs?: number
   /** Calls back at the end of this turn. @default setImmediate */
   readonly defer?: (callback: () => void) => void
 }
 
 export function createScheduler(deps: Deps): Scheduler {
-  const { pool, clock, maxDelayMs, mixTenants, onRun, defer = setImmediate } = deps
+  const { pool, clock, maxDelayMs, mixTenants, maxWaitMs, onRun, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   let batching = unbatched('not tried yet')
   const live = createRoster<Entry>((entry) => entry.state !== 'settled')
-  const deadlines = createDeadlines(clock, () => live, expire)
+  const deadlines = createDeadlines(
+    clock,
+    () => live,
+    ({ deadline }) => deadline,
+    expire,
+  )
+  const waits = createDeadlines(clock, () => live, leavesAt, tooLong)
   const released: Record<ReleaseReason, number> = { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 }
   /** Requests that a worker has and has not answered, settled ones included. */
   let running = 0
@@ -101,6 +109,7 @@ export function createScheduler(deps: Deps): Scheduler {
       live.add(entry)
       queue.push(entry)
       deadlines.watch(entry.deadline)
+      if (maxWaitMs !== undefined) waits.watch(leavesAt(entry))
       scheduleFlush()
     })
   }
@@ -130,6 +139,7 @@ export function createScheduler(deps: Deps): Scheduler {
     else entry.resolve(outcome)
     if (live.size > 0) return
     deadlines.rest()
+    waits.rest()
     drained?.()
   }
 
@@ -140,6 +150,18 @@ export function createScheduler(deps: Deps): Scheduler {
       : 'the deadline passed while waiting for a free instance'
     settle(entry, new ModelmountError('DEADLINE_EXCEEDED', message))
     if (wasRunning && pool.killable) killIfHung(entry, now)
+  }
+
+  /** When a request that still waits has waited too long. */
+  function leavesAt({ state, enqueuedAt }: Entry): number {
+    return state === 'queued' && maxWaitMs !== undefined ? enqueuedAt + maxWaitMs : Number.POSITIVE_INFINITY
+  }
+
+  function tooLong(entry: Entry): void {
+    settle(
+      entry,
+      new ModelmountError('OVERLOADED', `no instance was free within maxWaitMs (${maxWaitMs} ms)`, { retryAfterS: 1 }),
+    )
   }
 
   /** A short deadline must not make a healthy child pay: it is killed only when the run takes far longer than expected. */

@@ -179,6 +179,7 @@ describe('facts', () => {
       metadata: Object.assign(Object.create(null), { classes: 'a,b' }),
       graphName: 'g',
       inputs: [{ name: 'x', type: 'float32', declaredType: 'tensor(float)', dims: ['N', 2], doc: 'rows' }],
+      presetInputs: [],
       outputs: [{ name: 'y', type: 'float32', declaredType: 'tensor(float)', dims: ['N', 2] }],
       externalData: [],
       nodeCount: 2,
