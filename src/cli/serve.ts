@@ -14,8 +14,9 @@ interface ServeOptions {
   readonly models: string
   readonly port: number
   readonly host: string
-  readonly isolation: Isolation
-  readonly instances: number
+  /** Given, they hold for all models; else what each model's own files say. */
+  readonly isolation: Isolation | undefined
+  readonly instances: number | undefined
   readonly strict: boolean
   readonly mount: MountOptions
 }
@@ -28,8 +29,8 @@ export const serveCommand: Command = {
   --port N            TCP port, 0 for any free one                     (default 8080)
   --host H            address to listen on                             (default 127.0.0.1)
   --adapter NAME      framework that carries the routes: express       (default express)
-  --isolation TIER    thread or process                                (default thread)
-  --instances N       copies of each model                             (default 1)
+  --isolation TIER    thread or process                                (default: the model's own)
+  --instances N       copies of each model                             (default: the model's own)
   --dialects LIST     request formats, separated by commas: open-inference,
                       tf-serving, mlflow              (default open-inference)
   --management        let clients load and unload models of DIR: only where
@@ -41,8 +42,8 @@ export const serveCommand: Command = {
       port: { type: 'string', default: '8080' },
       host: { type: 'string', default: '127.0.0.1' },
       adapter: { type: 'string', default: 'express' },
-      isolation: { type: 'string', default: 'thread' },
-      instances: { type: 'string', default: '1' },
+      isolation: { type: 'string' },
+      instances: { type: 'string' },
       dialects: { type: 'string', default: 'open-inference' },
       management: { type: 'boolean', default: false },
       strict: { type: 'boolean', default: false },
@@ -51,9 +52,9 @@ export const serveCommand: Command = {
     const { models, host, adapter, isolation } = values
     if (typeof models !== 'string') throw new UsageError('--models DIR is missing')
     const port = wholeNumber(values.port, '--port', 0, 65535)
-    const instances = wholeNumber(values.instances, '--instances', 1, 256)
+    const instances = values.instances === undefined ? undefined : wholeNumber(values.instances, '--instances', 1, 256)
     if (adapter !== 'express') throw new UsageError(`--adapter must be express, got '${adapter}'`)
-    if (isolation !== 'thread' && isolation !== 'process')
+    if (isolation !== undefined && isolation !== 'thread' && isolation !== 'process')
       throw new UsageError(`--isolation must be thread or process, got '${isolation}'`)
     const mount = { dialects: dialectsOf(String(values.dialects)), management: values.management === true }
     return serve({ models, port, host: String(host), isolation, instances, mount, strict: values.strict === true })
