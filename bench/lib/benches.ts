@@ -1,6 +1,7 @@
 /** Every bench, in the order in which they run. */
 
 import { batching, noGain } from '../batching.ts'
+import { gainCurve } from '../gain-curve.ts'
 import { hostIsolation } from '../host-isolation.ts'
 import { httpJson } from '../http-json.ts'
 import { idle } from '../idle.ts'
@@ -18,6 +19,7 @@ export const BENCHES: readonly Bench[] = [
   processTier,
   batching,
   noGain,
+  gainCurve,
   overload,
   httpJson,
   hostIsolation,
