@@ -43,9 +43,9 @@ function rowOf(series: Series & { readonly reason: string }): Row {
   const [best] = [...series.runMs.keys()].filter((rows) => rows <= DEFAULT_MAX).sort((a, b) => rate(b) - rate(a)) as [number]
   return rowOfRatios({
     bench: 'gain-curve',
-    what: `${series.name}, rows, ${series.cap} per run as chosen`,
-    ours: perSecond(rate(series.cap)),
-    rival: `best size, ${best}: ${perSecond(rate(best))}`,
+    what: `${series.name}, rows at the batch size that was chosen`,
+    ours: `${series.cap} per run: ${perSecond(rate(series.cap))}`,
+    rival: `best size: ${best} per run: ${perSecond(rate(best))}`,
     ratios: [rate(series.cap) / rate(best)],
     how: 'shortest run of each size, one thread',
     note: `${gainOf(series).toFixed(1)} times the rows per second of single rows at best; modelmount found: ${series.reason}`,

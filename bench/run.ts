@@ -1,13 +1,18 @@
-/** `npm run bench [-- name ...]`: runs the benches, prints one table, writes it as JSON, and fails when a promise is not kept. */
+/**
+ * `npm run bench [-- name ...]`: runs the benches, prints one table, writes it as JSON, and fails when a promise is not kept.
+ * `npm run bench -- --compare`: prints what earlier runs on several versions of Node have written, side by side.
+ */
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { BENCHES } from './lib/benches.ts'
 import { startChild } from './lib/child.ts'
+import { compare, type Results } from './lib/compare.ts'
 import type { Bench, Row } from './lib/row.ts'
 import { table } from './lib/table.ts'
 
+const DIR = fileURLToPath(new URL('../.bench/', import.meta.url))
 /** All benches together. What has not run by then has failed. */
 const BUDGET_S = 600
 
@@ -50,22 +55,37 @@ function chosen(names: readonly string[]): readonly Bench[] {
   return names.length === 0 ? BENCHES : BENCHES.filter((bench) => names.includes(bench.name))
 }
 
-const start = performance.now()
-const rows: Row[] = []
-for (const bench of chosen(process.argv.slice(2))) {
-  const before = performance.now()
-  process.stderr.write(`${bench.name} ...`)
-  rows.push(...(await runBench(bench, Math.min(bench.limitS, BUDGET_S - Math.round((before - start) / 1000)))))
-  process.stderr.write(` ${((performance.now() - before) / 1000).toFixed(0)} s\n`)
-}
-const seconds = Math.round((performance.now() - start) / 1000)
-const facts = { node: process.version, cpus: availableParallelism(), seconds }
-console.log(`\nNode ${facts.node}, ${facts.cpus} CPUs, ${seconds} s. Ratios are ours / theirs, medians of interleaved pairs.\n`)
-console.log(table(rows))
+const major = (version: string): string => version.replace(/^v(\d+).*/, '$1')
 
-const dir = fileURLToPath(new URL('../.bench/', import.meta.url))
-const file = `${dir}results-node${process.versions.node.split('.')[0]}.json`
-mkdirSync(dir, { recursive: true })
-writeFileSync(file, `${JSON.stringify({ ...facts, rows }, null, 2)}\n`)
-console.log(`\nwritten to ${file}`)
-process.exitCode = rows.some((row) => row.pass === false) ? 1 : 0
+async function runAll(names: readonly string[]): Promise<boolean> {
+  const start = performance.now()
+  const rows: Row[] = []
+  for (const bench of chosen(names)) {
+    const before = performance.now()
+    process.stderr.write(`${bench.name} ...`)
+    rows.push(...(await runBench(bench, Math.min(bench.limitS, BUDGET_S - Math.round((before - start) / 1000)))))
+    process.stderr.write(` ${((performance.now() - before) / 1000).toFixed(0)} s\n`)
+  }
+  const seconds = Math.round((performance.now() - start) / 1000)
+  const results: Results = { node: process.version, cpus: availableParallelism(), seconds, rows }
+  console.log(
+    `\nNode ${results.node}, ${results.cpus} CPUs, ${seconds} s. Ratios are ours / theirs, medians of interleaved pairs.\n`,
+  )
+  console.log(table(rows))
+  // Some benches do not replace the results of all.
+  const file = `${DIR}results-node${major(process.version)}${names.length > 0 ? '-some' : ''}.json`
+  mkdirSync(DIR, { recursive: true })
+  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
+  console.log(`\nwritten to ${file}`)
+  return rows.every(({ pass }) => pass !== false)
+}
+
+function showComparison(): boolean {
+  const { text, pass } = compare(DIR)
+  console.log(text)
+  return pass
+}
+
+const args = process.argv.slice(2)
+const passed = args[0] === '--compare' ? showComparison() : await runAll(args)
+process.exitCode = passed ? 0 : 1

@@ -1,7 +1,7 @@
 /** What the README shows is what happens: its first program, its curl and the output printed below it. */
 
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -55,9 +55,12 @@ test('the first program answers the curl below it with the output below that', a
   expect(await (await fetch(`http://127.0.0.1:${port}/guess`)).json()).toEqual({ gentoo: expect.closeTo(0.9986, 3) })
 })
 
-test('the caching program prints what stands below it', async () => {
-  const program = blocks('js').find((code) => code.includes('server.purge'))
-  const output = blocks('console').find((code) => code.includes('hits:'))
+test.each([
+  ['caching', 'server.purge', 'hits:'],
+  ['batching', 'const birds', "3 [ '0.998'"],
+])('the %s program prints what stands below it', async (_, inProgram, inOutput) => {
+  const program = blocks('js').find((code) => code.includes(inProgram))
+  const output = blocks('console').find((code) => code.includes(inOutput))
   const imports = "import { createModelServer } from 'modelmount'\n"
   const child = spawn(process.execPath, ['--input-type=module', '--eval', `${imports}${program}\nawait server.close()`], {
     cwd: root,
@@ -82,4 +85,10 @@ test.skipIf(!hasOpenssl)('the five lines of trust end in a refusal', () => {
   const { status, stderr } = spawnSync('bash', ['-c', script], { cwd: dir, encoding: 'utf8' })
   expect(status).toBe(1)
   expect(stderr).toContain(blocks('console').find((code) => code.startsWith('modelmount: refused')))
+})
+
+test('pictures are there', () => {
+  const pictures = [...readme.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)].map(([, path = '']) => path)
+  expect(pictures).toContain('docs/gain-curve.svg')
+  for (const path of pictures) expect(existsSync(join(root, path)), path).toBe(true)
 })
