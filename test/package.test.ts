@@ -37,7 +37,7 @@ describe('exports', () => {
         },
       ]),
     )
-    expect(pkg.exports).toEqual({ ...expected, './package.json': './package.json' })
+    expect(pkg.exports).toEqual({ ...expected, './model.schema.json': './model.schema.json', './package.json': './package.json' })
     expect(pkg.main).toBe('./dist/index.cjs')
     expect(pkg.types).toBe('./dist/index.d.cts')
     for (const { entry } of builds)

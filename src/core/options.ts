@@ -225,7 +225,7 @@ const session: Check = object({
   denormalAsZero: boolean,
 })
 
-/** An object of tensor name -> something. */
+/** An object whose keys are names of the user's own. */
 const byName =
   (item: Check): Check =>
   (value, path, problems) => {
@@ -328,14 +328,6 @@ const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   maxWaitMs: positiveMs,
 }
 
-/** An object whose keys are the user's own. */
-const record =
-  (item: Check): Check =>
-  (value, path, problems) => {
-    if (!isPlainObject(value)) problems.push(`${path} must be an object, got ${kindOf(value)}`)
-    else for (const [key, field] of Object.entries(value)) item(field, `${path}.${key}`, problems)
-  }
-
 const sizes: Check = (value, path, problems) => {
   list(integer(-1, 2 ** 32 - 1))(value, path, problems)
   if (Array.isArray(value) && value.length > 32) problems.push(`${path} must have at most 32 dimensions, got ${value.length}`)
@@ -355,10 +347,10 @@ const text: Check = expect('a string', (value) => typeof value === 'string')
 
 /** What only a model by itself has. */
 const OF_ONE_MODEL: Readonly<Record<string, Check>> = {
-  inputs: record(valueSettings({ ...valueFields, optional: boolean })),
-  outputs: record(valueSettings(valueFields)),
-  labels: record(list(text, 1)),
-  metadata: record(text),
+  inputs: byName(valueSettings({ ...valueFields, optional: boolean })),
+  outputs: byName(valueSettings(valueFields)),
+  labels: byName(list(text, 1)),
+  metadata: byName(text),
 }
 
 function pathOf(url: URL): string | undefined {
@@ -419,7 +411,7 @@ const modelFile: Check = object({
   cache: (value, path, problems) => {
     if (value !== false) object({ maxBytes: cacheBytes, ttlMs: cacheTtlMs }, ['maxBytes'])(value, path, problems)
   },
-  labels: record((value, path, problems) => (typeof value === 'string' ? text : list(text, 1))(value, path, problems)),
+  labels: byName((value, path, problems) => (typeof value === 'string' ? text : list(text, 1))(value, path, problems)),
 })
 
 /** Checks the content of a `model.json`; returns all problems. */

@@ -213,7 +213,7 @@ describe('whatever is thrown at it', () => {
 
   test('any text at all', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => void refusal(text)),
+      fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => void refusal(text)),
       { numRuns: 1000 },
     )
   })
