@@ -19,6 +19,7 @@ export default defineConfig([
   },
   { entry: { cli: 'src/cli/main.ts' }, format: ['esm'], shims: true, target: 'node20' },
   // One worker artefact, always CommonJS like onnxruntime-node itself; both tiers start it by path.
+  { entry: { 'telemetry/prometheus-worker': 'src/telemetry/prometheus-worker.ts' }, format: ['cjs'], target: 'node20' },
   { entry: { worker: 'src/core/engine/worker.ts' }, format: ['cjs'], target: 'node20', external: ['onnxruntime-node'] },
   // The thread that hashes large model files.
   { entry: { 'hash-worker': 'src/core/integrity/hash-worker.ts' }, format: ['cjs'], target: 'node20' },

@@ -9,6 +9,7 @@ import { createModelServer } from '../core/server.ts'
 import type { HttpDialect, Isolation, ModelServer, MountOptions } from '../core/types.ts'
 import { type Command, parse, UsageError, wholeNumber } from './command.ts'
 import { drainable } from './drain.ts'
+import { startedTelemetry } from './telemetry.ts'
 
 interface ServeOptions {
   readonly models: string
@@ -35,6 +36,8 @@ export const serveCommand: Command = {
                       tf-serving, mlflow              (default open-inference)
   --management        let clients load and unload models of DIR: only where
                       nobody else can reach the port
+  --metrics           answer /metrics for Prometheus; needs OpenTelemetry, and
+                      follows its OTEL_* variables
   --strict            exit with 1 when a model fails to load`,
   async run(argv) {
     const { values, positionals } = parse(argv, {
@@ -46,6 +49,7 @@ export const serveCommand: Command = {
       instances: { type: 'string' },
       dialects: { type: 'string', default: 'open-inference' },
       management: { type: 'boolean', default: false },
+      metrics: { type: 'boolean', default: false },
       strict: { type: 'boolean', default: false },
     })
     if (positionals.length > 0) throw new UsageError(`serve takes no argument '${positionals[0]}'`)
@@ -56,7 +60,11 @@ export const serveCommand: Command = {
     if (adapter !== 'express') throw new UsageError(`--adapter must be express, got '${adapter}'`)
     if (isolation !== undefined && isolation !== 'thread' && isolation !== 'process')
       throw new UsageError(`--isolation must be thread or process, got '${isolation}'`)
-    const mount = { dialects: dialectsOf(String(values.dialects)), management: values.management === true }
+    const mount = {
+      dialects: dialectsOf(String(values.dialects)),
+      management: values.management === true,
+      metrics: values.metrics === true,
+    }
     return serve({ models, port, host: String(host), isolation, instances, mount, strict: values.strict === true })
   },
 }
@@ -79,7 +87,8 @@ const KEEP_ALIVE_MS = 75_000
 async function serve(opts: ServeOptions): Promise<number> {
   const { models, port, host, isolation, instances, strict, mount } = opts
   const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
-  const server = await createModelServer({ repository: models, isolation, instances, strict })
+  const telemetry = mount.metrics ? await startedTelemetry() : undefined
+  const server = await createModelServer({ repository: models, isolation, instances, strict, telemetry })
   const http = createServer(await expressApp(server, mount))
   const stop = drainable(http)
   http.keepAliveTimeout = KEEP_ALIVE_MS
@@ -93,6 +102,7 @@ async function serve(opts: ServeOptions): Promise<number> {
   process.stderr.write('modelmount: draining\n')
   await stop()
   await server.close()
+  await telemetry?.shutdown()
   return 0
 }
 

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { metrics as metricsApi } from '@opentelemetry/api'
 import { ConsoleMetricExporter, type MetricReader, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
-import { NodeSDK, type NodeSDKConfiguration, tracing } from '@opentelemetry/sdk-node'
+import { NodeSDK, type NodeSDKConfiguration, resources, tracing } from '@opentelemetry/sdk-node'
 import { ModelmountError } from '../core/errors.ts'
 import type { Telemetry } from '../core/telemetry.ts'
 import { type OtelTelemetryOptions, otelTelemetry } from './index.ts'
@@ -62,6 +62,8 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
   const prometheus = createPrometheus()
   const sdk = new NodeSDK({
     ...(serviceName === undefined ? {} : { serviceName }),
+    // Not the process: its arguments and its owner are no business of who reads metrics.
+    ...(isSet('OTEL_NODE_RESOURCE_DETECTORS') ? {} : { resourceDetectors: [resources.envDetector, resources.hostDetector] }),
     ...(instrumentations ? { instrumentations } : {}),
     ...(sampleRatio === undefined ? {} : { sampler: parentOr(sampleRatio) }),
     ...(process.env.OTEL_LOGS_EXPORTER === undefined ? { logRecordProcessors: [] } : {}),
@@ -84,7 +86,7 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
         timer = setTimeout(resolve, timeoutMs)
       })
       // A collector that is gone must not keep the app from ending.
-      await Promise.race([sdk.shutdown().catch(() => {}), late])
+      await Promise.race([Promise.all([sdk.shutdown(), prometheus.close()]).catch(() => {}), late])
       clearTimeout(timer)
     },
   }

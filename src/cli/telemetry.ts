@@ -1,0 +1,14 @@
+/** `--metrics`: OpenTelemetry is optional, and said to be missing where it is. */
+
+import { ModelmountError } from '../core/errors.ts'
+import type { StartedTelemetry } from '../telemetry/sdk.ts'
+
+const PACKAGES = '@opentelemetry/api @opentelemetry/sdk-node @opentelemetry/sdk-metrics @opentelemetry/exporter-prometheus'
+
+/** Metrics as text, and traces and metrics to wherever the `OTEL_*` variables say. @throws ModelmountError `OPTIONS_INVALID` */
+export async function startedTelemetry(): Promise<StartedTelemetry> {
+  const { startTelemetry } = await import('../telemetry/sdk.ts').catch((cause: unknown) => {
+    throw new ModelmountError('OPTIONS_INVALID', `--metrics needs OpenTelemetry; run: npm install ${PACKAGES}`, { cause })
+  })
+  return startTelemetry()
+}

@@ -1,0 +1,214 @@
+/** The SDK's bootstrap in processes of its own, because it registers itself for the whole process; and what there is without it. */
+
+import { execFile } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, onTestFinished, test } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+interface Told {
+  readonly [key: string]: unknown
+}
+
+/** Runs an ES module; what it hands to `tell()` comes back. What it writes to stderr must be nothing. */
+async function run(script: string, opts: { readonly env?: Record<string, string>; readonly cwd?: string } = {}): Promise<Told> {
+  const { cwd = root, env = {} } = opts
+  const head = `const tell = (value) => process.stdout.write(JSON.stringify(value))
+    const row = (seed) => Array.from({ length: 32 }, (_, i) => Math.sin(seed * 32 + i))\n`
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', head + script], {
+    cwd,
+    env: { ...process.env, ...env },
+    timeout: 60_000,
+  })
+  expect(stderr).toBe('')
+  return JSON.parse(stdout)
+}
+
+const SERVER = `
+  import { createModelServer } from 'modelmount'
+  import { mlpModel } from './tools/models.mjs'
+  const serve = (telemetry) => createModelServer({ models: [{ name: 'mlp', source: mlpModel() }], telemetry, logger: false })\n`
+const START = `${SERVER}
+  import { startTelemetry } from 'modelmount/telemetry/sdk'\n`
+
+describe('startTelemetry()', () => {
+  test('gives metrics as text without a word about where to, under the names of Prometheus’ conventions', async () => {
+    const told = await run(`${START}
+      const telemetry = await startTelemetry({ serviceName: 'shop', prometheus: { port: 0 } })
+      const server = await serve(telemetry)
+      await server.predict('mlp', { features: [row(1)] })
+      const mount = server.http.mount({ metrics: true })
+      const { status, headers, body } = await mount.handle({ method: 'GET', path: '/metrics', headers: {} })
+      const own = await fetch(telemetry.metricsUrl)
+      const lost = await fetch(new URL('/', telemetry.metricsUrl))
+      tell({ status, headers, text: Buffer.from(body).toString(), own: [own.status, own.headers.get('content-type')], lost: lost.status })
+      await server.close()
+      await telemetry.shutdown()`)
+    expect(told).toMatchObject({ status: 200, own: [200, 'text/plain; version=0.0.4; charset=utf-8'], lost: 404 })
+    expect(told.headers).toMatchObject({ 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
+    expect(told.text).toContain('modelmount_request_duration_seconds_bucket{model_name="mlp",model_version="1",le="+Inf"} 1\n')
+    expect(told.text).toContain('modelmount_requests_total{model_name="mlp",model_version="1",modelmount_outcome="ok"} 1\n')
+    expect(told.text).toMatch(/^process_memory_usage_bytes \d+$/m)
+    expect(told.text).toMatch(/^target_info\{service_name="shop",/m)
+    // The arguments of the process can hold secrets.
+    expect(told.text).not.toContain('process_command')
+  })
+
+  test('writes a hundred models in a thread, the same text as at once', async () => {
+    const told = await run(`
+      import { startTelemetry } from 'modelmount/telemetry/sdk'
+      const telemetry = await startTelemetry()
+      const end = (i) => telemetry.end({ model: 'm' + i, version: '1', startedAt: 0, endedAt: 3, queueMs: 1, inferMs: 1, batchSize: 1, cached: false })
+      for (let i = 0; i < 400; i++) end(i)
+      const [{ text }, shared] = await Promise.all([telemetry.metricsText(), telemetry.metricsText()])
+      tell({ lines: text.split('\\n').filter((line) => line.startsWith('modelmount_request_duration_seconds_count{')).length, same: text === shared.text })
+      await telemetry.shutdown()`)
+    expect(told).toEqual({ lines: 400, same: true })
+  })
+
+  test('sends to a collector by option, and by the standard variables', async () => {
+    const got: string[] = []
+    const collector = createServer((req, res) => {
+      got.push(`${req.method} ${req.url} ${req.headers['x-key'] ?? ''}`.trim())
+      req.resume().on('end', () => res.writeHead(200, { 'content-type': 'application/x-protobuf' }).end())
+    })
+    await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void collector.close())
+    const endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`
+    const script = (options: string) => `${START}
+      const telemetry = await startTelemetry(${options})
+      const server = await serve(telemetry)
+      await server.predict('mlp', { features: [row(1)] })
+      await server.close()
+      await telemetry.shutdown()
+      tell({})`
+    await run(script(`{ otlp: { endpoint: '${endpoint}/', headers: { 'x-key': 'k' } } }`))
+    expect(got.sort()).toEqual(['POST /v1/metrics k', 'POST /v1/traces k'])
+    got.length = 0
+    await run(script(''), { env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } })
+    expect(got.sort()).toEqual(['POST /v1/metrics', 'POST /v1/traces'])
+  })
+
+  test.each([
+    ['down', 'http://127.0.0.1:9'],
+    ['silent', undefined],
+  ])('a collector that is %s costs no answer and no time at the end', async (_how, url) => {
+    const silent = createServer(() => {})
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => silent.closeAllConnections())
+    const endpoint = url ?? `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
+    const told = await run(`${START}
+      const telemetry = await startTelemetry({ otlp: { endpoint: '${endpoint}' } })
+      const server = await serve(telemetry)
+      // Ten thousand spans and more; the SDK keeps 2048 that wait.
+      for (let i = 0; i < 100; i++) await Promise.all(Array.from({ length: 100 }, (_, j) => server.predict('mlp', { features: [row(j)] })))
+      const before = performance.now()
+      await server.close()
+      await telemetry.shutdown({ timeoutMs: 300 })
+      tell({ endedInMs: performance.now() - before })
+      process.exit(0)`)
+    expect(told.endedInMs).toBeLessThan(10_000)
+  })
+
+  test('says what to do where an SDK is registered, and what is wrong with an option', async () => {
+    const told = await run(
+      `
+      import { startTelemetry } from 'modelmount/telemetry/sdk'
+      const codeOf = (error) => [error.code, error.message]
+      const wrong = await startTelemetry({ sampleRatio: 2 }).catch(codeOf)
+      const protocol = await startTelemetry({ otlp: true }).catch(codeOf)
+      delete process.env.OTEL_EXPORTER_OTLP_PROTOCOL
+      const telemetry = await startTelemetry()
+      const twice = await startTelemetry().catch(codeOf)
+      await telemetry.shutdown()
+      tell({ wrong, protocol, twice })`,
+      { env: { OTEL_EXPORTER_OTLP_PROTOCOL: 'carrier-pigeon' } },
+    )
+    expect(told).toEqual({
+      wrong: ['OPTIONS_INVALID', 'sampleRatio must be a number from 0 to 1, got 2'],
+      protocol: ['OPTIONS_INVALID', expect.stringContaining("got 'carrier-pigeon'")],
+      twice: ['OPTIONS_INVALID', expect.stringContaining('otelTelemetry()')],
+    })
+  })
+})
+
+describe('otelTelemetry()', () => {
+  test('is quiet where no SDK is registered', async () => {
+    const told = await run(`${SERVER}
+      import { otelTelemetry } from 'modelmount/telemetry'
+      const server = await serve(otelTelemetry())
+      const { outputs } = await server.predict('mlp', { features: [row(1)] })
+      tell({ outputs: Object.keys(outputs) })
+      await server.close()`)
+    expect(told.outputs).toHaveLength(1)
+  })
+
+  test('finds the SDK that another copy of the API has registered', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'two-apis-'))
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+    mkdirSync(join(dir, 'app/node_modules/@opentelemetry'), { recursive: true })
+    const modules = join(root, 'node_modules')
+    for (const name of ['sdk-trace-base', 'core', 'resources', 'semantic-conventions', 'sdk-trace', 'api'])
+      cpSync(join(modules, '@opentelemetry', name), join(dir, 'app/node_modules/@opentelemetry', name), { recursive: true })
+    writeFileSync(
+      join(dir, 'app/sdk.mjs'),
+      `import { trace } from '@opentelemetry/api'
+       import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+       export const exporter = new InMemorySpanExporter()
+       trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }))
+       export { trace }`,
+    )
+    const told = await run(`${SERVER}
+      import { exporter, trace as theirs } from '${join(dir, 'app/sdk.mjs')}'
+      import { trace as ours } from '@opentelemetry/api'
+      import { otelTelemetry } from 'modelmount/telemetry'
+      const server = await serve(otelTelemetry())
+      await server.predict('mlp', { features: [row(1)] })
+      tell({ copies: theirs === ours ? 1 : 2, spans: exporter.getFinishedSpans().map(({ name }) => name) })
+      await server.close()`)
+    expect(told.copies).toBe(2)
+    expect(told.spans).toEqual(expect.arrayContaining(['load mlp', 'predict mlp', 'run mlp']))
+  })
+})
+
+test('without OpenTelemetry everything else works, and the command says what to install', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'no-otel-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  const modules = join(dir, 'node_modules')
+  mkdirSync(join(modules, 'modelmount'), { recursive: true })
+  for (const path of ['dist', 'package.json']) cpSync(join(root, path), join(modules, 'modelmount', path), { recursive: true })
+  for (const name of ['onnxruntime-node', 'onnxruntime-common', 'lru-cache'])
+    symlinkSync(join(root, 'node_modules', name), join(modules, name))
+  const told = await run(
+    `import { createModelServer } from 'modelmount'
+    import { mlpModel } from '${join(root, 'tools/models.mjs')}'
+    const server = await createModelServer({ models: [{ name: 'mlp', source: mlpModel() }] })
+    const { outputs } = await server.predict('mlp', { features: [row(1)] })
+    let mounted
+    try { server.http.mount({ metrics: true }) } catch (error) { mounted = error.message }
+    const missing = await import('modelmount/telemetry').catch((error) => error.code)
+    tell({ outputs: Object.keys(outputs), mounted, missing })
+    await server.close()`,
+    { cwd: dir },
+  )
+  expect(told).toMatchObject({ mounted: expect.stringContaining('startTelemetry()'), missing: 'ERR_MODULE_NOT_FOUND' })
+  const failed = await promisify(execFile)(process.execPath, [
+    join(modules, 'modelmount/dist/cli.js'),
+    'serve',
+    '--models',
+    dir,
+    '--port',
+    '0',
+    '--metrics',
+  ]).catch((error) => error)
+  expect(failed.code).toBe(1)
+  expect(failed.stderr).toMatch(
+    /^modelmount: --metrics needs OpenTelemetry; run: npm install @opentelemetry\/api .+ \(OPTIONS_INVALID\)\n$/,
+  )
+})
