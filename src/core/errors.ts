@@ -23,6 +23,7 @@ export const ERROR_TABLE = {
   OUTPUT_NOT_FOUND: kind(400),
   MODEL_NOT_FOUND: kind(404),
   VERSION_NOT_FOUND: kind(404),
+  LABEL_NOT_FOUND: kind(404),
   ROUTE_NOT_FOUND: kind(404),
   METHOD_NOT_ALLOWED: kind(405),
   /** The body did not arrive within `bodyTimeoutMs`. */

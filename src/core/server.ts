@@ -289,6 +289,12 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
           .filter((model) => model.state === 'ready')
           .map((model) => model.config.version),
       known: (name, version) => (name === undefined ? registry.all() : registry.select(name, version)),
+      labelled(name, label) {
+        registry.select(name)
+        // No model has labels yet.
+        const shown = label.slice(0, 100)
+        throw new ModelmountError('LABEL_NOT_FOUND', `model '${name}' has no label '${shown}'`, { details: { got: shown } })
+      },
       control,
       modelNames: () => [...new Set(registry.all().map((model) => model.config.name))],
       info: infoOf,

@@ -23,6 +23,11 @@ export interface HttpDeps {
    * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`
    */
   known(name?: string, version?: string): readonly Model[]
+  /**
+   * The version that a label of a model points at.
+   * @throws ModelmountError `MODEL_NOT_FOUND`, `LABEL_NOT_FOUND`
+   */
+  labelled(name: string, label: string): string
   readonly control: RepositoryControl
   info(model: Model): ModelInfo
   /** @param headers of the request, which may bring a trace context */

@@ -1,5 +1,7 @@
 /** The face of the room: bytes <-> requests and results, one codec per dialect. */
 
+export { decodeInvocation } from './mlflow/request.ts'
+export { encodeInvocation, encodeMlflowError } from './mlflow/response.ts'
 export { encodeConfig } from './open-inference/config.ts'
 export { encodeError } from './open-inference/errors.ts'
 export { encodeModelMetadata, encodeServerMetadata } from './open-inference/metadata.ts'
@@ -15,3 +17,6 @@ export { decodeInfer, type InferRequest } from './open-inference/request.ts'
 export { type EncodedInfer, encodeInfer } from './open-inference/response.ts'
 export { scheduleOf } from './open-inference/schedule.ts'
 export { encodeStatistics } from './open-inference/statistics.ts'
+export { encodeTfError, encodeTfMetadata, encodeTfStatus } from './tf-serving/metadata.ts'
+export { decodeTfPredict } from './tf-serving/request.ts'
+export { encodeTfPredict } from './tf-serving/response.ts'

@@ -27,12 +27,12 @@ export function toTensor(info: ValueInfo, value: unknown, maxElements: number, d
   const scope: TypedScope = { input, path, type, dims, maxElements, dialect }
   if (Array.isArray(value)) return fromNest(scope, value)
   if (ArrayBuffer.isView(value)) return fromTypedArray(scope, value)
-  if (typeof value === 'object' && value !== null) return fromParts(scope, value)
+  if (typeof value === 'object' && value !== null && dialect.nestedOnly !== true) return fromParts(scope, value)
   return fromScalar(scope, value)
 }
 
 function fromNest(scope: TypedScope, nest: Row): Tensor {
-  const { input, path, type, dims: wanted } = scope
+  const { input, path, type, dims: wanted, dialect } = scope
   const dims = shapeOf(nest)
   if (dims === undefined) throw mismatch(input, path, `at most ${MAX_RANK} levels of nesting`, 'more')
   if (wanted !== undefined && wanted.length !== dims.length) {
@@ -40,7 +40,7 @@ function fromNest(scope: TypedScope, nest: Row): Tensor {
     throw mismatch(
       input,
       path,
-      `${wanted.length} levels of nesting for shape ${formatShape(wanted)} (or { type, dims, data })`,
+      `${wanted.length} levels of nesting for shape ${formatShape(wanted)}${dialect.nestedOnly ? '' : ' (or { type, dims, data })'}`,
       got,
     )
   }

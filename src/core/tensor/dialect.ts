@@ -13,6 +13,8 @@ export interface Dialect {
   /** The fields of a tensor. */
   readonly fields: { readonly type: string; readonly dims: string; readonly data: string }
   readonly elements: ElementPolicy
+  /** Values are nested arrays and scalars; an object is never a tensor. @default false */
+  readonly nestedOnly?: boolean
 }
 
 /** Calls to `predict()`. */

@@ -3,8 +3,10 @@
 import type { TableMaker } from '../route.ts'
 import { configuration } from './configuration.ts'
 import { metrics } from './metrics.ts'
+import { mlflow } from './mlflow.ts'
 import { openInference } from './open-inference.ts'
 import { repository } from './repository.ts'
 import { statistics } from './statistics.ts'
+import { tfServing } from './tf-serving.ts'
 
-export const TABLES: readonly TableMaker[] = [openInference, statistics, configuration, repository, metrics]
+export const TABLES: readonly TableMaker[] = [openInference, statistics, configuration, repository, metrics, tfServing, mlflow]

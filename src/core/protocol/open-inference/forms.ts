@@ -3,7 +3,7 @@
 import { ModelmountError } from '../../errors.ts'
 import { DTYPES, quote } from '../../tensor/index.ts'
 import type { ModelSignature, ValueInfo } from '../../types.ts'
-import { invalid, isObject, readCount, readFlag, readParameters, refuseParameters } from './fields.ts'
+import { invalid, isObject, readCount, readFlag, readParameters, refuseParameters } from '../fields.ts'
 
 export interface Form {
   readonly binary: boolean

@@ -6,8 +6,8 @@
 import { ModelmountError } from '../../errors.ts'
 import { kindOf, quote, typedArrayName } from '../../tensor/index.ts'
 import type { ModelInfo, ModelState } from '../../types.ts'
+import { invalid, isObject, type Json, readFlag, readParameters } from '../fields.ts'
 import { parseJson } from '../json.ts'
-import { invalid, isObject, type Json, readFlag, readParameters } from './fields.ts'
 
 /** A body that may be left out. */
 function readBody(body: unknown): Json {

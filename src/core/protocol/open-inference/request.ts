@@ -15,8 +15,7 @@ import {
   typedArrayName,
 } from '../../tensor/index.ts'
 import type { DType, ModelSignature, Tensor } from '../../types.ts'
-import { parseJson, parseJsonExact, readText } from '../json.ts'
-import { type Blobs, createBlobs, elementsIn } from './blobs.ts'
+import { bigIntegerAdvice } from '../body.ts'
 import {
   invalid,
   isObject,
@@ -27,7 +26,9 @@ import {
   readId,
   readParameters,
   refuseParameters,
-} from './fields.ts'
+} from '../fields.ts'
+import { parseExactWhere } from '../long-integers.ts'
+import { type Blobs, createBlobs, elementsIn } from './blobs.ts'
 import { ALL_BINARY, ALL_JSON, type Forms, readOutputs } from './forms.ts'
 import { rawInput } from './raw.ts'
 
@@ -79,7 +80,7 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   const isRaw = typeof body === 'string' || isBytes
   const json = headerLength === undefined ? (body as Uint8Array | string) : bytes.subarray(0, headerLength)
   const blobs = headerLength === undefined ? undefined : createBlobs(bytes.subarray(headerLength))
-  const request = isRaw ? parseRequest(readText(json)) : body
+  const request = isRaw ? parseExactWhere(hasLongIntegerInputs, json) : body
   if (request === undefined) throw new ModelmountError('REQUEST_INVALID', 'the request body is empty')
   if (!isObject(request))
     throw new ModelmountError('REQUEST_INVALID', `the request body must be a JSON object, got ${kindOf(request)}`)
@@ -106,14 +107,6 @@ function longHeader(headerLength: number, bodyLength: number): ModelmountError {
   })
 }
 
-/** A token of 16 digits or more that JSON.parse may round; shorter integers are always exact. */
-const LONG_INTEGER = /(?<![\d.])\d{16,}(?![\d.eE])/
-
-function parseRequest(text: string): unknown {
-  const request = parseJson(text)
-  return hasLongIntegerInputs(request) && LONG_INTEGER.test(text) ? parseJsonExact(text) : request
-}
-
 function hasLongIntegerInputs(request: unknown): boolean {
   if (!isObject(request) || !Array.isArray(request.inputs)) return false
   return request.inputs.some((input) => isObject(input) && (input.datatype === 'INT64' || input.datatype === 'UINT64'))
@@ -126,9 +119,7 @@ function dialectFor(paths: ReadonlyMap<string, string>, isRaw: boolean): Dialect
     fields: { type: 'datatype', dims: 'shape', data: 'data' },
     elements: {
       json: true,
-      bigIntegerAdvice: isRaw
-        ? 'write it in plain digits, without fraction or exponent'
-        : 'the body was parsed before it got here, so mount the router before express.json()',
+      bigIntegerAdvice: bigIntegerAdvice(isRaw),
     },
   }
 }

@@ -5,7 +5,7 @@
 
 import { ModelmountError } from '../../errors.ts'
 import type { Priority } from '../../types.ts'
-import { type Parameters, readCount } from './fields.ts'
+import { type Parameters, readCount } from '../fields.ts'
 
 export interface Schedule {
   /** `undefined` for the model's usual one. */

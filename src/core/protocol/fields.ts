@@ -1,7 +1,7 @@
 /** Members of a request's JSON, checked for their form; faults name the member and never a value. */
 
-import { ModelmountError } from '../../errors.ts'
-import { kindOf, quote } from '../../tensor/index.ts'
+import { ModelmountError } from '../errors.ts'
+import { kindOf, quote } from '../tensor/index.ts'
 
 export type Json = Readonly<Record<string, unknown>>
 

@@ -1,0 +1,80 @@
+/** MLflow's scoring server, which SageMaker's containers share `/ping` and `/invocations` with: one mount serves one model. */
+
+import { ModelmountError } from '../../errors.ts'
+import { decodeInvocation, encodeInvocation, encodeMlflowError } from '../../protocol/index.ts'
+import type { HttpRequest, HttpResponse } from '../../types.ts'
+import { VERSION } from '../../version.ts'
+import { packed, unpacked } from '../content-coding.ts'
+import { type Call, inference, json, type TableMaker } from '../route.ts'
+import { timeoutOf } from '../timeout.ts'
+
+const PATHS: ReadonlySet<string> = new Set(['/invocations', '/ping', '/health', '/version'])
+
+export const mlflow: TableMaker = (deps, { config }) => {
+  if (!config.dialects.includes('mlflow')) return undefined
+
+  /** The model that the mount was made for, or the only one there is. */
+  function target(): { readonly model: string; readonly version?: string } {
+    if (config.mlflow) return config.mlflow
+    const names = deps.modelNames()
+    const [model] = names
+    if (model !== undefined && names.length === 1) return { model }
+    const message = `the server has ${names.length} models; say which one /invocations serves with mlflow: { model }`
+    throw new ModelmountError('MODEL_NOT_FOUND', message)
+  }
+
+  async function invoke({ request, params: { model: name = '', version } }: Call): Promise<HttpResponse> {
+    const model = deps.resolve(name, version)
+    const mediaType = mediaTypeOf(request)
+    const body = await unpacked(request, deps.maxBodyBytes)
+    const { inputs, isTable } = decodeInvocation(body, mediaType, model.signature, model.config)
+    const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request) }
+    const result = await deps.run(model, inputs, call, request.headers)
+    return packed(json(200, encodeInvocation(result, isTable)), request)
+  }
+  const counted = inference(deps, invoke)
+
+  /** 404 while the model is not there is MLflow's own answer. */
+  function ping(): HttpResponse {
+    try {
+      const { model, version } = target()
+      return { ...json(deps.resolve(model, version).available ? 200 : 404, NEWLINE) }
+    } catch {
+      return json(404, NEWLINE)
+    }
+  }
+
+  return {
+    owns: (path) => PATHS.has(path),
+    encodeError: encodeMlflowError,
+    routes: [
+      { method: 'POST', path: '/invocations', handle: ({ request }) => counted({ request, params: { ...target() } }) },
+      { method: 'GET', path: '/ping', handle: ping },
+      { method: 'GET', path: '/health', handle: ping },
+      {
+        method: 'GET',
+        path: '/version',
+        handle: () => ({ status: 200, headers: { 'content-type': 'text/plain' }, body: Buffer.from(VERSION) }),
+      },
+    ],
+  }
+}
+
+const NEWLINE = Buffer.from('\n')
+
+/** JSON where nothing is said; another character set or parameter is refused, as MLflow does. */
+function mediaTypeOf({ headers }: HttpRequest): 'json' | 'csv' {
+  const stated = String(headers['content-type'] ?? '').trim()
+  if (stated === '') return 'json'
+  const [essence = '', ...parameters] = stated
+    .toLowerCase()
+    .split(';')
+    .map((part) => part.trim())
+  const isKnown = parameters.every((parameter) => parameter === '' || /^charset\s*=\s*"?utf-?8"?$/.test(parameter))
+  if (isKnown && essence === 'application/json') return 'json'
+  if (isKnown && essence === 'text/csv') return 'csv'
+  const [expected, got] = ['application/json or text/csv, in UTF-8', stated.slice(0, 100)]
+  throw new ModelmountError('MEDIA_TYPE_UNSUPPORTED', `content-type must be ${expected}, got ${got}`, {
+    details: { field: 'content-type', expected, got },
+  })
+}

@@ -1,0 +1,64 @@
+/** TensorFlow Serving's REST API, which KServe's v1 protocol is nearly equal to. */
+
+import { ModelmountError } from '../../errors.ts'
+import type { Model } from '../../model.ts'
+import { decodeTfPredict, encodeTfError, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../protocol/index.ts'
+import type { HttpResponse } from '../../types.ts'
+import { packed, unpacked } from '../content-coding.ts'
+import { type Call, inference, json, type Route, type TableMaker } from '../route.ts'
+import { timeoutOf } from '../timeout.ts'
+
+/** Names are matched as TensorFlow Serving matches them: any case of the fixed words, no colon in a name. */
+const MODEL = '/v1/models/(?<model>[^/:]+)(?:/versions/(?<version>[^/:]+)|/labels/(?<label>[^/:]+))?'
+const BOTH =
+  /^\/v1\/models\/[^/:]+(?:\/versions\/[^/:]+\/labels\/[^/:]+|\/labels\/[^/:]+\/versions\/[^/:]+)(?:\/metadata|:\w+)?$/i
+
+const pattern = (end: string): RegExp => new RegExp(`^${MODEL}${end}$`, 'i')
+
+export const tfServing: TableMaker = (deps, { config }) => {
+  if (!config.dialects.includes('tf-serving')) return undefined
+
+  const versionOf = ({ model = '', version, label }: Call['params']): string | undefined =>
+    label === undefined ? version : deps.labelled(model, label)
+
+  const modelOf = (params: Call['params']): Model => deps.resolve(params.model ?? '', versionOf(params))
+
+  async function predict({ request, params }: Call): Promise<HttpResponse> {
+    const model = modelOf(params)
+    // The content type says nothing: curl calls the documented example a form.
+    const { inputs, form } = decodeTfPredict(await unpacked(request, deps.maxBodyBytes), model.signature, model.config)
+    const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request) }
+    const result = await deps.run(model, inputs, call, request.headers)
+    return packed(json(200, encodeTfPredict(result, form)), request)
+  }
+
+  function status({ params }: Call): HttpResponse {
+    return json(200, encodeTfStatus(deps.known(params.model ?? '', versionOf(params)).map((model) => deps.info(model))))
+  }
+
+  function both(): never {
+    throw new ModelmountError('REQUEST_INVALID', 'a version and a label exclude each other', { details: { field: 'path' } })
+  }
+
+  function unserved(): never {
+    throw new ModelmountError('REQUEST_INVALID', 'classify and regress take features of TensorFlow models; use :predict', {
+      details: { field: 'path', expected: ':predict' },
+    })
+  }
+
+  const routes: Route[] = [
+    { method: 'POST', path: pattern(':predict'), handle: inference(deps, predict) },
+    { method: 'POST', path: pattern(':(?:classify|regress)'), handle: unserved },
+    { method: 'GET', path: /^\/v1\/models\/?$/i, handle: () => json(200, { models: deps.modelNames() }) },
+    { method: 'GET', path: pattern(''), handle: status },
+    {
+      method: 'GET',
+      path: pattern('/metadata'),
+      handle: ({ params }) => json(200, encodeTfMetadata(deps.info(modelOf(params)))),
+    },
+    { method: 'GET', path: BOTH, handle: both },
+    { method: 'POST', path: BOTH, handle: both },
+  ]
+
+  return { owns: (path) => /^\/v1\/models(?:$|\/)/i.test(path), routes, encodeError: encodeTfError }
+}

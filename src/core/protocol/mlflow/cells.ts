@@ -1,0 +1,32 @@
+/** Cells of tables: what pandas makes of them on the way to the types that a model wants. */
+
+import type { DType } from '../../types.ts'
+
+const isFloat = (type: DType | undefined): boolean => type === 'float32' || type === 'float64' || type === 'float16'
+
+/** Nothing is not-a-number where there is one; elsewhere the check of elements refuses it. */
+export function jsonCell(value: unknown, type: DType | undefined): unknown {
+  return (value === null || value === undefined) && isFloat(type) ? 'NaN' : (value ?? null)
+}
+
+/** What pandas reads as nothing. */
+const MISSING = new Set(['', '#N/A', '#NA', '-NaN', '-nan', '<NA>', 'N/A', 'NA', 'NULL', 'NaN', 'None', 'n/a', 'nan', 'null'])
+const INFINITE = /^([+-]?)inf(?:inity)?$/i
+const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
+const INTEGER = /^[+-]?\d{1,20}$/
+
+/** The text stays as it is where it does not fit the type, for the check of elements to refuse. */
+export function csvCell(value: unknown, type: DType | undefined): unknown {
+  const text = String(value)
+  if (type === 'string' || type === undefined) return text
+  const trimmed = text.trim()
+  if (type === 'bool') return /^true$/i.test(trimmed) ? true : /^false$/i.test(trimmed) ? false : text
+  if (isFloat(type)) {
+    if (MISSING.has(trimmed)) return 'NaN'
+    const infinite = INFINITE.exec(trimmed)
+    if (infinite) return infinite[1] === '-' ? '-Infinity' : 'Infinity'
+    return NUMBER.test(trimmed) ? Number(trimmed) : text
+  }
+  if (INTEGER.test(trimmed)) return BigInt(trimmed.replace('+', ''))
+  return NUMBER.test(trimmed) ? Number(trimmed) : text
+}

@@ -1,0 +1,61 @@
+/** Answers to predict requests, nested as TensorFlow Serving writes them. */
+
+import { ModelmountError } from '../../errors.ts'
+import { formatShape, quote } from '../../tensor/index.ts'
+import type { PredictResult, Tensor } from '../../types.ts'
+import { createTextSink } from '../write-json.ts'
+import { type NestedStyle, writeNested } from '../write-nested.ts'
+import type { PredictForm } from './request.ts'
+
+const PLAIN: NestedStyle = { shortFloats: true, text: (value) => JSON.stringify(value) }
+const BASE64: NestedStyle = {
+  shortFloats: true,
+  text: (value) => `{"b64":"${Buffer.from(value, 'utf8').toString('base64')}"}`,
+}
+
+/** TensorFlow Serving's own rule: the name says that the strings are bytes. */
+const styleOf = (output: string): NestedStyle => (output.endsWith('_bytes') ? BASE64 : PLAIN)
+
+/**
+ * Rows: `{ predictions: [item, …] }`; columns: `{ outputs: … }`. The name of a single output is left out.
+ * @throws ModelmountError `REQUEST_INVALID` for rows of outputs that do not have one item for each
+ */
+export function encodeTfPredict({ outputs }: PredictResult, form: PredictForm): Uint8Array {
+  const named = Object.entries(outputs)
+  const sink = createTextSink()
+  /** All outputs, at one row or whole. */
+  const write = (index?: number): void => {
+    if (named.length > 1) sink.write('{')
+    for (const [i, [name, tensor]] of named.entries()) {
+      if (named.length > 1) sink.write(`${i > 0 ? ',' : ''}${JSON.stringify(name)}:`)
+      writeNested(tensor, sink, styleOf(name), index)
+    }
+    if (named.length > 1) sink.write('}')
+  }
+  if (form === 'column') {
+    sink.write('{"outputs":')
+    write()
+    sink.write('}')
+    return sink.finish()
+  }
+  const rows = rowsOf(named)
+  sink.write('{"predictions":[')
+  for (let row = 0; row < rows; row++) {
+    if (row > 0) sink.write(',')
+    write(row)
+  }
+  sink.write(']}')
+  return sink.finish()
+}
+
+function rowsOf(outputs: readonly (readonly [string, Tensor])[]): number {
+  const rows = outputs[0]?.[1].dims[0]
+  const odd = outputs.find(([, { dims }]) => dims.length === 0 || dims[0] !== rows)
+  if (rows !== undefined && !odd) return rows
+  const [name = '', tensor] = odd ?? outputs[0] ?? []
+  const got = `shape ${formatShape(tensor?.dims ?? [])}`
+  const message = `output ${quote(name)} has ${got}, not a row for each instance; ask in the column form, with inputs`
+  throw new ModelmountError('REQUEST_INVALID', message, {
+    details: { field: 'instances', expected: `${rows ?? 'any'} rows`, got },
+  })
+}

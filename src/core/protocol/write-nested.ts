@@ -1,0 +1,73 @@
+/** Tensors as nested JSON arrays, as TensorFlow Serving and MLflow write them. */
+
+import { fromHalf, product } from '../tensor/index.ts'
+import type { Tensor } from '../types.ts'
+import type { TextSink } from './write-json.ts'
+
+/**
+ * How elements are spelled. Both dialects write whole floats with `.0` and not-a-number as the bare tokens that Python reads and JSON does not
+ * have: their clients are Python.
+ */
+export interface NestedStyle {
+  /** A float32 as the shortest text that is that float32 (0.2), not as the double that it widens to (0.20000000298023224). */
+  readonly shortFloats: boolean
+  /** What stands for a string. */
+  text(value: string): string
+}
+
+/** The whole tensor, or what is at one index of its first dimension. */
+export function writeNested(tensor: Tensor, sink: TextSink, style: NestedStyle, index?: number): void {
+  const dims = index === undefined ? tensor.dims : tensor.dims.slice(1)
+  const start = index === undefined ? 0 : index * product(dims)
+  const strides = dims.map((_, depth) => product(dims.slice(depth + 1)))
+  const spell = speller(tensor, style)
+
+  function write(depth: number, at: number): void {
+    const [size, stride] = [dims[depth] as number, strides[depth] as number]
+    const isRow = depth === dims.length - 1
+    sink.write('[')
+    for (let i = 0; i < size; i++) {
+      if (i > 0) sink.write(',')
+      if (isRow) sink.write(spell(at + i))
+      else write(depth + 1, at + i * stride)
+    }
+    sink.write(']')
+  }
+
+  if (dims.length === 0) sink.write(spell(start))
+  else write(0, start)
+}
+
+function speller(tensor: Tensor, { shortFloats, text }: NestedStyle): (at: number) => string {
+  const { type, data } = tensor
+  switch (type) {
+    case 'float32':
+      return (at) => spellFloat(shortFloats ? shortest(data[at] as number) : (data[at] as number))
+    case 'float64':
+      return (at) => spellFloat(data[at] as number)
+    case 'float16':
+      return (at) => spellFloat(fromHalf(data[at] as number))
+    case 'bool':
+      return (at) => (data[at] === 0 ? 'false' : 'true')
+    case 'string':
+      return (at) => text(data[at] as string)
+    default:
+      return (at) => `${data[at]}`
+  }
+}
+
+/** The double with the fewest digits that rounds to the same float32. */
+function shortest(value: number): number {
+  if (!Number.isFinite(value) || (Number.isInteger(value) && Math.abs(value) < 2 ** 24)) return value
+  for (let digits = 6; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits))
+    if (Math.fround(short) === value) return short
+  }
+  return Number(value.toPrecision(9))
+}
+
+function spellFloat(value: number): string {
+  if (Object.is(value, -0)) return '-0.0'
+  const spelled = String(value)
+  return Number.isInteger(value) && !spelled.includes('e') ? `${spelled}.0` : spelled
+}
