@@ -67,7 +67,7 @@ const roomOf = (file: string): string => {
  * know nothing, so a new one is a decision.
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
-  'core/types': ['errors (types)', 'telemetry (types)'],
+  'core/types': ['errors (types)', 'integrity (types)', 'telemetry (types)'],
   'core/errors': [],
   'core/clock': [],
   'core/version': [],
@@ -83,7 +83,16 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/engine': ['clock', 'errors', 'printable', 'tensor', 'types (types)'],
   'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/contract': ['errors', 'tensor', 'types (types)'],
-  'core/options': ['engine', 'errors', 'registry (types)', 'scheduler (types)', 'telemetry (types)', 'tensor', 'types (types)'],
+  'core/options': [
+    'engine',
+    'errors',
+    'integrity (types)',
+    'registry (types)',
+    'scheduler (types)',
+    'telemetry (types)',
+    'tensor',
+    'types (types)',
+  ],
   'core/residency': ['clock (types)', 'errors'],
   'core/warm-up': ['clock (types)', 'engine (types)', 'errors', 'options (types)', 'scheduler', 'types (types)'],
   'core/weights': ['clock (types)', 'engine', 'errors', 'model-files', 'options (types)', 'scheduler', 'types (types)'],
@@ -93,6 +102,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'contract',
     'engine',
     'errors',
+    'integrity',
     'model-files',
     'onnx',
     'options',

@@ -1,6 +1,6 @@
 /** What the process must offer before ONNX Runtime is loaded in it. */
 
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
 import { ModelmountError } from './errors.ts'
@@ -39,5 +39,16 @@ export function checkOnnxRuntime(): void {
       'the package onnxruntime-node is not installed; run: npm install onnxruntime-node',
       { cause },
     )
+  }
+}
+
+/** Release of the installed onnxruntime-node; '' where it cannot be told. */
+export function onnxRuntimeVersion(): string {
+  try {
+    const file = createRequire(import.meta.url).resolve('onnxruntime-node/package.json')
+    const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version?: unknown }
+    return typeof version === 'string' ? version : ''
+  } catch {
+    return ''
   }
 }

@@ -26,6 +26,8 @@ export const ERROR_TABLE = {
   LABEL_NOT_FOUND: kind(404),
   ROUTE_NOT_FOUND: kind(404),
   METHOD_NOT_ALLOWED: kind(405),
+  /** This name and version stands for other bytes already. */
+  MODEL_CONFLICT: kind(409),
   /** The body did not arrive within `bodyTimeoutMs`. */
   BODY_TIMEOUT: kind(408, true),
   BODY_TOO_LARGE: kind(413),

@@ -42,3 +42,8 @@ export function filesOf(source: string | Uint8Array, facts: OnnxModelFacts | und
   if (typeof source !== 'string') return [source]
   return [source, ...(facts?.externalData ?? []).map((location) => join(dirname(source), location))]
 }
+
+/** Names of the files that a model keeps weights in, relative to it. */
+export async function dataNamesOf(source: string): Promise<readonly string[]> {
+  return (await readFacts(source, true))?.externalData ?? []
+}

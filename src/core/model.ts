@@ -13,6 +13,7 @@ import { createPool, type Pool, type PoolEvent } from './engine/pool.ts'
 import { openProcess } from './engine/process.ts'
 import { openThread } from './engine/thread.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
+import { type Admitted, type Gate, type Integrity, signerName } from './integrity/index.ts'
 import { filesOf, fingerprintOf, readFacts, unreachableData, weightBytesOf } from './model-files.ts'
 import { findMixing, unsupportedReason } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
@@ -37,6 +38,7 @@ import type {
   OnnxModelFacts,
   PredictInputs,
   QueueInfo,
+  ServerEvent,
   Tensor,
 } from './types.ts'
 import { type Acquaintance, getAcquainted, rehearse } from './warm-up.ts'
@@ -55,6 +57,8 @@ export interface Model {
   start(): Promise<void>
   /** Makes a caller's inputs ours; valid once the state has been `ready`. */
   readonly own: Intake
+  /** What is known of its files, once they were admitted and where somebody wanted to know. */
+  readonly integrity: Integrity | undefined
   /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
   run(inputs: Readonly<Record<string, Tensor>>, opts: RunOptions): Promise<Finished>
   /** What it has answered before, where that is kept. */
@@ -74,10 +78,12 @@ export type RunOptions = CallOptions
 export type ModelEvent =
   | PoolEvent
   | WeightsEvent
-  | { readonly type: 'state'; readonly state: ModelState; readonly reason?: string }
+  | { readonly type: 'state'; readonly state: ModelState; readonly reason?: string; readonly manifestId?: string }
+  | IntegrityEvent
   | { readonly type: 'residency'; readonly resident: boolean; readonly reason: UnloadReason | 'demand' }
   | { readonly type: 'warning'; readonly message: string }
   | ProviderFallbackEvent
+type IntegrityEvent = Omit<Extract<ServerEvent, { type: 'integrity' }>, 'model' | 'version'>
 interface ProviderFallbackEvent {
   readonly type: 'provider-fallback'
   readonly wanted: ModelInfo['providerFallbacks'][number]['provider']
@@ -92,6 +98,7 @@ interface Deps {
   readonly cache: ResultCache | undefined
   readonly telemetry: Telemetry | undefined
   readonly cacheDirectory: string | undefined
+  readonly gate: Gate
   emit(event: ModelEvent): void
 }
 
@@ -119,7 +126,13 @@ export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
   threads: config.threads,
 })
 
-export function createModel(config: ModelConfig, { clock, cpu, residency, cache, cacheDirectory, telemetry, emit }: Deps): Model {
+interface CreateOptions {
+  /** Id of the manifest that it must have. */
+  readonly mustBe?: string | undefined
+}
+
+export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions = {}): Model {
+  const { clock, cpu, residency, cache, cacheDirectory, telemetry, gate, emit } = deps
   const statistics = createStatistics()
   const names = { model: config.name, version: config.version }
   const steps: { name: LoadStep; startedAt: number; endedAt: number }[] = []
@@ -133,6 +146,9 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   let own: Intake = createIntake(EMPTY, config)
   let loaded: Loaded | undefined
   let fingerprint = ''
+  let admitted: Admitted | undefined
+  /** What is loaded: the file that was asked for, or the copy of it that was verified. */
+  let source = config.source
   let pool: Pool | undefined
   let scheduler: Scheduler | undefined
   /** Ends the step of the load that is over when the first instance has loaded. */
@@ -150,7 +166,9 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
 
   function enter(next: ModelState): void {
     state = next
-    emit(reason && next === 'failed' ? { type: 'state', state: next, reason: reason.message } : { type: 'state', state: next })
+    const manifestId = admitted?.integrity?.manifestId
+    const why = next === 'failed' ? reason?.message : undefined
+    emit({ type: 'state', state: next, ...(why === undefined ? {} : { reason: why }), ...(manifestId ? { manifestId } : {}) })
   }
 
   /** Times a step of the load, until the returned function is first called. */
@@ -185,8 +203,9 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   async function bringUp(): Promise<void> {
     try {
       if (config.fault) throw config.fault
-      facts = await step('read', readFacts(config.source, config.allowOrtFormat))
-      const refusal = facts && (unsupportedReason(facts) ?? unreachableData(config.source, facts))
+      await step('verify', admit())
+      facts = await step('read', readFacts(source, config.allowOrtFormat))
+      const refusal = facts && (unsupportedReason(facts) ?? unreachableData(source, facts))
       if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
       grant = cpu.grant(cpuDemandOf(config))
       if (grant.excess) emit({ type: 'warning', message: grant.excess })
@@ -233,11 +252,35 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     if (pool && weights?.pending) settling = shareWeights(pool, weights)
   }
 
+  /** Nothing reads the files before this has said which ones, and whether at all. */
+  async function admit(): Promise<void> {
+    const { name, version, signature } = config
+    try {
+      admitted = await gate.admit({ name, version, source, signature })
+    } catch (error) {
+      if (isModelmountError(error) && error.code === 'MODEL_UNTRUSTED')
+        emit({ type: 'integrity', outcome: 'refused', reason: error.message })
+      throw error
+    }
+    source = admitted.source
+    const { integrity, doubt } = admitted
+    if (!integrity) return
+    const { manifestId, signer } = integrity
+    if (opts.mustBe !== undefined && manifestId !== opts.mustBe)
+      throw new ModelmountError(
+        'MODEL_CONFLICT',
+        `model '${name}' version '${version}' is ${opts.mustBe}, and this is ${manifestId}; load it as another version, or with replace: true`,
+        { details: { model: name, version, expected: opts.mustBe, got: manifestId } },
+      )
+    if (signer) emit({ type: 'integrity', outcome: 'verified', manifestId, signer: signerName(signer) })
+    else emit({ type: 'integrity', outcome: 'unverified', manifestId, ...(doubt === undefined ? {} : { reason: doubt }) })
+  }
+
   /** Takes down which files these are, and finds their weights where they are shared. */
   async function verify(session: OrtSessionOptions): Promise<SharedForm | undefined> {
-    fingerprint = await fingerprintOf(config.source, facts)
-    weightBytes = await weightBytesOf(config.source, facts)
-    weights = createWeights({ ...config, session }, facts, { clock, cacheDirectory, weightBytes, isUnchanged, emit })
+    fingerprint = await fingerprintOf(source, facts)
+    weightBytes = await weightBytesOf(source, facts)
+    weights = createWeights({ ...config, source, session }, facts, { clock, cacheDirectory, weightBytes, isUnchanged, emit })
     return weights.find()
   }
 
@@ -263,7 +306,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     else await pool.fill()
   }
 
-  const isUnchanged = async (): Promise<boolean> => (await fingerprintOf(config.source, facts)) === fingerprint
+  const isUnchanged = async (): Promise<boolean> => (await fingerprintOf(source, facts)) === fingerprint
 
   function takeSeat(pool: Pool, scheduler: Scheduler, form: SharedForm | undefined): Seat {
     return residency.seat({
@@ -308,6 +351,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   }
 
   function leave(): void {
+    admitted?.release()
     seat?.leave()
     grant?.release()
   }
@@ -355,8 +399,9 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
   async function contentOf({ provider }: Loaded): Promise<string> {
     const { graphOptimizationLevel, extra } = config.session
     const settings = { provider, graphOptimizationLevel, extra }
-    const id = await contentId(filesOf(config.source, facts), settings).catch(() => undefined)
-    if (id !== undefined && (await fingerprintOf(config.source, facts)) === fingerprint) return id
+    if (admitted?.integrity) return contentId([Buffer.from(admitted.integrity.manifestId)], settings)
+    const id = await contentId(filesOf(source, facts), settings).catch(() => undefined)
+    if (id !== undefined && (await fingerprintOf(source, facts)) === fingerprint) return id
     throw new ModelmountError('MODEL_LOAD_FAILED', 'the model file changed on disk while it was loaded')
   }
 
@@ -376,7 +421,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
 
   function openPool(session: OrtSessionOptions, grant: CpuGrant): Pool {
     const request = {
-      source: config.source,
+      source,
       providers: config.providers,
       strict: config.strictProviders,
       session,
@@ -394,6 +439,7 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
       open: config.isolation === 'process' ? openProcess({ maxMemoryBytes: config.maxMemoryBytes }) : openThread,
       killable: config.isolation === 'process',
       async checkSource() {
+        await admitted?.recheck()
         if (!(await isUnchanged()))
           throw new ModelmountError(
             'MODEL_LOAD_FAILED',
@@ -451,12 +497,16 @@ export function createModel(config: ModelConfig, { clock, cpu, residency, cache,
     get own() {
       return own
     },
+    get integrity() {
+      return admitted?.integrity
+    },
     info: (isDefault) => ({
       name: config.name,
       version: config.version,
       state,
       ...(reason ? { reason: { code: reason.code, message: reason.message } } : {}),
       isDefault,
+      ...admitted?.integrity,
       inputs: contract.signature.inputs,
       outputs: contract.signature.outputs,
       isolation: config.isolation,

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
 import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
 import { ModelmountError } from './errors.ts'
+import type { GateConfig, SignatureSource } from './integrity/index.ts'
 import type { FoundModel } from './registry/repository.ts'
 import type { BatchSettings } from './scheduler/batching.ts'
 import type { Telemetry } from './telemetry.ts'
@@ -39,6 +40,7 @@ export interface ModelConfig {
   readonly version: string
   /** An absolute path, or the bytes of the file. */
   readonly source: string | Uint8Array
+  readonly signature: SignatureSource | undefined
   readonly isolation: Isolation
   readonly instances: { readonly min: number; readonly max: number }
   readonly shareWeights: boolean | 'auto'
@@ -95,6 +97,7 @@ export interface ServerConfig {
   readonly maxBodyBytes: number
   readonly bodyTimeoutMs: number
   readonly cacheDirectory: string | undefined
+  readonly integrity: GateConfig
   readonly logger: Logger
   readonly telemetry: Telemetry | undefined
   /** Settings for models that come without their own: repository models and later `load()` calls. */
@@ -376,7 +379,46 @@ const source: Check = (value, path, problems) => {
   }
 }
 
-const spec: Check = object({ ...SETTINGS, ...OF_ONE_MODEL, name: modelName, version: modelName, source }, ['name', 'source'])
+const filled: Check = expect('a string that is not empty', (value) => typeof value === 'string' && value !== '')
+const location: Check = expect(
+  'a path or a file: URL',
+  (value) => (typeof value === 'string' && value !== '') || (value instanceof URL && value.protocol === 'file:'),
+)
+
+const signature: Check = (value, path, problems) => {
+  if (!(value instanceof Uint8Array)) location(value, path, problems)
+}
+
+const oneOrMore =
+  (item: Check): Check =>
+  (value, path, problems) =>
+    (Array.isArray(value) ? list(item, 1) : item)(value, path, problems)
+
+const signer: Check = (value, path, problems) => {
+  object({
+    models: list(filled, 1),
+    publicKey: oneOrMore(location),
+    certificates: object({ roots: list(location, 1), subjects: list(filled), validity: oneOf('notBefore', 'now', 'both') }, [
+      'roots',
+    ]),
+    keyless: object({ identity: filled, issuer: filled, trustedRoot: location }, ['identity', 'issuer']),
+  })(value, path, problems)
+  if (isPlainObject(value) && !['publicKey', 'certificates', 'keyless'].some((anchor) => value[anchor] !== undefined))
+    problems.push(`${path} must have publicKey, certificates or keyless`)
+}
+
+const trust: Check = object(
+  {
+    signers: list(signer),
+    revoked: (value, path, problems) => (Array.isArray(value) ? list(filled) : filled)(value, path, problems),
+  },
+  ['signers'],
+)
+
+const spec: Check = object({ ...SETTINGS, ...OF_ONE_MODEL, signature, name: modelName, version: modelName, source }, [
+  'name',
+  'source',
+])
 
 const logger: Check = (value, path, problems) => {
   if (value === false) return
@@ -431,6 +473,10 @@ const serverOptions: Check = object({
   maxBodyBytes: integer(1, 2 ** 31 - 1),
   bodyTimeoutMs: integer(1, 2 ** 31 - 1),
   cacheDirectory: expect('the path of a directory', (value) => typeof value === 'string' && value !== ''),
+  trust,
+  verification: oneOf('require', 'warn', 'off'),
+  lock: filled,
+  store: object({ dir: filled, maxBytes: integer(0, Number.MAX_SAFE_INTEGER), rehash: boolean }),
   name: modelName,
   logger,
   telemetry,
@@ -465,6 +511,7 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
     name: spec.name,
     version: spec.version ?? '1',
     source: sourceOf(spec.source),
+    signature: spec.signature,
     isolation: set.isolation,
     instances,
     shareWeights: set.shareWeights,
@@ -547,11 +594,17 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     maxBodyBytes = 64 * 1024 * 1024,
     bodyTimeoutMs = 60_000,
     cacheDirectory,
+    trust,
+    verification = trust && trust.signers.length > 0 ? 'require' : 'off',
+    lock,
+    store,
     name,
     logger,
     telemetry,
     ...settings
   } = options
+  if (verification !== 'off' && !trust?.signers.length)
+    problems.push(`verification: '${verification}' needs trust.signers: somebody whose signature counts`)
   contradictions(settings, {}, '', problems)
   const seen = new Set<string>()
   for (const [index, model] of models.entries()) {
@@ -573,6 +626,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     maxBodyBytes,
     bodyTimeoutMs,
     cacheDirectory,
+    integrity: { verification, trust, lock, store },
     logger: logger === false ? SILENT : (logger ?? CONSOLE),
     telemetry,
     settings,
@@ -683,4 +737,11 @@ export function resolveMount(options: MountOptions = {}): MountConfig {
   if (mlflow && !dialects.includes('mlflow')) problems.push("mlflow needs 'mlflow' among the dialects")
   refuse(problems)
   return Object.freeze({ dialects: [...new Set(dialects)], management, metrics, openapi, mlflow })
+}
+
+/** Checks the per-call options of `load()`. */
+export function checkLoadOptions(options: unknown): void {
+  const problems: string[] = []
+  if (options !== undefined) object({ replace: boolean })(options, 'opts', problems)
+  refuse(problems)
 }

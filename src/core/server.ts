@@ -3,13 +3,15 @@
 import { type Answer, createResultCache, type ResultCache } from './cache/index.ts'
 import { systemClock } from './clock.ts'
 import { createCpuBudget } from './engine/cpu.ts'
-import { checkOnnxRuntime, disableOrtTelemetry } from './environment.ts'
+import { checkOnnxRuntime, disableOrtTelemetry, onnxRuntimeVersion } from './environment.ts'
 import { ModelmountError, toModelmountError } from './errors.ts'
 import { createEvents } from './events.ts'
 import { createHttp } from './http/index.ts'
 import { createIds } from './ids.ts'
-import { cpuDemandOf, createModel, type Model, type RunOptions } from './model.ts'
-import { checkPredictOptions, type ModelConfig, resolveFound, resolveOptions, resolveSpec } from './options.ts'
+import { createGate } from './integrity/index.ts'
+import { cpuDemandOf, createModel, type Model, type ModelEvent, type RunOptions } from './model.ts'
+import { dataNamesOf } from './model-files.ts'
+import { checkLoadOptions, checkPredictOptions, type ModelConfig, resolveFound, resolveOptions, resolveSpec } from './options.ts'
 import { createControl } from './registry/control.ts'
 import { createRegistry } from './registry/registry.ts'
 import { notesOf, scanRepository } from './registry/repository.ts'
@@ -28,6 +30,8 @@ import type {
 
 const NO_OPTIONS: PredictOptions = {}
 
+const keyOf = ({ name, version }: { readonly name: string; readonly version: string }): string => JSON.stringify([name, version])
+
 /** How long close() waits for killed workers after it has given up on their runs. */
 const ABANDON_MS = 1000
 
@@ -45,28 +49,38 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const { emit, subscribe } = createEvents(config.logger)
   const telemetry = config.telemetry && isolated(config.telemetry, (message) => emit({ type: 'warning', message }))
   const observer = telemetry && observeRequests(telemetry, clock)
+  const gate = await createGate(config.integrity, {
+    dataNamesOf,
+    wallNow: Date.now,
+    warn: (message) => emit({ type: 'warning', message }),
+    onnxruntime: onnxRuntimeVersion(),
+  })
+  /** By name and version: why a newer load failed while the one before went on. */
+  const failedReloads = new Map<string, string>()
   /** Loads of one name and version follow each other; drains in the background are awaited by close(). */
   const loads = new Map<string, Promise<unknown>>()
   const drains = new Set<Promise<void>>()
   let closing: Promise<void> | undefined
 
-  function newModel(modelConfig: ModelConfig): Model {
+  function newModel(modelConfig: ModelConfig, mustBe: string | undefined): Model {
     const { name: model, version } = modelConfig
-    const created: Model = createModel(modelConfig, {
+    const deps = {
       clock,
       cpu,
       residency,
       cache: newCache(modelConfig),
       telemetry,
       cacheDirectory: config.cacheDirectory,
-      emit(event) {
+      gate,
+      emit(event: ModelEvent) {
         if (event.type === 'warning') return emit({ ...event, message: `${model}@${version}: ${event.message}` })
         if (event.type !== 'state') return emit({ ...event, model, version })
         const leaving = event.state === 'draining' || event.state === 'unloaded'
         const replaced = leaving && registry.get(model, version) !== created
         emit({ ...event, type: 'model', model, version, ...(replaced ? { replaced } : {}) })
       },
-    })
+    }
+    const created: Model = createModel(modelConfig, deps, { mustBe })
     return created
   }
 
@@ -81,12 +95,18 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   // ---------------------------------------------------------------- models
 
   /** Starts a version; one that serves under the same name and version is replaced only once the new one is ready. */
-  async function start(modelConfig: ModelConfig): Promise<Model> {
-    const next = newModel(modelConfig)
+  async function start(modelConfig: ModelConfig, replace: boolean): Promise<Model> {
     const previous = registry.get(modelConfig.name, modelConfig.version)
+    const next = newModel(modelConfig, replace ? undefined : previous?.integrity?.manifestId)
     const keepPrevious = previous?.state === 'ready'
     if (!keepPrevious) registry.set(next)
-    await next.start()
+    try {
+      await next.start()
+      failedReloads.delete(keyOf(modelConfig))
+    } catch (error) {
+      if (keepPrevious) failedReloads.set(keyOf(modelConfig), toModelmountError(error).message)
+      throw error
+    }
     if (next.retired)
       throw closing
         ? closed()
@@ -101,14 +121,14 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     drains.add(drain)
   }
 
-  function load(modelConfig: ModelConfig): Promise<Model> {
-    const key = JSON.stringify([modelConfig.name, modelConfig.version])
+  function load(modelConfig: ModelConfig, replace = false): Promise<Model> {
+    const key = keyOf(modelConfig)
     const before = loads.get(key) ?? Promise.resolve()
     const load = before
       .catch(() => {})
       .then(() => {
         if (closing) throw closed()
-        return start(modelConfig)
+        return start(modelConfig, replace)
       })
     const settled = load
       .catch(() => {})
@@ -132,7 +152,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     },
     async load(modelConfig) {
       if (closing) throw closed()
-      await load(modelConfig)
+      // Asked for by name: whatever bytes the repository holds by now.
+      await load(modelConfig, true)
     },
   })
 
@@ -232,21 +253,24 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       void done.then(() => timer.cancel())
     })
     await Promise.race([done, gaveUp])
+    gate.close()
     unwatch?.()
   }
 
   const server: ModelServer = {
     name: config.name,
     predict,
-    async load(spec) {
+    async load(spec, opts) {
       if (closing) throw closed()
-      return infoOf(await load(resolveSpec(spec, config.settings)))
+      checkLoadOptions(opts)
+      return infoOf(await load(resolveSpec(spec, config.settings), opts?.replace === true))
     },
     async unload(name, version) {
       await Promise.all(
         registry.select(name, version).map(async (model) => {
           await model.drain()
           registry.remove(model)
+          failedReloads.delete(keyOf(model.config))
         }),
       )
     },
@@ -270,6 +294,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
           version: config.version,
           state,
           ...(reason ? { reason: reason.message } : {}),
+          ...(failedReloads.has(keyOf(config)) ? { reloadFailed: failedReloads.get(keyOf(config)) as string } : {}),
         })),
       }
     },
@@ -333,7 +358,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         emit({ type: 'warning', message: `${model}: ${file}: ${field} is not honoured as written: ${reason}` })
   }
   cpu.expect(specs.map(cpuDemandOf))
-  const results = await Promise.allSettled(specs.map(load))
+  const results = await Promise.allSettled(specs.map((spec) => load(spec)))
   const failed = results.find((result) => result.status === 'rejected')
   if (failed && config.strict) {
     await close()

@@ -1,6 +1,7 @@
 /** Public types of the core. Defaults are documented here and live in options.ts. */
 
 import type { ErrorCode } from './errors.ts'
+import type { SignatureSource, Signer, StoreOptions, TrustOptions, Verification } from './integrity/index.ts'
 import type { Telemetry } from './telemetry.ts'
 
 // ---------------------------------------------------------------- tensors
@@ -344,6 +345,11 @@ export interface ModelSpec extends ModelSettings {
   /** Opaque; digits sort as numbers. @default '1' */
   readonly version?: string
   readonly source: ModelSource
+  /**
+   * Its signature, in the format OpenSSF Model Signing v1.0: of the file, or of the folder that it lies in.
+   * @default `<source>.sig`, or else `model.sig` in the same folder
+   */
+  readonly signature?: SignatureSource
   /** By name of the input. */
   readonly inputs?: Readonly<Record<string, ValueSettings>>
   /** By name of the output. */
@@ -423,6 +429,15 @@ export interface ModelInfo extends ModelSignature {
   readonly reason?: { readonly code: ErrorCode; readonly message: string }
   /** True for the version that requests without a version get. */
   readonly isDefault: boolean
+  /**
+   * SHA-256 over the names and digests of all files of the model, `sha256:…`. Known where models are verified, locked or kept in a store
+   * (`trust`, `verification`, `lock`, `store`).
+   */
+  readonly manifestId?: string
+  /** Who has signed it, where that was verified. */
+  readonly signer?: Signer
+  /** SHA-256 of the signature file, `sha256:…`. */
+  readonly signatureDigest?: string
   readonly isolation: Isolation
   /** Instances that can take a request now, how many there should be at this load, the bounds, and the threads of one instance's runs. */
   readonly instances: {
@@ -520,6 +535,8 @@ export type ServerEvent =
       readonly version: string
       readonly state: ModelState
       readonly reason?: string
+      /** What it consists of, where that is known; see {@link ModelInfo.manifestId}. */
+      readonly manifestId?: string
       /** Set when the version goes on in a newer load: the model leaves, its name and version stay. */
       readonly replaced?: true
     }
@@ -575,6 +592,17 @@ export type ServerEvent =
       /** True when sharing went wrong, and not only did not pay. */
       readonly failed: boolean
     }
+  | {
+      /** Where a model comes from was asked: somebody trusted has signed it, nobody has and it runs all the same, or it must not run. */
+      readonly type: 'integrity'
+      readonly model: string
+      readonly version: string
+      readonly outcome: 'verified' | 'unverified' | 'refused'
+      readonly manifestId?: string
+      readonly signer?: string
+      /** What is wrong with its signature or its files. */
+      readonly reason?: string
+    }
   | { readonly type: 'warning'; readonly message: string }
 
 /** The subset of `console`, pino and Nest-compatible loggers that modelmount writes to. */
@@ -599,6 +627,20 @@ export interface ModelServerOptions extends ModelSettings {
    * @default no bound
    */
   readonly memory?: { readonly budgetBytes: number }
+  /** Whose signatures make which models run. @default nobody is asked for */
+  readonly trust?: TrustOptions
+  /**
+   * What happens to a model that nobody trusted has signed: `require` refuses it, `warn` tells of it, `off` does not look.
+   * @default 'require' with `trust`, 'off' without
+   */
+  readonly verification?: Verification
+  /** Path of a `models.lock.json` (`modelmount lock`): only what is in it runs, byte for byte. */
+  readonly lock?: string
+  /**
+   * Where models that are verified or locked are copied to and loaded from; given without `trust` and `lock`, all models are.
+   * @default used with `trust` or `lock`, in the user's cache folder
+   */
+  readonly store?: StoreOptions
   /** Largest HTTP request body in bytes. @default 67108864 (64 MiB) */
   readonly maxBodyBytes?: number
   /** Longest time that receiving one HTTP request body may take, in milliseconds; slower ones get 408. @default 60000 */
@@ -620,6 +662,15 @@ export interface ModelServerOptions extends ModelSettings {
 /** All versions, the n highest, or the ones named. */
 export type VersionPolicy = 'all' | { readonly latest: number } | { readonly specific: readonly string[] }
 
+export interface LoadOptions {
+  /**
+   * Where the bytes of models are known (`ModelInfo.manifestId`), a name and version stands for the same ones for as long as it is loaded:
+   * others are refused with `MODEL_CONFLICT`, unless this is `true`.
+   * @default false
+   */
+  readonly replace?: boolean
+}
+
 export interface ServerHealth {
   /** True until `close()`. */
   readonly live: boolean
@@ -630,6 +681,8 @@ export interface ServerHealth {
     readonly version: string
     readonly state: ModelState
     readonly reason?: string
+    /** Why a newer load of this version failed, while the one before goes on serving. */
+    readonly reloadFailed?: string
   }[]
 }
 
@@ -647,9 +700,10 @@ export interface ModelServer extends AsyncDisposable {
   /**
    * Loads a version and makes it ready. An existing version of that name keeps serving until the new one is ready, then drains:
    * no request fails. When the new one fails to load, the old one stays.
-   * @throws ModelmountError `OPTIONS_INVALID`, `MODEL_INVALID`, `MODEL_UNSUPPORTED`, `MODEL_LOAD_FAILED`, `SERVER_CLOSED`
+   * @throws ModelmountError `OPTIONS_INVALID`, `MODEL_UNTRUSTED`, `MODEL_CONFLICT`, `MODEL_INVALID`, `MODEL_UNSUPPORTED`,
+   *   `MODEL_LOAD_FAILED`, `SERVER_CLOSED`
    */
-  load(spec: ModelSpec): Promise<ModelInfo>
+  load(spec: ModelSpec, opts?: LoadOptions): Promise<ModelInfo>
   /** Drains and drops one version, or all versions of a model. Resolves when the memory is given back. */
   unload(model: string, version?: string): Promise<void>
   /**

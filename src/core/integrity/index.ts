@@ -1,5 +1,8 @@
-/** Proving where a model comes from: signatures in the format OpenSSF Model Signing v1.0. */
+/** Proving where a model comes from and what it is: signatures, the private store, the lock file, and the gate that asks for them. */
 
+export { type Admitted, createGate, type Gate, type GateConfig } from './gate.ts'
+export { LOCK_FILE, type Lock, type LockedModel, lockOf, readLock, writeLock } from './lock-file.ts'
 export { signModel } from './sign.ts'
+export { signerName } from './signer-name.ts'
 export type * from './types.ts'
 export { verifyModel } from './verify.ts'

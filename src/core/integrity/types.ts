@@ -96,3 +96,50 @@ export interface VerifiedModel {
   /** SHA-256 of the signature file, `sha256:…`. */
   readonly signatureDigest: string
 }
+
+// ---------------------------------------------------------------- what a server trusts
+
+/** Whose signature makes which models run. */
+export interface TrustedSigner extends TrustAnchors {
+  /** Names of models; `*` stands for any run of characters. @default ['*'] */
+  readonly models?: readonly string[]
+}
+
+export interface TrustOptions {
+  /** A model runs when one of those that its name fits has signed it. */
+  readonly signers: readonly TrustedSigner[]
+  /**
+   * Manifest ids that never run again, whoever has signed them: `sha256:…` each, or the path of a file with one on each line (`#` starts a
+   * comment), which is read again at every load.
+   * @default none
+   */
+  readonly revoked?: readonly string[] | string
+}
+
+/**
+ * What happens to a model that nobody trusted has signed: it is refused, it runs and a warning tells of it, or nobody looks.
+ */
+export type Verification = 'require' | 'warn' | 'off'
+
+/** Where verified models are copied to, and loaded from. */
+export interface StoreOptions {
+  /**
+   * A folder that is nobody else's; made when it is first needed.
+   * @default `modelmount-models` in the user's cache folder (`$XDG_CACHE_HOME`, `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`)
+   */
+  readonly dir?: string
+  /** Bytes from which on models that were not used for a day leave, the least recently used first. @default 21474836480 (20 GiB) */
+  readonly maxBytes?: number
+  /** Hash the stored files again at every load, instead of trusting that only this user can write there. @default false */
+  readonly rehash?: boolean
+}
+
+/** What is known of the files of a model that was admitted. */
+export interface Integrity {
+  /** SHA-256 over the names and digests of all files that the model consists of, `sha256:…`; equal exactly for equal models. */
+  readonly manifestId: string
+  /** Who has signed it; absent when nobody trusted has. */
+  readonly signer?: Signer
+  /** SHA-256 of the signature file, `sha256:…`. */
+  readonly signatureDigest?: string
+}
