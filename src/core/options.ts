@@ -562,19 +562,26 @@ function contradictions(spec: ModelSettings, shared: ModelSettings, path: string
   const isolation = spec.isolation ?? shared.isolation ?? DEFAULTS.isolation
   if (spec.maxMemoryBytes !== undefined && isolation !== 'process')
     problems.push(`${path}maxMemoryBytes needs isolation: 'process': a thread's memory cannot be told from the host's`)
-  const batching = spec.batching || undefined
-  const { mask, axes = {}, padValue } = batching?.ragged ?? {}
-  const rowsOf = (name: string): number | 'shared' =>
-    Object.hasOwn(batching?.axes ?? {}, name) ? (batching?.axes?.[name] ?? 0) : 0
-  if (mask !== undefined && rowsOf(mask) === 'shared')
-    problems.push(`${path}batching.ragged.mask is '${mask}', which batching.axes declares as shared: each row needs its own`)
-  if (mask !== undefined && typeof padValue === 'object' && (padValue[mask] ?? 0) !== 0)
-    problems.push(`${path}batching.ragged.padValue.${mask} must be 0: that is what tells padding from the rest`)
-  for (const [name, axis] of Object.entries(axes))
-    if (rowsOf(name) === axis)
-      problems.push(`${path}batching.ragged.axes.${name} is ${axis}, the dimension that counts the rows of '${name}'`)
+  if (spec.batching)
+    batchingContradictions(spec.batching, spec.timeoutMs ?? shared.timeoutMs ?? DEFAULTS.timeoutMs, path, problems)
+}
+
+function batchingContradictions(batching: BatchOptions, timeoutMs: number, path: string, problems: string[]): void {
+  const { maxDelayMs = 0, maxSize, axes: rows = {}, ragged } = batching
+  const add = (problem: string): void => void problems.push(`${path}batching.${problem}`)
+  if (maxDelayMs > 0 && maxSize === 1) add('maxDelayMs waits for company that a maxSize of 1 has no room for')
+  if (maxDelayMs > 0 && maxDelayMs >= timeoutMs) add(`maxDelayMs (${maxDelayMs}) must be under timeoutMs (${timeoutMs})`)
+  if (!ragged) return
+  const { mask, axes = {}, padValue } = ragged
+  const rowsOf = (name: string): number | 'shared' => (Object.hasOwn(rows, name) ? (rows[name] as number | 'shared') : 0)
+  if (rowsOf(mask) === 'shared') add(`ragged.mask is '${mask}', which axes declares as shared: each row needs its own`)
+  if (typeof padValue === 'object' && Object.hasOwn(padValue, mask) && padValue[mask] !== 0)
+    add(`ragged.padValue.${mask} must be 0: that is what tells padding from the rest`)
+  for (const [name, axis] of Object.entries(axes)) {
+    if (rowsOf(name) === axis) add(`ragged.axes.${name} is ${axis}, the dimension that counts the rows of '${name}'`)
     else if (name !== mask && rowsOf(name) === 'shared')
-      problems.push(`${path}batching.ragged.axes.${name} is a dimension of an input that batching.axes declares as shared`)
+      add(`ragged.axes.${name} is a dimension of an input that axes declares as shared`)
+  }
 }
 
 /**

@@ -1,10 +1,11 @@
 /** Requests share runs where the model was proved to allow it, and nobody can tell except by the clock. */
 
-import { createModelServer, type ModelServer, type ModelSpec, type Tensor } from 'modelmount'
+import { createModelServer, type ModelServer, type ModelSpec, type PredictResult, type Tensor } from 'modelmount'
 import { afterEach, describe, expect, test } from 'vitest'
 import { gatherModel, matmulChainModel, mlpModel, slowLoopModel } from '../../tools/models.mjs'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { workerPids } from '../support/children.ts'
+import { turns } from '../support/server.ts'
 
 let server: ModelServer | undefined
 afterEach(async () => {
@@ -214,6 +215,27 @@ describe('shared runs', () => {
       expect(outcome).toMatchObject(i % 2 ? { reason: { code: 'ABORTED' } } : { status: 'fulfilled' })
   })
 
+  test('who gives up while the shared run is under way gets that at once; the others are answered, and nothing is left', async () => {
+    const server = await serve(matmulChainModel({ size: 512, count: 24 }))
+    const x = [Array.from({ length: 512 }, () => 0.5)]
+    const before = server.model('m').queue.rows
+    const giveUp = new AbortController()
+    const sent = Array.from({ length: 4 }, (_, i) => server.predict('m', { x }, i % 2 ? { signal: giveUp.signal } : {}))
+    const outcomes = Promise.allSettled(sent)
+    await turns()
+    // All of them are at the worker now, so that nobody can be left out any more.
+    expect(server.model('m').queue).toMatchObject({ waiting: 0, running: 4 })
+    giveUp.abort()
+    await expect(sent[1]).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(server.model('m').queue.running).toBe(4)
+    const alone = await server.predict('m', { x }, { batch: false })
+    for (const [i, outcome] of (await outcomes).entries()) {
+      if (i % 2) expect(outcome).toMatchObject({ reason: { code: 'ABORTED' } })
+      else expectClose((outcome as PromiseFulfilledResult<PredictResult>).value.outputs.y, alone.outputs.y)
+    }
+    expect(server.model('m').queue).toMatchObject({ waiting: 0, running: 0, rows: before + 5 })
+  })
+
   test.skipIf(process.platform !== 'linux')('a child that dies under a batch costs no member its answer', async () => {
     const server = await serve(matmulChainModel({ size: 512, count: 24 }), { isolation: 'process' })
     const x = [Array.from({ length: 512 }, () => 0.5)]
@@ -225,6 +247,52 @@ describe('shared runs', () => {
     expect(statuses.filter((status) => status === 'fulfilled').length).toBeGreaterThanOrEqual(199)
     expect(statuses).toHaveLength(200)
   })
+})
+
+test('options that are wrong or contradict each other are refused, all at once', async () => {
+  const refused = async (settings: unknown): Promise<string[]> => {
+    const error = await serve(mlpModel(), settings as Partial<ModelSpec>).then(
+      () => expect.unreachable(),
+      (error: unknown) => error,
+    )
+    expect(error).toMatchObject({ code: 'OPTIONS_INVALID' })
+    return (error as { details: { problems: string[] } }).details.problems.map((problem) => problem.split(' ')[0] ?? '')
+  }
+  const wrong = {
+    maxSize: 0,
+    maxRunMs: -1,
+    maxDelayMs: 1e9,
+    mixTenants: 'no',
+    axes: { x: -1, y: 'both' },
+    independentRows: 1,
+    pad: 1,
+  }
+  const ragged = { axes: { x: 1.5 }, padValue: { x: Number.NaN }, multipleOf: 0, maxWaste: 1, buckets: [8] }
+  expect((await refused({ batching: { ...wrong, ragged } })).sort()).toEqual(
+    [
+      ...['maxSize', 'maxRunMs', 'maxDelayMs', 'mixTenants', 'axes.x', 'axes.y', 'independentRows', 'pad', 'ragged.mask'],
+      ...['ragged.axes.x', 'ragged.padValue.x', 'ragged.multipleOf', 'ragged.maxWaste', 'ragged.buckets'],
+    ]
+      .map((path) => `models[0].batching.${path}`)
+      .sort(),
+  )
+  const contradicting = {
+    maxSize: 1,
+    maxDelayMs: 200,
+    axes: { mask: 'shared', state: 1, rate: 'shared' },
+    ragged: { mask: 'mask', axes: { state: 1, rate: 0, ids: 0 }, padValue: { mask: 1 } },
+  }
+  expect(await refused({ timeoutMs: 100, batching: contradicting })).toEqual(
+    [
+      'maxDelayMs',
+      'maxDelayMs',
+      'ragged.mask',
+      'ragged.padValue.mask',
+      'ragged.axes.state',
+      'ragged.axes.rate',
+      'ragged.axes.ids',
+    ].map((path) => `models[0].batching.${path}`),
+  )
 })
 
 describe('samples to warm up with', () => {

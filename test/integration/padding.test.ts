@@ -1,7 +1,7 @@
 /** Rows of different lengths share a run, filled up; each caller gets what it would have got alone. */
 
 import fc from 'fast-check'
-import type { BatchOptions, ModelServer, PredictInputs, PredictResult, Tensor } from 'modelmount'
+import type { BatchOptions, ModelServer, PredictInputs, PredictResult, RunEnd, Telemetry, Tensor } from 'modelmount'
 import { describe, expect, test } from 'vitest'
 import { encoderModel, mlpModel } from '../../tools/models.mjs'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
@@ -175,6 +175,29 @@ describe('shared runs', () => {
     expect(outcomes.map((outcome) => (outcome as PromiseFulfilledResult<PredictResult>).value.batchSize)).toEqual([3, 3, 3, 2, 2])
     // Two inputs of 8, 13, and 3 elements more; the run in front and two shared ones.
     expect(server.model('m').queue).toMatchObject({ padding: 2 * (8 + 13 + 3), batches: batches + 3 })
+  })
+
+  test('a run has no more elements than allowed, the padding to come included', async () => {
+    // Two inputs of 16 elements were tried, so that 8 rows have 256.
+    const server = await serve(encoderModel(), { maxElements: 256, ragged: { ...RAGGED, maxWaste: 0.5 } })
+    expect(server.model('m').batching.maxSize).toBeGreaterThan(2)
+    const outcomes = await together(server, () => [32, 32, 32, 32].map((n) => server.predict('m', { ids: sentence(n, n) })))
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ value: { batchSize: 2 } })
+  })
+
+  test('the padding of each run is told', async () => {
+    const runs: RunEnd[] = []
+    const telemetry: Telemetry = { run: (run) => void runs.push(run) }
+    const server = await serverFor({
+      models: [{ name: 'm', source: encoderModel(), batching: { ragged: RAGGED } }],
+      telemetry,
+      strict: true,
+    })
+    await together(server, () => [10, 13].map((n) => server.predict('m', { ids: sentence(n, n) })))
+    expect(runs.map(({ rows, padding }) => ({ rows, padding }))).toEqual([
+      { rows: 1, padding: 0 },
+      { rows: 2, padding: 6 },
+    ])
   })
 
   test('lengths are rounded up to a multiple', async () => {

@@ -80,6 +80,7 @@ function simulatedBatching(cap: number, maxRunMs: number, law: (rows: number) =>
   return {
     ...unbatched('', curve),
     cap,
+    roomFor: () => cap,
     maxRunMs,
     info: { enabled: true, reason: '', maxSize: cap },
     place: () => ({ lane: '*', rows: 1 }),

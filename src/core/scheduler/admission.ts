@@ -62,9 +62,10 @@ function isFarOff({ deadline, rows, lane }: Entry, { now, queue, batching }: Sta
 }
 
 /** When a new request would be answered: what is ahead of it at fair shares in full batches, then its own. */
-function etaMs({ priority, tenant, lane, rows }: Entry, { queue, batching, pool }: State): number {
+function etaMs(newcomer: Entry, { queue, batching, pool }: State): number {
+  const { priority, tenant, lane, rows } = newcomer
   const curve = batching.curveOf(lane)
-  const cap = batching.shared(lane) ? capOf(batching, lane) : 1
+  const cap = batching.shared(lane) ? capOf(batching, newcomer) : 1
   const ahead = queue.rowsAhead(priority, tenant)
   const batches = Math.floor(ahead / (cap * Math.max(1, pool.instances.length)))
   const freeInMs =

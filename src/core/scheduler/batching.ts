@@ -60,6 +60,8 @@ export interface Batching {
   readonly maxRunMs: number
   /** Most rows of one run. */
   readonly cap: number
+  /** Most rows of such a run that keep within the bound on elements. */
+  roomFor(run: Run, rows: number): number
   readonly info: BatchingInfo
   /** Where a request waits: requests of one lane fit into one run. */
   place(run: Run, shareable: boolean): Place
@@ -99,6 +101,7 @@ export function unbatched(reason: string, curve: Curve = createCurve()): Batchin
     curveOf: () => curve,
     maxRunMs: Number.POSITIVE_INFINITY,
     cap: 1,
+    roomFor: () => 1,
     info: { enabled: false, reason, maxSize: 1 },
     place: () => ALONE,
     shared: () => false,
@@ -162,6 +165,7 @@ export async function proveBatching(
     curveOf: createCurves(curve),
     maxRunMs: settings.maxRunMs,
     cap,
+    roomFor: createRoom(signature, axes, filler, settings.maxElements),
     info: {
       enabled: true,
       reason: `${gain.toFixed(1)} times the rows per second at ${cap} rows`,
@@ -264,6 +268,24 @@ function createPlace(signature: ModelSignature, axes: ModelAxes, ragged: Ragged 
     const lengths = length === undefined ? undefined : `${LENGTHS}${ragged?.classOf(length)}`
     const isUsual = uniform && run.fetches.length === all && lengths !== undefined
     return { lane: isUsual ? lengths : laneKey(run, axes, lengths === undefined ? undefined : ragged, lengths), rows }
+  }
+}
+
+/** Where all rows are equally large, the cap has been measured within the bound. */
+function createRoom(
+  signature: ModelSignature,
+  axes: ModelAxes,
+  ragged: Ragged | undefined,
+  maxElements: number,
+): Batching['roomFor'] {
+  if (isUniform(signature, axes, undefined)) return () => Number.POSITIVE_INFINITY
+  return ({ inputs }, rows) => {
+    let elements = 0
+    for (const name in axes.inputs) elements += inputs[name]?.data.length ?? 0
+    const length = ragged?.lengthOf(inputs)
+    // Filled up to the longest that it may meet.
+    if (ragged && length !== undefined) elements += ragged.growthOf(inputs, ragged.classOf(length))
+    return Math.max(1, Math.floor((maxElements * rows) / Math.max(1, elements)))
   }
 }
 

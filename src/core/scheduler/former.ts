@@ -20,9 +20,10 @@ export type Formed =
   | { readonly waitUntil: number }
   | undefined
 
-/** Most rows of a run now: what was found worth batching, as long as the run is not expected to take too long. */
-export function capOf(batching: Batching, lane: string): number {
-  const { cap, maxRunMs } = batching
+/** Most rows of a run of requests like that: what was found worth batching, unless it would be too large or is expected to take too long. */
+export function capOf(batching: Batching, { lane, run, rows }: Pick<Entry, 'lane' | 'run' | 'rows'>): number {
+  const { maxRunMs } = batching
+  const cap = Math.min(batching.cap, batching.roomFor(run, rows))
   const fit = batching.curveOf(lane).fit
   if (!fit || cap === 1 || fit.perRowMs === 0) return cap
   return Math.max(1, Math.min(cap, Math.floor((maxRunMs - fit.baseMs) / fit.perRowMs)))
@@ -35,7 +36,7 @@ export function capOf(batching: Batching, lane: string): number {
 export function formBatch(queue: FairQueue<Entry>, batching: Batching, opts: FormOptions, drop: (entry: Entry) => void): Formed {
   let dropped = false
   for (let head = queue.peek(); head; head = queue.peek()) {
-    const cap = head.alone || !batching.shared(head.lane) ? 1 : capOf(batching, head.lane)
+    const cap = head.alone || !batching.shared(head.lane) ? 1 : capOf(batching, head)
     const waitUntil = waitFor(queue, batching, head, cap, opts)
     if (waitUntil !== undefined) return { waitUntil }
     const { entries, rows, full } = take(queue, head, cap, opts.mixTenants)

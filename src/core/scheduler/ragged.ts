@@ -34,7 +34,9 @@ export interface Ragged {
   classOf(length: number): number
   /** All of them filled up to the same length. */
   pad(requests: readonly TensorRecord[]): readonly TensorRecord[]
-  /** How many elements that adds. */
+  /** How many elements a request gains when it is filled up to that length. */
+  growthOf(inputs: TensorRecord, length: number): number
+  /** How many elements `pad` adds. */
   paddingOf(requests: readonly TensorRecord[]): number
   /** Undoes the padding in the outputs of those requests. `undefined` when an output does not have the length that went in. */
   trim(outputs: readonly TensorRecord[], requests: readonly TensorRecord[]): readonly TensorRecord[] | undefined
@@ -122,6 +124,7 @@ export function raggedOf(signature: ModelSignature, axes: ModelAxes, settings: R
         resize(request, inputs, (tensor, axis, name) => lengthen(tensor, axis, goal, fills[name] ?? 0)),
       )
     },
+    growthOf: (given, length) => growth(given, inputs, length),
     paddingOf(requests) {
       const goal = goalOf(requests)
       return goal === undefined ? 0 : requests.reduce((sum, request) => sum + growth(request, inputs, goal), 0)

@@ -103,6 +103,27 @@ test('a deadline shorter than any run is refused while others wait, and tried wh
   expect(load.outcomes.filter(({ code }) => code === 'DEADLINE_EXCEEDED' || code === 'OVERLOADED')).toHaveLength(2)
 })
 
+test('a model that becomes three times slower for good keeps its objective with smaller runs, and loses nobody', async () => {
+  const load = createLoad({ ...BASE, maxRunMs: SLO_MS / 2 })
+  const sent = poisson(load, 0, 10_000, 1.5 * CAPACITY)
+  load.simulation.at(2000, () => {
+    load.law = (rows) => 3 * law(rows)
+  })
+  await load.simulation.runUntil(12_000)
+  expect(load.outcomes).toHaveLength(sent)
+  expect(load.scheduler.stats).toMatchObject({ waiting: 0, running: 0 })
+  const later = load.outcomes.filter(({ code, sentAt }) => code === 'ok' && sentAt >= 4000)
+  expect(
+    percentile(
+      later.map(({ latencyMs }) => latencyMs),
+      0.99,
+    ),
+  ).toBeLessThanOrEqual(SLO_MS)
+  expect(Math.max(...later.map(({ batchSize }) => batchSize))).toBeLessThan(8)
+  // Runs of four rows are what half of the objective has room for.
+  expect(later.length / 6000).toBeGreaterThanOrEqual((0.75 * 4) / (3 * law(4)))
+})
+
 describe('shares', () => {
   test('high priority keeps its objective at one and a half times the capacity', async () => {
     const load = createLoad(BASE)
