@@ -63,7 +63,9 @@ async function runAll(names: readonly string[]): Promise<boolean> {
   for (const bench of chosen(names)) {
     const before = performance.now()
     process.stderr.write(`${bench.name} ...`)
-    rows.push(...(await runBench(bench, Math.min(bench.limitS, BUDGET_S - Math.round((before - start) / 1000)))))
+    const left = BUDGET_S - Math.round((before - start) / 1000)
+    if (left > 0) rows.push(...(await runBench(bench, Math.min(bench.limitS, left))))
+    else rows.push(failed(bench, `no time is left of ${BUDGET_S} s`))
     process.stderr.write(` ${((performance.now() - before) / 1000).toFixed(0)} s\n`)
   }
   const seconds = Math.round((performance.now() - start) / 1000)

@@ -38,7 +38,7 @@ describe('the gain curve', () => {
     const picture = gainChart(series)
     expect(picture.match(/class="point/g)).toHaveLength(2 * SIZES.length)
     expect(picture.match(/class="ring/g)).toHaveLength(2)
-    expect(picture).toContain('gains &amp; &lt;more&gt;: 39.4×')
+    expect(picture).toContain('gains &amp; &lt;more&gt;: 39×')
     expect(picture).toContain('t(n) = 1 + 0.01·n')
     expect(picture).toContain('t(n) = 0 + 2·n')
     expect(picture).not.toMatch(/NaN|undefined|Infinity/)

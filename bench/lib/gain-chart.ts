@@ -12,7 +12,7 @@ export interface Series {
 }
 
 const SIZE = { width: 860, height: 500 }
-const PLOT = { left: 86, top: 58, right: 590, bottom: 404 }
+const PLOT = { left: 92, top: 58, right: 590, bottom: 404 }
 const LABEL_HEIGHT = 38
 /** Told apart by people who do not see all colours, on white and on black. */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#b8599a', '#8a7400']
@@ -43,6 +43,9 @@ export function gainOf(series: Series): number {
   return Math.max(...[...series.runMs].map(([rows, ms]) => (rows * single) / ms))
 }
 
+/** Small factors need the digit behind the point, large ones do not have it. */
+export const times = (factor: number): string => `${factor.toFixed(factor < 10 ? 1 : 0)}×`
+
 const significant = (value: number): string => String(Number(value.toPrecision(2)))
 const short = (value: number): string =>
   value >= 1e6 ? `${value / 1e6} million` : value >= 1000 ? `${(value / 1000).toLocaleString('en')},000` : String(value)
@@ -58,7 +61,7 @@ export function gainChart(all: readonly Series[]): string {
   for (let power = low; power <= high; power++) {
     const at = y(10 ** power)
     axes.push(line(PLOT.left, at, PLOT.right, at, { class: 'grid' }))
-    axes.push(text({ x: PLOT.left - 8, y: at + 4, 'text-anchor': 'end', class: 'quiet' }, short(10 ** power)))
+    axes.push(text({ x: PLOT.left - 12, y: at + 4, 'text-anchor': 'end', class: 'quiet' }, short(10 ** power)))
   }
   for (let rows = 1; rows <= maxRows; rows *= 2) {
     axes.push(line(x(rows), PLOT.top, x(rows), PLOT.bottom, { class: 'grid' }))
@@ -108,7 +111,7 @@ function curveOf(
     ...measured.map(([rows, perSecond]) => element('circle', { cx: x(rows), cy: y(perSecond), r: 3, class: `point ${colour}` })),
     ...(chosen ? [element('circle', { cx: x(chosen[0]), cy: y(chosen[1]), r: 8, class: `ring ${colour}` })] : []),
     line(x(end[0]) + 10, y(end[1]), PLOT.right + 16, labelY, { class: colour, 'stroke-dasharray': '2 3' }),
-    text({ x: PLOT.right + 22, y: labelY - 3, class: `name ${colour}` }, `${series.name}: ${gainOf(series).toFixed(1)}×`),
+    text({ x: PLOT.right + 22, y: labelY - 3, class: `name ${colour}` }, `${series.name}: ${times(gainOf(series))}`),
     text(
       { x: PLOT.right + 22, y: labelY + 12, class: 'quiet' },
       `t(n) = ${significant(law.baseMs)} + ${significant(law.perRowMs)}·n`,
