@@ -2,12 +2,13 @@
 
 import { createModelServer } from 'modelmount'
 import { attentionModel, convModel, matmulChainModel, mlpModel } from '../tools/models.mjs'
-import { SESSION } from './lib/direct.ts'
+import { openSession, runRows, SESSION } from './lib/direct.ts'
 import { product, rotatingFloats } from './lib/inputs.ts'
 import { startLimit } from './lib/limit.ts'
 import { closedLoop } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
+import { assertSame } from './lib/same.ts'
 
 interface Case {
   readonly what: string
@@ -28,13 +29,13 @@ async function rowOf(bench: string, { what, model, input, rowDims, callers, size
   const limit = await startLimit(model, rowDims, sizes)
   const server = await createModelServer({ models: [{ name: 'm', source: model, session: SESSION }], strict: true })
   const floats = rotatingFloats(product(rowDims))
-  const pairs = await measurePairs({
-    ours: () =>
-      closedLoop(callers, MS, (i) =>
-        server.predict('m', { [input]: { type: 'float32', dims: [1, ...rowDims], data: floats(i) } }),
-      ),
-    rival: () => limit.rate(MS),
-  })
+  const ours = (i: number) => server.predict('m', { [input]: { type: 'float32', dims: [1, ...rowDims], data: floats(i) } })
+  const session = await openSession(model)
+  const [output] = Object.values((await ours(0)).outputs)
+  assertSame(output?.data as Float32Array, (await runRows(session, floats(0), 1, rowDims)).data as Float32Array)
+  await session.release()
+
+  const pairs = await measurePairs({ ours: () => closedLoop(callers, MS, ours), rival: () => limit.rate(MS) })
   const { batching, queue } = server.model('m')
   await Promise.all([limit.stop(), server.close()])
   return pairedRow({
