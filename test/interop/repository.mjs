@@ -35,6 +35,19 @@ function doubled() {
   })
 }
 
+/** age int64 [N, 1], city string [N, 1], both unchanged: one column for each feature, as converters of tabular models write them. */
+function table() {
+  const column = ['N', 1]
+  return writeModel({
+    graph: {
+      name: 'table',
+      inputs: [value('age', 'int64', column), value('city', 'string', column)],
+      outputs: [value('age_out', 'int64', column), value('city_out', 'string', column)],
+      nodes: [node('Identity', ['age'], ['age_out']), node('Identity', ['city'], ['city_out'])],
+    },
+  })
+}
+
 const [, , directory] = process.argv
 if (directory === undefined) throw new Error('usage: node test/interop/repository.mjs DIR')
 
@@ -42,6 +55,8 @@ const files = {
   'simple/1/model.onnx': sumAndDifference(),
   'simple/2/model.onnx': sumAndDifference(1000),
   'text/1/model.onnx': identityModel('string', ['N']),
+  'words/1/model.onnx': identityModel('string', ['N', 1]),
+  'table/1/model.onnx': table(),
   'half/1/model.onnx': identityModel('float16', ['N']),
   'long/1/model.onnx': identityModel('int64', ['N']),
   'bool/1/model.onnx': identityModel('bool', ['N']),
