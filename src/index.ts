@@ -3,6 +3,22 @@
  * @module modelmount
  */
 
+export {
+  type DecryptedModel,
+  type DecryptModelOptions,
+  decryptModel,
+  type EncryptedModel,
+  type EncryptionKey,
+  type EncryptModelOptions,
+  encryptModel,
+  type KeyProvider,
+  keysFromEnv,
+  keysFromFile,
+  keysFromJson,
+  type ModelBinding,
+  type RekeyedModel,
+  rekeyModel,
+} from './core/crypto/index.ts'
 export { ERROR_TABLE, type ErrorCode, type ErrorDetails, isModelmountError, ModelmountError } from './core/errors.ts'
 export {
   type CertificateTrust,

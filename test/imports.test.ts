@@ -79,6 +79,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/protocol': ['errors', 'statistics (types)', 'tensor', 'types (types)'],
   'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/integrity': ['errors', 'printable'],
+  'core/crypto': ['errors', 'integrity', 'onnx', 'printable'],
   'core/registry': ['errors', 'options', 'tensor', 'types (types)'],
   'core/engine': ['clock', 'errors', 'printable', 'tensor', 'types (types)'],
   'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
@@ -143,6 +144,7 @@ const FACES: Readonly<Record<string, string>> = {
   'core/protocol': 'core/protocol/index.ts',
   'core/cache': 'core/cache/index.ts',
   'core/integrity': 'core/integrity/index.ts',
+  'core/crypto': 'core/crypto/index.ts',
   'core/http': 'core/http/index.ts',
 }
 
@@ -215,6 +217,7 @@ describe('packages', () => {
           !to.startsWith('node:') &&
           to !== 'lru-cache' &&
           !(to === 'sigstore' && from === 'core/integrity/keyless.ts') &&
+          !(to.startsWith('@aws-crypto/') && roomOf(from) === 'core/crypto') &&
           from !== 'core/engine/worker.ts',
       ),
     ).toEqual([])

@@ -118,7 +118,20 @@ describe('module systems', () => {
         const error = await esm.createModelServer({}).catch((error) => error)
         console.log(JSON.stringify({ cjs: Object.keys(cjs).sort(), esm: Object.keys(esm).sort(), known: cjs.isModelmountError(error) }))
       })`
-    const names = ['ERROR_TABLE', 'ModelmountError', 'createModelServer', 'isModelmountError', 'signModel', 'verifyModel']
+    const names = [
+      'ERROR_TABLE',
+      'ModelmountError',
+      'createModelServer',
+      'decryptModel',
+      'encryptModel',
+      'isModelmountError',
+      'keysFromEnv',
+      'keysFromFile',
+      'keysFromJson',
+      'rekeyModel',
+      'signModel',
+      'verifyModel',
+    ]
     const { cjs, esm, known } = JSON.parse(await node('--input-type=commonjs', '-e', script))
     expect(cjs.filter((name: string) => !['default', '__esModule', 'module.exports'].includes(name))).toEqual(names)
     expect(esm).toEqual(names)

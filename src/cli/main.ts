@@ -4,6 +4,7 @@
 import { isModelmountError } from '../core/errors.ts'
 import { VERSION } from '../core/version.ts'
 import { type Command, UsageError } from './command.ts'
+import { decryptCommand, encryptCommand, rekeyCommand } from './encryption.ts'
 import { inspectCommand } from './inspect.ts'
 import { serveCommand } from './serve.ts'
 import { signCommand } from './sign.ts'
@@ -14,6 +15,9 @@ const COMMANDS = new Map<string, Command>([
   ['inspect', inspectCommand],
   ['sign', signCommand],
   ['verify', verifyCommand],
+  ['encrypt', encryptCommand],
+  ['decrypt', decryptCommand],
+  ['rekey', rekeyCommand],
 ])
 
 const all = [...COMMANDS.values()]

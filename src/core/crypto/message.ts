@@ -1,0 +1,196 @@
+/**
+ * One file as a message of the AWS Encryption SDK, format version 2: AES-256-GCM in frames, keys committed to, the context authenticated
+ * (https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-format.html).
+ */
+
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { type Duplex, type Transform, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { MessageHeader } from '@aws-crypto/decrypt-node'
+import { type Context, checkContext } from './context.ts'
+import { createKeyring } from './keyring.ts'
+import { refusalOf } from './refusal.ts'
+import { loadSdk, type Sdk } from './sdk.ts'
+import type { KeyProvider } from './types.ts'
+
+/** Large frames: a frame is what is authenticated, buffered and released at once. */
+const FRAME_BYTES = 1024 * 1024
+
+export interface Header {
+  readonly context: Context
+  readonly keyId: string
+}
+
+/** One message on its way in. */
+interface Reader {
+  readonly stream: ReturnType<Sdk['decrypting']['decryptUnsignedMessageStream']>
+  /** Once it was read and authenticated, and if it says what was expected. */
+  readonly header: Header | undefined
+}
+
+/** The library's streams may fail once more after the pipeline has ended and nobody listens, which would end the process. */
+const heard = (): void => {}
+
+function createReader(sdk: Sdk, keys: KeyProvider, expected: Partial<Context>, file: string, onHeader?: () => void): Reader {
+  const keyring = createKeyring(sdk, keys)
+  const stream = sdk.decrypting.decryptUnsignedMessageStream(keyring.node)
+  stream.on('error', heard)
+  let header: Header | undefined
+  stream.once('MessageHeader', ({ encryptionContext }: MessageHeader) => {
+    try {
+      header = { context: checkContext({ ...encryptionContext }, expected, file), keyId: keyring.usedId }
+      onHeader?.()
+    } catch (error) {
+      stream.destroy(error as Error)
+    }
+  })
+  return {
+    stream,
+    get header() {
+      return header
+    },
+  }
+}
+
+/**
+ * Encrypts a stream into a sink, which is ended.
+ * @param size of the plain text in bytes; `undefined` where it is not known beforehand
+ * @returns the id of the key that it was encrypted with
+ * @throws ModelmountError `MODEL_LOAD_FAILED`, and what the source throws; what the sink has got is to be thrown away then
+ */
+export async function encryptTo(
+  sink: Writable,
+  source: AsyncIterable<Uint8Array>,
+  size: number | undefined,
+  context: Context,
+  keys: KeyProvider,
+  file: string,
+): Promise<string> {
+  const sdk = await loadSdk()
+  const keyring = createKeyring(sdk, keys)
+  const cipher = sdk.encrypting.encryptStream(keyring.node, {
+    suiteId: sdk.materials.AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY,
+    encryptionContext: { ...context },
+    frameLength: FRAME_BYTES,
+    ...(size === undefined ? {} : { plaintextLength: size }),
+  })
+  try {
+    await Promise.all([feed(cipher, source), empty(cipher, sink)])
+  } catch (error) {
+    throw refusalOf(error, file)
+  }
+  return keyring.usedId
+}
+
+/**
+ * The library's encrypting stream must come to its end: when it is destroyed, as `pipeline()` would do, an error that nobody can catch ends
+ * the process. So a source that fails ends it, and what a broken sink does not take is dropped.
+ */
+async function feed(cipher: Duplex, source: AsyncIterable<Uint8Array>): Promise<void> {
+  let failed = false
+  cipher.once('error', () => {
+    failed = true
+  })
+  try {
+    for await (const chunk of source) {
+      if (failed) return
+      if (!cipher.write(chunk)) await once(cipher, 'drain')
+    }
+  } finally {
+    cipher.end()
+  }
+}
+
+function empty(cipher: Duplex, sink: Writable): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let broken = false
+    const fail = (error: Error): void => {
+      broken = true
+      cipher.resume()
+      reject(error)
+    }
+    sink.on('error', fail)
+    cipher.on('error', fail)
+    sink.on('drain', () => cipher.resume())
+    sink.on('finish', resolve)
+    cipher.on('data', (chunk: Uint8Array) => {
+      if (!broken && !sink.write(chunk)) cipher.pause()
+    })
+    cipher.on('end', () => {
+      if (!broken) sink.end()
+    })
+  })
+}
+
+/**
+ * Decrypts a file into a sink. What the sink got is worth nothing before this has resolved: that a message was cut short shows only at its end.
+ * @param expected the pairs of its context that are known beforehand
+ * @param sinks the last one takes the bytes, the others see them on their way
+ * @throws ModelmountError `MODEL_UNTRUSTED`, `MODEL_LOAD_FAILED`
+ */
+export async function decryptTo(
+  sinks: readonly [...Transform[], Writable],
+  path: string,
+  expected: Partial<Context>,
+  keys: KeyProvider,
+  file: string,
+): Promise<Header> {
+  const sdk = await loadSdk()
+  const reader = createReader(sdk, keys, expected, file)
+  try {
+    await pipeline([createReadStream(path, { highWaterMark: FRAME_BYTES }), reader.stream, ...sinks])
+  } catch (error) {
+    throw refusalOf(error, file)
+  }
+  if (!reader.header) throw refusalOf(new RangeError('the message has no header'), file)
+  return reader.header
+}
+
+/** What stands in front of a message, without the rest of it. */
+export async function readHeader(path: string, expected: Partial<Context>, keys: KeyProvider, file: string): Promise<Header> {
+  const sdk = await loadSdk()
+  const seen = new AbortController()
+  const reader = createReader(sdk, keys, expected, file, () => seen.abort())
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+  try {
+    await pipeline([createReadStream(path), reader.stream, nowhere], { signal: seen.signal })
+  } catch (error) {
+    if (!reader.header) throw refusalOf(error, file)
+  }
+  if (!reader.header) throw refusalOf(new RangeError('the message has no header'), file)
+  return reader.header
+}
+
+export interface InMemory extends Header {
+  readonly bytes: Uint8Array
+  readonly sha256: string
+}
+
+/** A plain file that exists in memory only, given out once every byte of it was authenticated. */
+export async function decryptToMemory(
+  path: string,
+  expected: Partial<Context>,
+  keys: KeyProvider,
+  file: string,
+): Promise<InMemory> {
+  // Never longer than the message; pages that stay untouched cost nothing.
+  const { size } = await stat(path).catch((error: unknown) => {
+    throw refusalOf(error, file)
+  })
+  const bytes = new Uint8Array(size)
+  const hash = createHash('sha256')
+  let length = 0
+  const sink = new Writable({
+    write(chunk: Uint8Array, _encoding, done) {
+      hash.update(chunk)
+      bytes.set(chunk, length)
+      length += chunk.length
+      done()
+    },
+  })
+  const header = await decryptTo([sink], path, expected, keys, file)
+  return { ...header, bytes: bytes.subarray(0, length), sha256: hash.digest('hex') }
+}

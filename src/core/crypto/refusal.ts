@@ -1,0 +1,26 @@
+/** Saying no to an encrypted file, without a word of what is in it. */
+
+import { isModelmountError, ModelmountError } from '../errors.ts'
+import { printable } from '../printable.ts'
+
+export const refuseFile = (file: string, why: string, cause?: unknown): ModelmountError =>
+  new ModelmountError('MODEL_UNTRUSTED', `encrypted file '${printable(file).slice(0, 300)}' ${why}`, {
+    details: { file },
+    ...(cause === undefined ? {} : { cause }),
+  })
+
+/** What the encryption library throws tells tampering, truncation and a wrong key apart no better than this. */
+export function refusalOf(error: unknown, file: string): ModelmountError {
+  if (isModelmountError(error)) return error
+  const { code } = error as NodeJS.ErrnoException
+  if (typeof code === 'string' && /^E[A-Z]+$/.test(code))
+    return new ModelmountError(
+      'MODEL_LOAD_FAILED',
+      `file '${printable(file).slice(0, 300)}' cannot be read or written (${code})`,
+      {
+        details: { file },
+        cause: error,
+      },
+    )
+  return refuseFile(file, 'is incomplete, was changed, or is no message of the AWS Encryption SDK', error)
+}

@@ -1,0 +1,49 @@
+/** The AWS Encryption SDK's own packages, loaded only by those who encrypt. No AWS account and no network are involved. */
+
+import type * as DecryptNode from '@aws-crypto/decrypt-node'
+import type * as EncryptNode from '@aws-crypto/encrypt-node'
+import type * as Materials from '@aws-crypto/material-management-node'
+import type * as RawAes from '@aws-crypto/raw-aes-keyring-node'
+import { ModelmountError } from '../errors.ts'
+
+export interface Sdk {
+  readonly encrypting: ReturnType<typeof EncryptNode.buildEncrypt>
+  readonly decrypting: ReturnType<typeof DecryptNode.buildDecrypt>
+  readonly materials: typeof Materials
+  readonly rawAes: typeof RawAes
+}
+
+const PACKAGES =
+  '@aws-crypto/encrypt-node @aws-crypto/decrypt-node @aws-crypto/raw-aes-keyring-node @aws-crypto/material-management-node'
+
+/** Keys that may open one message: more would let a sender make the reader try many. */
+const MAX_DATA_KEYS = 3
+
+let loaded: Promise<Sdk> | undefined
+
+/** @throws ModelmountError `OPTIONS_INVALID` where the packages are not installed */
+export function loadSdk(): Promise<Sdk> {
+  loaded ??= load().catch((error: unknown) => {
+    // Installed meanwhile, it is found the next time.
+    loaded = undefined
+    throw error
+  })
+  return loaded
+}
+
+async function load(): Promise<Sdk> {
+  const [encrypt, decrypt, rawAes, materials] = await Promise.all([
+    import('@aws-crypto/encrypt-node'),
+    import('@aws-crypto/decrypt-node'),
+    import('@aws-crypto/raw-aes-keyring-node'),
+    import('@aws-crypto/material-management-node'),
+  ]).catch((cause: unknown) => {
+    throw new ModelmountError('OPTIONS_INVALID', `encrypted models need other packages; run: npm install ${PACKAGES}`, { cause })
+  })
+  const options = {
+    // Without commitment one message could be made to open to two plain texts under two keys.
+    commitmentPolicy: materials.CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+    maxEncryptedDataKeys: MAX_DATA_KEYS,
+  }
+  return { encrypting: encrypt.buildEncrypt(options), decrypting: decrypt.buildDecrypt(options), materials, rawAes }
+}
