@@ -9,11 +9,15 @@ export default defineConfig([
       fastify: 'src/adapters/fastify.ts',
       node: 'src/adapters/node.ts',
       fetch: 'src/adapters/fetch.ts',
+      nestjs: 'src/adapters/nestjs.ts',
       telemetry: 'src/telemetry/index.ts',
       'telemetry/sdk': 'src/telemetry/sdk.ts',
     },
     format: ['esm', 'cjs'],
-    dts: true,
+    // An adapter that needs something real of the core imports the package by its name, so that there is one core in the process; its types
+    // are not built yet at that time.
+    external: ['modelmount'],
+    dts: { compilerOptions: { paths: { modelmount: ['./src/index.ts'] } } },
     shims: true,
     target: 'node20',
   },

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { HttpHandler } from '../core/types.ts'
+import type { HttpHandler, HttpResponse } from '../core/types.ts'
 import { type BodyLimits, bodyFault, discardRest, readBody } from './body.ts'
 
 type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>
@@ -11,10 +11,10 @@ type Headers = Readonly<Record<string, string | number | readonly string[] | und
 export interface Framework {
   /** The body, where a hook of the app may have replaced the request's own stream; `null` for none. */
   readonly body?: Readable | null
-  /** Response headers that the app has set so far. */
-  readonly headers?: Headers
   /** A lower limit than the server's. */
   readonly maxBodyBytes?: number
+  /** Called once, right before writing: headers that the app has set so far, or `undefined` when the app has answered by itself. */
+  claim?(): Headers | undefined
 }
 
 /**
@@ -31,9 +31,10 @@ export async function answer(
   // Gone while the app's own middleware ran: nobody waits for an answer.
   if (res.destroyed) return
   const method = req.method ?? 'GET'
+  const { bodyTimeoutMs } = handler
   const limits: BodyLimits = {
-    bodyTimeoutMs: handler.bodyTimeoutMs,
-    maxBodyBytes: Math.min(handler.maxBodyBytes, framework.maxBodyBytes ?? Number.POSITIVE_INFINITY),
+    bodyTimeoutMs,
+    maxBodyBytes: Math.min(handler.maxBodyBytes, framework.maxBodyBytes ?? handler.maxBodyBytes),
   }
   const { body: stream = req } = framework
   let body: unknown
@@ -43,10 +44,11 @@ export async function answer(
       const read = await readBody(stream, stream === req ? req.headers['content-length'] : undefined, limits)
       if (read.kind === 'gone') return
       if (read.kind !== 'body') {
-        const { status, headers, body } = handler.error(bodyFault(read.kind, limits), path)
-        // What has not arrived of the body stands before the next request on this connection.
-        const closing = read.kind === 'too-slow' && req.httpVersionMajor === 1 ? { connection: 'close' } : {}
-        write(res, status, { ...framework.headers, ...headers, ...closing }, body)
+        const refusal = handler.error(bodyFault(read.kind, limits), path)
+        // What has not arrived of a slow body stands before the next request on this connection.
+        const closes = read.kind === 'too-slow' && req.httpVersionMajor === 1
+        const headers = closes ? { ...refusal.headers, connection: 'close' } : refusal.headers
+        write(res, { ...refusal, headers }, framework)
         discardRest(req)
         return
       }
@@ -54,27 +56,22 @@ export async function answer(
     }
   }
   const gone = new AbortController()
-  const onClose = (): void => {
-    if (!res.writableEnded) gone.abort()
-  }
+  // Closed before we have written anything: the client went away, or the app has answered for us.
+  const onClose = (): void => gone.abort()
   res.on('close', onClose)
   const response = await handler.handle({ method, path, headers: req.headers, body, signal: gone.signal })
   res.off('close', onClose)
-  if (!gone.signal.aborted)
-    write(
-      res,
-      response.status,
-      framework.headers ? { ...framework.headers, ...response.headers } : response.headers,
-      response.body,
-    )
+  if (!gone.signal.aborted) write(res, response, framework)
 }
 
 /** A body parser has read the stream; reading it again would wait for ever. */
 const wasParsed = (stream: Readable): boolean => stream.readableEnded || stream.readableDidRead
 
-function write(res: ServerResponse, status: number, headers: Headers, body: Uint8Array): void {
+function write(res: ServerResponse, { status, headers, body }: HttpResponse, { claim }: Framework): void {
   // Whoever answered meanwhile (a time-out of the app, for example) was first.
   if (res.headersSent || res.destroyed) return
-  res.writeHead(status, headers as OutgoingHttpHeaders)
+  const earlier = claim?.()
+  if (claim && !earlier) return
+  res.writeHead(status, (earlier ? { ...earlier, ...headers } : headers) as OutgoingHttpHeaders)
   res.end(body)
 }

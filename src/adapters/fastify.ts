@@ -32,6 +32,13 @@ export interface ModelPluginOptions extends MountOptions {
 /** What Fastify has where nobody has set a limit: meant for JSON, too small for tensors. */
 const FASTIFY_DEFAULT_BODY_LIMIT = 1024 * 1024
 
+/** From here on the reply is ours, with the headers that hooks of the app have set; unless somebody was first. */
+function claim(reply: FastifyReply): ReturnType<FastifyReply['getHeaders']> | undefined {
+  if (reply.sent) return undefined
+  reply.hijack()
+  return reply.getHeaders()
+}
+
 const plugin: FastifyPluginAsync<ModelPluginOptions> = async (app, options) => {
   const { server, prefix = '', bodyLimit, closeServer = true, decorator = 'models', ...mount } = options
   const handler = server.http.mount(mount)
@@ -47,11 +54,9 @@ const plugin: FastifyPluginAsync<ModelPluginOptions> = async (app, options) => {
     async (scope) => {
       const depth = segmentCount(scope.prefix)
       const serve = (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-        const headers = reply.getHeaders()
-        reply.hijack()
         const body = (request.body ?? null) as Readable | null
         const path = skipSegments(pathOf(request.raw.url), depth)
-        return answer(handler, request.raw, reply.raw, path, { body, headers, maxBodyBytes })
+        return answer(handler, request.raw, reply.raw, path, { body, maxBodyBytes, claim: () => claim(reply) })
       }
       scope.removeAllContentTypeParsers()
       // The stream itself, whatever its type: it is read once the app's hooks have let the request pass.

@@ -63,7 +63,7 @@ describe('a batch', () => {
   test.each(HOSTS)('of HTTP requests through $name too', async (host) => {
     const kept = keep()
     const server = await serverFor({ models: [BATCHED], telemetry: kept.telemetry, strict: true })
-    const running = await host.start(server, { prefix: '/ml', app: 'bare' })
+    const running = await host.start([{ server, prefix: '/ml' }], 'bare')
     const client = connectTo(running.port)
     onTestFinished(async () => {
       client.end()

@@ -1,0 +1,116 @@
+/** The module: makes the server, hands it out, mounts its routes, closes it with the app. */
+
+import {
+  type DynamicModule,
+  type InjectionToken,
+  Module,
+  type ModuleMetadata,
+  type OptionalFactoryDependency,
+  type Provider,
+} from '@nestjs/common'
+import { HttpAdapterHost } from '@nestjs/core'
+import { createModelServer } from 'modelmount'
+import type { ModelServer, ModelServerOptions } from '../../core/types.ts'
+import { rootsOf } from '../path.ts'
+import { createController, type RouteOptions, setRoutes } from './controller.ts'
+import { ModelServerHealth } from './health.ts'
+import { type HttpAdapter, passBodies, toRoute } from './platform.ts'
+import { createHandle, getModelServerToken, getModelToken, wantedModels } from './tokens.ts'
+
+export interface ModuleExtras {
+  /** Where the HTTP routes are and what they answer; `false` for none. @default {} */
+  readonly routes?: RouteOptions | false
+  /** Tells several servers in one app apart: `@InjectModelServer(key)`, `@InjectModel(model, key)`. */
+  readonly key?: string
+  /** Importing it once is enough. @default true */
+  readonly isGlobal?: boolean
+}
+
+export interface ModelServerModuleOptions extends ModelServerOptions, ModuleExtras {}
+
+export interface ModelServerModuleAsyncOptions extends ModuleExtras, Pick<ModuleMetadata, 'imports'> {
+  readonly inject?: (InjectionToken | OptionalFactoryDependency)[]
+  /** Gives the options of the server to make, or a server. Either is closed with the app. */
+  // biome-ignore lint/suspicious/noExplicitAny: what `inject` names, as everywhere in Nest
+  useFactory(...deps: any[]): Promise<ModelServerOptions | ModelServer> | ModelServerOptions | ModelServer
+}
+
+interface Setup extends ModuleExtras {
+  readonly imports?: ModuleMetadata['imports']
+  readonly server: Omit<Extract<Provider, { useFactory: unknown }>, 'provide'>
+}
+
+/** Nest runs this after the last answer, given that the app closes by `app.close()` or has `enableShutdownHooks()`. */
+const lifecycleOf = (server: ModelServer) => ({ onApplicationShutdown: () => server.close() })
+
+const isServer = (value: ModelServerOptions | ModelServer): value is ModelServer => 'predict' in value
+
+// biome-ignore lint/complexity/noStaticOnlyClass: what a module of Nest looks like
+export class ModelServerModule {
+  static forRoot(options: ModelServerModuleOptions): DynamicModule {
+    const { routes, key, isGlobal, ...server } = options
+    return setUp({ routes, key, isGlobal, server: { useFactory: () => createModelServer(server) } })
+  }
+
+  static forRootAsync(options: ModelServerModuleAsyncOptions): DynamicModule {
+    const { useFactory, inject = [], ...rest } = options
+    const make = async (...deps: unknown[]): Promise<ModelServer> => {
+      const given = await useFactory(...deps)
+      return isServer(given) ? given : createModelServer(given)
+    }
+    return setUp({ ...rest, server: { inject, useFactory: make } })
+  }
+
+  /** Handles of models for modules that load after the root module, whose `@InjectModel` it cannot have seen. */
+  static forFeature(models: readonly string[], key?: string): DynamicModule {
+    const providers = models.map((model) => handleOf(model, key))
+    return { module: class ModelFeatureModule {}, providers, exports: models.map((model) => getModelToken(model, key)) }
+  }
+}
+Module({})(ModelServerModule)
+
+const handleOf = (model: string, key: string | undefined): Provider => ({
+  provide: getModelToken(model, key),
+  inject: [getModelServerToken(key)],
+  useFactory: (server: ModelServer) => createHandle(server, model),
+})
+
+function setUp({ routes = {}, key, isGlobal = true, imports = [], server }: Setup): DynamicModule {
+  const token = getModelServerToken(key)
+  const models = wantedModels(key)
+  const roots = routes === false ? [] : rootsOf(routes)
+  const controllers = routes === false ? [] : [createController(routes, roots, key)]
+
+  /** Paths can be said once the platform is known, which is before Nest registers routes. */
+  const mount = (adapter: HttpAdapter | undefined): void => {
+    if (!adapter) return
+    const paths = roots.map((root) => toRoute(root, adapter))
+    for (const controller of controllers) setRoutes(controller, paths)
+    passBodies(adapter, paths)
+  }
+  const platform: Provider = {
+    provide: `${token}.platform`,
+    inject: [HttpAdapterHost],
+    useFactory(host: HttpAdapterHost) {
+      // A testing module gets its adapter after everything else; Nest 10 does not say when.
+      if (host.httpAdapter) mount(host.httpAdapter as unknown as HttpAdapter)
+      else host.init$?.subscribe(() => mount(host.httpAdapter as unknown as HttpAdapter))
+      return true
+    },
+  }
+
+  return {
+    module: ModelServerModule,
+    global: isGlobal,
+    imports,
+    controllers,
+    providers: [
+      { provide: token, ...server },
+      { provide: `${token}.lifecycle`, inject: [token], useFactory: lifecycleOf },
+      { provide: ModelServerHealth, inject: [token], useFactory: (server: ModelServer) => new ModelServerHealth(server) },
+      ...(controllers.length > 0 ? [platform] : []),
+      ...models.map((model) => handleOf(model, key)),
+    ],
+    exports: [token, ModelServerHealth, ...models.map((model) => getModelToken(model, key))],
+  }
+}
