@@ -58,6 +58,7 @@ test('the first program answers the curl below it with the output below that', a
 test.each([
   ['caching', 'server.purge', 'hits:'],
   ['batching', 'const birds', "3 [ '0.998'"],
+  ['watching', 'startTelemetry', 'modelmount_rows_total'],
 ])('the %s program prints what stands below it', async (_, inProgram, inOutput) => {
   const program = blocks('js').find((code) => code.includes(inProgram))
   const output = blocks('console').find((code) => code.includes(inOutput))

@@ -1,0 +1,109 @@
+/** docs/telemetry.md and the dashboard say what the code says. `UPDATE_DOCS=1` writes the tables. */
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { METRICS, type MetricName, SPANS, TRITON_METRICS } from '../../src/telemetry/names.ts'
+
+const DOC = new URL('../../docs/telemetry.md', import.meta.url)
+const EXAMPLE = new URL('../../examples/observability/', import.meta.url)
+
+const code = (texts: readonly string[]): string => texts.map((text) => `\`${text}\``).join(', ')
+const table = (heads: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`.replace('| --- |', '|---|')).join('\n')
+const metricRows = (metrics: Readonly<Record<string, MetricName>>) =>
+  Object.values(metrics).map(({ name, kind, unit, description, attributes }) => [
+    `\`${name}\``,
+    kind === 'updown' ? 'up-down' : kind,
+    unit,
+    code(attributes),
+    description,
+  ])
+const HEADS = ['name', 'kind', 'unit', 'attributes', '']
+
+const TABLES = {
+  spans: table(
+    ['name', 'attributes', ''],
+    Object.values(SPANS).map(({ name, attributes, description }) => [`\`${name}\``, code(attributes), description]),
+  ),
+  metrics: table(HEADS, metricRows(METRICS)),
+  triton: table(HEADS, metricRows(TRITON_METRICS)),
+}
+
+test('docs/telemetry.md lists every span, metric and attribute', () => {
+  const text = readFileSync(DOC, 'utf8')
+  let wanted = text
+  for (const [name, rows] of Object.entries(TABLES))
+    wanted = wanted.replace(
+      new RegExp(`(<!-- ${name} -->\\n).*?(<!-- /${name} -->)`, 's'),
+      (_, open, close) => `${open}${rows}\n${close}`,
+    )
+  if (process.env.UPDATE_DOCS) writeFileSync(DOC, wanted)
+  else expect(text).toBe(wanted)
+})
+
+test('names are unique, units are UCUM, buckets grow', () => {
+  const metrics: readonly MetricName[] = [...Object.values(METRICS), ...Object.values(TRITON_METRICS)]
+  expect(new Set(metrics.map(({ name }) => name)).size).toBe(metrics.length)
+  for (const { name, kind, buckets, unit } of metrics) {
+    expect([name, kind === 'histogram']).toEqual([name, buckets !== undefined])
+    expect([name, [...(buckets ?? [])].sort((a, b) => a - b)]).toEqual([name, buckets ?? []])
+    expect(unit).toMatch(/^(s|By|W|1|\{\w+\}|)$/)
+  }
+})
+
+/** As the way to Prometheus names them. */
+function prometheusNames({ name, kind, unit }: MetricName): string[] {
+  const suffix = { s: '_seconds', By: '_bytes', W: '_watts', '1': kind === 'gauge' ? '_ratio' : '' }[unit] ?? ''
+  const base = name.replaceAll('.', '_') + suffix
+  if (kind === 'histogram') return ['_bucket', '_sum', '_count'].map((end) => base + end)
+  return [kind === 'counter' ? `${base}_total` : base]
+}
+
+const KNOWN = new Set(Object.values(METRICS).flatMap(prometheusNames))
+const LABELS = new Set(Object.values(METRICS).flatMap(({ attributes }) => attributes.map((name) => name.replaceAll('.', '_'))))
+const namesIn = (expr: string): string[] =>
+  expr.match(/\b(?:modelmount|nodejs|process|hw)_\w+/g)?.filter((name) => !LABELS.has(name)) ?? []
+
+interface Panel {
+  readonly id: number
+  readonly type: string
+  readonly title: string
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number }
+  readonly targets?: readonly { readonly refId: string; readonly expr: string; readonly datasource: { readonly uid: string } }[]
+}
+
+test('the dashboard asks for metrics that there are, in panels that do not overlap', () => {
+  const dashboard = JSON.parse(readFileSync(new URL('dashboard.json', EXAMPLE), 'utf8'))
+  const panels = dashboard.panels as readonly Panel[]
+  expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
+  const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+    Array.from({ length: w * h }, (_, i) => `${x + (i % w)},${y + Math.floor(i / w)}`),
+  )
+  expect(new Set(cells).size).toBe(cells.length)
+  expect(panels.every(({ gridPos: { x, w } }) => x + w <= 24)).toBe(true)
+  const asked = panels.flatMap(({ targets = [] }) => targets)
+  expect(asked.every(({ datasource }) => datasource.uid === `\${datasource}`)).toBe(true)
+  expect(asked.flatMap(({ expr }) => namesIn(expr)).filter((name) => !KNOWN.has(name))).toEqual([])
+  const variables = dashboard.templating.list.map(({ name }: { name: string }) => name)
+  for (const { expr } of asked)
+    for (const [, name = ''] of expr.matchAll(/\$(\w+)/g)) expect(['__rate_interval', ...variables]).toContain(name)
+})
+
+test('the rules ask for metrics that there are', () => {
+  const rules = readFileSync(new URL('rules.yml', EXAMPLE), 'utf8')
+  const expressions = rules.split('\n').filter((line) => !/^\s*(#|- alert|- record|- name)/.test(line))
+  expect(expressions.flatMap(namesIn).filter((name) => !KNOWN.has(name))).toEqual([])
+})
+
+const promtool = process.env.PROMETHEUS?.replace(/prometheus$/, 'promtool') ?? 'promtool'
+test.skipIf(spawnSync(promtool, ['--version']).error)('promtool finds the rules, their tests and the configuration valid', () => {
+  const cwd = fileURLToPath(EXAMPLE)
+  for (const args of [
+    ['check', 'rules', 'rules.yml'],
+    ['check', 'config', 'prometheus.yml'],
+    ['test', 'rules', 'rules.test.yml'],
+  ])
+    execFileSync(promtool, args, { cwd, stdio: 'pipe' })
+})
