@@ -152,9 +152,14 @@ export function join(requests: readonly TensorRecord[], axes: ModelAxes): Tensor
 
 /** Sizes at which the cost is measured. */
 const STEPS = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
-/** Time that measuring may take; a slow model is judged by fewer sizes. */
-const MEASURE_MS = 250
+/** Time that one pass over the sizes may take; a slow model is judged by fewer sizes. */
+const PASS_MS = 250
+/** Every model gets this many passes, as far as half of that time goes. */
 const PASSES = 3
+/** A pass that finds runs shorter than this share of what was known says that the machine was disturbed before: it is looked at again. */
+const SETTLED = 0.97
+/** Time after which nothing is looked at again. */
+const MEASURE_MS = 3 * PASS_MS
 const FIRST_TRIES = 2
 const MORE_TRIES = 10
 /** Runs shorter than this get a second, longer look, which costs little. */
@@ -167,8 +172,8 @@ export interface Point {
 }
 
 /**
- * Measures runs of growing size until the bounds are met or the time is used up, then again: a neighbour that was busy for a moment must not
- * decide what the model is worth.
+ * Measures runs of growing size until the bounds are met or the time is used up, then again, and on a machine with other work again and again:
+ * a neighbour that was busy for a moment must not decide what the model is worth.
  */
 export async function measure(
   makeRow: MakeRow,
@@ -181,17 +186,22 @@ export async function measure(
   const elements = Object.values(rows[0] ?? {}).reduce((sum, { data }) => sum + data.length, 0)
   const sizes = [1, ...STEPS.filter((step) => step <= bounds.maxSize && step * elements <= bounds.maxElements)]
   const start = performance.now()
+  const elapsed = (): number => performance.now() - start
+  let settled = false
   // The first pass also warms caches and code up.
-  for (let pass = 0; pass < PASSES; pass++) {
+  for (let pass = 0; pass === 0 || (pass < PASSES && elapsed() < PASS_MS / 2) || (!settled && elapsed() < MEASURE_MS); pass++) {
+    const passStart = performance.now()
+    settled = pass > 0
     for (const size of sizes) {
       const requests = Array.from({ length: size }, (_, i) => rows[i % 3] as TensorRecord)
       const ms = await shortest(join(requests, axes), trial)
       if (ms === undefined) break
-      points.set(size, Math.min(ms, points.get(size) ?? ms))
+      const known = points.get(size) ?? ms
+      if (ms < SETTLED * known) settled = false
+      points.set(size, Math.min(ms, known))
       // The next size may take twice as long, several times.
-      if (ms > bounds.maxRunMs || performance.now() - start + 2 * FIRST_TRIES * ms > MEASURE_MS) break
+      if (ms > bounds.maxRunMs || performance.now() - passStart + 2 * FIRST_TRIES * ms > PASS_MS) break
     }
-    if (performance.now() - start > MEASURE_MS / 2) break
   }
   return [...points].map(([size, ms]) => ({ rows: size, ms }))
 }

@@ -1,0 +1,51 @@
+/** What a model is found to cost, on machines that have other work while it loads. Runs are made up: they take what the test says. */
+
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { measure } from '../../../src/core/scheduler/proof.ts'
+import type { Tensor } from '../../../src/core/types.ts'
+
+const AXES = { inputs: { x: 0 }, outputs: { y: 0 }, shared: [] }
+const BOUNDS = { maxSize: 64, maxRunMs: 50, maxElements: 2 ** 24 }
+const SIZES = 7
+const row = (): Record<string, Tensor> => ({ x: { type: 'float32', dims: [1, 4], data: new Float32Array(4) } })
+const law = (rows: number): number => 1 + rows / 8
+
+/** @param slowdown by what a run is slowed down, given how many calls came before */
+async function measured(slowdown: (call: number) => number) {
+  let calls = 0
+  // Each message takes a millisecond, whatever this machine is doing.
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => calls)
+  onTestFinished(() => clock.mockRestore())
+  const points = await measure(row, AXES, BOUNDS, {
+    fetches: ['y'],
+    runAll: async (runs) => {
+      const factor = slowdown(calls++)
+      return runs.map(({ inputs }) => ({ outputs: {}, inferMs: factor * law(inputs.x?.dims[0] ?? 0) }))
+    },
+  })
+  const off = points.map(({ rows, ms }) => ms / law(rows))
+  return { calls, points, off }
+}
+
+test('on a quiet machine three looks at each size are enough', async () => {
+  const { calls, points, off } = await measured(() => 1)
+  expect(points.map(({ rows }) => rows)).toEqual([1, 2, 4, 8, 16, 32, 64])
+  expect(off).toEqual(points.map(() => 1))
+  expect(calls).toBe(3 * SIZES)
+})
+
+test('as long as it still finds shorter runs it looks again', async () => {
+  // Half of the disturbance is gone in each pass over the sizes.
+  const { off } = await measured((call) => 1 + 4 / 2 ** Math.floor(call / SIZES))
+  expect(Math.max(...off)).toBeLessThan(1.1)
+})
+
+test('a neighbour that is busy while the single row is looked at does not make a gain', async () => {
+  const { off } = await measured((call) => (call % SIZES === 0 && call < 4 * SIZES ? 3 - call / (2 * SIZES) : 1))
+  expect(off[0]).toBeLessThan(1.1)
+})
+
+test('a machine that gets no quieter is not waited for', async () => {
+  const { calls } = await measured((call) => 2 ** -(call / SIZES))
+  expect(calls).toBeLessThan(1000)
+})
