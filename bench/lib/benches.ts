@@ -11,6 +11,7 @@ import { overload } from '../overload.ts'
 import { predict } from '../predict.ts'
 import { processTier } from '../process-tier.ts'
 import { slowInstance } from '../slow-instance.ts'
+import { weights } from '../weights.ts'
 import type { Bench } from './row.ts'
 
 export const BENCHES: readonly Bench[] = [
@@ -26,4 +27,5 @@ export const BENCHES: readonly Bench[] = [
   idle,
   slowInstance,
   memory,
+  weights,
 ]

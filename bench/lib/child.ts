@@ -10,12 +10,19 @@ export interface Child<Ask, Answer> {
 
 type Reply = { readonly answer: unknown } | { readonly error: string }
 
-/** @param file relative to bench/ */
-export function startChild<Ask, Answer>(file: string, nodeFlags: readonly string[] = []): Child<Ask, Answer> {
+/**
+ * @param file relative to bench/
+ * @param env on top of the parent's
+ */
+export function startChild<Ask, Answer>(
+  file: string,
+  nodeFlags: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Child<Ask, Answer> {
   const child = fork(fileURLToPath(new URL(`../${file}`, import.meta.url)), [], {
     // The parent's flags load the TypeScript compiler.
     execArgv: [...process.execArgv, ...nodeFlags],
-    env: { ...process.env, NODE_ENV: 'production', ORT_DISABLE_TELEMETRY: '1' },
+    env: { ...process.env, NODE_ENV: 'production', ORT_DISABLE_TELEMETRY: '1', ...env },
     serialization: 'advanced',
   })
   let settle: { resolve(answer: Answer): void; reject(error: Error): void } | undefined
