@@ -29,6 +29,12 @@ export declare function attentionModel(opts?: {
   readonly blocks?: number
   readonly seed?: number
 }): Bytes
+/** @default quantizedChainModel({ size: 256, count: 4, seed: 1 }) */
+export declare function quantizedChainModel(opts?: {
+  readonly size?: number
+  readonly count?: number
+  readonly seed?: number
+}): Bytes
 export declare function constantModel(): Bytes
 export declare function scalarModel(): Bytes
 export declare function slowLoopModel(): Bytes

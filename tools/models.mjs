@@ -189,6 +189,39 @@ export function attentionModel({ length = 64, width = 128, heads = 4, blocks = 1
   })
 }
 
+/**
+ * x float32 [batch, size] -> y through `count` square MatMuls of 8-bit integers, each row quantised on the way in: weights take count * size *
+ * size bytes.
+ */
+export function quantizedChainModel({ size = 256, count = 4, seed = 1 } = {}) {
+  const nodes = []
+  const initializers = [tensor('zero', 'int8', [], [0])]
+  for (let i = 0; i < count; i++) {
+    const [from, to] = [i === 0 ? 'x' : `h${i - 1}`, i === count - 1 ? 'y' : `h${i}`]
+    initializers.push(
+      tensor(`w${i}`, 'int8', [size, size], Int8Array.from(floats(size * size, seed + i, 127))),
+      // Keeps the values at the size that they have at the beginning.
+      tensor(`scale${i}`, 'float', [], [Math.sqrt(3 / size) / 127]),
+    )
+    nodes.push(
+      node('DynamicQuantizeLinear', [from], [`q${i}`, `qScale${i}`, `qZero${i}`]),
+      node('MatMulInteger', [`q${i}`, `w${i}`, `qZero${i}`, 'zero'], [`sum${i}`]),
+      node('Cast', [`sum${i}`], [`float${i}`], { to: attr.int(1) }),
+      node('Mul', [`qScale${i}`, `scale${i}`], [`step${i}`]),
+      node('Mul', [`float${i}`, `step${i}`], [to]),
+    )
+  }
+  return writeModel({
+    graph: {
+      name: 'quantized-chain',
+      inputs: [value('x', 'float', ['batch', size])],
+      outputs: [value('y', 'float', ['batch', size])],
+      nodes,
+      initializers,
+    },
+  })
+}
+
 /** No inputs -> y float32 [3] = 1, 2, 3. */
 export function constantModel() {
   return writeModel({

@@ -302,8 +302,10 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       graph.outputs.map(({ name }) => name),
     )
     if (drained) return
-    if (form) await pool.adopt(form)
-    else await pool.fill()
+    if (form) return pool.adopt(form)
+    if (!seat?.fits(0))
+      emit({ type: 'warning', message: 'without shared weights the models take more memory than memory.budgetBytes' })
+    await pool.fill()
   }
 
   const isUnchanged = async (): Promise<boolean> => (await fingerprintOf(source, facts)) === fingerprint
@@ -313,8 +315,12 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       idleUnloadMs: config.idleUnloadMs,
       loadTimeoutMs: config.loadTimeoutMs,
       bytes() {
+        const instances = Math.max(leastInstances(config), pool.target)
         const { perInstanceBytes, sharedBytes } = memory()
-        return sharedBytes + perInstanceBytes * Math.max(leastInstances(config), pool.target)
+        if (!weights?.pending) return sharedBytes + perInstanceBytes * instances
+        // One has its own copy; the others will share theirs, or sharing would need the memory that it saves.
+        const others = guessFootprint(weightBytes, config.isolation, 'mapped')
+        return perInstanceBytes + others.sharedBytes + others.perInstanceBytes * (instances - 1)
       },
       size: () => `${weightBytes} bytes of weights, ${leastInstances(config)} instances`,
       busy: () => scheduler.stats.waiting + scheduler.stats.running > 0,

@@ -39,9 +39,12 @@ const LOST: RunOutcome = { error: new ModelmountError('WORKER_LOST', 'the worker
 const runsOn =
   (instance: Instance): RunAll =>
   (runs) =>
-    new Promise((resolve) =>
-      instance.run(runs, (outcomes) => resolve(typeof outcomes === 'string' ? runs.map(() => LOST) : outcomes)),
-    )
+    new Promise((resolve) => {
+      const lost = (): void => resolve(runs.map(() => LOST))
+      // Nobody answers any more.
+      if (!instance.ready) lost()
+      else instance.run(runs, (outcomes) => (typeof outcomes === 'string' ? lost() : resolve(outcomes)))
+    })
 
 const fetchesOf = ({ outputs }: ModelSignature): readonly string[] => outputs.map(({ name }) => name)
 

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,20 +16,36 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
+import { availableParallelism, hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createModelServer, type ModelServer, type ModelSpec, type ServerEvent } from 'modelmount'
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { matmulChainModel } from '../../tools/models.mjs'
 import { node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { workerPids } from '../support/children.ts'
+import { watch } from '../support/events.ts'
 
 const SIZE = 512
 const INPUT = { x: new Float32Array(SIZE).map((_, i) => (i % 7) / 7) }
 /** 2 MB of weights. */
 const model = matmulChainModel({ size: SIZE, count: 2 })
 const otherModel = matmulChainModel({ size: SIZE, count: 2, seed: 9 })
+
+/** A cache folder in which `model` was derived already, to copy: making it takes a second each time. */
+let derived = ''
+beforeAll(async () => {
+  derived = mkdtempSync(join(tmpdir(), 'weights-derived-'))
+  const source = join(derived, 'model.onnx')
+  writeFileSync(source, model)
+  const server = await createModelServer({ models: [], cacheDirectory: join(derived, 'cache'), logger: false })
+  const made = watch(server).next(({ type }) => type === 'weights')
+  await server.load({ name: 'm', source, shareWeights: true })
+  expect(await made).toMatchObject({ form: 'shared' })
+  await server.close()
+})
+afterAll(() => rmSync(derived, { recursive: true, force: true }))
+const deriveBefore = (): void => cpSync(join(derived, 'cache'), cache, { recursive: true })
 
 let dir = ''
 let cache = ''
@@ -134,6 +151,7 @@ describe.each(['thread', 'process'] as const)('instances in tier %s', (isolation
 
 describe.skipIf(process.platform !== 'linux')('what is mapped', () => {
   test('a child that is started anew maps it too; without the files it loads the model itself', async () => {
+    deriveBefore()
     const served = await serve({ isolation: 'process' })
     await served.settled()
     await expect.poll(() => workerPids().length === 2 && workerPids().every(maps), { timeout: 15_000 }).toBe(true)
@@ -178,28 +196,60 @@ describe.skipIf(process.platform !== 'linux')('what is mapped', () => {
   })
 })
 
+describe.skipIf(process.platform !== 'linux')('instances that come later map it too', () => {
+  test.skipIf(availableParallelism() < 2)('when the load grows', async () => {
+    deriveBefore()
+    const served = await serve({ isolation: 'process', instances: { min: 1, max: 2 } })
+    expect(await served.settled()).toMatchObject({ form: 'shared' })
+    const rows = 256
+    const x = { type: 'float32', dims: [rows, SIZE], data: new Float32Array(rows * SIZE) } as const
+    const { server } = served
+    let more = true
+    const callers = Array.from({ length: 6 }, async () => {
+      while (more) await server.predict('m', { x }, { batch: false })
+    })
+    await expect.poll(() => server.model('m').instances.ready, { timeout: 15_000, interval: 5 }).toBe(2)
+    more = false
+    await Promise.all(callers)
+    expect(workerPids().map(maps)).toEqual([true, true])
+  })
+
+  test('when the model was out of memory, which is reckoned without what all of them share', async () => {
+    const plain = await serve({ isolation: 'process', instances: 1, shareWeights: false })
+    const copied = plain.server.model('m').memory
+    expect(copied).toMatchObject({ basis: 'measured', sharedBytes: 0 })
+    await plain.server.close()
+
+    deriveBefore()
+    const served = await serve({ isolation: 'process', instances: { min: 0, max: 2 }, scaling: { idleMs: 1000 } })
+    expect(await served.settled()).toMatchObject({ form: 'shared' })
+    await expect.poll(() => served.server.model('m').resident, { timeout: 15_000 }).toBe(false)
+    expect(workerPids()).toEqual([])
+    await served.answer()
+    expect(workerPids().map(maps)).toEqual([true])
+    const { memory } = served.server.model('m')
+    expect(memory).toMatchObject({ basis: 'measured', sharedBytes: 2 * SIZE * SIZE * 4 })
+    expect(memory?.perInstanceBytes).toBeLessThan(copied?.perInstanceBytes as number)
+  })
+})
+
 describe('what was derived before', () => {
   test.each([
     ['a flipped bit in the weights', 'weights.bin', (bytes: Buffer) => bytes.fill((bytes[5000] as number) ^ 1, 5000, 5001)],
     ['a manifest that is none', 'manifest.json', () => Buffer.from('{"format":1')],
   ])('is made anew after damage: %s', async (_, file, damage) => {
-    const first = await serve()
-    await first.settled()
-    const expected = await first.answer()
-    await first.server.close()
+    deriveBefore()
     const path = join(only(), file)
     writeFileSync(path, damage(readFileSync(path)))
 
     const second = await serve()
     expect(await second.settled()).toMatchObject({ form: 'shared', reason: expect.stringMatching(/^made anew/), failed: false })
-    expect(await second.answer()).toEqual(expected)
+    await second.answer()
     expect(drafts()).toEqual([])
   })
 
   test('is not used for another model in the same place, nor with other session options', async () => {
-    const first = await serve()
-    await first.settled()
-    await first.server.close()
+    deriveBefore()
     writeFileSync(source, otherModel)
     const second = await serve()
     expect(await second.settled()).toMatchObject({ reason: expect.stringMatching(/^made anew/) })
@@ -210,9 +260,7 @@ describe('what was derived before', () => {
   })
 
   test('goes when nobody has used it for a month, and what crashed builds left goes too', async () => {
-    const first = await serve()
-    await first.settled()
-    await first.server.close()
+    deriveBefore()
     const old = new Date(Date.now() - 31 * 24 * 3_600_000)
     utimesSync(join(only(), 'manifest.json'), old, old)
     const host = hostname().replace(/[^A-Za-z0-9]/g, '_')
@@ -324,9 +372,7 @@ describe('a build', () => {
   })
 
   test('is judged once: answers must be the same, and unless asked for, runs as fast', async () => {
-    const first = await serve()
-    await first.settled()
-    await first.server.close()
+    deriveBefore()
     const path = join(only(), 'manifest.json')
     const judge = (verdict: { same: boolean; speed: number }): void =>
       writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), verdict }))

@@ -7,17 +7,24 @@ const PACKED = 2
 const MIB = 1024 * 1024
 /** A worker with a tiny model: V8, the binding, the session. */
 const BARE_BYTES: Readonly<Record<Isolation, number>> = { thread: 16 * MIB, process: 48 * MIB }
-/** Of the weights, what an instance has of its own though it maps them: mostly heap that loading has freed and malloc keeps. */
-const KEPT: Readonly<Record<Isolation, number>> = { thread: 0.35, process: 0.1 }
+/**
+ * What an instance has of its own though it maps its weights: memory in which ONNX Runtime packs them, only to find them packed already, and
+ * which malloc keeps when that is freed. glibc keeps up to a heap of a thread, which is this large; children get tighter bounds.
+ */
+const MOST_KEPT_BYTES: Readonly<Record<Isolation, number>> = { thread: 64 * MIB, process: 12 * MIB }
 
 /** How an instance holds its weights: a copy as they are, one more packed for the kernels, or both in a file that all instances map. */
 export type Holding = 'raw' | 'packed' | 'mapped'
 
 /** @param weightBytes of the file and of its external data */
 export function guessFootprint(weightBytes: number, isolation: Isolation, holding: Holding): MemoryInfo {
-  const copies = { raw: 1, packed: PACKED, mapped: KEPT[isolation] }[holding]
+  const own = {
+    raw: weightBytes,
+    packed: weightBytes * PACKED,
+    mapped: Math.min(weightBytes, MOST_KEPT_BYTES[isolation]),
+  }[holding]
   return {
-    perInstanceBytes: Math.ceil(BARE_BYTES[isolation] + weightBytes * copies),
+    perInstanceBytes: BARE_BYTES[isolation] + own,
     sharedBytes: sharedBytes(weightBytes, holding),
     basis: 'weights',
   }

@@ -82,13 +82,14 @@ export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher
     }
     goOn()
     let lost: string | undefined
+    let handedOut = false
     const instance = createInstance(form ? { ...request, source: form.source } : request, {
       id: nextId++,
       open: deps.open,
       clock: deps.clock,
       onLost(reason) {
-        if (starting.has(instance)) lost = reason
-        else deps.onLost(instance, reason)
+        lost = reason
+        if (handedOut) deps.onLost(instance, reason)
       },
       onLine: deps.onLine,
     })
@@ -98,6 +99,7 @@ export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher
       goOn()
       await deps.prepare(instance, loaded)
       goOn()
+      handedOut = lost === undefined
       return { instance, loaded, form, lost }
     } catch (error) {
       goOn()

@@ -31,7 +31,7 @@ const MIN_BYTES = 1024
 const TURNS = 3
 const MIN_RUNS = 4
 const MAX_RUNS = 40
-const TURN_MS = 60
+const TURN_MS = 30
 /** A slower result is looked at again: noise only ever adds to a run. */
 const LOOKS = 4
 const GOOD = 0.97

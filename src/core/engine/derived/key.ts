@@ -11,7 +11,9 @@ import type { OrtSessionOptions } from '../messages.ts'
  * no hashing before it starts.
  */
 export function outerKey(session: OrtSessionOptions, sizes: readonly number[]): string {
-  return hash(16, [runtimeVersion(), process.platform, process.arch, cpuFeatures(), session, sizes])
+  // Weights are packed alike for any number of threads, which changes with the CPUs granted and with what else is loaded.
+  const { intraOpNumThreads: _, ...options } = session
+  return hash(16, [runtimeVersion(), process.platform, process.arch, cpuFeatures(), options, sizes])
 }
 
 export const entryName = (outer: string, digests: readonly string[]): string => `${outer}-${hash(32, digests)}`
