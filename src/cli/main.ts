@@ -6,6 +6,7 @@ import { VERSION } from '../core/version.ts'
 import { type Command, UsageError } from './command.ts'
 import { decryptCommand, encryptCommand, rekeyCommand } from './encryption.ts'
 import { inspectCommand } from './inspect.ts'
+import { lockCommand } from './lock.ts'
 import { serveCommand } from './serve.ts'
 import { signCommand } from './sign.ts'
 import { verifyCommand } from './verify.ts'
@@ -18,6 +19,7 @@ const COMMANDS = new Map<string, Command>([
   ['encrypt', encryptCommand],
   ['decrypt', decryptCommand],
   ['rekey', rekeyCommand],
+  ['lock', lockCommand],
 ])
 
 const all = [...COMMANDS.values()]

@@ -14,7 +14,7 @@ export function repeatFlags(argv: readonly string[], flags: readonly string[]): 
   let values = 0
   let expectsValue = false
   for (const arg of argv) {
-    if (arg.startsWith('--')) {
+    if (arg.startsWith('-') && arg !== '-') {
       flag = flags.includes(arg) ? arg : undefined
       further = []
       values = 0

@@ -3,13 +3,17 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { modelRouter } from '../adapters/express.ts'
 import { ModelmountError } from '../core/errors.ts'
+import { LOCK_FILE, type TrustOptions } from '../core/integrity/index.ts'
 import { createModelServer } from '../core/server.ts'
 import type { HttpDialect, Isolation, ModelServer, MountOptions } from '../core/types.ts'
 import { type Command, parse, UsageError, wholeNumber } from './command.ts'
 import { drainable } from './drain.ts'
+import { repeatFlags } from './many.ts'
 import { startedTelemetry } from './telemetry.ts'
+import { ANCHOR_FLAGS, ANCHOR_OPTIONS, anchorsFrom } from './verify.ts'
 
 interface ServeOptions {
   readonly models: string
@@ -19,6 +23,8 @@ interface ServeOptions {
   readonly isolation: Isolation | undefined
   readonly instances: number | undefined
   readonly strict: boolean
+  readonly lock: string | undefined
+  readonly trust: TrustOptions | undefined
   readonly mount: MountOptions
 }
 
@@ -38,9 +44,12 @@ export const serveCommand: Command = {
                       nobody else can reach the port
   --metrics           answer /metrics for Prometheus; needs OpenTelemetry, and
                       follows its OTEL_* variables
-  --strict            exit with 1 when a model fails to load`,
+  --strict            exit with 1 when a model fails to load
+  --locked            run only what DIR/models.lock.json lists, byte for byte
+  --public-key FILE..., --certificate-roots FILE... and the like, as for verify:
+                      run only what they have signed`,
   async run(argv) {
-    const { values, positionals } = parse(argv, {
+    const { values, positionals } = parse(repeatFlags(argv, ANCHOR_FLAGS), {
       models: { type: 'string' },
       port: { type: 'string', default: '8080' },
       host: { type: 'string', default: '127.0.0.1' },
@@ -51,6 +60,8 @@ export const serveCommand: Command = {
       management: { type: 'boolean', default: false },
       metrics: { type: 'boolean', default: false },
       strict: { type: 'boolean', default: false },
+      locked: { type: 'boolean', default: false },
+      ...ANCHOR_OPTIONS,
     })
     if (positionals.length > 0) throw new UsageError(`serve takes no argument '${positionals[0]}'`)
     const { models, host, adapter, isolation } = values
@@ -65,7 +76,18 @@ export const serveCommand: Command = {
       management: values.management === true,
       metrics: values.metrics === true,
     }
-    return serve({ models, port, host: String(host), isolation, instances, mount, strict: values.strict === true })
+    const signed = values['public-key'] ?? values['certificate-roots'] ?? values.identity
+    return serve({
+      models,
+      port,
+      host: String(host),
+      isolation,
+      instances,
+      mount,
+      strict: values.strict === true,
+      lock: values.locked === true ? join(models, LOCK_FILE) : undefined,
+      trust: signed === undefined ? undefined : { signers: [anchorsFrom(values)] },
+    })
   },
 }
 
@@ -85,10 +107,10 @@ const KEEP_ALIVE_MS = 75_000
 
 /** Resolves with the exit code once a signal has ended the server and everything it had accepted is answered. */
 async function serve(opts: ServeOptions): Promise<number> {
-  const { models, port, host, isolation, instances, strict, mount } = opts
+  const { models, port, host, isolation, instances, strict, mount, lock, trust } = opts
   const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   const telemetry = mount.metrics ? await startedTelemetry() : undefined
-  const server = await createModelServer({ repository: models, isolation, instances, strict, telemetry })
+  const server = await createModelServer({ repository: models, isolation, instances, strict, telemetry, lock, trust })
   const http = createServer(await expressApp(server, mount))
   const stop = drainable(http)
   http.keepAliveTimeout = KEEP_ALIVE_MS

@@ -3,10 +3,24 @@
 import { statSync } from 'node:fs'
 import { relative, resolve, sep } from 'node:path'
 import { isModelmountError } from '../core/errors.ts'
-import { type Signer, type VerifyModelOptions, verifyModel } from '../core/integrity/index.ts'
+import { type Signer, type TrustAnchors, type VerifyModelOptions, verifyModel } from '../core/integrity/index.ts'
 import { printable } from '../core/printable.ts'
 import { type Command, parse, UsageError } from './command.ts'
 import { repeatFlags } from './many.ts'
+
+const many = { type: 'string', multiple: true } as const
+
+/** Whom to trust, for every command that asks. */
+export const ANCHOR_OPTIONS = {
+  'public-key': many,
+  'certificate-roots': many,
+  'certificate-subject': many,
+  'certificate-validity': { type: 'string', default: 'notBefore' },
+  identity: { type: 'string' },
+  'identity-issuer': { type: 'string' },
+  'trusted-root': { type: 'string' },
+} as const
+export const ANCHOR_FLAGS = ['--public-key', '--certificate-roots', '--certificate-subject']
 
 const VALIDITY = ['notBefore', 'now', 'both'] as const
 
@@ -25,17 +39,9 @@ export const verifyCommand: Command = {
   --ignore-paths PATH...      files and folders that need not be signed
   --json                      one JSON object instead of text`,
   async run(argv) {
-    const flags = ['--public-key', '--certificate-roots', '--certificate-subject', '--ignore-paths']
-    const many = { type: 'string', multiple: true } as const
-    const { values, positionals } = parse(repeatFlags(argv, flags), {
+    const { values, positionals } = parse(repeatFlags(argv, [...ANCHOR_FLAGS, '--ignore-paths']), {
       signature: { type: 'string' },
-      'public-key': many,
-      'certificate-roots': many,
-      'certificate-subject': many,
-      'certificate-validity': { type: 'string', default: 'notBefore' },
-      identity: { type: 'string' },
-      'identity-issuer': { type: 'string' },
-      'trusted-root': { type: 'string' },
+      ...ANCHOR_OPTIONS,
       'ignore-paths': many,
       json: { type: 'boolean', default: false },
     })
@@ -51,7 +57,7 @@ export const verifyCommand: Command = {
   },
 }
 
-interface AnchorFlags {
+export interface AnchorFlags {
   readonly 'public-key'?: string[] | undefined
   readonly 'certificate-roots'?: string[] | undefined
   readonly 'certificate-subject'?: string[] | undefined
@@ -61,7 +67,8 @@ interface AnchorFlags {
   readonly 'trusted-root'?: string | undefined
 }
 
-function anchorsFrom(values: AnchorFlags): Omit<VerifyModelOptions, 'signature'> {
+/** @throws UsageError */
+export function anchorsFrom(values: AnchorFlags): TrustAnchors {
   const { 'public-key': publicKey, 'certificate-roots': roots, identity, 'identity-issuer': issuer } = values
   const { 'certificate-subject': subjects, 'trusted-root': trustedRoot } = values
   const validity = VALIDITY.find((known) => known === values['certificate-validity'])

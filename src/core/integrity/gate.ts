@@ -4,23 +4,23 @@
  */
 
 import { createHash } from 'node:crypto'
-import { realpath, stat } from 'node:fs/promises'
+import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { isModelmountError, ModelmountError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import type { Verdict } from './anchors.ts'
-import { GIT_PATHS, listFiles, nameInside } from './files.ts'
+import { dataPath, missing, signatureBeside } from './beside.ts'
+import { GIT_PATHS, listFiles } from './files.ts'
 import { hashFiles } from './hash.ts'
 import { type Lock, readLock } from './lock-file.ts'
 import { type ManifestFile, manifestIdOf } from './manifest.ts'
-import { nameProblem } from './names.ts'
 import { createPolicy } from './policy.ts'
 import { refuse } from './refusal.ts'
 import { signerName } from './signer-name.ts'
 import { createStore, type Stored } from './store.ts'
 import type { Integrity, SignatureSource, StoreOptions, TrustOptions, Verification } from './types.ts'
-import { checkNames, ownName, pathOf, readSignature, signatureDigest } from './verify.ts'
+import { checkNames, ownName, readSignature, signatureDigest } from './verify.ts'
 
 export interface GateConfig {
   readonly verification: Verification
@@ -192,7 +192,7 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
     if (!seen?.dataNames) return undefined
     const files: ManifestFile[] = [{ name: '.', sha256: seen.sha256, size: seen.size }]
     for (const name of seen.dataNames) {
-      const data = await store?.seen(await dataPath(root, name, proof))
+      const data = await store?.seen(await dataPath(root, name, proof?.signed))
       if (!data) return undefined
       files.push({ name, sha256: data.sha256, size: data.size })
     }
@@ -219,7 +219,7 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
       const dataNames = await deps.dataNamesOf(staging.path(as))
       const files: ManifestFile[] = [{ name: '.', ...own }]
       for (const name of dataNames) {
-        const path = await dataPath(root, name, proof)
+        const path = await dataPath(root, name, proof?.signed)
         const data = await staging.add(name, name, path)
         check(name, data.sha256)
         await store.remember(path, data)
@@ -276,13 +276,6 @@ function checkLock({ models }: Lock, name: string, version: string, manifestId: 
 const integrityOf = (manifestId: string, proof: Proof | undefined): Integrity =>
   proof ? { manifestId, signer: proof.signer, signatureDigest: proof.digest } : { manifestId }
 
-async function signatureBeside(source: string | Uint8Array): Promise<string> {
-  if (typeof source !== 'string') throw refuse('the model is bytes and comes without a signature')
-  const places = [`${source}.sig`, join(dirname(source), 'model.sig')]
-  for (const place of places) if (await stat(place).catch(() => undefined)) return place
-  throw refuse(`the model has no signature: neither '${basename(source)}.sig' nor 'model.sig' is beside it`)
-}
-
 /** @param shown what errors call it */
 function expectSigned(proof: Proof | undefined, name: string, shown: string, sha256: string): void {
   if (!proof) return
@@ -291,31 +284,3 @@ function expectSigned(proof: Proof | undefined, name: string, shown: string, sha
   if (signed === undefined) throw refuse(`${what} is not covered by the signature`, { file: shown })
   if (signed !== sha256) throw refuse(`${what} is not what was signed`, { file: shown })
 }
-
-/**
- * A model may keep weights in files beside it or below, wherever links lead. One that nobody has signed may not have other names: it could
- * be somebody else's secret, linked into the folder to be read out through the model.
- */
-async function dataPath(root: string, name: string, proof: Proof | undefined): Promise<string> {
-  const shown = `'${printable(name).slice(0, 200)}'`
-  const problem = nameProblem(name)
-  if (problem) throw refuse(`the model keeps weights in ${shown}, which cannot belong to it: ${problem}`)
-  if (proof && !proof.signed.has(name)) throw refuse(`the model keeps weights in ${shown}, which is not covered by the signature`)
-  const path = await realpath(join(root, name)).catch(missing(join(root, name)))
-  if ((await nameInside(root, path)) === undefined)
-    throw refuse(`the model keeps weights in ${shown}, which leads out of its folder`)
-  const stats = await stat(path).catch(missing(path))
-  if (!proof && stats.isFile() && stats.nlink > 1)
-    throw refuse(`the model keeps weights in ${shown}, which is a hard link: the file has another name elsewhere`)
-  return path
-}
-
-const missing =
-  (path: string) =>
-  (cause: NodeJS.ErrnoException): never => {
-    const what = cause.code === 'ENOENT' || cause.code === 'ENOTDIR' ? 'does not exist' : `cannot be read (${cause.code})`
-    throw new ModelmountError('MODEL_LOAD_FAILED', `model file ${JSON.stringify(pathOf(path))} ${what}`, {
-      details: { path },
-      cause,
-    })
-  }
