@@ -251,7 +251,10 @@ describe('shared runs', () => {
 
 test('the mask may be left out where requests run one by one, too', async () => {
   const server = await serve(encoderModel(), { maxSize: 1, ragged: RAGGED })
-  expect(server.model('m').batching.enabled).toBe(false)
+  expect(server.model('m').batching).toMatchObject({
+    enabled: false,
+    padding: { enabled: false, reason: 'requests do not share runs' },
+  })
   const ids = sentence(7, 3)
   const left = await server.predict('m', { ids })
   expectSame(left, await server.predict('m', { ids, mask: int64([Array(7).fill(1)]) }))

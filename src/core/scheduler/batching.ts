@@ -145,7 +145,12 @@ export async function proveBatching(
   const given = typeof axes === 'string' ? [] : alike(samples.filter((sample) => rowsOf(sample, axes.inputs) === 1))
   const makeRow =
     given.length > 0 ? rowsFrom(given) : await findRows(signature, typeof axes === 'string' ? undefined : axes, ragged, trial)
-  const alone = (reason: string): Proof => ({ batching: unbatched(reason, curve), makeRow })
+  const alone = (reason: string): Proof => {
+    const batching = unbatched(reason, curve)
+    if (found === undefined) return { batching, makeRow }
+    const padding = { enabled: false, reason: typeof found === 'string' ? found : 'requests do not share runs' }
+    return { batching: { ...batching, info: { ...batching.info, padding } }, makeRow }
+  }
   if (settings === false || typeof axes === 'string') return alone(String(axes))
   if (!makeRow) return alone('the model refused made-up inputs, so batching could not be tried')
 
