@@ -51,4 +51,13 @@ export type {
   TelemetrySource,
   Trace,
 } from './core/telemetry.ts'
+export type {
+  InputsOf,
+  ModelTypes,
+  OutputsOf,
+  PredictOptionsFor,
+  PredictResultFor,
+  TypedInput,
+  TypedTensor,
+} from './core/typed.ts'
 export type * from './core/types.ts'

@@ -67,7 +67,8 @@ const roomOf = (file: string): string => {
  * know nothing, so a new one is a decision.
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
-  'core/types': ['errors (types)', 'integrity (types)', 'telemetry (types)'],
+  'core/types': ['errors (types)', 'integrity (types)', 'telemetry (types)', 'typed (types)'],
+  'core/typed': ['types (types)'],
   'core/errors': [],
   'core/clock': [],
   'core/version': [],

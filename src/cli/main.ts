@@ -9,11 +9,13 @@ import { inspectCommand } from './inspect.ts'
 import { lockCommand } from './lock.ts'
 import { serveCommand } from './serve.ts'
 import { signCommand } from './sign.ts'
+import { typegenCommand } from './typegen/index.ts'
 import { verifyCommand } from './verify.ts'
 
 const COMMANDS = new Map<string, Command>([
   ['serve', serveCommand],
   ['inspect', inspectCommand],
+  ['typegen', typegenCommand],
   ['sign', signCommand],
   ['verify', verifyCommand],
   ['encrypt', encryptCommand],

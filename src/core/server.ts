@@ -259,7 +259,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
 
   const server: ModelServer = {
     name: config.name,
-    predict,
+    // The types of a model's own inputs and outputs are the generated file's promise; here every model is the same.
+    predict: predict as ModelServer['predict'],
     async load(spec, opts) {
       if (closing) throw closed()
       checkLoadOptions(opts)

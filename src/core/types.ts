@@ -3,6 +3,7 @@
 import type { ErrorCode } from './errors.ts'
 import type { SignatureSource, Signer, StoreOptions, TrustOptions, Verification } from './integrity/index.ts'
 import type { Telemetry } from './telemetry.ts'
+import type { InputsOf, OutputsOf, PredictOptionsFor, PredictResultFor } from './typed.ts'
 
 // ---------------------------------------------------------------- tensors
 
@@ -696,7 +697,11 @@ export interface ModelServer extends AsyncDisposable {
    *   `OUTPUT_NOT_FOUND`, `QUEUE_FULL`, `QUOTA_EXCEEDED`, `OVERLOADED`, `DEADLINE_EXCEEDED`, `ABORTED`, `WORKER_LOST`, `INFERENCE_FAILED`,
    *   `OPTIONS_INVALID`, `SERVER_CLOSED`. Never throws synchronously.
    */
-  predict(model: string, inputs: PredictInputs, opts?: PredictOptions): Promise<PredictResult>
+  predict<Name extends string, Outputs extends OutputsOf<Name> = OutputsOf<Name>>(
+    model: Name,
+    inputs: InputsOf<Name>,
+    opts?: PredictOptionsFor<Outputs>,
+  ): Promise<PredictResultFor<Name, Outputs>>
   /**
    * Loads a version and makes it ready. An existing version of that name keeps serving until the new one is ready, then drains:
    * no request fails. When the new one fails to load, the old one stays.

@@ -1,0 +1,190 @@
+/** What typegen writes makes wrong calls of predict() fail to compile, with an error that says what is wrong, and leaves untyped models alone. */
+
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+import { expect, test } from 'vitest'
+import { collect } from '../../src/cli/typegen/collect.ts'
+import { render } from '../../src/cli/typegen/render.ts'
+import { node, value, writeModel } from '../../tools/onnx-writer.mjs'
+import { treeFor } from '../support/tree.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** features float32 [N,4], threshold float32 [], ids int64 [N], word string [N,'W'], any float16 of any shape. */
+const fraud = writeModel({
+  doc: 'scores orders',
+  graph: {
+    name: 'fraud',
+    inputs: [
+      value('features', 'float', ['N', 4], { doc: 'amount, country, age, count' }),
+      value('threshold', 'float', []),
+      value('ids', 'int64', ['N']),
+      value('words', 'string', ['N', 'W']),
+      value('any', 'float16'),
+    ],
+    outputs: [value('score', 'float', ['N', 1]), value('label', 'string', ['N', 'W']), value('flags', 'bool', ['N'])],
+    nodes: [node('Identity', ['features'], ['score'])],
+  },
+})
+
+/** Names that would like to be code. */
+const HOSTILE = [
+  "'} } } declare const owned: 1 //",
+  'a-b',
+  '*/ evil() /*',
+  '\u2028x',
+  '__proto__',
+  '$' + '{x}`',
+  'back\\slash',
+  'ünï',
+  '1st',
+  'new\nline',
+]
+const hostile = writeModel({
+  doc: '*/ import "evil"',
+  graph: {
+    name: 'hostile',
+    inputs: HOSTILE.map((name) => value(name, 'float', ['*/', 2], { doc: '*/ x' })),
+    outputs: HOSTILE.filter((name) => name !== '__proto__').map((name) => value(`o${name}`, 'float', [1])),
+    nodes: [node('Identity', [HOSTILE[0] ?? ''], [`o${HOSTILE[0]}`])],
+  },
+})
+
+const rest = `threshold: 0.5, ids: [1n], words: [['a']], any: [[1]]`
+
+/** Lines of a program, and what the compiler must say of each; nothing where it must be content. */
+const LINES: readonly (readonly [code: string, error?: string])[] = [
+  // ---- right
+  [`const all = await server.predict('fraud', { features: [[1, 2, 3, 4]], ${rest} })`],
+  ['const data: Float32Array = all.outputs.score.data; const one: 1 = all.outputs.score.dims[1]'],
+  ['const words: readonly string[] = all.outputs.label.data; const flags: Uint8Array = all.outputs.flags.data'],
+  ['const id: string = all.id; const ms: number = all.timings.totalMs'],
+  [`await server.predict('fraud', { features: new Float32Array(4), ${rest} }, { version: '2', priority: 'high' })`],
+  [`await server.predict('fraud', { features: { type: 'float32', dims: [1, 4], data: new Float32Array(4) }, ${rest} })`],
+  [`const some = await server.predict('fraud', { features: [[1]], ${rest} }, { outputs: ['score'] }); some.outputs.score.data`],
+  [
+    `await server.predict('fraud', { features: [], threshold: 1, ids: new BigInt64Array(1), words: [], any: new Uint16Array(3) })`,
+  ],
+  [
+    `const tensor = all.outputs.label; await server.predict('fraud', { features: [], threshold: 1, ids: [1], words: tensor, any: 1 })`,
+  ],
+  // ---- untyped
+  [`const untyped = await server.predict('other', { anything: [1] }); const maybe: Tensor | undefined = untyped.outputs.y`],
+  [`await server.predict(name, { anything: [1] }, { outputs: ['whatever'] })`],
+  [`await server.predict('fraud' as string, { anything: [1] })`],
+  [`const inputs: PredictInputs = { x: 1 }; await server.predict(name, inputs)`],
+  // ---- wrong
+  [`await server.predict('fraud', { feature: [[1, 2, 3, 4]], ${rest} })`, `'feature' does not exist in type`],
+  [`await server.predict('fraud', { ${rest} })`, "Property 'features' is missing in type"],
+  [
+    `await server.predict('fraud', { features: [1, 2, 3, 4], ${rest} })`,
+    "Type 'number' is not assignable to type 'readonly number[]'",
+  ],
+  [`await server.predict('fraud', { features: [[[1]]], ${rest} })`, "Type '[number]' is not assignable to type 'number'"],
+  [
+    `await server.predict('fraud', { features: 1, ${rest} })`,
+    `Type 'number' is not assignable to type 'TypedInput<"float32", [number, 4]>'`,
+  ],
+  [`await server.predict('fraud', { features: [['1']], ${rest} })`, "Type 'string' is not assignable to type 'number'"],
+  [
+    `await server.predict('fraud', { features: new Float64Array(4), ${rest} })`,
+    `is not assignable to type 'TypedInput<"float32", [number, 4]>'`,
+  ],
+  [
+    `await server.predict('fraud', { features: { type: 'float32', dims: [1, 5], data: new Float32Array(5) }, ${rest} })`,
+    `is not assignable to type 'TypedInput<"float32", [number, 4]>'`,
+  ],
+  [
+    `await server.predict('fraud', { features: { type: 'int32', dims: [1, 4], data: new Int32Array(4) }, ${rest} })`,
+    `is not assignable to type 'TypedInput<"float32", [number, 4]>'`,
+  ],
+  [
+    `await server.predict('fraud', { features: [], threshold: [1], ids: [1], words: [], any: 1 })`,
+    `is not assignable to type 'TypedInput<"float32", []>'`,
+  ],
+  // Two open sizes are two levels.
+  [
+    `await server.predict('fraud', { features: [], threshold: 1, ids: [1], words: ['a'], any: 1 })`,
+    "Type 'string' is not assignable to type 'readonly string[]'",
+  ],
+  [`all.outputs.scores`, "Property 'scores' does not exist on type"],
+  [`some.outputs.label`, "Property 'label' does not exist on type"],
+  [
+    `await server.predict('fraud', { features: [], ${rest} }, { outputs: ['scores'] })`,
+    `Type '"scores"' is not assignable to type`,
+  ],
+  [`const wrong: string = all.outputs.score.data`, "is not assignable to type 'string'"],
+]
+
+const PROGRAM = `import type { ModelServer, PredictInputs, Tensor } from 'modelmount'
+import type { } from './models.js'
+declare const server: ModelServer
+declare const name: string
+export async function run() {
+${LINES.map(([code]) => code).join('\n')}
+  await server.predict('hostile', {})
+}
+`
+const FIRST_LINE = 6
+
+test('right calls compile, wrong ones do not: as an ECMAScript module and as CommonJS', async () => {
+  const dir = treeFor({ 'models/fraud/2/model.onnx': fraud, 'models/fraud/1/model.onnx': fraud, 'models/hostile.onnx': hostile })
+  const types = render(await collect(join(dir, 'models')))
+  mkdirSync(join(dir, 'node_modules'))
+  symlinkSync(root, join(dir, 'node_modules/modelmount'), 'junction')
+  for (const type of ['module', 'commonjs']) {
+    mkdirSync(join(dir, type))
+    writeFileSync(join(dir, type, 'package.json'), JSON.stringify({ type }))
+    writeFileSync(join(dir, type, 'models.d.ts'), types)
+    writeFileSync(join(dir, type, 'app.ts'), PROGRAM)
+  }
+  const program = ts.createProgram({
+    rootNames: ['module', 'commonjs'].flatMap((type) => [join(dir, type, 'app.ts'), join(dir, type, 'models.d.ts')]),
+    options: {
+      module: ts.ModuleKind.NodeNext,
+      target: ts.ScriptTarget.ES2022,
+      lib: ['lib.es2023.d.ts'],
+      strict: true,
+      noUncheckedIndexedAccess: true,
+      noEmit: true,
+      skipLibCheck: true,
+      types: ['node'],
+      typeRoots: [join(root, 'node_modules/@types')],
+    },
+  })
+  for (const type of ['module', 'commonjs']) {
+    const declarations = program.getSourceFile(join(dir, type, 'models.d.ts'))
+    const app = program.getSourceFile(join(dir, type, 'app.ts'))
+    if (!declarations || !app) throw new Error('the program is not there')
+    expect(program.getSyntacticDiagnostics(declarations)).toEqual([])
+    const found = program.getSemanticDiagnostics(app)
+    const errorsAt = (index: number): string =>
+      found
+        .filter(({ start = 0 }) => app.getLineAndCharacterOfPosition(start).line + 1 === FIRST_LINE + index)
+        .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
+        .join('\n')
+    for (const [index, [code, error]] of LINES.entries())
+      expect({ type, code, error: errorsAt(index) }).toEqual({
+        type,
+        code,
+        error: error === undefined ? '' : expect.stringContaining(error),
+      })
+    // Every hostile name is a property of its own, and nothing else.
+    const missing = errorsAt(LINES.length)
+    expect(missing).toContain('missing the following properties')
+    expect(declarations.statements.map(({ kind }) => kind)).toEqual([
+      ts.SyntaxKind.ImportDeclaration,
+      ts.SyntaxKind.ModuleDeclaration,
+    ])
+    const names: string[] = []
+    const visit = (node: ts.Node): void => {
+      if (ts.isPropertySignature(node) && (ts.isStringLiteral(node.name) || ts.isIdentifier(node.name)))
+        names.push(node.name.text)
+      ts.forEachChild(node, visit)
+    }
+    visit(declarations)
+    expect(names).toEqual(expect.arrayContaining(HOSTILE))
+  }
+})
