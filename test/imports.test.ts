@@ -124,7 +124,8 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/signature': ['engine (types)', 'errors', 'onnx', 'tensor', 'types (types)'],
   'core/own-inputs': ['engine', 'errors', 'tensor', 'types (types)'],
   'core/environment': ['errors', 'types (types)'],
-  'core/events': ['types (types)'],
+  'core/events': ['logger', 'types (types)'],
+  'core/logger': ['types (types)'],
   'core/http': [
     'errors',
     'model (types)',

@@ -1,5 +1,6 @@
 /** Tells listeners and the log what happens to models. Neither can do harm by throwing. */
 
+import { type Level, type Write, writeTo } from './logger.ts'
 import type { Logger, ServerEvent } from './types.ts'
 
 export interface Events {
@@ -8,7 +9,8 @@ export interface Events {
 }
 
 export function createEvents(logger: Logger): Events {
-  const listeners = new Set<(event: ServerEvent) => void>([(event) => log(logger, event)])
+  const write = writeTo(logger)
+  const listeners = new Set<(event: ServerEvent) => void>([(event) => log(write, event)])
   return {
     emit(event) {
       for (const listener of listeners) {
@@ -28,25 +30,30 @@ export function createEvents(logger: Logger): Events {
   }
 }
 
-function log(logger: Logger, event: ServerEvent): void {
+function log(write: Write, event: ServerEvent): void {
+  const { type, ...rest } = event
+  const fields: Record<string, unknown> = { event: type, ...rest }
+  // It is the line itself.
+  delete fields.message
+  const say = (level: Level, message: string): void => write(level, message, fields)
   const of = 'model' in event ? `${event.model}@${event.version}` : ''
-  if (event.type === 'warning') logger.warn(event.message)
+  if (event.type === 'warning') say('warn', event.message)
   else if (event.type === 'provider-fallback')
-    logger.warn(`${of}: execution provider '${event.wanted}' could not start, using '${event.using}': ${event.reason}`)
+    say('warn', `${of}: execution provider '${event.wanted}' could not start, using '${event.using}': ${event.reason}`)
   else if (event.type === 'worker-lost')
-    logger.error(`${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
-  else if (event.type === 'weights' && event.failed) logger.warn(`${of}: weights are not shared: ${event.reason}`)
-  else if (event.type === 'breaker') logger.error(`${of}: circuit breaker ${event.state} after ${event.crashes} crashes`)
+    say('error', `${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
+  else if (event.type === 'weights' && event.failed) say('warn', `${of}: weights are not shared: ${event.reason}`)
+  else if (event.type === 'breaker') say('error', `${of}: circuit breaker ${event.state} after ${event.crashes} crashes`)
   else if (event.type === 'scaled' && event.reason === 'failed')
-    logger.warn(`${of}: an instance could not be added, going on with ${event.instances}: ${event.detail}`)
-  else if (event.type === 'scaled') logger.info(`${of}: ${event.instances} instances (${event.reason})`)
+    say('warn', `${of}: an instance could not be added, going on with ${event.instances}: ${event.detail}`)
+  else if (event.type === 'scaled') say('info', `${of}: ${event.instances} instances (${event.reason})`)
   else if (event.type === 'residency')
-    logger.info(`${of}: ${event.resident ? 'loaded again' : 'out of memory'} (${event.reason})`)
-  else if (event.type === 'integrity' && event.outcome === 'refused') logger.error(`${of}: refused: ${event.reason}`)
+    say('info', `${of}: ${event.resident ? 'loaded again' : 'out of memory'} (${event.reason})`)
+  else if (event.type === 'integrity' && event.outcome === 'refused') say('error', `${of}: refused: ${event.reason}`)
   else if (event.type === 'integrity' && event.outcome === 'verified')
-    logger.info(`${of}: ${event.manifestId} signed by ${event.signer}`)
-  else if (event.type === 'integrity' && event.reason) logger.warn(`${of}: runs although it is not trusted: ${event.reason}`)
-  else if (event.type === 'worker-output') logger.warn(`${of}: ${event.line}`)
-  else if (event.type === 'model' && event.state === 'failed') logger.error(`${of}: failed: ${event.reason}`)
-  else if (event.type === 'model') logger.info(`${of}: ${event.state}`)
+    say('info', `${of}: ${event.manifestId} signed by ${event.signer}`)
+  else if (event.type === 'integrity' && event.reason) say('warn', `${of}: runs although it is not trusted: ${event.reason}`)
+  else if (event.type === 'worker-output') say('warn', `${of}: ${event.line}`)
+  else if (event.type === 'model' && event.state === 'failed') say('error', `${of}: failed: ${event.reason}`)
+  else if (event.type === 'model') say('info', `${of}: ${event.state}`)
 }

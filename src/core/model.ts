@@ -210,7 +210,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       grant = cpu.grant(cpuDemandOf(config))
       if (grant.excess) emit({ type: 'warning', message: grant.excess })
       const session = { ...config.session, intraOpNumThreads: grant.threads }
-      const form = await step('verify', verify(session))
+      const form = await step('prepare', verify(session))
       pool = openPool(session, grant)
       const { maxQueue, maxQueueBytes, maxQueuePerTenant, maxWaitMs, batching } = config
       const { maxDelayMs, mixTenants } = batching || { maxDelayMs: 0, mixTenants: false }

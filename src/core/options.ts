@@ -422,9 +422,10 @@ const spec: Check = object({ ...SETTINGS, ...OF_ONE_MODEL, signature, name: mode
 
 const logger: Check = (value, path, problems) => {
   if (value === false) return
-  const methods = value as Partial<Record<'info' | 'warn' | 'error', unknown>> | null
-  if (typeof methods?.info !== 'function' || typeof methods.warn !== 'function' || typeof methods.error !== 'function')
-    problems.push(`${path} must be false or have the methods info, warn and error`)
+  const methods = value as Partial<Record<'info' | 'log' | 'warn' | 'error', unknown>> | null
+  const informs = typeof methods?.info === 'function' || typeof methods?.log === 'function'
+  if (!informs || typeof methods.warn !== 'function' || typeof methods.error !== 'function')
+    problems.push(`${path} must be false or have the methods info (or log), warn and error`)
 }
 
 const telemetry: Check = (value, path, problems) => {
@@ -715,6 +716,7 @@ export const checkPredictOptions: (options: unknown) => void = (() => {
 export interface MountConfig {
   readonly dialects: readonly HttpDialect[]
   readonly management: boolean
+  readonly serverTiming: boolean
   readonly metrics: boolean
   readonly openapi: boolean
   readonly mlflow: { readonly model: string; readonly version?: string } | undefined
@@ -723,6 +725,7 @@ export interface MountConfig {
 const mountOptions: Check = object({
   dialects: list(oneOf('open-inference', 'tf-serving', 'mlflow')),
   management: boolean,
+  serverTiming: boolean,
   metrics: boolean,
   openapi: boolean,
   mlflow: object({ model: modelName, version: modelName }, ['model']),
@@ -736,14 +739,21 @@ export function resolveMount(options: MountOptions = {}): MountConfig {
   const problems: string[] = []
   mountOptions(options, '', problems)
   refuse(problems)
-  const { dialects = ['open-inference'], management = false, metrics = false, openapi = true, mlflow } = options
+  const {
+    dialects = ['open-inference'],
+    management = false,
+    serverTiming = false,
+    metrics = false,
+    openapi = true,
+    mlflow,
+  } = options
   for (const [index, dialect] of dialects.entries())
     if (dialects.indexOf(dialect) < index) problems.push(`dialects[${index}] is a second '${dialect}'`)
   if (management && !dialects.includes('open-inference'))
     problems.push("management needs 'open-inference' among the dialects: its routes are below /v2")
   if (mlflow && !dialects.includes('mlflow')) problems.push("mlflow needs 'mlflow' among the dialects")
   refuse(problems)
-  return Object.freeze({ dialects: [...new Set(dialects)], management, metrics, openapi, mlflow })
+  return Object.freeze({ dialects: [...new Set(dialects)], management, serverTiming, metrics, openapi, mlflow })
 }
 
 /** Checks the per-call options of `load()`. */

@@ -324,10 +324,10 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       control,
       modelNames: () => [...new Set(registry.all().map((model) => model.config.name))],
       info: infoOf,
-      report: (error) =>
+      report: (error, requestId) =>
         emit({
           type: 'warning',
-          message: `internal error: ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}`,
+          message: `internal error${requestId === undefined ? '' : ` (request ${requestId})`}: ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}`,
         }),
       run: (model, inputs, opts, headers) => run(model, inputs, opts, clock.now(), headers),
       refused,

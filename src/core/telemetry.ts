@@ -73,11 +73,14 @@ export interface LoadEnd {
   readonly error: ErrorCode | undefined
   readonly startedAt: number
   readonly endedAt: number
-  /** In order. `verify` reads and hashes the files, `load` starts the first instances, `warmup` runs them and proves batching. */
+  /**
+   * In order. `verify` checks who made the files, `read` reads the graph, `prepare` takes the files' fingerprint and lays out shared weights,
+   * `load` starts the first instances, `warmup` runs them and proves batching.
+   */
   readonly steps: readonly { readonly name: LoadStep; readonly startedAt: number; readonly endedAt: number }[]
 }
 
-export type LoadStep = 'read' | 'verify' | 'load' | 'warmup'
+export type LoadStep = 'verify' | 'read' | 'prepare' | 'load' | 'warmup'
 
 /** What gauges are read from, when they are collected. */
 export interface TelemetrySource {

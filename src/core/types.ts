@@ -606,9 +606,13 @@ export type ServerEvent =
     }
   | { readonly type: 'warning'; readonly message: string }
 
-/** The subset of `console`, pino and Nest-compatible loggers that modelmount writes to. */
+/**
+ * `console` and its like; pino, which also gets the event as an object: `{ event, model, version, … }`; or Nest's `LoggerService`, whose word
+ * for `info` is `log`. One of the two must be there.
+ */
 export interface Logger {
-  info(message: string): void
+  info?(message: string): void
+  log?(message: string): void
   warn(message: string): void
   error(message: string): void
 }
@@ -768,6 +772,11 @@ export interface MountOptions {
    * @default false
    */
   readonly management?: boolean
+  /**
+   * Tell clients by the header `Server-Timing` how long a request waited and ran.
+   * @default false: it tells them how loaded the server is, too
+   */
+  readonly serverTiming?: boolean
   /** Answer `/metrics` for Prometheus. @default false */
   readonly metrics?: boolean
   /** Answer `/openapi.json`. @default true */

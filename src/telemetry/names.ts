@@ -84,7 +84,7 @@ export const SPANS = {
   },
   load: {
     name: 'load {model}',
-    description: 'A version was brought up. Its children are `read`, `verify`, `load` and `warmup`.',
+    description: 'A version was brought up. Its children are `verify`, `read`, `prepare`, `load` and `warmup`.',
     attributes: [ATTR_MODEL, ATTR_VERSION, ATTR_ERROR],
   },
 } as const

@@ -67,7 +67,8 @@ export function createTraces(tracer: Tracer, opts: { readonly propagation: boole
       parentOf(headers),
     )
     if (!span.isRecording()) return undefined
-    if (id !== undefined) span.setAttribute(names.ATTR_REQUEST_ID, id.slice(0, MAX_ID_CHARS))
+    const known = id ?? headers?.['x-request-id']
+    if (typeof known === 'string') span.setAttribute(names.ATTR_REQUEST_ID, known.slice(0, MAX_ID_CHARS))
     if (label !== undefined) span.setAttribute(names.ATTR_LABEL, label)
     return { span, ended: false } satisfies Recorded
   }

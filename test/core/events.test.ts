@@ -1,3 +1,4 @@
+import pino from 'pino'
 import { expect, test } from 'vitest'
 import { createEvents } from '../../src/core/events.ts'
 import type { ServerEvent } from '../../src/core/types.ts'
@@ -49,5 +50,41 @@ test('levels: failures are errors, fall-backs warnings, states information', () 
     'info m@1: ready',
     'error m@1: failed: why',
     "warn m@1: execution provider 'cuda' could not start, using 'cpu': no library",
+  ])
+})
+
+test('pino gets the event as an object, Nest its own words, everybody else a line', async () => {
+  const lines: string[] = []
+  const log = pino({ base: null, timestamp: false }, { write: (line: string) => void lines.push(line) })
+  const lost: ServerEvent = { type: 'worker-lost', model: 'm', version: '1', reason: 'gone', restartInMs: 100 }
+  const events = createEvents(log)
+  events.emit(lost)
+  events.emit(warning)
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    {
+      level: 50,
+      event: 'worker-lost',
+      model: 'm',
+      version: '1',
+      reason: 'gone',
+      restartInMs: 100,
+      msg: 'm@1: worker lost (gone), restarting in 100 ms',
+    },
+    { level: 40, event: 'warning', msg: 'm' },
+  ])
+
+  const told: unknown[][] = []
+  const nest = createEvents({
+    log: (...args: unknown[]) => told.push(['log', ...args]),
+    warn: (...args: unknown[]) => told.push(['warn', ...args]),
+    error: (...args: unknown[]) => told.push(['error', ...args]),
+  })
+  nest.emit(lost)
+  nest.emit(warning)
+  nest.emit({ type: 'model', model: 'm', version: '1', state: 'ready' })
+  expect(told).toEqual([
+    ['error', 'm@1: worker lost (gone), restarting in 100 ms', undefined, 'modelmount'],
+    ['warn', 'm', 'modelmount'],
+    ['log', 'm@1: ready', 'modelmount'],
   ])
 })

@@ -28,7 +28,7 @@ test('a load is told with its steps, a request with its run', async () => {
   const { telemetry, loads, runs, ends, begun } = recorder()
   const server = await serverFor({ models: [{ name: 'mlp', version: '7', source: mlpModel() }], telemetry })
   expect(loads).toMatchObject([{ model: 'mlp', version: '7', error: undefined }])
-  expect(loads[0]!.steps.map(({ name }) => name)).toEqual(['read', 'verify', 'load', 'warmup'])
+  expect(loads[0]!.steps.map(({ name }) => name)).toEqual(['verify', 'read', 'prepare', 'load', 'warmup'])
   expect(loads[0]!.steps.every(({ startedAt, endedAt }) => endedAt >= startedAt)).toBe(true)
 
   const results = await Promise.all([0, 1, 2].map((seed) => server.predict('mlp', { features: [row(seed)] })))
@@ -89,7 +89,7 @@ test('a load that fails says with what', async () => {
   const { telemetry, loads } = recorder()
   await serverFor({ models: [{ name: 'broken', source: new Uint8Array([1, 2, 3]) }], telemetry })
   expect(loads).toMatchObject([{ model: 'broken', error: 'MODEL_INVALID' }])
-  expect(loads[0]!.steps.map(({ name }) => name)).toEqual(['read'])
+  expect(loads[0]!.steps.map(({ name }) => name)).toEqual(['verify', 'read'])
 })
 
 test('a telemetry that throws everywhere costs no answer, and is reported once', async () => {

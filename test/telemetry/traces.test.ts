@@ -205,7 +205,7 @@ describe('a load', () => {
     const [load] = kept.named('load mlp')
     expect(load?.status.code).toBe(SpanStatusCode.UNSET)
     const steps = kept.spans.filter((span) => span !== load)
-    expect(steps.map(({ name }) => name)).toEqual(['read', 'verify', 'load', 'warmup'])
+    expect(steps.map(({ name }) => name)).toEqual(['verify', 'read', 'prepare', 'load', 'warmup'])
     for (const step of steps) expect(step.parentSpanContext?.spanId).toBe(idOf(load))
   })
 

@@ -3,7 +3,9 @@
 import { ModelmountError, toModelmountError } from '../errors.ts'
 import { encodeError } from '../protocol/index.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../types.ts'
+import { REQUEST_ID, requestIdOf } from './request-id.ts'
 import { type Call, type Handler, type HttpDeps, json, type RouteTable } from './route.ts'
+import type { ServerTiming } from './server-timing.ts'
 
 /** All methods of one path. */
 type Methods = Map<string, Handler>
@@ -19,6 +21,7 @@ const NOTHING = new Uint8Array()
 export function createHandler(
   tables: readonly RouteTable[],
   deps: Pick<HttpDeps, 'maxBodyBytes' | 'bodyTimeoutMs' | 'report'>,
+  timing?: ServerTiming,
 ): HttpHandler {
   const paths = new Map<string, Methods>()
   const patterns = new Map<string, { readonly pattern: RegExp; readonly methods: Methods }>()
@@ -57,9 +60,21 @@ export function createHandler(
     return { ...refusal, headers: { ...refusal.headers, allow } }
   }
 
-  function failure(value: unknown, path: string): HttpResponse {
+  /** What a client needs to find its request again, and to see where its time went. */
+  function marked(request: HttpRequest, response: HttpResponse): HttpResponse {
+    const id = requestIdOf(request.headers)
+    const took = timing?.headerOf(request)
+    if (id === undefined && took === undefined) return response
+    const headers = {
+      ...(id === undefined ? {} : { [REQUEST_ID]: id }),
+      ...(took === undefined ? {} : { 'server-timing': took }),
+    }
+    return { ...response, headers: { ...response.headers, ...headers } }
+  }
+
+  function failure(value: unknown, path: string, requestId?: string): HttpResponse {
     const error = toModelmountError(value)
-    if (error.code === 'INTERNAL') deps.report(error)
+    if (error.code === 'INTERNAL') deps.report(error, requestId)
     const encode = tables.find((table) => table.owns(path))?.encodeError ?? encodeError
     return json(error.status, encode(error), adviceOf(error))
   }
@@ -72,9 +87,9 @@ export function createHandler(
     async handle(request) {
       const isHead = request.method === 'HEAD'
       try {
-        return framed(await route(request), isHead)
+        return framed(marked(request, await route(request)), isHead)
       } catch (error) {
-        return framed(failure(error, request.path), isHead)
+        return framed(marked(request, failure(error, request.path, requestIdOf(request.headers))), isHead)
       }
     },
   }

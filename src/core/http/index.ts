@@ -5,20 +5,22 @@ import type { HttpHandler, HttpSurface } from '../types.ts'
 import { createHandler } from './handler.ts'
 import type { HttpDeps, RouteTable } from './route.ts'
 import { TABLES } from './routes/index.ts'
+import { createServerTiming } from './server-timing.ts'
 
 export type { HttpDeps } from './route.ts'
 
 export function createHttp(deps: HttpDeps): HttpSurface {
   function handlerFor(config: MountConfig): HttpHandler {
+    const timing = config.serverTiming ? createServerTiming(deps) : undefined
     const extensions: string[] = []
     const tables: RouteTable[] = []
     for (const make of TABLES) {
-      const table = make(deps, { config, extensions: () => extensions })
+      const table = make(timing?.deps ?? deps, { config, extensions: () => extensions })
       if (!table) continue
       tables.push(table)
       extensions.push(...(table.extensions ?? []))
     }
-    return createHandler(tables, deps)
+    return createHandler(tables, deps, timing)
   }
 
   return { ...handlerFor(resolveMount()), mount: (options) => handlerFor(resolveMount(options)) }

@@ -42,7 +42,7 @@ export interface HttpDeps {
   /** The metrics as text; `undefined` where the server's telemetry keeps none. */
   readonly metricsText: Telemetry['metricsText']
   /** A defect of our own, for the log: the response says nothing of it. */
-  report(error: ModelmountError): void
+  report(error: ModelmountError, requestId?: string): void
 }
 
 /** The mount that routes are made for. */

@@ -1,0 +1,27 @@
+/** Three kinds of loggers behind one function: `console` and its like, pino, and Nest's. */
+
+import type { Logger } from './types.ts'
+
+export type Level = 'info' | 'warn' | 'error'
+
+/** @param fields what the message says, for loggers that keep objects */
+export type Write = (level: Level, message: string, fields: Readonly<Record<string, unknown>>) => void
+
+type PinoLike = Record<Level, (fields: object, message: string) => void>
+type NestLike = Record<'log' | 'warn', (message: string, context: string) => void> & {
+  error(message: string, stack: undefined, context: string): void
+}
+
+/** Only pino and what is made of it has `bindings()`; others with objects in front of messages cannot be told from `console`. */
+const isPino = (logger: object): logger is PinoLike =>
+  typeof (logger as { bindings?: unknown }).bindings === 'function' && typeof (logger as { child?: unknown }).child === 'function'
+
+export function writeTo(logger: Logger): Write {
+  if (isPino(logger)) return (level, message, fields) => logger[level](fields, message)
+  if (typeof logger.info === 'function') return (level, message) => logger[level]?.(message)
+  const nest = logger as NestLike
+  return (level, message) => {
+    if (level === 'error') nest.error(message, undefined, 'modelmount')
+    else nest[level === 'info' ? 'log' : level](message, 'modelmount')
+  }
+}
