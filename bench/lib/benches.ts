@@ -11,6 +11,7 @@ import { overload } from '../overload.ts'
 import { predict } from '../predict.ts'
 import { processTier } from '../process-tier.ts'
 import { slowInstance } from '../slow-instance.ts'
+import { telemetry } from '../telemetry.ts'
 import { weights } from '../weights.ts'
 import type { Bench } from './row.ts'
 
@@ -26,6 +27,7 @@ export const BENCHES: readonly Bench[] = [
   hostIsolation,
   idle,
   slowInstance,
+  telemetry,
   memory,
   weights,
 ]

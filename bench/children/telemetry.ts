@@ -1,0 +1,88 @@
+/** An Express app whose telemetry is off or on, and what a collection costs its event loop; in a process of its own, because an SDK is for life. */
+
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import express from 'express'
+import { createModelServer, type ModelInfo, type Telemetry } from 'modelmount'
+import { modelRouter } from 'modelmount/express'
+import { type StartedTelemetry, type StartTelemetryOptions, startTelemetry } from 'modelmount/telemetry/sdk'
+import { answerParent } from '../lib/child.ts'
+import { SESSION } from '../lib/direct.ts'
+import { median } from '../lib/stats.ts'
+
+export type Mode = 'off' | 'metrics' | 'sampled' | 'all'
+
+export interface TelemetryAsk {
+  readonly mode: Mode
+  readonly model: Uint8Array
+}
+
+export interface TelemetryAnswer {
+  readonly port: number
+  /** Milliseconds of the event loop for one collection with as many models. */
+  collect?: { readonly models: number; readonly ms: number; readonly bytes: number }
+}
+
+const MODELS = 100
+const COLLECTIONS = 15
+/** Twice as often as anybody scrapes. */
+const SCRAPE_MS = 1000
+
+/** Keeps the last spans, as an exporter's queue would. */
+function keeper(): NonNullable<StartTelemetryOptions['spanProcessors']>[number] {
+  const kept: unknown[] = []
+  return {
+    onStart() {},
+    onEnd(span) {
+      kept.push(span)
+      if (kept.length > 4096) kept.length = 0
+    },
+    forceFlush: async () => {},
+    shutdown: async () => {},
+  }
+}
+
+const OPTIONS: Readonly<Record<Exclude<Mode, 'off'>, () => StartTelemetryOptions>> = {
+  metrics: () => ({ otlp: false }),
+  sampled: () => ({ spanProcessors: [keeper()], sampleRatio: 0.01 }),
+  all: () => ({ spanProcessors: [keeper()] }),
+}
+
+answerParent(async ({ mode, model }: TelemetryAsk): Promise<TelemetryAnswer> => {
+  const telemetry = mode === 'off' ? undefined : await startTelemetry(OPTIONS[mode]())
+  const server = await createModelServer({ telemetry, models: [{ name: 'm', source: model, session: SESSION }], strict: true })
+  const app = express()
+  app.use(modelRouter(server))
+  const http = createServer(app)
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+  const answer: TelemetryAnswer = { port: (http.address() as AddressInfo).port }
+  if (mode === 'metrics' && telemetry) answer.collect = await collectMany(telemetry, server.models()[0] as ModelInfo)
+  if (telemetry) setInterval(() => void telemetry.metricsText(), SCRAPE_MS).unref()
+  return answer
+})
+
+/** The same model under a hundred names, each with traffic. */
+async function collectMany(telemetry: StartedTelemetry, info: ModelInfo): Promise<NonNullable<TelemetryAnswer['collect']>> {
+  const names = Array.from({ length: MODELS }, (_, i) => `model-${i}`)
+  const times = { startedAt: 0, endedAt: 3, sentAt: 1, queueMs: 1, inputMs: 0.1, inferMs: 1, outputMs: 0.1 }
+  for (const name of names) {
+    const of = { model: name, version: '1', error: undefined, ...times }
+    telemetry.end?.({ ...of, batchSize: 1, cached: false }, undefined)
+    telemetry.run?.({ ...of, provider: 'cpu', instance: 1, requests: 1, rows: 1, padding: 0, reason: 'idle', traces: [] })
+  }
+  const infos = names.map((name): ModelInfo => ({ ...info, name }))
+  const unwatch = telemetry.watch?.({ models: () => infos, subscribe: () => () => {} } satisfies Parameters<
+    NonNullable<Telemetry['watch']>
+  >[0])
+  const ms: number[] = []
+  let bytes = 0
+  for (let i = 0; i < COLLECTIONS; i++) {
+    await sleep(20)
+    const before = performance.eventLoopUtilization()
+    bytes = (await telemetry.metricsText()).text.length
+    ms.push(performance.eventLoopUtilization(before).active)
+  }
+  unwatch?.()
+  return { models: MODELS, ms: median(ms.slice(3)), bytes }
+}
