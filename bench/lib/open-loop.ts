@@ -13,8 +13,11 @@ export interface Outcome {
 }
 
 export interface OpenLoop {
-  /** Resolves when all requests of `ms` milliseconds are answered. */
-  run(perSecond: number, ms: number, call: (index: number) => Promise<unknown>): Promise<readonly Outcome[]>
+  /**
+   * Resolves when all requests of `ms` milliseconds are answered.
+   * @param call is told by how many milliseconds it comes late, because a deadline, too, counts from the moment the request was due
+   */
+  run(perSecond: number, ms: number, call: (index: number, lateMs: number) => Promise<unknown>): Promise<readonly Outcome[]>
   stop(): Promise<unknown>
 }
 
@@ -27,7 +30,7 @@ export function startOpenLoop(): OpenLoop {
       const outcomes: Outcome[] = []
       const answers: Promise<void>[] = []
       const send = (due: number): Promise<void> =>
-        call(answers.length).then(
+        call(answers.length, nowMs() - due).then(
           () => void outcomes.push({ code: 'OK', ms: nowMs() - due }),
           (error: { code?: string }) => void outcomes.push({ code: error.code ?? String(error), ms: nowMs() - due }),
         )
