@@ -9,6 +9,7 @@ export {
   decryptModel,
   type EncryptedModel,
   type EncryptionKey,
+  type EncryptionOptions,
   type EncryptModelOptions,
   encryptModel,
   type KeyProvider,

@@ -67,7 +67,7 @@ const roomOf = (file: string): string => {
  * know nothing, so a new one is a decision.
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
-  'core/types': ['errors (types)', 'integrity (types)', 'telemetry (types)', 'typed (types)'],
+  'core/types': ['crypto (types)', 'errors (types)', 'integrity (types)', 'telemetry (types)', 'typed (types)'],
   'core/typed': ['types (types)'],
   'core/errors': [],
   'core/clock': [],
@@ -86,6 +86,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/contract': ['errors', 'tensor', 'types (types)'],
   'core/options': [
+    'crypto (types)',
     'engine',
     'errors',
     'integrity (types)',

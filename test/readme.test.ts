@@ -88,6 +88,29 @@ test.skipIf(!hasOpenssl)('the five lines of trust end in a refusal', () => {
   expect(stderr).toContain(blocks('console').find((code) => code.startsWith('modelmount: refused')))
 })
 
+test.skipIf(!hasOpenssl)('the model that is encrypted is served by the line below', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'readme-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  mkdirSync(join(dir, 'models/fraud/1'), { recursive: true })
+  writeFileSync(join(dir, 'models/fraud/1/model.onnx'), addModel())
+  const lines = (blocks('sh').find((code) => code.includes('modelmount encrypt')) ?? '').trim().split('\n')
+  const script = lines
+    .slice(1)
+    .join('\n')
+    .replaceAll('npx modelmount', `${process.execPath} ${join(root, 'dist/cli.js')}`)
+  const { stdout, stderr } = spawnSync('bash', ['-c', script], { cwd: dir, encoding: 'utf8' })
+  expect(stderr).toBe('')
+  const known = (text = '') => text.replace(/sha256:\w+/, 'sha256:…')
+  expect(known(stdout)).toBe(known(blocks('console').find((code) => code.startsWith('encrypted:'))))
+  const [line = ''] = blocks('ts').filter((code) => code.includes('encryption: { keys'))
+  const program = `import { createModelServer, keysFromFile } from 'modelmount'
+    process.chdir(${JSON.stringify(dir)})
+    ${line}
+    console.log(server.model('fraud').state)
+    await server.close()`
+  expect(await firstLine(program)).toBe('ready')
+})
+
 test('pictures are there', () => {
   const pictures = [...readme.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)].map(([, path = '']) => path)
   expect(pictures).toContain('docs/gain-curve.svg')

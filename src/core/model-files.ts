@@ -12,8 +12,12 @@ export async function readFacts(source: string | Uint8Array, allowOrtFormat: boo
 }
 
 /** ONNX Runtime would look for the files beside the process's working directory. */
-export function unreachableData(source: string | Uint8Array, facts: OnnxModelFacts): string | undefined {
-  if (typeof source === 'string' || facts.externalData.length === 0) return undefined
+export function unreachableData(
+  source: string | Uint8Array,
+  data: ReadonlyMap<string, Uint8Array>,
+  facts: OnnxModelFacts,
+): string | undefined {
+  if (typeof source === 'string' || facts.externalData.every((location) => data.has(location))) return undefined
   return `the model keeps weights in other files (${facts.externalData.length}), which a Uint8Array source does not have; pass its path`
 }
 
@@ -30,8 +34,15 @@ export async function fingerprintOf(source: string | Uint8Array, facts: OnnxMode
 }
 
 /** Size of the weights; of the whole file where nothing is known of its inside. */
-export async function weightBytesOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): Promise<number> {
-  if (typeof source !== 'string') return facts?.initializerBytes ?? source.byteLength
+export async function weightBytesOf(
+  source: string | Uint8Array,
+  data: ReadonlyMap<string, Uint8Array>,
+  facts: OnnxModelFacts | undefined,
+): Promise<number> {
+  if (typeof source !== 'string') {
+    const inside = facts?.initializerBytes ?? source.byteLength
+    return [...data.values()].reduce((sum, { byteLength }) => sum + byteLength, inside)
+  }
   const files = facts ? facts.externalData.map((location) => join(dirname(source), location)) : [source]
   const sizes = await Promise.all(files.map(async (file) => (await stat(file).catch(() => undefined))?.size ?? 0))
   return sizes.reduce((sum, size) => sum + size, facts?.initializerBytes ?? 0)

@@ -149,6 +149,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   let admitted: Admitted | undefined
   /** What is loaded: the file that was asked for, or the copy of it that was verified. */
   let source = config.source
+  let data: Admitted['data'] = new Map()
   let pool: Pool | undefined
   let scheduler: Scheduler | undefined
   /** Ends the step of the load that is over when the first instance has loaded. */
@@ -205,7 +206,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       if (config.fault) throw config.fault
       await step('verify', admit())
       facts = await step('read', readFacts(source, config.allowOrtFormat))
-      const refusal = facts && (unsupportedReason(facts) ?? unreachableData(source, facts))
+      const refusal = facts && (unsupportedReason(facts) ?? unreachableData(source, data, facts))
       if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
       grant = cpu.grant(cpuDemandOf(config))
       if (grant.excess) emit({ type: 'warning', message: grant.excess })
@@ -263,6 +264,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       throw error
     }
     source = admitted.source
+    data = admitted.data
     const { integrity, doubt } = admitted
     if (!integrity) return
     const { manifestId, signer } = integrity
@@ -279,7 +281,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   /** Takes down which files these are, and finds their weights where they are shared. */
   async function verify(session: OrtSessionOptions): Promise<SharedForm | undefined> {
     fingerprint = await fingerprintOf(source, facts)
-    weightBytes = await weightBytesOf(source, facts)
+    weightBytes = await weightBytesOf(source, data, facts)
     weights = createWeights({ ...config, source, session }, facts, { clock, cacheDirectory, weightBytes, isUnchanged, emit })
     return weights.find()
   }
@@ -390,7 +392,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     signature: graph,
     config,
     take: taken,
-    findMixing: async (rows: BatchAxes) => (facts ? findMixing(config.source, graph.inputs, rows) : undefined),
+    findMixing: async (rows: BatchAxes) => (facts ? findMixing(source, graph.inputs, rows) : undefined),
   })
 
   async function rehearseWith(instance: Instance, known: Acquaintance): Promise<void> {
@@ -428,6 +430,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   function openPool(session: OrtSessionOptions, grant: CpuGrant): Pool {
     const request = {
       source,
+      data: Array.from(data, ([path, bytes]) => ({ path, bytes })),
       providers: config.providers,
       strict: config.strictProviders,
       session,

@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { EncryptionOptions } from './crypto/index.ts'
 import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
 import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
 import { ModelmountError } from './errors.ts'
@@ -98,6 +99,7 @@ export interface ServerConfig {
   readonly bodyTimeoutMs: number
   readonly cacheDirectory: string | undefined
   readonly integrity: GateConfig
+  readonly encryption: EncryptionOptions | undefined
   readonly logger: Logger
   readonly telemetry: Telemetry | undefined
   /** Settings for models that come without their own: repository models and later `load()` calls. */
@@ -407,6 +409,12 @@ const signer: Check = (value, path, problems) => {
     problems.push(`${path} must have publicKey, certificates or keyless`)
 }
 
+const keyProvider: Check = (value, path, problems) => {
+  const methods = value as Partial<Record<'current' | 'byId', unknown>> | null
+  if (typeof methods !== 'object' || typeof methods?.current !== 'function' || typeof methods.byId !== 'function')
+    problems.push(`${path} must be an object with the functions current() and byId()`)
+}
+
 const trust: Check = object(
   {
     signers: list(signer),
@@ -477,6 +485,7 @@ const serverOptions: Check = object({
   trust,
   verification: oneOf('require', 'warn', 'off'),
   lock: filled,
+  encryption: object({ keys: keyProvider, app: filled }, ['keys']),
   store: object({ dir: filled, maxBytes: integer(0, Number.MAX_SAFE_INTEGER), rehash: boolean }),
   name: modelName,
   logger,
@@ -606,6 +615,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     verification = trust && trust.signers.length > 0 ? 'require' : 'off',
     lock,
     store,
+    encryption,
     name,
     logger,
     telemetry,
@@ -635,6 +645,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     bodyTimeoutMs,
     cacheDirectory,
     integrity: { verification, trust, lock, store },
+    encryption,
     logger: logger === false ? SILENT : (logger ?? CONSOLE),
     telemetry,
     settings,

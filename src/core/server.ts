@@ -2,6 +2,7 @@
 
 import { type Answer, createResultCache, type ResultCache } from './cache/index.ts'
 import { systemClock } from './clock.ts'
+import { createDecrypt } from './crypto/index.ts'
 import { createCpuBudget } from './engine/cpu.ts'
 import { checkOnnxRuntime, disableOrtTelemetry, onnxRuntimeVersion } from './environment.ts'
 import { ModelmountError, toModelmountError } from './errors.ts'
@@ -54,6 +55,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     wallNow: Date.now,
     warn: (message) => emit({ type: 'warning', message }),
     onnxruntime: onnxRuntimeVersion(),
+    decrypt: createDecrypt(config.encryption),
   })
   /** By name and version: why a newer load failed while the one before went on. */
   const failedReloads = new Map<string, string>()

@@ -1,5 +1,6 @@
 /** Public types of the core. Defaults are documented here and live in options.ts. */
 
+import type { EncryptionOptions } from './crypto/index.ts'
 import type { ErrorCode } from './errors.ts'
 import type { SignatureSource, Signer, StoreOptions, TrustOptions, Verification } from './integrity/index.ts'
 import type { Telemetry } from './telemetry.ts'
@@ -646,6 +647,8 @@ export interface ModelServerOptions extends ModelSettings {
    * @default used with `trust` or `lock`, in the user's cache folder
    */
   readonly store?: StoreOptions
+  /** For models that are encrypted at rest (`model.onnx.enc`). They are decrypted in memory and never written anywhere. */
+  readonly encryption?: EncryptionOptions
   /** Largest HTTP request body in bytes. @default 67108864 (64 MiB) */
   readonly maxBodyBytes?: number
   /** Longest time that receiving one HTTP request body may take, in milliseconds; slower ones get 408. @default 60000 */

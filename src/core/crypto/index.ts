@@ -3,7 +3,6 @@
 export { decryptModel } from './decrypt.ts'
 export { encryptModel } from './encrypt.ts'
 export { keysFromEnv, keysFromFile, keysFromJson } from './keys.ts'
-export { type OpenModel, openModel } from './open.ts'
-export { isEncrypted } from './plan.ts'
 export { rekeyModel } from './rekey.ts'
+export { createDecrypt } from './server.ts'
 export type * from './types.ts'

@@ -5,12 +5,14 @@ import { ModelmountError } from '../errors.ts'
 import type { Tensor } from '../types.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { pack, type TensorRecord, unpack } from './frame.ts'
-import type { FromWorker, Loaded, OrtSessionOptions, ProviderRequest } from './messages.ts'
+import type { ExternalData, FromWorker, Loaded, OrtSessionOptions, ProviderRequest } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { loadError, runError } from './ort-errors.ts'
 
 export interface LoadRequest {
   readonly source: string | Uint8Array
+  /** External data that is not on disk, by the name that the model has for it. */
+  readonly data: readonly ExternalData[]
   readonly providers: readonly ProviderRequest[]
   readonly strict: boolean
   readonly session: OrtSessionOptions
@@ -89,6 +91,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     {
       kind: 'load',
       source: request.source,
+      data: request.data,
       providers: request.providers,
       strict: request.strict,
       session: request.session,

@@ -33,10 +33,16 @@ export interface SessionValue {
   readonly dims: readonly Dim[]
 }
 
+export interface ExternalData {
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
 export type ToWorker =
   | {
       readonly kind: 'load'
       readonly source: string | Uint8Array
+      readonly data: readonly ExternalData[]
       readonly providers: readonly ProviderRequest[]
       readonly strict: boolean
       readonly session: OrtSessionOptions

@@ -91,7 +91,12 @@ async function createSession(message: Extract<ToWorker, { kind: 'load' }>) {
   const fallbacks: ProviderFallback[] = []
   for (const provider of message.providers) {
     try {
-      const options: Ort.InferenceSession.SessionOptions = { ...message.session, executionProviders: [asOrtProvider(provider)] }
+      const externalData = message.data.map(({ path, bytes }) => ({ path, data: bytes }))
+      const options: Ort.InferenceSession.SessionOptions = {
+        ...message.session,
+        executionProviders: [asOrtProvider(provider)],
+        ...(externalData.length > 0 ? { externalData } : {}),
+      }
       const session =
         typeof message.source === 'string'
           ? await ort.InferenceSession.create(message.source, options)

@@ -41,6 +41,8 @@ export interface AdmitRequest {
 export interface Admitted {
   /** What to load. */
   readonly source: string | Uint8Array
+  /** Files that it keeps weights in, by name, where they are not to be read from disk. */
+  readonly data: ReadonlyMap<string, Uint8Array>
   /** Undefined where nobody wanted to know. */
   readonly integrity: Integrity | undefined
   /** Why it would have been refused, where that is only worth a warning. */
@@ -68,9 +70,22 @@ interface Deps {
   warn(message: string): void
   /** Release of onnxruntime-node. */
   readonly onnxruntime: string
+  /** An encrypted model as bytes, which nobody else sees; `undefined` for one that is not encrypted. */
+  decrypt(request: AdmitRequest): Promise<InMemory> | undefined
   /** For tests: the files were hashed, and nothing has been loaded yet. */
   hashed?(): Promise<void> | void
 }
+
+/** A model of which no plain byte is on disk. */
+export interface InMemory {
+  /** Of its own file, without what says that it is encrypted: beside it the signature is looked for. */
+  readonly plainPath: string
+  readonly bytes: Uint8Array
+  readonly data: ReadonlyMap<string, Uint8Array>
+  readonly files: readonly ManifestFile[]
+}
+
+const NO_DATA: ReadonlyMap<string, Uint8Array> = new Map()
 
 /** A signature that holds, and what it is over. */
 interface Proof extends Verdict {
@@ -96,15 +111,26 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
   const store = isOpen ? undefined : createStore(config.store ?? {}, deps)
 
   async function admit(request: AdmitRequest): Promise<Admitted> {
-    if (!store) return { source: request.source, integrity: undefined, doubt: undefined, async recheck() {}, release() {} }
-    if (verification === 'off') return take(request, undefined)
+    const opened = await deps.decrypt(request)
+    if (opened) return admitAs(opened.plainPath, request, (proof) => takeOpened(request, opened, proof))
+    if (!store) return { ...asItIs(request.source), integrity: undefined, doubt: undefined, async recheck() {} }
+    return admitAs(request.source, request, (proof) => take(request, proof))
+  }
+
+  /** @param place of the model, for its signature */
+  async function admitAs(
+    place: AdmitRequest['source'],
+    request: AdmitRequest,
+    takeIt: (proof: Proof | undefined) => Promise<Admitted>,
+  ): Promise<Admitted> {
+    if (verification === 'off') return takeIt(undefined)
     try {
-      return await take(request, await prove(request))
+      return await takeIt(await prove({ ...request, source: place }))
     } catch (error) {
       const isDoubt = isModelmountError(error) && error.code === 'MODEL_UNTRUSTED'
       if (verification === 'require' || !isDoubt) throw error
       // Once more without the signature: what is revoked or not in the lock file is refused there too.
-      return { ...(await take(request, undefined)), doubt: error.message }
+      return { ...(await takeIt(undefined)), doubt: error.message }
     }
   }
 
@@ -143,14 +169,30 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
     const file = { name: '.', sha256: hash.digest('hex'), size: source.length }
     if (proof && !proof.isOfOneFile) throw refuse('the signature is of a folder, and the model is bytes: sign its file')
     expectSigned(proof, '.', '.', file.sha256)
-    const manifestId = manifestIdOf([file])
+    return judged(request, asItIs(source), [file], proof)
+  }
+
+  /** Every file that is loaded is in memory; what else a signed folder may hold is not looked at, and cannot be opened. */
+  async function takeOpened(request: AdmitRequest, opened: InMemory, proof: Proof | undefined): Promise<Admitted> {
+    const { plainPath, bytes, data, files } = opened
+    for (const { name, sha256 } of files)
+      expectSigned(proof, name === '.' && !proof?.isOfOneFile ? basename(plainPath) : name, name, sha256)
+    return judged(request, { ...asItIs(bytes), data }, files, proof)
+  }
+
+  async function judged(
+    request: AdmitRequest,
+    loaded: Pick<Admitted, 'source' | 'data' | 'release'>,
+    files: readonly ManifestFile[],
+    proof: Proof | undefined,
+  ): Promise<Admitted> {
+    const manifestId = manifestIdOf(files)
     await judge(request, manifestId, proof)
     return {
-      source,
+      ...loaded,
       integrity: integrityOf(manifestId, proof),
       doubt: undefined,
       recheck: () => judge(request, manifestId, proof),
-      release() {},
     }
   }
 
@@ -170,6 +212,7 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
     await deps.hashed?.()
     return {
       source: stored.source,
+      data: NO_DATA,
       integrity: integrityOf(stored.manifestId, proof),
       doubt: undefined,
       async recheck() {
@@ -260,6 +303,8 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
 
   return { admit, close: () => store?.close() }
 }
+
+const asItIs = (source: string | Uint8Array) => ({ source, data: NO_DATA, release() {} })
 
 function checkLock({ models }: Lock, name: string, version: string, manifestId: string, proof: Proof | undefined): void {
   const entry = models.find((model) => model.name === name && model.version === version)

@@ -31,7 +31,9 @@ export interface RepositoryScan {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 const NAME_RULE = 'names are letters, digits, ".", "_" or "-", at most 128 long, starting with a letter or digit'
-const MODEL_FILE = /\.(onnx|ort)$/
+const MODEL_FILE = /\.(onnx|onnx\.enc|ort)$/
+/** Looked for in this order. */
+const USUAL_NAMES = ['model.onnx', 'model.onnx.enc', 'model.ort']
 /** A directory of this name always is a version, also when its model file is missing: that is worth an error. */
 const VERSION_DIRECTORY = /^[0-9]+$/
 /** What Triton takes for a version. */
@@ -54,7 +56,7 @@ async function kindOf(path: string): Promise<Stats | undefined> {
 
 /** The model file of a directory; a directory of that name holds it together with its external data. */
 async function modelFileIn(directory: string, file: string | undefined): Promise<string | undefined> {
-  for (const name of file === undefined ? ['model.onnx', 'model.ort'] : [file]) {
+  for (const name of file === undefined ? USUAL_NAMES : [file]) {
     const path = join(directory, name)
     const kind = await kindOf(path)
     if (kind?.isDirectory()) return (await fileInside(path, name)) ?? path
@@ -106,7 +108,7 @@ async function bareModel(
   entries: readonly { readonly name: string }[],
   file: string | undefined,
 ): Promise<string | undefined> {
-  const names = file === undefined ? ['model.onnx', 'model.ort'] : [file]
+  const names = file === undefined ? USUAL_NAMES : [file]
   const name = names.find((name) => entries.some((entry) => entry.name === name))
   return name === undefined ? undefined : ((await modelFileIn(directory, name)) ?? join(directory, name))
 }

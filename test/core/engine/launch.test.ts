@@ -9,6 +9,7 @@ import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
 const REQUEST: LoadRequest = {
   source: 'model.onnx',
+  data: [],
   providers: [{ name: 'cpu' }],
   strict: false,
   session: {} as LoadRequest['session'],

@@ -38,7 +38,14 @@ async function gateFor(more: Partial<GateConfig> = {}, hashed?: () => void) {
     ...more,
     store,
   } as const
-  const deps = { dataNamesOf, wallNow: () => now, warn() {}, onnxruntime: '1.30.0', ...(hashed ? { hashed } : {}) }
+  const deps = {
+    dataNamesOf,
+    wallNow: () => now,
+    warn() {},
+    decrypt: () => undefined,
+    onnxruntime: '1.30.0',
+    ...(hashed ? { hashed } : {}),
+  }
   const gate = await createGate(config, deps)
   onTestFinished(() => gate.close())
   const admit = () => gate.admit({ name: 'm', version: '1', source: model, signature: undefined })
