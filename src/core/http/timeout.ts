@@ -4,7 +4,7 @@ import { ModelmountError } from '../errors.ts'
 import type { HttpRequest } from '../types.ts'
 
 const TIMEOUT_HEADER = 'x-request-timeout-ms'
-export const MAX_TIMEOUT_MS = 3_600_000
+const MAX_TIMEOUT_MS = 3_600_000
 
 /**
  * The header's, if the client names one.
@@ -20,3 +20,7 @@ export function timeoutOf({ headers }: HttpRequest): number | undefined {
     details: { field: TIMEOUT_HEADER, expected, got: String(text).slice(0, 50) },
   })
 }
+
+/** The shorter of two times, of which either may be none. */
+export const earlier = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)

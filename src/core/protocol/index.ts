@@ -4,6 +4,7 @@ export { decodeInvocation } from './mlflow/request.ts'
 export { encodeInvocation, encodeMlflowError } from './mlflow/response.ts'
 export { encodeConfig } from './open-inference/config.ts'
 export { encodeError } from './open-inference/errors.ts'
+export { asEvent, decodeGenerate, encodeGenerate } from './open-inference/generate.ts'
 export { encodeModelMetadata, encodeServerMetadata } from './open-inference/metadata.ts'
 export {
   checkLoadRequest,

@@ -2,6 +2,7 @@
 
 import type { TableMaker } from '../route.ts'
 import { configuration } from './configuration.ts'
+import { generate } from './generate.ts'
 import { metrics } from './metrics.ts'
 import { mlflow } from './mlflow.ts'
 import { openInference } from './open-inference.ts'
@@ -9,4 +10,13 @@ import { repository } from './repository.ts'
 import { statistics } from './statistics.ts'
 import { tfServing } from './tf-serving.ts'
 
-export const TABLES: readonly TableMaker[] = [openInference, statistics, configuration, repository, metrics, tfServing, mlflow]
+export const TABLES: readonly TableMaker[] = [
+  openInference,
+  statistics,
+  configuration,
+  repository,
+  generate,
+  metrics,
+  tfServing,
+  mlflow,
+]

@@ -14,7 +14,7 @@ import { VERSION } from '../../version.ts'
 import { packed, unpacked } from '../content-coding.ts'
 import { checkJsonType, headerLengthOf } from '../media-type.ts'
 import { type Call, inference, json, type TableMaker } from '../route.ts'
-import { timeoutOf } from '../timeout.ts'
+import { earlier, timeoutOf } from '../timeout.ts'
 
 /** The start of every path about one model. */
 export const MODEL = '/v2/models/(?<model>[^/]+)(?:/versions/(?<version>[^/]+))?'
@@ -82,9 +82,6 @@ export const openInference: TableMaker = (deps, mount) => {
     ],
   }
 }
-
-const earlier = (a: number | undefined, b: number | undefined): number | undefined =>
-  a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
 
 /** Some client libraries look for the header alone, some for the content type. */
 function inferAnswer({ body, headerLength }: EncodedInfer): HttpResponse {

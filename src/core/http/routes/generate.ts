@@ -1,0 +1,42 @@
+/** Triton's generate extension, which its metadata does not list. */
+
+import { asEvent, decodeGenerate, encodeGenerate, scheduleOf } from '../../protocol/index.ts'
+import type { HttpResponse } from '../../types.ts'
+import { packed, unpacked } from '../content-coding.ts'
+import { checkJsonType } from '../media-type.ts'
+import { type Call, inference, json, type TableMaker } from '../route.ts'
+import { earlier, timeoutOf } from '../timeout.ts'
+import { isOpenInference, MODEL } from './open-inference.ts'
+
+export const generate: TableMaker = (deps, { config }) => {
+  if (!config.dialects.includes('open-inference')) return undefined
+
+  async function answer({ request, params: { model: name = '', version } }: Call): Promise<Uint8Array> {
+    const model = deps.resolve(name, version)
+    checkJsonType(request)
+    const body = await unpacked(request, deps.maxBodyBytes)
+    const { id, inputs, parameters } = decodeGenerate(body, model.signature, model.config)
+    const { priority, timeoutMs } = scheduleOf(parameters)
+    const call = { id: id ?? '', signal: request.signal, priority, timeoutMs: earlier(timeoutMs, timeoutOf(request)) }
+    return encodeGenerate(await deps.run(model, inputs, call, request.headers), id)
+  }
+
+  /** No model of ours answers more than once, so a stream is one event; what fails, fails before it and is plain JSON. */
+  const stream = async (call: Call): Promise<HttpResponse> => ({
+    status: 200,
+    headers: { 'content-type': 'text/event-stream; charset=utf-8' },
+    body: asEvent(await answer(call)),
+  })
+
+  return {
+    owns: isOpenInference,
+    routes: [
+      {
+        method: 'POST',
+        path: new RegExp(`^${MODEL}/generate$`),
+        handle: inference(deps, async (call) => packed(json(200, await answer(call)), call.request)),
+      },
+      { method: 'POST', path: new RegExp(`^${MODEL}/generate_stream$`), handle: inference(deps, stream) },
+    ],
+  }
+}

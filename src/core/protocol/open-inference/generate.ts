@@ -1,0 +1,83 @@
+/**
+ * Triton's generate extension: one flat JSON object in, one out. Meant for text models, whose tensors are called `text_input` and `text_output`, but
+ * any model works. https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_generate.md
+ */
+
+import { checkInputs, type Dialect, mismatch, product, toWireType } from '../../tensor/index.ts'
+import type { ModelSignature, PredictResult, Tensor, ValueInfo } from '../../types.ts'
+import { bigIntegerAdvice, readJsonObject } from '../body.ts'
+import { invalid, isObject, type Json, type Parameters, readId, readParameters } from '../fields.ts'
+import { createTextSink, writeElements } from '../write-json.ts'
+
+export interface GenerateRequest {
+  readonly id?: string
+  /** Null-prototype object, input name -> tensor that fits the signature. */
+  readonly inputs: Record<string, Tensor>
+  /** Members that are no inputs of the model. */
+  readonly parameters: Readonly<Parameters>
+}
+
+/** @throws ModelmountError `REQUEST_INVALID`, `INPUT_INVALID` */
+export function decodeGenerate(
+  body: unknown,
+  signature: ModelSignature,
+  opts: { readonly maxElements: number },
+): GenerateRequest {
+  const { json, isRaw } = readJsonObject(body, signature)
+  const { id, parameters: nested = {}, ...members } = json
+  if (!isObject(nested)) throw invalid('parameters', 'an object', nested)
+  const tensors: Record<string, unknown> = Object.create(null)
+  const others: Record<string, unknown> = Object.create(null)
+  // What is in `parameters` is read like what is beside it; beside it wins.
+  for (const [name, value] of [...Object.entries<unknown>(nested as Json), ...Object.entries(members)]) {
+    const info = signature.inputs.find((input) => input.name === name)
+    if (info?.type === undefined) others[name] = value
+    else tensors[name] = { type: info.type, ...shaped(info, value) }
+  }
+  const dialect: Dialect = {
+    typeName: toWireType,
+    pathOf: (input) => input,
+    fields: { type: 'datatype', dims: 'shape', data: 'data' },
+    elements: { json: true, bigIntegerAdvice: bigIntegerAdvice(isRaw) },
+  }
+  const inputs = checkInputs(signature, tensors, { maxElements: opts.maxElements, dialect })
+  return { id: readId(id), inputs, parameters: readParameters(others, 'parameters') }
+}
+
+/** A scalar, or a flat list; the innermost open dimension takes what the fixed ones leave, the other open ones are 1. */
+function shaped(
+  { name, dims }: ValueInfo,
+  value: unknown,
+): { readonly dims: readonly number[]; readonly data: readonly unknown[] } {
+  const data: readonly unknown[] = Array.isArray(value) ? value : [value]
+  if (!dims) return { dims: [data.length], data }
+  const rest = data.length / product(dims.filter((dim) => typeof dim === 'number'))
+  const innermost = dims.findLastIndex((dim) => typeof dim !== 'number')
+  const fits = innermost === -1 ? rest === 1 : Number.isInteger(rest)
+  const shape = dims.map((dim, i) => (typeof dim === 'number' ? dim : i === innermost ? rest : 1))
+  if (!fits) throw mismatch(name, name, `elements for the shape [${dims.map((dim) => dim ?? '?').join(',')}]`, `${data.length}`)
+  return { dims: shape, data }
+}
+
+/** All outputs by name, flat; one element by itself. */
+export function encodeGenerate({ model, version, outputs }: PredictResult, id: string | undefined): Uint8Array {
+  const sink = createTextSink()
+  sink.write(`{"model_name":${JSON.stringify(model)},"model_version":${JSON.stringify(version)}`)
+  if (id !== undefined) sink.write(`,"id":${JSON.stringify(id)}`)
+  for (const [name, tensor] of Object.entries(outputs)) {
+    sink.write(`,${JSON.stringify(name)}:`)
+    if (tensor.data.length === 1) sink.write(single(tensor))
+    else writeElements(tensor, sink)
+  }
+  sink.write('}')
+  return sink.finish()
+}
+
+function single(tensor: Tensor): string {
+  const sink = createTextSink()
+  writeElements(tensor, sink)
+  return Buffer.from(sink.finish()).toString('utf8').slice(1, -1)
+}
+
+/** The same as the one event of a stream. */
+export const asEvent = (json: Uint8Array): Uint8Array => Buffer.concat([Buffer.from('data: '), json, Buffer.from('\n\n')])
