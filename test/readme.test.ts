@@ -59,6 +59,7 @@ test.each([
   ['caching', 'server.purge', 'hits:'],
   ['batching', 'const birds', "3 [ '0.998'"],
   ['watching', 'startTelemetry', 'modelmount_rows_total'],
+  ['protocols', "await ask('/invocations'", '{"predictions":[[0.0000206'],
 ])('the %s program prints what stands below it', async (_, inProgram, inOutput) => {
   const program = blocks('js').find((code) => code.includes(inProgram))
   const output = blocks('console').find((code) => code.includes(inOutput))

@@ -208,13 +208,12 @@ describe('configuration', () => {
       name: 'add',
       platform: 'onnxruntime_onnx',
       backend: 'onnxruntime',
-      max_batch_size: expect.any(Number),
+      max_batch_size: 8,
       input: [
         { name: 'a', data_type: 'TYPE_FP32', dims: [4] },
         { name: 'b', data_type: 'TYPE_FP32', dims: [4] },
       ],
       output: [{ name: 'sum', data_type: 'TYPE_FP32', dims: [4] }],
-      dynamic_batching: {},
       instance_group: [{ kind: 'KIND_CPU', count: 1 }],
       model_transaction_policy: { decoupled: false },
     })

@@ -1,20 +1,28 @@
 /** Triton's model configuration extension. */
 
 import { encodeConfig } from '../../protocol/index.ts'
-import { json, type TableMaker } from '../route.ts'
+import type { HttpResponse } from '../../types.ts'
+import { type Call, json, type TableMaker } from '../route.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
+
+/** `batching.maxSize` where batching is switched off. */
+const USUAL_ROWS = 64
 
 export const configuration: TableMaker = (deps, { config }) => {
   if (!config.dialects.includes('open-inference')) return undefined
+
+  function answer({ params: { model: name = '', version } }: Call): HttpResponse {
+    const model = deps.resolve(name, version)
+    const { maxBatch, batching } = model.config
+    // Where nothing bounds the rows of a request, the size of a run is the number that clients want to know.
+    return json(200, encodeConfig(deps.info(model), maxBatch ?? (batching === false ? USUAL_ROWS : batching.maxSize)))
+  }
+
   return {
     extensions: ['model_configuration'],
     owns: isOpenInference,
     routes: [
-      {
-        method: 'GET',
-        path: new RegExp(`^${MODEL}/config$`),
-        handle: ({ params: { model = '', version } }) => json(200, encodeConfig(deps.info(deps.resolve(model, version)))),
-      },
+      { method: 'GET', path: new RegExp(`^${MODEL}/config$`), handle: answer },
     ],
   }
 }

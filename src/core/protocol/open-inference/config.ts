@@ -8,8 +8,8 @@ import type { JsonValue, ModelInfo, ValueInfo } from '../../types.ts'
 
 type Fields = { readonly [field: string]: JsonValue }
 
-/** @param opts.maxBatch rows of a run or a request, where the model can batch */
-export function encodeConfig(info: ModelInfo): Uint8Array {
+/** @param maxRows what a request may have, where the model takes rows */
+export function encodeConfig(info: ModelInfo, maxRows: number): Uint8Array {
   const declared = info.tritonConfig ?? {}
   const hasRows = declared.max_batch_size === undefined ? rowsOf(info) : Number(declared.max_batch_size) > 0
   const completed: Fields = {
@@ -17,7 +17,7 @@ export function encodeConfig(info: ModelInfo): Uint8Array {
     platform: 'onnxruntime_onnx',
     backend: 'onnxruntime',
     version_policy: { specific: { versions: [info.version] } },
-    max_batch_size: hasRows ? Math.max(1, info.batching.maxSize) : 0,
+    max_batch_size: hasRows ? maxRows : 0,
     input: info.inputs.map((input) => ({ ...describe(input, hasRows), optional: input.optional === true })),
     output: info.outputs.map((output) => ({ ...describe(output, hasRows), label_filename: '' })),
     instance_group: [
@@ -29,7 +29,7 @@ export function encodeConfig(info: ModelInfo): Uint8Array {
     ],
     default_model_filename: 'model.onnx',
     model_transaction_policy: { decoupled: false },
-    ...(hasRows ? { dynamic_batching: {} } : {}),
+    ...(info.batching.enabled ? { dynamic_batching: {} } : {}),
     parameters: Object.fromEntries(Object.entries(info.metadata).map(([key, value]) => [key, { string_value: value }])),
   }
   const merged = { ...completed, ...declared, name: info.name }
