@@ -38,17 +38,21 @@ export async function answer(
   }
   const { body: stream = req } = framework
   let body: unknown
+  let { headers } = req
   if (stream !== null && method !== 'GET' && method !== 'HEAD') {
-    if (wasParsed(stream)) body = (req as { body?: unknown }).body
-    else {
+    if (wasParsed(stream)) {
+      body = (req as { body?: unknown }).body
+      // Parsers unpack, and leave the header as it was.
+      if (headers['content-encoding'] !== undefined) headers = { ...headers, 'content-encoding': undefined }
+    } else {
       const read = await readBody(stream, stream === req ? req.headers['content-length'] : undefined, limits)
       if (read.kind === 'gone') return
       if (read.kind !== 'body') {
         const refusal = handler.error(bodyFault(read.kind, limits), path)
         // What has not arrived of a slow body stands before the next request on this connection.
         const closes = read.kind === 'too-slow' && req.httpVersionMajor === 1
-        const headers = closes ? { ...refusal.headers, connection: 'close' } : refusal.headers
-        write(res, { ...refusal, headers }, framework)
+        const told = closes ? { ...refusal.headers, connection: 'close' } : refusal.headers
+        write(res, { ...refusal, headers: told }, framework)
         discardRest(req)
         return
       }
@@ -59,7 +63,7 @@ export async function answer(
   // Closed before we have written anything: the client went away, or the app has answered for us.
   const onClose = (): void => gone.abort()
   res.on('close', onClose)
-  const response = await handler.handle({ method, path, headers: req.headers, body, signal: gone.signal })
+  const response = await handler.handle({ method, path, headers, body, signal: gone.signal })
   res.off('close', onClose)
   if (!gone.signal.aborted) write(res, response, framework)
 }
@@ -72,6 +76,10 @@ function write(res: ServerResponse, { status, headers, body }: HttpResponse, { c
   if (res.headersSent || res.destroyed) return
   const earlier = claim?.()
   if (claim && !earlier) return
-  res.writeHead(status, (earlier ? { ...earlier, ...headers } : headers) as OutgoingHttpHeaders)
+  const { vary } = headers
+  // What the app varies by (an origin, by its CORS middleware) stays true.
+  const also = vary === undefined ? undefined : (earlier?.vary ?? res.getHeader('vary'))
+  const all = earlier ? { ...earlier, ...headers } : headers
+  res.writeHead(status, (also === undefined ? all : { ...all, vary: `${also}, ${vary}` }) as OutgoingHttpHeaders)
   res.end(body)
 }

@@ -549,3 +549,22 @@ describe.each(KINDS)('$name', ({ express }) => {
     expect(await client.post('/v2/models/good/infer', {})).toMatchObject({ status: 200 })
   })
 })
+
+describe.each(KINDS)('$name and what the app does before', ({ express }) => {
+  test('its Vary stays, and a body that express.raw() has unpacked is not unpacked again', async () => {
+    const app = express()
+    app.use((_req, res, next) => {
+      res.setHeader('vary', 'Origin')
+      next()
+    })
+    app.use(express.raw({ type: () => true }))
+    app.use(modelRouter(server))
+    const client = await httpFor(app)
+    const headers = { 'content-encoding': 'gzip', 'content-type': 'application/json' }
+    const small = await client.send('POST', '/v2/models/add/infer', gzipSync(JSON.stringify(ADD)), headers)
+    expect(small).toMatchObject({ status: 200, headers: { vary: 'Origin' } })
+    const many = gzipSync(JSON.stringify(x('BYTES', ['x'.repeat(900), 'y'.repeat(300)])))
+    const large = await client.send('POST', '/v2/models/string/infer', many, headers)
+    expect(large).toMatchObject({ status: 200, headers: { vary: 'Origin, accept-encoding' } })
+  })
+})

@@ -21,8 +21,6 @@ export const configuration: TableMaker = (deps, { config }) => {
   return {
     extensions: ['model_configuration'],
     owns: isOpenInference,
-    routes: [
-      { method: 'GET', path: new RegExp(`^${MODEL}/config$`), handle: answer },
-    ],
+    routes: [{ method: 'GET', path: new RegExp(`^${MODEL}/config$`), handle: answer }],
   }
 }
