@@ -8,7 +8,7 @@ import { serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 import { chunk, openSocket, type RawSocket } from '../support/socket.ts'
 import { type App, HOSTS, type Host, type Mount } from './hosts.ts'
-import { ADD, type Exchange, REQUESTS } from './requests.ts'
+import { ADD, DIALECTS, type Exchange, REQUESTS } from './requests.ts'
 
 const MAX_BODY_BYTES = 100_000
 
@@ -139,6 +139,22 @@ describe.each(HOSTS)('$name', (host) => {
           expect.objectContaining({ 'content-type': wanted.headers['content-type'] }),
         ])
       }
+  })
+
+  test('the other dialects, as their clients send them', async () => {
+    const options = {
+      dialects: ['open-inference', 'tf-serving', 'mlflow'],
+      management: true,
+      mlflow: { model: 'add' },
+    } as const
+    const all = server.http.mount(options)
+    const { connection } = await run(host, { options })
+    for (const exchange of DIALECTS) {
+      const [answer, wanted] = [await ask(connection, exchange, '/ml'), await expected(exchange, all)]
+      expect([exchange.what, wanted.status]).toEqual([exchange.what, exchange.status])
+      expect([exchange.what, answer.status, answer.text]).toEqual([exchange.what, wanted.status, wanted.text])
+      expect([exchange.what, answer.headers]).toEqual([exchange.what, expect.objectContaining(wanted.headers)])
+    }
   })
 
   test('headers beyond what Node takes', async () => {

@@ -171,3 +171,40 @@ export const REQUESTS: readonly Exchange[] = [
   infer('a charset that is not ours', 415, ADD, { headers: { 'content-type': 'application/json; charset=latin1' } }),
   infer('an unknown compression', 415, ADD, { headers: { ...JSON_TYPE, 'content-encoding': 'br' } }),
 ]
+
+const post = (what: string, path: string, status: number, type: string | undefined, body: unknown): Exchange => ({
+  what,
+  method: 'POST',
+  path,
+  status,
+  headers: type === undefined ? {} : { 'content-type': type },
+  body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
+})
+const FORM = 'application/x-www-form-urlencoded'
+const ROW = { instances: [{ a: [1, 2, 3, 4], b: [1, 1, 1, 1] }] }
+const COLUMNS = { inputs: { a: [[1, 2, 3, 4]], b: [[1, 1, 1, 1]] } }
+
+/** What clients of TensorFlow Serving, MLflow and Triton's extensions send; MLflow's routes serve `add`. */
+export const DIALECTS: readonly Exchange[] = [
+  // What `curl -d` and Python's requests make of the documented examples.
+  post('TensorFlow Serving, as a form', '/v1/models/add:predict', 200, FORM, ROW),
+  post('TensorFlow Serving, without a type', '/v1/models/add/versions/1:predict', 200, undefined, COLUMNS),
+  post('TensorFlow Serving, packed', '/v1/models/add:predict', 400, undefined, gzipSync(JSON.stringify(ROW))),
+  post('TensorFlow Serving, both forms', '/v1/models/add:predict', 400, 'application/json', { ...ROW, ...COLUMNS }),
+  post('TensorFlow Serving, an unknown label', '/v1/models/add/labels/canary:predict', 404, 'application/json', ROW),
+  post('TensorFlow Serving, an unknown verb', '/v1/models/add:explain', 404, 'application/json', ROW),
+  get('/v1/models/add'),
+  get('/v1/models/add/versions/1/metadata'),
+  post('MLflow, tensors', '/invocations', 200, 'application/json', COLUMNS),
+  post('MLflow, a table that does not fit', '/invocations', 400, 'text/csv', 'a,b\n1,2\n'),
+  post('MLflow, ragged CSV', '/invocations', 400, 'text/csv; charset=utf-8', 'a,b\n1\n'),
+  post('MLflow, another type', '/invocations', 415, 'text/plain', COLUMNS),
+  get('/ping'),
+  get('/health'),
+  get('/version'),
+  post('generate', '/v2/models/add/generate', 200, 'application/json', { a: [1, 2, 3, 4], b: [1, 1, 1, 1] }),
+  post('generate, as an event', '/v2/models/add/generate_stream', 200, 'application/json', { a: [1, 2, 3, 4], b: [1, 1, 1, 1] }),
+  post('the index, without a body', '/v2/repository/index', 200, undefined, ''),
+  post('loading what is not there', '/v2/repository/models/nope/load', 404, 'application/json', {}),
+  get('/v2/models/add/config'),
+]
