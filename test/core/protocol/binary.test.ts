@@ -149,6 +149,10 @@ describe('requests', () => {
     for (const wrong of [headerLength - 1, headerLength + 1, body.length, body.length + 1, 1, 999_999_999_999_999])
       expect(fault(() => decodeInfer(body, model, { ...limit, headerLength: wrong })).code).toBe('REQUEST_INVALID')
     expect(fault(() => decodeInfer(undefined, model, { ...limit, headerLength: 5 })).code).toBe('REQUEST_INVALID')
+    // All of it is JSON, and still the header says more.
+    const whole = Buffer.from(JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] }] }))
+    const long = fault(() => decodeInfer(whole, model, { ...limit, headerLength: whole.length + 1 }))
+    expect(long.details).toMatchObject({ field: 'inference-header-content-length', got: `${whole.length + 1}` })
     // A parser of the app has read it as JSON: there are no bytes any more.
     expect(fault(() => decodeInfer({ inputs: [] }, model, { ...limit, headerLength: 5 })).message).toContain('express.json()')
     const error = fault(() => decodeInfer(body.subarray(0, headerLength), model, limit))
@@ -251,7 +255,10 @@ describe('answers', () => {
     const mixed = answerTo({
       inputs: [x],
       parameters: { binary_data_output: true },
-      outputs: [{ name: 'score', parameters: { binary_data: false } }, { name: 'label' }],
+      outputs: [
+        { name: 'score', parameters: { binary_data: false } },
+        { name: 'label', parameters: { anything: 1 } },
+      ],
     })
     expect(mixed.json.outputs).toEqual([
       { name: 'score', datatype: 'FP32', shape: [1, 3], data: [1, 2, 3] },
