@@ -1,8 +1,7 @@
 /** GPUs as `nvidia-smi` sees them: asked beside the collection, never waited for, and not again where there is none. */
 
 import { execFile } from 'node:child_process'
-import type { BatchObservableResult, Meter } from '@opentelemetry/api'
-import { observables } from './gauges.ts'
+import type { Instruments, Observe } from './instruments.ts'
 import { ATTR_GPU, ATTR_GPU_NAME, METRICS } from './names.ts'
 
 const FIELDS = ['uuid', 'name', 'utilization.gpu', 'memory.used', 'memory.total', 'power.draw']
@@ -45,9 +44,9 @@ export function parseGpus(csv: string): GpuReading[] {
 }
 
 /** @param file the program to ask. @returns ends the observation */
-export function observeGpus(meter: Meter, file = 'nvidia-smi'): () => void {
+export function observeGpus(instruments: Instruments, file = 'nvidia-smi'): () => void {
   const { gpuUtilization, gpuMemory, gpuMemoryLimit, gpuPower } = METRICS
-  const made = observables(meter, { gpuUtilization, gpuMemory, gpuMemoryLimit, gpuPower })
+  const metrics = { gpuUtilization, gpuMemory, gpuMemoryLimit, gpuPower }
   let readings: readonly GpuReading[] = []
   let readAt = Number.NEGATIVE_INFINITY
   let askedAt = Number.NEGATIVE_INFINITY
@@ -73,20 +72,18 @@ export function observeGpus(meter: Meter, file = 'nvidia-smi'): () => void {
     child.unref()
   }
 
-  function observe(result: BatchObservableResult): void {
+  function read(observe: Observe<keyof typeof metrics>): void {
     const now = performance.now()
     if (!asking && failures < MAX_FAILURES && now - askedAt > MAX_AGE_MS) ask()
     if (now - readAt > STALE_MS) return
     for (const { id, name, utilization, usedBytes, totalBytes, watts } of readings) {
       const attributes = { [ATTR_GPU]: id, [ATTR_GPU_NAME]: name }
-      if (utilization !== undefined) result.observe(made.gpuUtilization, utilization, attributes)
-      if (usedBytes !== undefined) result.observe(made.gpuMemory, usedBytes, attributes)
-      if (totalBytes !== undefined) result.observe(made.gpuMemoryLimit, totalBytes, attributes)
-      if (watts !== undefined) result.observe(made.gpuPower, watts, attributes)
+      if (utilization !== undefined) observe('gpuUtilization', utilization, attributes)
+      if (usedBytes !== undefined) observe('gpuMemory', usedBytes, attributes)
+      if (totalBytes !== undefined) observe('gpuMemoryLimit', totalBytes, attributes)
+      if (watts !== undefined) observe('gpuPower', watts, attributes)
     }
   }
 
-  const all = Object.values(made)
-  meter.addBatchObservableCallback(observe, all)
-  return () => meter.removeBatchObservableCallback(observe, all)
+  return instruments.observe(metrics, read)
 }

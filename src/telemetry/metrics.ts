@@ -1,12 +1,13 @@
 /**
- * Metrics of requests and runs. A record with attributes costs a microsecond in OpenTelemetry's SDK, so a request makes one and a run a few;
- * everything else is plain numbers, read when somebody collects.
+ * Metrics of requests and runs. A record with attributes can cost a microsecond (`producer.ts`), so a request makes one and a run a few; everything
+ * else is plain numbers, read when somebody collects.
  */
 
-import type { Attributes, Histogram, Meter } from '@opentelemetry/api'
+import type { Attributes } from '@opentelemetry/api'
 import type { ErrorCode } from '../core/errors.ts'
 import type { RequestEnd, RunEnd } from '../core/telemetry.ts'
-import { ATTR_ERROR, ATTR_MODEL, ATTR_VERSION, METRICS, type MetricName, OTHER } from './names.ts'
+import type { Instruments } from './instruments.ts'
+import { ATTR_ERROR, ATTR_MODEL, ATTR_VERSION, METRICS, OTHER } from './names.ts'
 
 /** Sums of one model version since the process began. */
 export interface Series {
@@ -42,16 +43,13 @@ export interface Metrics {
 
 const SECOND = 1000
 
-const histogram = (meter: Meter, { name, unit, description, buckets }: MetricName): Histogram =>
-  meter.createHistogram(name, { unit, description, advice: buckets ? { explicitBucketBoundaries: [...buckets] } : {} })
-
-export function createMetrics(meter: Meter): Metrics {
-  const requestDuration = histogram(meter, METRICS.requestDuration)
-  const queueDuration = histogram(meter, METRICS.queueDuration)
-  const inputDuration = histogram(meter, METRICS.computeInputDuration)
-  const inferDuration = histogram(meter, METRICS.inferDuration)
-  const outputDuration = histogram(meter, METRICS.computeOutputDuration)
-  const batchSize = histogram(meter, METRICS.batchSize)
+export function createMetrics(instruments: Instruments): Metrics {
+  const requestDuration = instruments.histogram(METRICS.requestDuration)
+  const queueDuration = instruments.histogram(METRICS.queueDuration)
+  const inputDuration = instruments.histogram(METRICS.computeInputDuration)
+  const inferDuration = instruments.histogram(METRICS.inferDuration)
+  const outputDuration = instruments.histogram(METRICS.computeOutputDuration)
+  const batchSize = instruments.histogram(METRICS.batchSize)
   const models = new Map<string, Map<string, Series>>()
 
   function seriesOf(model: string, version: string): Series {
@@ -103,6 +101,9 @@ export function createMetrics(meter: Meter): Metrics {
     },
     forget(model, version) {
       const versions = models.get(model)
+      const series = versions?.get(version)
+      if (!series) return
+      for (const attributes of [series.attributes, ...series.failedAttributes.values()]) instruments.forget(attributes)
       versions?.delete(version)
       if (versions?.size === 0) models.delete(model)
     },

@@ -4,6 +4,9 @@
  * `process.*` and `hw.*` do not fit. Values of attributes come from registered models and fixed lists only.
  */
 
+/** Name of the tracer, the meter and the scope of everything here. */
+export const SCOPE = 'modelmount'
+
 export interface MetricName {
   readonly name: string
   readonly kind: 'histogram' | 'counter' | 'updown' | 'gauge'

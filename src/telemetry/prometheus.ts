@@ -1,7 +1,7 @@
 /** Metrics as Prometheus reads them: collected by OpenTelemetry's reader, written by its serialiser. */
 
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus'
-import type { MetricReader } from '@opentelemetry/sdk-metrics'
+import type { MetricProducer, MetricReader } from '@opentelemetry/sdk-metrics'
 import { createWriter } from './prometheus-writer.ts'
 
 export interface PrometheusText {
@@ -18,8 +18,9 @@ export interface Prometheus {
 
 const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
-export function createPrometheus(): Prometheus {
-  const reader = new PrometheusExporter({ preventServerStart: true })
+/** @param metricProducers of numbers that no meter has */
+export function createPrometheus(metricProducers: MetricProducer[]): Prometheus {
+  const reader = new PrometheusExporter({ preventServerStart: true, metricProducers })
   const writer = createWriter()
   let collecting: Promise<PrometheusText> | undefined
 

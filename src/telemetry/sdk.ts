@@ -5,19 +5,28 @@
 
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
-import { metrics as metricsApi } from '@opentelemetry/api'
-import { ConsoleMetricExporter, type MetricReader, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
+import { metrics as metricsApi, trace as traceApi } from '@opentelemetry/api'
+import {
+  ConsoleMetricExporter,
+  type MetricProducer,
+  type MetricReader,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics'
 import { NodeSDK, type NodeSDKConfiguration, resources, tracing } from '@opentelemetry/sdk-node'
 import { ModelmountError } from '../core/errors.ts'
 import type { Telemetry } from '../core/telemetry.ts'
-import { type OtelTelemetryOptions, otelTelemetry } from './index.ts'
+import { VERSION } from '../core/version.ts'
+import { meterInstruments } from './instruments.ts'
+import { SCOPE } from './names.ts'
 import { type OtlpOptions, otlpMetricExporter, otlpTraceExporter } from './otlp.ts'
+import { createProducer } from './producer.ts'
 import { createPrometheus, type PrometheusText } from './prometheus.ts'
+import { createTelemetry, type Watched } from './telemetry.ts'
 
 export type { OtlpOptions } from './otlp.ts'
 export type { PrometheusText } from './prometheus.ts'
 
-export interface StartTelemetryOptions extends Omit<OtelTelemetryOptions, 'tracer' | 'meter'> {
+export interface StartTelemetryOptions extends Watched {
   /** @default `OTEL_SERVICE_NAME`, else the SDK's `unknown_service:node` */
   readonly serviceName?: string
   /** Send traces and metrics to a collector. @default what the `OTEL_*` variables say; nothing without them */
@@ -59,7 +68,11 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
       'an OpenTelemetry SDK is registered in this process already; pass otelTelemetry() to createModelServer() instead',
     )
   const otlp = typeof options.otlp === 'object' ? options.otlp : {}
-  const prometheus = createPrometheus()
+  const { instruments, producer } = createProducer({ name: SCOPE, version: VERSION })
+  // What a producer gives is cumulative, and only readers that know of it have it.
+  const isDirect = metricReaders.length === 0 && !isSet('OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE')
+  const producers = isDirect ? [producer] : []
+  const prometheus = createPrometheus(producers)
   const sdk = new NodeSDK({
     ...(serviceName === undefined ? {} : { serviceName }),
     // Not the process: its arguments and its owner are no business of who reads metrics.
@@ -68,10 +81,16 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
     ...(sampleRatio === undefined ? {} : { sampler: parentOr(sampleRatio) }),
     ...(process.env.OTEL_LOGS_EXPORTER === undefined ? { logRecordProcessors: [] } : {}),
     ...traceDestination(options.otlp, otlp, spanProcessors),
-    metricReaders: [prometheus.reader, ...metricReaders, ...readersOf(options.otlp, otlp)],
+    metricReaders: [prometheus.reader, ...metricReaders, ...readersOf(options.otlp, otlp, producers)],
   })
   sdk.start()
-  const telemetry = otelTelemetry(rest)
+  const telemetry = createTelemetry(
+    {
+      tracer: traceApi.getTracer(SCOPE, VERSION),
+      instruments: isDirect ? instruments : meterInstruments(metricsApi.getMeter(SCOPE, VERSION)),
+    },
+    rest,
+  )
   const port = options.prometheus ?? portOfEnvironment()
   const server = port && (await serve(prometheus.text, port.port, port.host ?? '127.0.0.1'))
 
@@ -113,22 +132,27 @@ function traceDestination(
   return fromEnvironment ? {} : { spanProcessors: [] }
 }
 
-function readersOf(wanted: StartTelemetryOptions['otlp'], otlp: OtlpOptions): MetricReader[] {
+function readersOf(wanted: StartTelemetryOptions['otlp'], otlp: OtlpOptions, producers: MetricProducer[]): MetricReader[] {
   const names = metricExporters()
   const readers: MetricReader[] = []
   const isDefault = !isSet('OTEL_METRICS_EXPORTER') && hasEndpoint('METRICS')
-  if (wanted || (wanted === undefined && (names.includes('otlp') || isDefault))) readers.push(periodic(otlpMetricExporter(otlp)))
-  if (names.includes('console')) readers.push(periodic(new ConsoleMetricExporter()))
+  if (wanted || (wanted === undefined && (names.includes('otlp') || isDefault)))
+    readers.push(periodic(otlpMetricExporter(otlp), producers))
+  if (names.includes('console')) readers.push(periodic(new ConsoleMetricExporter(), producers))
   return readers
 }
 
 const metricExporters = (): string[] => (process.env.OTEL_METRICS_EXPORTER ?? '').split(',').map((name) => name.trim())
 
-function periodic(exporter: ConstructorParameters<typeof PeriodicExportingMetricReader>[0]['exporter']): MetricReader {
+function periodic(
+  exporter: ConstructorParameters<typeof PeriodicExportingMetricReader>[0]['exporter'],
+  metricProducers: MetricProducer[],
+): MetricReader {
   const interval = Number(process.env.OTEL_METRIC_EXPORT_INTERVAL) || 60_000
   const timeout = Number(process.env.OTEL_METRIC_EXPORT_TIMEOUT) || 30_000
   return new PeriodicExportingMetricReader({
     exporter,
+    metricProducers,
     exportIntervalMillis: interval,
     exportTimeoutMillis: Math.min(timeout, interval),
   })
