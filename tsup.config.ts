@@ -10,6 +10,7 @@ export default defineConfig([
       node: 'src/adapters/node.ts',
       fetch: 'src/adapters/fetch.ts',
       nestjs: 'src/adapters/nestjs.ts',
+      client: 'src/client/index.ts',
       telemetry: 'src/telemetry/index.ts',
       'telemetry/sdk': 'src/telemetry/sdk.ts',
     },

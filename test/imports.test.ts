@@ -290,6 +290,17 @@ describe('rooms', () => {
     expect(unused).toEqual([])
   })
 
+  test('the client knows of the core what needs no server: errors, tensors, JSON with long integers', () => {
+    const known = ['core/errors.ts', 'core/tensor/index.ts', 'core/protocol/index.ts']
+    expect(
+      breaches(
+        ({ from, to, isPackage, isType }) =>
+          from.startsWith('client/') &&
+          (isPackage || !(to.startsWith('client/') || known.includes(to) || (isType && to === 'core/types.ts'))),
+      ),
+    ).toEqual([])
+  })
+
   test('leaf rooms are entered by the front door', () => {
     expect(
       breaches(({ from, to, isPackage }) => {

@@ -78,10 +78,16 @@ describe('exports', () => {
   })
 
   test('adapters hold nothing of the core', () => {
-    for (const entry of entries.filter((entry) => entry !== 'index' && !entry.startsWith('telemetry')))
+    for (const entry of entries.filter((entry) => entry !== 'index' && entry !== 'client' && !entry.startsWith('telemetry')))
       for (const file of [`dist/${entry}.js`, `dist/${entry}.cjs`])
         expect([file, /class ModelmountError|function createModelServer/.test(read(file))]).toEqual([file, false])
   })
+})
+
+test('the client runs where there is only fetch: nothing of Node, of engines or of servers', () => {
+  const code = read('dist/client.cjs')
+  expect(code).not.toMatch(/require\(|\bBuffer\b|\bprocess\.|createModelServer/)
+  expect(code.length).toBeLessThan(80_000)
 })
 
 describe('module systems', () => {

@@ -50,6 +50,10 @@ export const ERROR_TABLE = {
   INFERENCE_FAILED: kind(500),
   /** A defect of the library itself. */
   INTERNAL: kind(500),
+  /** A remote server did not answer, or was not there. */
+  REMOTE_UNREACHABLE: kind(502, true),
+  /** A remote server answered with something that is not the protocol's, or with an error that we have no code for. */
+  REMOTE_FAILED: kind(502),
   /** The model is loading, draining or failed. */
   MODEL_NOT_READY: kind(503, true),
   /** The model crashed too often, or could not be loaded again on demand; requests are refused until the next attempt succeeds. */

@@ -1,6 +1,7 @@
 /** One table of requests, the same answers through every adapter, over real sockets. */
 
 import { createModelServer, type HttpHandler, type HttpRequest, type ModelServer, type MountOptions } from 'modelmount'
+import { createClient } from 'modelmount/client'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { addModel, identityModel } from '../../tools/models.mjs'
 import { type Answer, type Connection, connectTo } from '../support/http.ts'
@@ -182,6 +183,21 @@ describe.each(HOSTS)('$name', (host) => {
     expect(await answer('/one')).toMatchObject({ outputs: [{ data: [1] }] })
     expect(await answer('/two')).toMatchObject({ outputs: [{ data: [2] }] })
     expect((await connection.get('/three/v2')).status).toBe(404)
+  })
+
+  test('the client, which has the same predict() as the server', async () => {
+    const { port } = await run(host)
+    const client = createClient({ url: `http://127.0.0.1:${port}/ml` })
+    const inputs = { a: [[1, 2, 3, 4]], b: Float32Array.of(1, 1, 1, 1) }
+    const remote = await client.predict('add', inputs, { version: '1', id: 'ü' })
+    const local = await server.predict('add', inputs, { version: '1', id: 'ü' })
+    expect(remote).toMatchObject({ id: local.id, model: local.model, version: local.version, outputs: local.outputs })
+    const longs = BigInt64Array.of(2n ** 62n, -1n)
+    expect((await client.predict('long', { x: longs })).outputs.y?.data).toEqual(longs)
+    expect((await client.predict('string', { x: ['', '日本語'] })).outputs.y?.data).toEqual(['', '日本語'])
+    await expect(client.predict('add', { ...inputs, c: 1 })).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+    await expect(client.predict('nope', {})).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND', details: { status: 404 } })
+    expect(await client.isReady()).toBe(true)
   })
 
   describe('bodies', () => {

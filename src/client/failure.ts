@@ -1,0 +1,74 @@
+/** What went wrong between us and the server, in the codes that `predict()` has, and whether the same call may be made again. */
+
+import { ERROR_TABLE, type ErrorCode, type ErrorDetails, ModelmountError } from '../core/errors.ts'
+
+/** For servers that send no code of ours. */
+const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  400: 'REQUEST_INVALID',
+  404: 'MODEL_NOT_FOUND',
+  405: 'METHOD_NOT_ALLOWED',
+  408: 'BODY_TIMEOUT',
+  413: 'BODY_TOO_LARGE',
+  415: 'MEDIA_TYPE_UNSUPPORTED',
+  422: 'REQUEST_INVALID',
+  429: 'QUOTA_EXCEEDED',
+  500: 'INFERENCE_FAILED',
+  503: 'MODEL_UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
+}
+
+const isKnown = (code: unknown): code is ErrorCode => typeof code === 'string' && Object.hasOwn(ERROR_TABLE, code)
+
+/** The error that an answer other than 2xx is. `details.status` tells what came. */
+export function fromAnswer(status: number, headers: Headers, text: string): ModelmountError {
+  let body: { error?: unknown; code?: unknown; details?: ErrorDetails } = {}
+  try {
+    body = JSON.parse(text) ?? {}
+  } catch {
+    // A proxy's page, or nothing.
+  }
+  const code = isKnown(body.code) ? body.code : (BY_STATUS[status] ?? 'REMOTE_FAILED')
+  const message = typeof body.error === 'string' && body.error !== '' ? body.error : `the server answered with ${status}`
+  const details = typeof body.details === 'object' ? { ...body.details, status } : { status }
+  return new ModelmountError(code, message, { details, retryAfterS: retryAfterOf(headers) })
+}
+
+/** Seconds, or a date; `undefined` where the server says nothing that can be read. */
+function retryAfterOf(headers: Headers): number | undefined {
+  const text = headers.get('retry-after')
+  if (text === null) return undefined
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  const at = Date.parse(text)
+  return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - Date.now()) / 1000))
+}
+
+/** Nothing of the request can have been sent. */
+const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])
+
+/** What `fetch` rejected with, where it was not us who aborted. */
+export function fromFetch(cause: unknown, url: string): ModelmountError {
+  const reason = reasonOf(cause)
+  const { origin } = new URL(url)
+  return new ModelmountError('REMOTE_UNREACHABLE', `no answer from ${origin}${reason ? `: ${reason}` : ''}`, {
+    cause,
+    details: { neverSent: reason !== undefined && NEVER_SENT.has(reason) },
+  })
+}
+
+/** The system's code of a failed connection, which undici keeps in `cause`, or in the first of several causes. */
+function reasonOf(error: unknown): string | undefined {
+  const { cause } = (error ?? {}) as { cause?: { code?: unknown; errors?: readonly { code?: unknown }[] } }
+  const code = cause?.code ?? cause?.errors?.[0]?.code
+  return typeof code === 'string' ? code : undefined
+}
+
+/**
+ * True when making the same call again cannot do anything twice: the server was never reached, or has refused and said when to come back.
+ * @param isIdempotent calls may be made twice: then also when nobody knows whether the first one arrived
+ */
+export function mayRetry(error: ModelmountError, isIdempotent: boolean): boolean {
+  const { neverSent, status } = error.details ?? {}
+  if (error.code === 'REMOTE_UNREACHABLE') return neverSent === true || isIdempotent
+  if (status !== 503 && status !== 429) return isIdempotent && status === 502
+  return error.retryAfterS !== undefined || isIdempotent
+}

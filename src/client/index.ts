@@ -1,0 +1,190 @@
+/**
+ * A client for any server of the Open Inference Protocol v2 (modelmount, Triton, KServe, MLServer): the same `predict()` as in the process.
+ * It needs nothing but `fetch`.
+ * @module modelmount/client
+ */
+
+import { ModelmountError } from '../core/errors.ts'
+import { checkInputs, fromWireType } from '../core/tensor/index.ts'
+import type { ModelSignature, PredictInputs, Tensor, ValueInfo } from '../core/types.ts'
+import { decodeAnswer, encodeRequest, JSON_LENGTH } from './codec.ts'
+import { type CallLimits, createTransport } from './transport.ts'
+
+export { type ErrorCode, isModelmountError, ModelmountError } from '../core/errors.ts'
+export type { PredictInputs, Tensor, TensorLike } from '../core/types.ts'
+
+export interface ClientOptions {
+  /** Where the routes are, without `/v2`: `http://127.0.0.1:3000/ml`. */
+  readonly url: string | URL
+  /** Sent with every request, for example `authorization`; a function is asked each time. @default {} */
+  readonly headers?: Readonly<Record<string, string>> | (() => Promise<Readonly<Record<string, string>>>)
+  /** Longest time for one call with all its retries, in milliseconds. @default 30000 */
+  readonly timeoutMs?: number
+  /** How often a call is made again at most, where that is safe. @default 2 */
+  readonly retries?: number
+  /** Tensors as bytes; `false` for JSON. @default what the server's list of extensions allows */
+  readonly binary?: boolean
+  /** @default the global one, which keeps connections alive */
+  readonly fetch?: typeof fetch
+}
+
+export interface RemoteOptions {
+  /** @default the server's choice */
+  readonly version?: string
+  /** Echoed by the server. */
+  readonly id?: string
+  readonly signal?: AbortSignal
+  /** Also told to the server (`x-request-timeout-ms`). @default the client's */
+  readonly timeoutMs?: number
+  /** Names of the outputs to compute. @default all */
+  readonly outputs?: readonly string[]
+  /** Parameters of the request, for servers that know them. */
+  readonly parameters?: Readonly<Record<string, string | number | boolean>>
+  /** The call may be made twice: then it is made again also when nobody knows whether it arrived. @default false */
+  readonly idempotent?: boolean
+}
+
+export interface RemoteResult {
+  /** What the server echoed. */
+  readonly id: string | undefined
+  readonly model: string
+  /** Empty where the server has no versions. */
+  readonly version: string
+  /** Null-prototype object, output name -> tensor; every tensor owns its buffer. */
+  readonly outputs: Readonly<Record<string, Tensor>>
+  readonly timings: { readonly totalMs: number }
+}
+
+export interface ModelClient {
+  /**
+   * Runs a model on the server. Inputs are checked against the model's metadata before anything is sent.
+   * @throws ModelmountError with the codes of `server.predict()`, and `REMOTE_UNREACHABLE`, `REMOTE_FAILED`
+   */
+  predict(model: string, inputs: PredictInputs, opts?: RemoteOptions): Promise<RemoteResult>
+  /** Inputs and outputs as the server tells them; kept for a minute. */
+  signature(model: string, version?: string): Promise<ModelSignature>
+  /** Whether the server, or one model, takes requests now. Never rejects. */
+  isReady(model?: string, version?: string): Promise<boolean>
+}
+
+/** How long what the server says of its models is believed. */
+const KEEP_MS = 60_000
+const READY_TIMEOUT_MS = 5000
+
+/** @throws ModelmountError `OPTIONS_INVALID` */
+export function createClient(options: ClientOptions): ModelClient {
+  const { headers = {}, timeoutMs = 30_000, retries = 2, binary } = options
+  const url = baseOf(options.url)
+  const transport = createTransport({
+    url,
+    retries,
+    // Looked up at each call, so that it can be replaced in tests and instrumented.
+    fetch: options.fetch ?? ((...args) => fetch(...args)),
+    headers: () => (typeof headers === 'function' ? headers() : headers),
+  })
+  const known = new Map<string, { readonly value: Promise<unknown>; readonly until: number }>()
+
+  /** What the server says of itself, asked once for all who want to know. Whoever waits for it does so by their own deadline. */
+  function ask<T>(path: string, read: (json: Json) => T): Promise<T> {
+    const kept = known.get(path)
+    if (kept && kept.until > performance.now()) return kept.value as Promise<T>
+    const value = transport({ method: 'GET', path }, { timeoutMs, signal: undefined, isIdempotent: true }).then((reply) =>
+      read(parsed(reply.body)),
+    )
+    known.set(path, { value, until: performance.now() + KEEP_MS })
+    value.catch(() => known.delete(path))
+    return value
+  }
+
+  const takesBinary = (): Promise<boolean> | boolean =>
+    binary ??
+    ask('/v2', ({ extensions }) => Array.isArray(extensions) && extensions.includes('binary_tensor_data')).catch((error) => {
+      // A server that does not describe itself still understands JSON; one that is not there has no answer at all.
+      if (error instanceof ModelmountError && error.code === 'REMOTE_UNREACHABLE') throw error
+      return false
+    })
+
+  const signature = (model: string, version?: string): Promise<ModelSignature> =>
+    ask(pathOf(model, version), ({ inputs, outputs }) => ({ inputs: readValues(inputs), outputs: readValues(outputs) }))
+
+  async function predict(model: string, inputs: PredictInputs, opts: RemoteOptions = {}): Promise<RemoteResult> {
+    const startedAt = performance.now()
+    const { version, id, outputs, parameters, signal, idempotent = false } = opts
+    const limitMs = opts.timeoutMs ?? timeoutMs
+    const ready = Promise.all([signature(model, version), takesBinary()])
+    const [described, isBinary] = await within(ready, limitMs, signal)
+    const tensors = checkInputs(described, inputs, { maxElements: 2 ** 31 })
+    const request = encodeRequest(tensors, { id, outputs, parameters }, isBinary)
+    const remainingMs = Math.max(1, limitMs - (performance.now() - startedAt))
+    const limits: CallLimits = { timeoutMs: Math.ceil(remainingMs), signal, isIdempotent: idempotent }
+    const reply = await transport({ method: 'POST', path: `${pathOf(model, version)}/infer`, ...request }, limits)
+    const answer = decodeAnswer(reply.body, reply.headers.get(JSON_LENGTH))
+    return { ...answer, timings: { totalMs: performance.now() - startedAt } }
+  }
+
+  return {
+    predict,
+    signature,
+    async isReady(model, version) {
+      const path = model === undefined ? '/v2/health/ready' : `${pathOf(model, version)}/ready`
+      const limits = { timeoutMs: Math.min(timeoutMs, READY_TIMEOUT_MS), signal: undefined, isIdempotent: false }
+      return transport({ method: 'GET', path }, limits).then(
+        () => true,
+        () => false,
+      )
+    },
+  }
+}
+
+type Json = Readonly<Record<string, unknown>>
+
+function baseOf(url: string | URL): string {
+  const base = URL.canParse(String(url)) ? new URL(url) : undefined
+  if (base?.protocol !== 'http:' && base?.protocol !== 'https:')
+    throw new ModelmountError('OPTIONS_INVALID', 'url must be the address of a server, such as http://127.0.0.1:3000/ml', {
+      details: { field: 'url' },
+    })
+  return `${base.origin}${base.pathname.replace(/\/+$/, '')}`
+}
+
+const pathOf = (model: string, version: string | undefined): string =>
+  `/v2/models/${encodeURIComponent(model)}${version === undefined ? '' : `/versions/${encodeURIComponent(version)}`}`
+
+function parsed(body: Uint8Array): Json {
+  try {
+    const json: unknown = JSON.parse(new TextDecoder().decode(body))
+    if (typeof json === 'object' && json !== null) return json as Json
+  } catch (cause) {
+    throw new ModelmountError('REMOTE_FAILED', 'the server describes itself in something that is not JSON', { cause })
+  }
+  throw new ModelmountError('REMOTE_FAILED', 'the server describes itself in something that is no object')
+}
+
+function readValues(values: unknown): ValueInfo[] {
+  if (!Array.isArray(values)) throw new ModelmountError('REMOTE_FAILED', 'the metadata of the model list no inputs and outputs')
+  return values.map(({ name, datatype, shape }) => ({
+    name: String(name),
+    type: fromWireType(String(datatype)),
+    declaredType: String(datatype),
+    dims: Array.isArray(shape) ? shape.map((dim) => (Number(dim) < 0 ? null : Number(dim))) : undefined,
+  }))
+}
+
+/** Gives up waiting for what others wait for too. */
+function within<T>(value: Promise<T>, timeoutMs: number, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const aborted = (): void => reject(new ModelmountError('ABORTED', 'the call was aborted', { cause: signal?.reason }))
+    if (signal?.aborted) return aborted()
+    const timer = setTimeout(
+      () => reject(new ModelmountError('DEADLINE_EXCEEDED', `no answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    )
+    signal?.addEventListener('abort', aborted)
+    const clear = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', aborted)
+    }
+    value.then(resolve, reject).finally(clear)
+    value.catch(clear)
+  })
+}
