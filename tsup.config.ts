@@ -22,7 +22,7 @@ export default defineConfig([
     shims: true,
     target: 'node20',
   },
-  { entry: { cli: 'src/cli/main.ts' }, format: ['esm'], shims: true, target: 'node20' },
+  { entry: { cli: 'src/cli/main.ts' }, format: ['esm'], shims: true, target: 'node20', external: ['modelmount'] },
   // One worker artefact, always CommonJS like onnxruntime-node itself; both tiers start it by path.
   { entry: { 'telemetry/prometheus-worker': 'src/telemetry/prometheus-worker.ts' }, format: ['cjs'], target: 'node20' },
   { entry: { worker: 'src/core/engine/worker.ts' }, format: ['cjs'], target: 'node20', external: ['onnxruntime-node'] },

@@ -155,7 +155,7 @@ test('the reader of imports reads', () => {
   expect(imports.length).toBeGreaterThan(80)
   expect(imports).toContainEqual({ from: 'core/engine/worker.ts', to: 'onnxruntime-node', isPackage: true, isType: false })
   expect(imports).toContainEqual({ from: 'adapters/express.ts', to: 'express', isPackage: true, isType: true })
-  expect(imports).toContainEqual({ from: 'cli/serve.ts', to: 'express', isPackage: true, isType: false })
+  expect(imports).toContainEqual({ from: 'cli/carriers.ts', to: 'express', isPackage: true, isType: false })
   expect(imports).toContainEqual({ from: 'index.ts', to: 'core/server.ts', isPackage: false, isType: false })
   expect(imports).toContainEqual({ from: 'index.ts', to: 'core/types.ts', isPackage: false, isType: true })
   // Every relative import names a file that is there, with its ending.

@@ -1,14 +1,12 @@
 /** `modelmount serve`: a model repository behind the HTTP protocol, drained on SIGTERM. */
 
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { modelRouter } from '../adapters/express.ts'
-import { ModelmountError } from '../core/errors.ts'
 import { LOCK_FILE, type TrustOptions } from '../core/integrity/index.ts'
 import { createModelServer } from '../core/server.ts'
-import type { HttpDialect, Isolation, ModelServer, MountOptions } from '../core/types.ts'
+import type { HttpDialect, Isolation, MountOptions } from '../core/types.ts'
+import { CARRIER_NAMES, carry } from './carriers.ts'
 import { type Command, parse, UsageError, wholeNumber } from './command.ts'
 import { drainable } from './drain.ts'
 import { repeatFlags } from './many.ts'
@@ -23,19 +21,21 @@ interface ServeOptions {
   readonly isolation: Isolation | undefined
   readonly instances: number | undefined
   readonly strict: boolean
+  readonly adapter: string | undefined
   readonly lock: string | undefined
   readonly trust: TrustOptions | undefined
   readonly mount: MountOptions
 }
 
 export const serveCommand: Command = {
-  usage: `  modelmount serve --models DIR [--port N] [--host H] [--adapter express]
+  usage: `  modelmount serve --models DIR [--port N] [--host H] [--adapter NAME]
       Serves a model repository over the Open Inference Protocol until SIGTERM.`,
   options: `Options of serve:
   --models DIR        directory with NAME/VERSION/model.onnx, NAME/model.onnx or NAME.onnx
   --port N            TCP port, 0 for any free one                     (default 8080)
   --host H            address to listen on                             (default 127.0.0.1)
-  --adapter NAME      framework that carries the routes: express       (default express)
+  --adapter NAME      what carries the routes: express, fastify, nestjs, node or
+                      fetch           (default express if it is installed, else node)
   --isolation TIER    thread or process                                (default: the model's own)
   --instances N       copies of each model                             (default: the model's own)
   --dialects LIST     request formats, separated by commas: open-inference,
@@ -53,7 +53,7 @@ export const serveCommand: Command = {
       models: { type: 'string' },
       port: { type: 'string', default: '8080' },
       host: { type: 'string', default: '127.0.0.1' },
-      adapter: { type: 'string', default: 'express' },
+      adapter: { type: 'string' },
       isolation: { type: 'string' },
       instances: { type: 'string' },
       dialects: { type: 'string', default: 'open-inference' },
@@ -68,7 +68,8 @@ export const serveCommand: Command = {
     if (typeof models !== 'string') throw new UsageError('--models DIR is missing')
     const port = wholeNumber(values.port, '--port', 0, 65535)
     const instances = values.instances === undefined ? undefined : wholeNumber(values.instances, '--instances', 1, 256)
-    if (adapter !== 'express') throw new UsageError(`--adapter must be express, got '${adapter}'`)
+    if (adapter !== undefined && !CARRIER_NAMES.includes(String(adapter)))
+      throw new UsageError(`--adapter must be one of ${CARRIER_NAMES.join(', ')}, got '${adapter}'`)
     if (isolation !== undefined && isolation !== 'thread' && isolation !== 'process')
       throw new UsageError(`--isolation must be thread or process, got '${isolation}'`)
     const mount = {
@@ -85,6 +86,7 @@ export const serveCommand: Command = {
       instances,
       mount,
       strict: values.strict === true,
+      adapter,
       lock: values.locked === true ? join(models, LOCK_FILE) : undefined,
       trust: signed === undefined ? undefined : { signers: [anchorsFrom(values)] },
     })
@@ -107,11 +109,11 @@ const KEEP_ALIVE_MS = 75_000
 
 /** Resolves with the exit code once a signal has ended the server and everything it had accepted is answered. */
 async function serve(opts: ServeOptions): Promise<number> {
-  const { models, port, host, isolation, instances, strict, mount, lock, trust } = opts
+  const { models, port, host, isolation, instances, strict, mount, lock, trust, adapter } = opts
   const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   const telemetry = mount.metrics ? await startedTelemetry() : undefined
   const server = await createModelServer({ repository: models, isolation, instances, strict, telemetry, lock, trust })
-  const http = createServer(await expressApp(server, mount))
+  const http = await carry(adapter, server, mount)
   const stop = drainable(http)
   http.keepAliveTimeout = KEEP_ALIVE_MS
   http.listen(port, host)
@@ -126,17 +128,4 @@ async function serve(opts: ServeOptions): Promise<number> {
   await server.close()
   await telemetry?.shutdown()
   return 0
-}
-
-/** Express is an optional peer: the command says so instead of failing with a module error. */
-async function expressApp(server: ModelServer, mount: MountOptions): Promise<RequestListener> {
-  const { default: express } = await import('express').catch((cause: unknown) => {
-    throw new ModelmountError('OPTIONS_INVALID', '--adapter express needs the package express; run: npm install express', {
-      cause,
-    })
-  })
-  const app = express()
-  app.disable('x-powered-by')
-  app.use(modelRouter(server, mount))
-  return app
 }

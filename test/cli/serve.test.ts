@@ -107,6 +107,18 @@ describe('serve', () => {
     expect(stdout).toBe(`${JSON.stringify({ event: 'listening', url })}\n`)
   })
 
+  test.each(['express', 'fastify', 'nestjs', 'node', 'fetch'])('--adapter %s', async (adapter) => {
+    const { child, ended, url } = await serve('--models', join(dir, 'models'), '--adapter', adapter)
+    expect(await infer(url, 'add', [floats('a'), floats('b')])).toMatchObject({ status: 200, json: { model_version: '3' } })
+    expect((await fetch(`${url}/nope`)).status).toBe(404)
+    // On the way when it is told to stop: still answered.
+    const running = infer(url, 'slow', trips(100_000))
+    await expect.poll(async () => (await fetch(`${url}/v2/health/live`)).status).toBe(200)
+    child.kill('SIGTERM')
+    expect((await running).status).toBe(200)
+    expect(await ended).toMatchObject({ code: 0, signal: null, stderr: 'modelmount: draining\n' })
+  })
+
   test.each(['SIGTERM', 'SIGINT'] as const)(
     '%s while requests run and wait: each is answered, then it ends with 0',
     async (signal) => {
@@ -219,7 +231,7 @@ describe('wrong use ends with 2, a sentence and the usage', () => {
     [['serve', '--models', '.', '--port=-1'], '--port must be a whole number'],
     [['serve', '--models', '.', '--instances', '0'], '--instances must be a whole number from 1 to 256'],
     [['serve', '--models', '.', '--isolation', 'fork'], '--isolation must be thread or process'],
-    [['serve', '--models', '.', '--adapter', 'koa'], '--adapter must be express'],
+    [['serve', '--models', '.', '--adapter', 'koa'], '--adapter must be one of express, fastify, nestjs, node, fetch'],
     [['serve', '--models', '.', '--portt', '1'], '--portt'],
     [['serve', '--models'], '--models'],
     [['serve', '--models', '.', '--port', '0', 'more'], 'more'],
