@@ -4,7 +4,7 @@
  * @module modelmount/client
  */
 
-import { ModelmountError } from '../core/errors.ts'
+import { isModelmountError, ModelmountError } from '../core/errors.ts'
 import { checkInputs, fromWireType } from '../core/tensor/index.ts'
 import type { ModelSignature, PredictInputs, Tensor, ValueInfo } from '../core/types.ts'
 import { decodeAnswer, encodeRequest, JSON_LENGTH } from './codec.ts'
@@ -100,7 +100,7 @@ export function createClient(options: ClientOptions): ModelClient {
     binary ??
     ask('/v2', ({ extensions }) => Array.isArray(extensions) && extensions.includes('binary_tensor_data')).catch((error) => {
       // A server that does not describe itself still understands JSON; one that is not there has no answer at all.
-      if (error instanceof ModelmountError && error.code === 'REMOTE_UNREACHABLE') throw error
+      if (isModelmountError(error) && error.code === 'REMOTE_UNREACHABLE') throw error
       return false
     })
 

@@ -1,6 +1,6 @@
 /** One call over `fetch`: within its deadline, again where that is safe. */
 
-import { ModelmountError } from '../core/errors.ts'
+import { isModelmountError, ModelmountError } from '../core/errors.ts'
 import { fromAnswer, fromFetch, mayRetry } from './failure.ts'
 
 export interface Call {
@@ -42,7 +42,7 @@ export function createTransport(deps: {
       } catch (error) {
         if (signal?.aborted) throw new ModelmountError('ABORTED', 'the call was aborted', { cause: signal.reason })
         if (deadline.aborted) throw overdue(timeoutMs)
-        if (!(error instanceof ModelmountError) || attempt >= deps.retries || !mayRetry(error, isIdempotent)) throw error
+        if (!isModelmountError(error) || attempt >= deps.retries || !mayRetry(error, isIdempotent)) throw error
         const pauseMs = error.retryAfterS === undefined ? FIRST_PAUSE_MS * 2 ** attempt : 1000 * error.retryAfterS
         // No time left to hear the next answer: the refusal is worth more than a deadline that is over.
         if (performance.now() + pauseMs >= endsAt) throw error
