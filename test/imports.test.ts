@@ -84,6 +84,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/registry': ['errors', 'options', 'tensor', 'types (types)'],
   'core/engine': ['clock', 'errors', 'printable', 'tensor', 'types (types)'],
   'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
+  'core/openapi': ['tensor', 'types (types)'],
   'core/contract': ['errors', 'tensor', 'types (types)'],
   'core/options': [
     'crypto (types)',

@@ -27,6 +27,7 @@ import type {
   ModelSource,
   ModelSpec,
   MountOptions,
+  OpenApiOptions,
   PredictInputs,
   Priority,
   ValueSettings,
@@ -733,14 +734,39 @@ export interface MountConfig {
   readonly mlflow: { readonly model: string; readonly version?: string } | undefined
 }
 
-const mountOptions: Check = object({
+const MOUNT: Readonly<Record<keyof MountOptions, Check>> = {
   dialects: list(oneOf('open-inference', 'tf-serving', 'mlflow')),
   management: boolean,
   serverTiming: boolean,
   metrics: boolean,
   openapi: boolean,
   mlflow: object({ model: modelName, version: modelName }, ['model']),
+}
+const mountOptions: Check = object(MOUNT)
+
+const openApiOptions: Check = object({
+  ...MOUNT,
+  prefix: expect(
+    'a path that begins with a slash and does not end with one',
+    (value) => typeof value === 'string' && /^(\/[^/?#]+)*$/.test(value),
+  ),
+  title: text,
+  version: text,
 })
+
+/**
+ * Checks the options of `server.openapi()`.
+ * @throws ModelmountError `OPTIONS_INVALID` with `details.problems`
+ */
+export function resolveOpenApi({ prefix, title, version, ...mount }: OpenApiOptions): {
+  readonly mount: MountConfig
+  readonly about: Pick<OpenApiOptions, 'prefix' | 'title' | 'version'>
+} {
+  const problems: string[] = []
+  openApiOptions({ ...mount, prefix, title, version }, '', problems)
+  refuse(problems)
+  return { mount: resolveMount(mount), about: { prefix, title, version } }
+}
 
 /**
  * Checks the options of `server.http.mount()`.

@@ -12,7 +12,17 @@ import { createIds } from './ids.ts'
 import { createGate } from './integrity/index.ts'
 import { cpuDemandOf, createModel, type Model, type ModelEvent, type RunOptions } from './model.ts'
 import { dataNamesOf } from './model-files.ts'
-import { checkLoadOptions, checkPredictOptions, type ModelConfig, resolveFound, resolveOptions, resolveSpec } from './options.ts'
+import { describeServer } from './openapi/index.ts'
+import {
+  checkLoadOptions,
+  checkPredictOptions,
+  type ModelConfig,
+  type MountConfig,
+  resolveFound,
+  resolveOpenApi,
+  resolveOptions,
+  resolveSpec,
+} from './options.ts'
 import { createControl } from './registry/control.ts'
 import { createRegistry } from './registry/registry.ts'
 import { notesOf, scanRepository } from './registry/repository.ts'
@@ -23,11 +33,14 @@ import type {
   ModelInfo,
   ModelServer,
   ModelServerOptions,
+  OpenApiDocument,
+  OpenApiOptions,
   PredictInputs,
   PredictOptions,
   PredictResult,
   Tensor,
 } from './types.ts'
+import { VERSION } from './version.ts'
 
 const NO_OPTIONS: PredictOptions = {}
 
@@ -259,6 +272,19 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     unwatch?.()
   }
 
+  const describe = (
+    mount: MountConfig,
+    { prefix, title = config.name, version = VERSION }: OpenApiOptions = {},
+  ): OpenApiDocument =>
+    describeServer(
+      registry
+        .all()
+        .filter(({ state }) => state === 'ready')
+        .map(infoOf),
+      mount,
+      { title, version, prefix },
+    )
+
   const server: ModelServer = {
     name: config.name,
     // The types of a model's own inputs and outputs are the generated file's promise; here every model is the same.
@@ -302,6 +328,10 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       }
     },
     subscribe,
+    openapi(options = {}) {
+      const { mount, about } = resolveOpenApi(options)
+      return describe(mount, about)
+    },
     http: createHttp({
       serverName: config.name,
       maxBodyBytes: config.maxBodyBytes,
@@ -326,6 +356,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       control,
       modelNames: () => [...new Set(registry.all().map((model) => model.config.name))],
       info: infoOf,
+      openapi: (mount) => describe(mount),
       report: (error, requestId) =>
         emit({
           type: 'warning',

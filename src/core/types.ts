@@ -732,6 +732,11 @@ export interface ModelServer extends AsyncDisposable {
   health(): ServerHealth
   /** Calls `listener` for every event until the returned function is called. A listener that throws is ignored. */
   subscribe(listener: (event: ServerEvent) => void): () => void
+  /**
+   * An OpenAPI 3.1 document of the models that take requests now, with their own tensors and examples; see `mergeOpenApi()`.
+   * @throws ModelmountError `OPTIONS_INVALID`
+   */
+  openapi(options?: OpenApiOptions): OpenApiDocument
   /** The HTTP surface, without a framework; adapters carry it. */
   readonly http: HttpSurface
   /** Refuses new requests, finishes the accepted ones, then frees every worker. @param opts.timeoutMs give up waiting after this. @default 30000 */
@@ -786,6 +791,26 @@ export interface MountOptions {
   readonly openapi?: boolean
   /** What the one-model routes of `mlflow` serve. @default the only model of the server, in its default version */
   readonly mlflow?: { readonly model: string; readonly version?: string }
+}
+
+/** What a mount answers, in OpenAPI 3.1. */
+export interface OpenApiDocument {
+  readonly openapi: '3.1.0'
+  readonly info: { readonly title: string; readonly version: string }
+  readonly servers?: readonly { readonly url: string }[]
+  readonly tags: readonly { readonly name: string; readonly description: string }[]
+  readonly paths: Readonly<Record<string, { readonly [method: string]: JsonValue }>>
+  readonly components: { readonly schemas: { readonly [name: string]: JsonValue } }
+}
+
+/** Which mount to describe, and how. */
+export interface OpenApiOptions extends MountOptions {
+  /** Where the app mounts it, `/ml` for example; stands in front of every path. @default none: paths below the document's own address */
+  readonly prefix?: string
+  /** @default the server's `name` */
+  readonly title?: string
+  /** Of your API. @default the version of modelmount */
+  readonly version?: string
 }
 
 /** One mount of a server, as adapters carry it. */

@@ -5,7 +5,16 @@ import type { Model } from '../model.ts'
 import type { MountConfig } from '../options.ts'
 import type { RepositoryControl } from '../registry/control.ts'
 import type { Telemetry } from '../telemetry.ts'
-import type { HttpRequest, HttpResponse, ModelInfo, PredictOptions, PredictResult, ServerHealth, Tensor } from '../types.ts'
+import type {
+  HttpRequest,
+  HttpResponse,
+  ModelInfo,
+  OpenApiDocument,
+  PredictOptions,
+  PredictResult,
+  ServerHealth,
+  Tensor,
+} from '../types.ts'
 
 /** What the server lends to its routes. */
 export interface HttpDeps {
@@ -30,6 +39,8 @@ export interface HttpDeps {
   labelled(name: string, label: string): string
   readonly control: RepositoryControl
   info(model: Model): ModelInfo
+  /** The OpenAPI document of a mount. */
+  openapi(mount: MountConfig): OpenApiDocument
   /** @param headers of the request, which may bring a trace context */
   run(
     model: Model,

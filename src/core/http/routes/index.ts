@@ -6,6 +6,7 @@ import { generate } from './generate.ts'
 import { metrics } from './metrics.ts'
 import { mlflow } from './mlflow.ts'
 import { openInference } from './open-inference.ts'
+import { openapi } from './openapi.ts'
 import { repository } from './repository.ts'
 import { statistics } from './statistics.ts'
 import { tfServing } from './tf-serving.ts'
@@ -17,6 +18,7 @@ export const TABLES: readonly TableMaker[] = [
   repository,
   generate,
   metrics,
+  openapi,
   tfServing,
   mlflow,
 ]

@@ -1,0 +1,13 @@
+/** What this mount answers, as an OpenAPI document. */
+
+import { json, type TableMaker } from '../route.ts'
+
+const PATH = '/openapi.json'
+
+export const openapi: TableMaker = (deps, { config }) => {
+  if (!config.openapi) return undefined
+  return {
+    owns: (path) => path === PATH,
+    routes: [{ method: 'GET', path: PATH, handle: () => json(200, deps.openapi(config)) }],
+  }
+}
