@@ -135,6 +135,7 @@ describe('module systems', () => {
       'keysFromEnv',
       'keysFromFile',
       'keysFromJson',
+      'mergeOpenApi',
       'rekeyModel',
       'signModel',
       'verifyModel',
