@@ -69,7 +69,7 @@ describe('options', () => {
           problems: [
             "dialects[0] must be one of 'open-inference', 'tf-serving', 'mlflow', got \"v2\"",
             'management must be true or false, got 1',
-            'nonsense is not an option; known are dialects, management, metrics, openapi, mlflow',
+            expect.stringMatching(/^nonsense is not an option; known are dialects, management, /),
           ],
         },
       }),
