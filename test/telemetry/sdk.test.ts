@@ -1,7 +1,7 @@
 /** The SDK's bootstrap in processes of its own, because it registers itself for the whole process; and what there is without it. */
 
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -183,7 +183,10 @@ test('without OpenTelemetry everything else works, and the command says what to 
   const modules = join(dir, 'node_modules')
   mkdirSync(join(modules, 'modelmount'), { recursive: true })
   for (const path of ['dist', 'package.json']) cpSync(join(root, path), join(modules, 'modelmount', path), { recursive: true })
-  for (const name of ['onnxruntime-node', 'onnxruntime-common', 'lru-cache'])
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>
+  }
+  for (const name of [...Object.keys(dependencies), 'onnxruntime-node', 'onnxruntime-common'])
     symlinkSync(join(root, 'node_modules', name), join(modules, name))
   const told = await run(
     `import { createModelServer } from 'modelmount'
