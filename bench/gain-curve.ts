@@ -27,11 +27,14 @@ const CASES = (): readonly Case[] => [
 /** `batching.maxSize` where nobody sets it; the picture goes further, to show what is beyond. */
 const DEFAULT_MAX = 64
 
+/** More than where only the best size is looked for: every point is drawn. */
+const ROUNDS = 5
+
 const DIR = fileURLToPath(new URL('../.bench/', import.meta.url))
 
 async function measure({ name, model, rowDims, largest }: Case): Promise<Series & { readonly reason: string }> {
   const sizes = Array.from({ length: Math.log2(largest) + 1 }, (_, i) => 2 ** i)
-  const limit = await startLimit(model, rowDims, sizes)
+  const limit = await startLimit(model, rowDims, sizes, ROUNDS)
   const server = await createModelServer({ models: [{ name: 'm', source: model, session: SESSION }], strict: true })
   const { maxSize, reason } = server.model('m').batching
   await Promise.all([limit.stop(), server.close()])
@@ -54,7 +57,7 @@ function rowOf(series: Series & { readonly reason: string }): Row {
 
 export const gainCurve: Bench = {
   name: 'gain-curve',
-  limitS: 90,
+  limitS: 120,
   async run() {
     const all = []
     for (const one of CASES()) all.push(await measure(one))

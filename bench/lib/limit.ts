@@ -19,12 +19,17 @@ const ROUNDS = 3
 const TRY_MS = 100
 
 /** @param sizes rows of a run that may be the best */
-export async function startLimit(model: Uint8Array, rowDims: readonly number[], sizes: readonly number[]): Promise<Limit> {
+export async function startLimit(
+  model: Uint8Array,
+  rowDims: readonly number[],
+  sizes: readonly number[],
+  rounds = ROUNDS,
+): Promise<Limit> {
   const raw = startChild<RawAsk, RawAnswer>('children/raw.ts')
   await raw.ask({ kind: 'load', model, rowDims })
   let best = { rows: 1, arena: false, rate: 0 }
   const runMs = new Map<number, number>()
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const rows of sizes) {
       for (const arena of [false, true]) {
         const answer = await raw.ask({ kind: 'run', rows, arena, ms: TRY_MS })
