@@ -4,38 +4,40 @@ import type { DType } from '../types.ts'
 
 interface ElementType {
   readonly name: string
+  /** Of one element in raw data; strings have no size. */
+  readonly bits?: number
   readonly dtype?: DType
 }
 
 /** https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, index = number; 0 is UNDEFINED. */
 const ELEMENT_TYPES: readonly (ElementType | undefined)[] = [
   undefined,
-  { name: 'float', dtype: 'float32' },
-  { name: 'uint8', dtype: 'uint8' },
-  { name: 'int8', dtype: 'int8' },
-  { name: 'uint16', dtype: 'uint16' },
-  { name: 'int16', dtype: 'int16' },
-  { name: 'int32', dtype: 'int32' },
-  { name: 'int64', dtype: 'int64' },
+  { name: 'float', bits: 32, dtype: 'float32' },
+  { name: 'uint8', bits: 8, dtype: 'uint8' },
+  { name: 'int8', bits: 8, dtype: 'int8' },
+  { name: 'uint16', bits: 16, dtype: 'uint16' },
+  { name: 'int16', bits: 16, dtype: 'int16' },
+  { name: 'int32', bits: 32, dtype: 'int32' },
+  { name: 'int64', bits: 64, dtype: 'int64' },
   { name: 'string', dtype: 'string' },
-  { name: 'bool', dtype: 'bool' },
-  { name: 'float16', dtype: 'float16' },
-  { name: 'double', dtype: 'float64' },
-  { name: 'uint32', dtype: 'uint32' },
-  { name: 'uint64', dtype: 'uint64' },
-  { name: 'complex64' },
-  { name: 'complex128' },
-  { name: 'bfloat16' },
-  { name: 'float8e4m3fn' },
-  { name: 'float8e4m3fnuz' },
-  { name: 'float8e5m2' },
-  { name: 'float8e5m2fnuz' },
-  { name: 'uint4' },
-  { name: 'int4' },
-  { name: 'float4e2m1' },
-  { name: 'float8e8m0' },
-  { name: 'uint2' },
-  { name: 'int2' },
+  { name: 'bool', bits: 8, dtype: 'bool' },
+  { name: 'float16', bits: 16, dtype: 'float16' },
+  { name: 'double', bits: 64, dtype: 'float64' },
+  { name: 'uint32', bits: 32, dtype: 'uint32' },
+  { name: 'uint64', bits: 64, dtype: 'uint64' },
+  { name: 'complex64', bits: 64 },
+  { name: 'complex128', bits: 128 },
+  { name: 'bfloat16', bits: 16 },
+  { name: 'float8e4m3fn', bits: 8 },
+  { name: 'float8e4m3fnuz', bits: 8 },
+  { name: 'float8e5m2', bits: 8 },
+  { name: 'float8e5m2fnuz', bits: 8 },
+  { name: 'uint4', bits: 4 },
+  { name: 'int4', bits: 4 },
+  { name: 'float4e2m1', bits: 4 },
+  { name: 'float8e8m0', bits: 8 },
+  { name: 'uint2', bits: 2 },
+  { name: 'int2', bits: 2 },
 ]
 
 /** The name inside `tensor(…)`. */
@@ -46,4 +48,9 @@ export function elementName(elemType: number): string {
 /** `undefined` for types that onnxruntime-node cannot carry. */
 export function elementDType(elemType: number): DType | undefined {
   return ELEMENT_TYPES[elemType]?.dtype
+}
+
+/** Bits of one element in raw data; `undefined` for strings and for types that do not exist. */
+export function elementBits(elemType: number): number | undefined {
+  return ELEMENT_TYPES[elemType]?.bits
 }

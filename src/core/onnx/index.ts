@@ -6,11 +6,36 @@ import { Malformed } from './malformed.ts'
 import { readModel } from './model.ts'
 import { readNodes } from './nodes.ts'
 import { followRows } from './rows.ts'
+import { checkFiles, type ExternalFile, sizesInMemory, sizesOnDisk } from './scan/files.ts'
+import type { ScanFinding } from './scan/findings.ts'
+import { createWatch, type Watch } from './scan/watch.ts'
 import { isOrtFormat, lookalike, SNIFF_BYTES } from './sniff.ts'
 import { bytesSource, fileSource, type Source } from './source.ts'
+import { MAX_IR_VERSION, operatorReason, VENDOR_BINARY } from './support.ts'
 import { createReader, drive } from './wire.ts'
 
+export type { ExternalFile } from './scan/files.ts'
+export type { ScanFinding, ScanFindingId } from './scan/findings.ts'
 export { MAX_OPSET, servableOutputs, unsupportedReason } from './support.ts'
+
+/** A protobuf message is never longer: what is, ONNX Runtime cannot read. */
+const MAX_FILE_BYTES = 2 ** 31 - 1
+
+export interface ScanOptions {
+  /** Its files are copies that we made, or somebody trusted has signed them: another name of theirs does no harm. @default false */
+  readonly areOurs?: boolean
+  /** Sizes of the files that come with a model given as bytes, by name. @default none */
+  readonly data?: ReadonlyMap<string, number>
+}
+
+export interface Scan {
+  readonly facts: OnnxModelFacts
+  /** What speaks against it; empty for an honest model. */
+  readonly findings: readonly ScanFinding[]
+  /** How many more there are than are listed. */
+  readonly more: number
+  readonly externalFiles: readonly ExternalFile[]
+}
 
 /**
  * Reads the header, the signature and the operators of a model. Memory stays small whatever the size of the weights, and the
@@ -20,13 +45,28 @@ export { MAX_OPSET, servableOutputs, unsupportedReason } from './support.ts'
  *   `MODEL_UNSUPPORTED` with `details.format: 'ort'` for ONNX Runtime's own format
  */
 export async function readOnnx(source: string | Uint8Array): Promise<OnnxModelFacts> {
-  if (typeof source !== 'string') return readFrom(bytesSource(source), 'the model', { field: 'source' })
-  const file = await fileSource(source)
-  try {
-    return await readFrom(file, `model file ${JSON.stringify(source)}`, { field: 'source', path: source })
-  } finally {
-    await file.close()
-  }
+  return (await walk(source)).facts
+}
+
+/**
+ * Reads a model as {@link readOnnx} does, and tells what in it no honest model has. One pass; of the files that it keeps weights in only names,
+ * kinds and sizes are looked at.
+ * @throws ModelmountError as `readOnnx` does
+ */
+export async function scanOnnx(source: string | Uint8Array, opts: ScanOptions = {}): Promise<Scan> {
+  const { facts, watch, size } = await walk(source)
+  const { findings, references } = watch
+  if (size > MAX_FILE_BYTES)
+    findings.add('file-bytes', '', `the file has ${size} bytes, and protobuf reads no more than ${MAX_FILE_BYTES}`)
+  const { irVersion } = facts
+  if (irVersion < 1 || irVersion > MAX_IR_VERSION)
+    findings.add('ir-version', 'ir_version', `IR version ${irVersion} is used; ONNX Runtime knows 1 to ${MAX_IR_VERSION}`)
+  const operator = operatorReason(facts)
+  // That one was noted where it was found.
+  if (operator && !facts.operators.includes(VENDOR_BINARY)) findings.add('operator', '', operator)
+  const sizeOf = typeof source === 'string' ? sizesOnDisk(source, opts.areOurs === true) : sizesInMemory(opts.data ?? new Map())
+  const externalFiles = await checkFiles(references.all, sizeOf, findings)
+  return { facts, findings: findings.list, more: findings.more, externalFiles }
 }
 
 /**
@@ -53,7 +93,23 @@ export async function findMixing(
   }
 }
 
-async function readFrom(source: Source, label: string, details: ErrorDetails): Promise<OnnxModelFacts> {
+interface Walk {
+  readonly facts: OnnxModelFacts
+  readonly watch: Watch
+  readonly size: number
+}
+
+async function walk(source: string | Uint8Array): Promise<Walk> {
+  if (typeof source !== 'string') return walkThrough(bytesSource(source), 'the model', { field: 'source' })
+  const file = await fileSource(source)
+  try {
+    return await walkThrough(file, `model file ${JSON.stringify(source)}`, { field: 'source', path: source })
+  } finally {
+    await file.close()
+  }
+}
+
+async function walkThrough(source: Source, label: string, details: ErrorDetails): Promise<Walk> {
   if (source.size === 0) throw new ModelmountError('MODEL_INVALID', `${label} is empty`, { details })
   // a copy, because the source may reuse its buffer
   const head = (await source.read(0, SNIFF_BYTES)).slice()
@@ -62,8 +118,9 @@ async function readFrom(source: Source, label: string, details: ErrorDetails): P
     throw new ModelmountError('MODEL_UNSUPPORTED', message, { details: { ...details, format: 'ort' } })
   }
   const reader = createReader(source.size)
+  const watch = createWatch()
   try {
-    return await drive(reader, source, readModel(reader))
+    return { facts: await drive(reader, source, readModel(reader, watch)), watch, size: source.size }
   } catch (cause) {
     if (!(cause instanceof Malformed)) throw cause
     const found = lookalike(head)

@@ -1,30 +1,25 @@
 /** ModelProto: the whole file. */
 
 import type { OnnxModelFacts } from '../types.ts'
-import {
-  createTally,
-  type GraphFacts,
-  operatorId,
-  readAttribute,
-  readEntry,
-  readMainGraph,
-  readNode,
-  type Tally,
-} from './graph.ts'
+import { type GraphFacts, operatorId, readAttribute, readEntry, readMainGraph, readNode } from './graph.ts'
 import { Malformed } from './malformed.ts'
+import { watchName } from './scan/names.ts'
+import type { Watch } from './scan/watch.ts'
+import { createTally, type Tally } from './tally.ts'
 import { BYTES, type Reader, type Reading, VARINT } from './wire.ts'
 
 /** Local functions by `domain:name`, with what their bodies use. */
 type Functions = Map<string, Tally>
 
-/** Reads a ModelProto from its first byte to its last. */
-export function* readModel(reader: Reader): Reading<OnnxModelFacts> {
+/** Reads a ModelProto from its first byte to its last, under a watch. */
+export function* readModel(reader: Reader, watch: Watch): Reading<OnnxModelFacts> {
   const externalData = new Set<string>()
-  const tally = createTally(externalData)
+  const tally = createTally(externalData, watch)
   const opsets: Record<string, number> = Object.create(null)
   const metadata: Record<string, string> = Object.create(null)
   const functions: Functions = new Map()
   const header = { irVersion: 0n, producer: '', producerVersion: '', domain: '', modelVersion: 0n, doc: '' }
+  let functionCount = 0
   let graph: GraphFacts | undefined
 
   while (yield* reader.next()) {
@@ -40,12 +35,13 @@ export function* readModel(reader: Reader): Reading<OnnxModelFacts> {
       graph = yield* readMainGraph(reader, tally)
     } else if (reader.is(8, BYTES)) {
       const { domain, version } = yield* readOpset(reader)
+      watch.opset({ domain, version })
       opsets[domain] = version
     } else if (reader.is(14, BYTES)) {
       const { key, value } = yield* readEntry(reader)
       metadata[key] = value
     } else if (reader.is(25, BYTES)) {
-      const { id, body } = yield* readFunction(reader, externalData)
+      const { id, body } = yield* readFunction(reader, externalData, watch, functionCount++)
       functions.set(id, body)
     }
   }
@@ -98,16 +94,31 @@ function* readOpset(reader: Reader): Reading<{ domain: string; version: number }
   return { domain: domain === '' ? 'ai.onnx' : domain, version: Number(version) }
 }
 
-function* readFunction(reader: Reader, externalData: Set<string>): Reading<{ id: string; body: Tally }> {
-  const body = createTally(externalData)
+function* readFunction(
+  reader: Reader,
+  externalData: Set<string>,
+  watch: Watch,
+  index: number,
+): Reading<{ id: string; body: Tally }> {
+  const body = createTally(externalData, watch)
+  const counts = { node: 0, attribute_proto: 0 }
   let name = ''
   let domain = ''
+  watch.enter('functions', index)
   reader.enter()
   while (yield* reader.next()) {
-    if (reader.is(1, BYTES)) name = yield* reader.text()
-    else if (reader.is(7, BYTES)) yield* readNode(reader, body)
+    if (reader.is(1, BYTES)) {
+      name = yield* reader.text()
+      watch.name('the name of a function', name)
+    } else if (reader.is(4, BYTES) || reader.is(5, BYTES)) yield* watchName(reader, watch, 'the name of a value')
+    else if (reader.is(7, BYTES)) {
+      watch.enter('node', counts.node++)
+      yield* readNode(reader, body)
+      watch.leave()
+    } else if (reader.is(9, BYTES)) watch.opset(yield* readOpset(reader))
     else if (reader.is(10, BYTES)) domain = yield* reader.text()
-    else if (reader.is(11, BYTES)) yield* readAttribute(reader, body)
+    else if (reader.is(11, BYTES)) yield* readAttribute(reader, body, 'attribute_proto', counts.attribute_proto++)
   }
+  watch.leave()
   return { id: operatorId(domain, name), body }
 }

@@ -1,7 +1,7 @@
 /** The nodes of the main graph with what tells how they treat dimensions: a second look at a file, for those who need more than its signature. */
 
 import type { Reader, Reading } from './wire.ts'
-import { BYTES, VARINT } from './wire.ts'
+import { BYTES, packedInts, VARINT } from './wire.ts'
 
 /** An initializer or Constant. */
 export interface Constant {
@@ -161,22 +161,7 @@ function* readConstant(reader: Reader): Reading<Constant & { readonly name: stri
 function* readInts(reader: Reader, before: number[]): Reading<number[]> {
   if (before.length >= MAX_INTS) return []
   if (reader.is(reader.field(), VARINT)) return [...before, Number(reader.int())]
-  return reader.length() > MAX_PACKED_BYTES ? [] : [...before, ...varints(yield* reader.bytes())]
-}
-
-function varints(bytes: Uint8Array): number[] {
-  const values: number[] = []
-  let value = 0n
-  let shift = 0n
-  for (const byte of bytes) {
-    value |= BigInt(byte & 0x7f) << shift
-    shift += 7n
-    if (byte >= 0x80) continue
-    values.push(Number(BigInt.asIntN(64, value)))
-    value = 0n
-    shift = 0n
-  }
-  return values
+  return reader.length() > MAX_PACKED_BYTES ? [] : [...before, ...packedInts(yield* reader.bytes()).map(Number)]
 }
 
 function decode(raw: Uint8Array, type: number): number[] | undefined {

@@ -1,7 +1,7 @@
 /** Decides from the file alone whether onnxruntime-node can serve a model; measured against 1.30. */
 
-import { printable } from '../printable.ts'
 import type { OnnxModelFacts, ValueInfo } from '../types.ts'
+import { shown } from './shown.ts'
 
 /** Highest version of the default operator set that onnxruntime-node 1.30 loads. */
 export const MAX_OPSET = 26
@@ -19,9 +19,7 @@ const STOCK_DOMAINS: ReadonlySet<string> = new Set([
 ])
 
 /** Runs a vendor's binary, embedded or from a path: not a computation that can be judged from the graph. */
-const VENDOR_BINARY = 'com.microsoft:EPContext'
-
-const MAX_SHOWN_CHARS = 120
+export const VENDOR_BINARY = 'com.microsoft:EPContext'
 
 /** Why the model cannot be served, as the rest of a sentence; `undefined` when nothing in the file speaks against it. */
 export function unsupportedReason(facts: OnnxModelFacts): string | undefined {
@@ -42,7 +40,8 @@ function versionReason({ irVersion, opsets }: OnnxModelFacts): string | undefine
   return undefined
 }
 
-function operatorReason({ operators }: OnnxModelFacts): string | undefined {
+/** Why one of its operators cannot run, as the rest of a sentence. */
+export function operatorReason({ operators }: OnnxModelFacts): string | undefined {
   if (operators.includes(VENDOR_BINARY)) return `operator ${VENDOR_BINARY} runs a vendor's binary, which is not allowed`
   const foreign = operators.find((id) => !STOCK_DOMAINS.has(id.slice(0, id.indexOf(':'))))
   return foreign === undefined ? undefined : `custom operator ${shown(foreign)} needs a library that is not loaded`
@@ -66,8 +65,3 @@ const isContainer = (declaredType: string): boolean => /^(seq|map|optional)\(/.t
 
 const described = ({ declaredType }: ValueInfo): string =>
   declaredType === 'undeclared' ? 'of no declared type' : `of type ${shown(declaredType)}`
-
-function shown(text: string): string {
-  const safe = printable(text)
-  return safe.length <= MAX_SHOWN_CHARS ? safe : `${safe.slice(0, MAX_SHOWN_CHARS)}…`
-}

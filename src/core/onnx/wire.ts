@@ -55,6 +55,8 @@ export interface Reader {
   text(): Reading<string>
   /** A copy of the current payload, which is going to be kept. */
   bytes(): Reading<Uint8Array>
+  /** The current payload, valid until the next call; `undefined` when it is longer than `maxBytes`. Not counted as kept. */
+  peek(maxBytes: number): Reading<Uint8Array | undefined>
   /** The current payload as an identifier: short, valid UTF-8, not counted as kept. */
   name(what: string): Reading<string>
   /** Counts something that is kept; bounds the memory that a hostile file can take. */
@@ -172,6 +174,10 @@ export function createReader(size: number): Reader {
     return (yield* payload()).slice()
   }
 
+  function* peek(maxBytes: number): Reading<Uint8Array | undefined> {
+    return fieldEnd - position > maxBytes ? undefined : yield* payload()
+  }
+
   function* name(what: string): Reading<string> {
     const length = fieldEnd - position
     if (length > MAX_NAME_BYTES) throw new Malformed(`${what} is ${length} bytes long, more than ${MAX_NAME_BYTES}`)
@@ -198,10 +204,27 @@ export function createReader(size: number): Reader {
     int,
     text,
     bytes,
+    peek,
     name,
     keep,
     refill,
   }
+}
+
+/** The integers of a packed field. */
+export function packedInts(bytes: Uint8Array): bigint[] {
+  const values: bigint[] = []
+  let value = 0n
+  let shift = 0n
+  for (const byte of bytes) {
+    value |= BigInt(byte & 0x7f) << shift
+    shift += 7n
+    if (byte >= 0x80) continue
+    values.push(BigInt.asIntN(64, value))
+    value = 0n
+    shift = 0n
+  }
+  return values
 }
 
 /** Runs a reading to its end. */
