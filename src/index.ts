@@ -41,6 +41,7 @@ export {
   type VerifyModelOptions,
   verifyModel,
 } from './core/integrity/index.ts'
+export type { ScanFinding, ScanFindingId } from './core/onnx/index.ts'
 export { mergeOpenApi } from './core/openapi/index.ts'
 export { createModelServer } from './core/server.ts'
 export type {

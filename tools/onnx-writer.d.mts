@@ -64,8 +64,8 @@ export declare function optionalValue(name: string, elemType: ElemType, dims?: r
 
 export interface ExternalLocation {
   readonly location: string
-  readonly offset?: number
-  readonly length?: number
+  readonly offset?: number | string
+  readonly length?: number | string
 }
 export declare function tensor(
   name: string,

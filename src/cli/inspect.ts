@@ -5,16 +5,23 @@ import { readOnnx, servableOutputs, unsupportedReason } from '../core/onnx/index
 import { printable } from '../core/printable.ts'
 import type { OnnxModelFacts, ValueInfo } from '../core/types.ts'
 import { type Command, parse, UsageError } from './command.ts'
+import { aligned, bytes, count, type Row, safe, section, toJson } from './report.ts'
+import { inspectSecurity } from './security.ts'
 
 export const inspectCommand: Command = {
-  usage: `  modelmount inspect FILE [--json]
-      Prints what a model file takes and gives, without running it.`,
+  usage: `  modelmount inspect FILE [--security] [--json]
+      Prints what a model file takes and gives, without running it; with --security what in it no honest model has.
+      Exit code of --security: 0 nothing found, 1 something found, or the file cannot be read.`,
   async run(argv) {
-    const { values, positionals } = parse(argv, { json: { type: 'boolean', default: false } })
+    const flag = { type: 'boolean', default: false } as const
+    const { values, positionals } = parse(argv, { json: flag, security: flag })
     const [file, ...more] = positionals
     if (file === undefined || more.length > 0) throw new UsageError('inspect takes one FILE')
-    process.stdout.write(`${(await inspect(file, { json: values.json === true })).trimEnd()}\n`)
-    return 0
+    const { text, isClean } = values.security
+      ? await inspectSecurity(file, { json: values.json })
+      : { text: await inspect(file, { json: values.json }), isClean: true }
+    process.stdout.write(`${text.trimEnd()}\n`)
+    return isClean ? 0 : 1
   },
 }
 
@@ -25,14 +32,6 @@ interface Report {
   readonly served: ReadonlySet<ValueInfo>
   readonly reason: string | undefined
 }
-
-type Row = readonly string[]
-
-const MAX_TEXT_CHARS = 200
-const UNITS = ['kB', 'MB', 'GB', 'TB']
-
-/** In JSON only strings can hold these; JSON.stringify leaves them as they are, and terminals obey some. */
-const RAW_IN_JSON = /[\x7f-\x9f]|\p{Cf}|\p{Zl}|\p{Zp}/gu
 
 /**
  * Describes a model file without running it.
@@ -80,14 +79,8 @@ function renderJson({ path, size, facts, served, reason }: Report): string {
     externalData: facts.externalData,
     metadata: facts.metadata,
   }
-  return JSON.stringify(object, null, 2).replace(RAW_IN_JSON, escapeUnits)
+  return toJson(object)
 }
-
-const escapeUnits = (char: string): string =>
-  char
-    .split('')
-    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    .join('')
 
 // ---------------------------------------------------------------- table
 
@@ -139,40 +132,9 @@ function shape(dims: ValueInfo['dims']): string {
   return `[${dims.map((dim) => (dim === null ? '?' : typeof dim === 'string' ? safe(dim) : String(dim))).join(', ')}]`
 }
 
-function section(title: string, rows: readonly Row[]): string[] {
-  return ['', title, ...aligned(rows.length === 0 ? [['none']] : rows).map((line) => `  ${line}`)]
-}
-
-/** Left-aligned columns, two spaces apart. */
-function aligned(rows: readonly Row[]): string[] {
-  const widths: number[] = []
-  for (const row of rows) {
-    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)
-  }
-  return rows.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
-}
-
 function operators(ids: readonly string[]): string {
   const list = ids.map((id) => printable(id.startsWith('ai.onnx:') ? id.slice('ai.onnx:'.length) : id))
   return ids.length === 0 ? 'none' : `${ids.length}: ${list.join(', ')}`
 }
 
 const pair = ([domain, version]: [string, number]): string => `${safe(domain)} ${version}`
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
-
-function bytes(n: number): string {
-  if (n < 1000) return count(n, 'byte')
-  const power = Math.min(Math.floor(Math.log10(n) / 3), UNITS.length)
-  return `${(n / 1000 ** power).toFixed(1)} ${UNITS[power - 1] ?? ''}`
-}
-
-/** One line, no control characters, not endless. */
-function safe(text: string): string {
-  const line = printable(text)
-  return line.length <= MAX_TEXT_CHARS ? line : `${line.slice(0, MAX_TEXT_CHARS)}…`
-}

@@ -14,11 +14,12 @@ import { openProcess } from './engine/process.ts'
 import { openThread } from './engine/thread.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
 import { type Admitted, type Gate, type Integrity, signerName } from './integrity/index.ts'
-import { filesOf, fingerprintOf, readFacts, unreachableData, weightBytesOf } from './model-files.ts'
-import { findMixing, unsupportedReason } from './onnx/index.ts'
+import { filesOf, fingerprintOf, weightBytesOf } from './model-files.ts'
+import { findMixing } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
 import { createIntake, type Intake } from './own-inputs.ts'
 import { printable } from './printable.ts'
+import { readModel } from './read-model.ts'
 import type { Residency, Seat, UnloadReason } from './residency.ts'
 import type { BatchAxes } from './scheduler/batch.ts'
 import { findRagged } from './scheduler/batching.ts'
@@ -99,6 +100,8 @@ interface Deps {
   readonly telemetry: Telemetry | undefined
   readonly cacheDirectory: string | undefined
   readonly gate: Gate
+  /** Whether files are looked through for what no honest model has. */
+  readonly scan: boolean
   emit(event: ModelEvent): void
 }
 
@@ -132,7 +135,7 @@ interface CreateOptions {
 }
 
 export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions = {}): Model {
-  const { clock, cpu, residency, cache, cacheDirectory, telemetry, gate, emit } = deps
+  const { clock, cpu, residency, cache, cacheDirectory, telemetry, gate, scan, emit } = deps
   const statistics = createStatistics()
   const names = { model: config.name, version: config.version }
   const steps: { name: LoadStep; startedAt: number; endedAt: number }[] = []
@@ -205,9 +208,8 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     try {
       if (config.fault) throw config.fault
       await step('verify', admit())
-      facts = await step('read', readFacts(source, config.allowOrtFormat))
-      const refusal = facts && (unsupportedReason(facts) ?? unreachableData(source, data, facts))
-      if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
+      const areOurs = admitted?.integrity !== undefined
+      facts = await step('read', readModel({ source, data, allowOrtFormat: config.allowOrtFormat, scan, areOurs }))
       grant = cpu.grant(cpuDemandOf(config))
       if (grant.excess) emit({ type: 'warning', message: grant.excess })
       const session = { ...config.session, intraOpNumThreads: grant.threads }

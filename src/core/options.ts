@@ -100,6 +100,7 @@ export interface ServerConfig {
   readonly bodyTimeoutMs: number
   readonly cacheDirectory: string | undefined
   readonly integrity: GateConfig
+  readonly scan: boolean
   readonly encryption: EncryptionOptions | undefined
   readonly logger: Logger
   readonly telemetry: Telemetry | undefined
@@ -485,6 +486,7 @@ const serverOptions: Check = object({
   cacheDirectory: expect('the path of a directory', (value) => typeof value === 'string' && value !== ''),
   trust,
   verification: oneOf('require', 'warn', 'off'),
+  scan: oneOf('on', 'off'),
   lock: filled,
   encryption: object({ keys: keyProvider, app: filled }, ['keys']),
   store: object({ dir: filled, maxBytes: integer(0, Number.MAX_SAFE_INTEGER), rehash: boolean }),
@@ -616,6 +618,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     verification = trust && trust.signers.length > 0 ? 'require' : 'off',
     lock,
     store,
+    scan = 'on',
     encryption,
     name,
     logger,
@@ -646,6 +649,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     bodyTimeoutMs,
     cacheDirectory,
     integrity: { verification, trust, lock, store },
+    scan: scan === 'on',
     encryption,
     logger: logger === false ? SILENT : (logger ?? CONSOLE),
     telemetry,

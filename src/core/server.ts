@@ -87,6 +87,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       telemetry,
       cacheDirectory: config.cacheDirectory,
       gate,
+      scan: config.scan,
       emit(event: ModelEvent) {
         if (event.type === 'warning') return emit({ ...event, message: `${model}@${version}: ${event.message}` })
         if (event.type !== 'state') return emit({ ...event, model, version })

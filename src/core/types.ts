@@ -640,6 +640,12 @@ export interface ModelServerOptions extends ModelSettings {
    * @default 'require' with `trust`, 'off' without
    */
   readonly verification?: Verification
+  /**
+   * Look through every model's file before ONNX Runtime gets it, for what no honest model has: data from files elsewhere, sizes that
+   * do not go together, vendors' binaries. `off` only where something else has done that; never read from a model's own settings.
+   * @default 'on'
+   */
+  readonly scan?: 'on' | 'off'
   /** Path of a `models.lock.json` (`modelmount lock`): only what is in it runs, byte for byte. */
   readonly lock?: string
   /**

@@ -1,10 +1,12 @@
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inspect } from '../../src/cli/inspect.ts'
+import { inspectSecurity } from '../../src/cli/security.ts'
 import * as models from '../../tools/models.mjs'
-import { node, sequenceValue, value, writeModel } from '../../tools/onnx-writer.mjs'
+import { node, sequenceValue, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 
 let dir: string
 beforeAll(async () => {
@@ -142,4 +144,82 @@ test('JSON of numbers beyond 2^53 and of outputs that are left out', async () =>
 
 test('a file that is no model', async () => {
   await expect(shown(new TextEncoder().encode('hello'))).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+})
+
+describe('--security', () => {
+  const security = async (bytes: Uint8Array, json = false) => {
+    const path = join(dir, 'scanned.onnx')
+    await writeFile(path, bytes)
+    const { text, isClean } = await inspectSecurity(path, { json })
+    return { text: text.replaceAll(dir, 'DIR'), isClean }
+  }
+
+  test('of an honest model', async () => {
+    const bytes = models.mlpModel({ layers: [4, 3, 2] })
+    expect(await security(bytes)).toEqual({
+      isClean: true,
+      text: `file           DIR/scanned.onnx
+size           ${bytes.length} bytes
+IR version     8
+opsets         ai.onnx 17
+operators of   ai.onnx
+graph          3 nodes, 4 initializers
+weights        92 bytes in the file
+external data  none
+
+findings
+  none
+
+clean: yes`,
+    })
+  })
+
+  test('of a model that reads somebody’s secrets, and would write on the terminal', async () => {
+    const external = { location: '../\x1b[2Jsecret' }
+    const bytes = writeModel({ graph: { initializers: [tensor('w\u202e', 'float', [2], undefined, { external })] } })
+    const { text, isClean } = await security(bytes)
+    expect(isClean).toBe(false)
+    expect(text).not.toMatch(/[^\P{C}\n]/u)
+    expect(text).toContain(
+      'name-characters    graph.initializer[0]  the name of a tensor, "w\\u{202e}", holds control characters',
+    )
+    expect(text).toMatch(/\nclean: no, 2 findings$/)
+
+    const json = await security(bytes, true)
+    expect(json.text).not.toMatch(/[^\P{C}\n]/u)
+    expect(JSON.parse(json.text)).toMatchObject({
+      clean: false,
+      findings: [
+        { id: 'name-characters', where: 'graph.initializer[0]' },
+        { id: 'external-location', where: 'graph.initializer[0]' },
+      ],
+      moreFindings: 0,
+      domains: [],
+      externalFiles: [{ location: '../\x1b[2Jsecret', bytes: null }],
+    })
+  })
+
+  test.each([
+    ['malformed', new TextEncoder().encode('<html>')],
+    ['malformed', new Uint8Array(0)],
+    ['ort-format', Uint8Array.from([0x1c, 0, 0, 0, ...Buffer.from('ORTM'), 0, 0, 0, 0])],
+  ])('what is no ONNX model is a finding: %s', async (id, bytes) => {
+    const { text, isClean } = await security(bytes, true)
+    expect(isClean).toBe(false)
+    expect(JSON.parse(text)).toMatchObject({ clean: false, findings: [{ id }], opsets: null, externalFiles: null })
+  })
+
+  test('exit codes', async () => {
+    const cli = new URL('../../dist/cli.js', import.meta.url).pathname
+    const clean = join(dir, 'clean.onnx')
+    const bad = join(dir, 'bad.onnx')
+    await writeFile(clean, models.addModel())
+    await writeFile(bad, models.customOpModel())
+    const exit = (...args: string[]) => spawnSync(process.execPath, [cli, 'inspect', ...args], { encoding: 'utf8' })
+    expect(exit(clean, '--security').status).toBe(0)
+    expect(exit(bad, '--security', '--json')).toMatchObject({ status: 1, stderr: '' })
+    expect(exit(join(dir, 'gone.onnx'), '--security')).toMatchObject({ status: 1, stdout: '' })
+    expect(exit('--security').status).toBe(2)
+    expect(exit(clean, '--securely').status).toBe(2)
+  })
 })

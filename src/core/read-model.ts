@@ -1,0 +1,53 @@
+/** Reads a model before anything runs it, and refuses what ONNX Runtime must not be given. */
+
+import { ModelmountError } from './errors.ts'
+import { readFacts, unreachableData } from './model-files.ts'
+import { type Scan, type ScanFinding, scanOnnx, unsupportedReason } from './onnx/index.ts'
+import type { OnnxModelFacts } from './types.ts'
+
+interface ReadRequest {
+  readonly source: string | Uint8Array
+  /** Files that it keeps weights in, where they are in memory. */
+  readonly data: ReadonlyMap<string, Uint8Array>
+  readonly allowOrtFormat: boolean
+  /** Whether to look for what no honest model has. */
+  readonly scan: boolean
+  /** What is read are our own copies of the files. */
+  readonly areOurs: boolean
+}
+
+/**
+ * One pass over the file, and not a byte of it into ONNX Runtime.
+ * @returns `undefined` for `.ort` files, whose inside is not known
+ * @throws ModelmountError `MODEL_UNSUPPORTED` with `details.findings`; `MODEL_INVALID`; `MODEL_LOAD_FAILED`, also when a file that it keeps
+ *   weights in is missing
+ */
+export async function readModel(request: ReadRequest): Promise<OnnxModelFacts | undefined> {
+  const { source, data, allowOrtFormat, areOurs } = request
+  if (!request.scan || (allowOrtFormat && typeof source === 'string' && source.endsWith('.ort'))) {
+    const facts = await readFacts(source, allowOrtFormat)
+    const reason = facts && reasonAgainst(request, facts)
+    if (reason) throw new ModelmountError('MODEL_UNSUPPORTED', reason)
+    return facts
+  }
+  const sizes = new Map([...data].map(([name, { byteLength }]) => [name, byteLength]))
+  const scan = await scanOnnx(source, { areOurs, data: sizes })
+  refuse(scan, reasonAgainst(request, scan.facts))
+  return scan.facts
+}
+
+const reasonAgainst = ({ source, data }: ReadRequest, facts: OnnxModelFacts): string | undefined =>
+  unsupportedReason(facts) ?? unreachableData(source, data, facts)
+
+function refuse({ findings, more }: Scan, reason: string | undefined): void {
+  const [first] = findings
+  const message = reason ?? (first && sentence(first, findings.length + more - 1))
+  if (message === undefined) return
+  const details = findings.length === 0 ? undefined : { findings, more }
+  // A file that was not copied along is nobody's attack.
+  const isMissing = reason === undefined && findings.every(({ id }) => id === 'external-missing')
+  throw new ModelmountError(isMissing ? 'MODEL_LOAD_FAILED' : 'MODEL_UNSUPPORTED', message, { ...(details ? { details } : {}) })
+}
+
+const sentence = ({ where, message }: ScanFinding, others: number): string =>
+  `${where === '' ? '' : `${where}: `}${message}${others === 0 ? '' : ` (and ${others} more; modelmount inspect --security lists them)`}`
