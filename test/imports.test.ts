@@ -100,8 +100,10 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/residency': ['clock (types)', 'errors'],
   'core/warm-up': ['clock (types)', 'engine (types)', 'errors', 'options (types)', 'scheduler', 'types (types)'],
   'core/weights': ['clock (types)', 'engine', 'errors', 'model-files', 'options (types)', 'scheduler', 'types (types)'],
+  'core/canary': ['clock (types)', 'engine', 'errors', 'scheduler', 'types (types)'],
   'core/model': [
     'cache',
+    'canary',
     'clock',
     'contract',
     'engine',

@@ -1,12 +1,13 @@
 /** One served model version: reads the file, starts its instances, runs requests, drains. Wires the rooms onnx, engine and scheduler. */
 
 import { type CallOptions, contentId, type ResultCache } from './cache/index.ts'
+import { flyCanary } from './canary.ts'
 import type { Clock } from './clock.ts'
 import { type Contract, contractOf } from './contract.ts'
 import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
 import { guessFootprint, type Holding, sharedBytes } from './engine/footprint.ts'
 import type { TensorRecord } from './engine/frame.ts'
-import type { Instance } from './engine/instance.ts'
+import type { Instance, LoadRequest } from './engine/instance.ts'
 import type { SharedForm } from './engine/launch.ts'
 import type { Loaded, OrtSessionOptions } from './engine/messages.ts'
 import { createPool, type Pool, type PoolEvent } from './engine/pool.ts'
@@ -153,6 +154,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   /** What is loaded: the file that was asked for, or the copy of it that was verified. */
   let source = config.source
   let data: Admitted['data'] = new Map()
+  let request: LoadRequest | undefined
   let pool: Pool | undefined
   let scheduler: Scheduler | undefined
   /** Ends the step of the load that is over when the first instance has loaded. */
@@ -289,6 +291,9 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   }
 
   async function firstLoad(pool: Pool, form: SharedForm | undefined): Promise<void> {
+    const { canary } = config
+    if (request && (canary === true || (canary === 'unverified' && !admitted?.integrity?.signer)))
+      await step('canary', flyCanary(request, canaryDeps()))
     endLoad = begin('load')
     // Weights that are going to be shared are not copied for every instance first.
     try {
@@ -366,16 +371,42 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     grant?.release()
   }
 
+  const canaryDeps = () => ({
+    clock,
+    maxMemoryBytes: config.maxMemoryBytes,
+    onLine: (line: string) => emit({ type: 'worker-output', line }),
+    describe(description: Loaded) {
+      describe(description)
+      // A sample that does not fit is the warm-up's to complain of.
+      const fitting = config.warmup.flatMap((sample) => {
+        try {
+          return [warmUpDeps().take(sample)]
+        } catch {
+          return []
+        }
+      })
+      return { signature: graph, samples: fitting }
+    },
+  })
+
   /** Every instance goes through this before requests get to it. */
   async function prepare(instance: Instance, description: Loaded, scheduler: Scheduler): Promise<void> {
     if (acquaintance) return rehearseWith(instance, acquaintance)
+    describe(description)
+    endLoad()
+    const known = await step('warmup', getAcquainted(instance, warmUpDeps()))
+    scheduler.setBatching(known.batching)
+    acquaintance = known
+  }
+
+  /** Takes down what a session tells of itself. */
+  function describe(description: Loaded): void {
     // ONNX Runtime quotes names of the model raw.
     const fallbacks = description.fallbacks.map(({ provider, reason }) => ({
       provider,
       reason: printable(reason).slice(0, 1000),
     }))
     loaded = { ...description, fallbacks }
-    endLoad()
     graph = signatureOf(facts, loaded)
     const found = findRagged(graph, config.batching)
     if (typeof found === 'object') {
@@ -384,9 +415,6 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     }
     contract = contractOf(graph, config, facts?.presetInputs)
     own = createIntake(contract.signature, config)
-    const known = await step('warmup', getAcquainted(instance, warmUpDeps()))
-    scheduler.setBatching(known.batching)
-    acquaintance = known
   }
 
   const warmUpDeps = () => ({
@@ -430,7 +458,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   }
 
   function openPool(session: OrtSessionOptions, grant: CpuGrant): Pool {
-    const request = {
+    request = {
       source,
       data: Array.from(data, ([path, bytes]) => ({ path, bytes })),
       providers: config.providers,

@@ -44,6 +44,7 @@ export interface ModelConfig {
   readonly source: string | Uint8Array
   readonly signature: SignatureSource | undefined
   readonly isolation: Isolation
+  readonly canary: boolean | 'unverified'
   readonly instances: { readonly min: number; readonly max: number }
   readonly shareWeights: boolean | 'auto'
   readonly scaling: { readonly targetDelayMs: number; readonly idleMs: number }
@@ -310,6 +311,7 @@ const priority: Check = oneOf('high', 'normal', 'low')
 
 const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   isolation: oneOf('thread', 'process'),
+  canary: expect("true, false or 'unverified'", (value) => typeof value === 'boolean' || value === 'unverified'),
   instances,
   shareWeights: expect("true, false or 'auto'", (value) => typeof value === 'boolean' || value === 'auto'),
   scaling: object({ targetDelayMs: positiveMs, idleMs: positiveMs }),
@@ -526,6 +528,7 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
     source: sourceOf(spec.source),
     signature: spec.signature,
     isolation: set.isolation,
+    canary: set.canary ?? set.isolation === 'process',
     instances,
     shareWeights: set.shareWeights,
     scaling,

@@ -75,12 +75,12 @@ export interface LoadEnd {
   readonly endedAt: number
   /**
    * In order. `verify` checks who made the files, `read` reads the graph, `prepare` takes the files' fingerprint and lays out shared weights,
-   * `load` starts the first instances, `warmup` runs them and proves batching.
+   * `canary` tries the model in a process of its own, `load` starts the first instances, `warmup` runs them and proves batching.
    */
   readonly steps: readonly { readonly name: LoadStep; readonly startedAt: number; readonly endedAt: number }[]
 }
 
-export type LoadStep = 'verify' | 'read' | 'prepare' | 'load' | 'warmup'
+export type LoadStep = 'verify' | 'read' | 'prepare' | 'canary' | 'load' | 'warmup'
 
 /** What gauges are read from, when they are collected. */
 export interface TelemetrySource {

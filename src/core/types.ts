@@ -244,6 +244,12 @@ export interface ModelSettings {
   /** @default 'thread' */
   readonly isolation?: Isolation
   /**
+   * Load the model in a child process of its own and run it there once, before it gets near anything that serves; `'unverified'`: only where
+   * nobody trusted has signed it. Takes the time of a load.
+   * @default true with `isolation: 'process'`, false with `'thread'`
+   */
+  readonly canary?: boolean | 'unverified'
+  /**
    * How many copies of the model run side by side; each runs one request, or one batch, at a time. With two bounds there are as many as the
    * load needs; a `min` of 0 unloads the model when nobody asks for it (`idleUnloadMs` is `scaling.idleMs` then).
    * @default 1

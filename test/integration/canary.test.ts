@@ -1,0 +1,126 @@
+/** A model is tried in a process of its own first: what crashes or hangs there never meets what serves. Real children, killed for real. */
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type ModelServer, signModel } from 'modelmount'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { workerPids } from '../support/children.ts'
+import { ecPair } from '../support/openssl.ts'
+import { serverFor } from '../support/server.ts'
+import { slowLoadModel } from '../support/slow-load.ts'
+import { constantOf, slowEcho } from '../support/small-models.ts'
+
+const answerOf = async (server: ModelServer, name = 'm'): Promise<unknown> => (await server.predict(name, {})).outputs.y?.data[0]
+
+/** The one child that is not among those before. */
+async function newChild(before: readonly number[]): Promise<number> {
+  return vi.waitFor(
+    () => {
+      const [pid] = workerPids().filter((pid) => !before.includes(pid))
+      if (pid === undefined) throw new Error('no new child yet')
+      return pid
+    },
+    { timeout: 10_000, interval: 5 },
+  )
+}
+
+/** Long enough to be killed in the middle, on any machine. */
+const SLOW_LOAD = 400
+const trips = (count: bigint) => ({ trips: { type: 'int64', dims: [], data: BigInt64Array.of(count) }, x: [1] }) as const
+const HOURS = trips(2n ** 40n)
+
+describe.skipIf(process.platform !== 'linux')('a canary', () => {
+  test.each(['SIGSEGV', 'SIGABRT', 'SIGKILL'] as const)(
+    'that dies by %s while it loads takes nothing with it',
+    async (signal) => {
+      const server = await serverFor({ models: [{ name: 'm', source: constantOf(1), isolation: 'process' }] })
+      const serving = workerPids()
+      expect(serving).toHaveLength(1)
+      const load = server.load({ name: 'm', source: slowLoadModel(SLOW_LOAD), isolation: 'process' })
+      const failed = expect(load).rejects.toMatchObject({ code: 'MODEL_LOAD_FAILED', message: expect.stringContaining(signal) })
+      process.kill(await newChild(serving), signal)
+      await failed
+      // No other child of that model was ever started, and the one before goes on.
+      expect(workerPids()).toEqual(serving)
+      expect(await answerOf(server)).toBe(1)
+      expect(server.health()).toMatchObject({ ready: true, models: [{ reloadFailed: expect.stringContaining(signal) }] })
+    },
+  )
+
+  test('that hangs while it loads is killed', async () => {
+    const server = await serverFor({ models: [] })
+    const load = server.load({ name: 'm', source: slowLoadModel(4 * SLOW_LOAD), isolation: 'process', loadTimeoutMs: 300 })
+    await expect(load).rejects.toMatchObject({ code: 'MODEL_LOAD_FAILED', message: expect.stringContaining('loadTimeoutMs') })
+    await vi.waitFor(() => expect(workerPids()).toEqual([]))
+  })
+
+  test('that hangs in its trial run is killed, before a thread that nobody could end is started', async () => {
+    const server = await serverFor({ models: [{ name: 'm', source: constantOf(1) }] })
+    const load = server.load({ name: 'm', source: slowEcho(), canary: true, warmup: [HOURS], loadTimeoutMs: 5000 })
+    await expect(load).rejects.toMatchObject({
+      code: 'MODEL_LOAD_FAILED',
+      message: expect.stringContaining('its trial run took longer'),
+    })
+    expect(workerPids()).toEqual([])
+    expect(await answerOf(server)).toBe(1)
+    // Had a thread got it, this would wait for it.
+    await server.close({ timeoutMs: 60_000 })
+  })
+
+  test('that dies in its trial run takes nothing with it', async () => {
+    const server = await serverFor({ models: [] })
+    const load = server.load({ name: 'm', source: slowEcho(), canary: true, warmup: [trips(1n), HOURS] })
+    const failed = expect(load).rejects.toMatchObject({ message: expect.stringMatching(/crashed in its trial run.*SIGSEGV/) })
+    const pid = await newChild([])
+    // It has begun to run once it has used its processor for a while; loading a model of this size takes a moment.
+    await vi.waitFor(() => expect(cpuTicks(pid)).toBeGreaterThan(60), { timeout: 20_000, interval: 20 })
+    process.kill(pid, 'SIGSEGV')
+    await failed
+    expect(workerPids()).toEqual([])
+  })
+
+  test('flies by default where instances are processes, and for whom nobody vouches where that is asked for', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'canary-'))
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+    const pair = ecPair()
+    for (const name of ['signed', 'unsigned']) writeFileSync(join(dir, `${name}.onnx`), constantOf(1))
+    const signed = join(dir, 'signed.onnx')
+    await signModel(signed, { privateKey: pair.privateKey, signature: `${signed}.sig` })
+
+    const flown: string[] = []
+    const telemetry = {
+      load({ model, steps }: { model: string; steps: readonly { name: string }[] }) {
+        if (steps.some(({ name }) => name === 'canary')) flown.push(model)
+      },
+    }
+    const server = await serverFor({
+      trust: { signers: [{ publicKey: pair.publicKey }] },
+      verification: 'warn',
+      store: { dir: join(dir, 'store') },
+      telemetry,
+      models: [
+        { name: 'thread', source: signed },
+        { name: 'process', source: signed, isolation: 'process' },
+        { name: 'switched-off', source: signed, isolation: 'process', canary: false },
+        { name: 'signed', source: signed, canary: 'unverified' },
+        { name: 'unsigned', source: join(dir, 'unsigned.onnx'), canary: 'unverified' },
+      ],
+    })
+    expect(server.health().ready).toBe(true)
+    expect(flown.sort()).toEqual(['process', 'unsigned'])
+    expect(workerPids()).toHaveLength(2)
+  })
+
+  test('whose sample does not fit leaves the complaint to the warm-up', async () => {
+    const server = await serverFor({ models: [] })
+    const load = server.load({ name: 'm', source: slowEcho(), canary: true, warmup: [{ x: [1] }] })
+    await expect(load).rejects.toMatchObject({ message: expect.stringContaining('warmup[0] failed') })
+  })
+})
+
+function cpuTicks(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return Number(fields[11]) + Number(fields[12])
+}
