@@ -5,6 +5,7 @@ import { gainCurve } from '../gain-curve.ts'
 import { hostIsolation } from '../host-isolation.ts'
 import { httpJson } from '../http-json.ts'
 import { idle } from '../idle.ts'
+import { integrity } from '../integrity.ts'
 import { memory } from '../memory.ts'
 import { oneCaller } from '../one-caller.ts'
 import { overload } from '../overload.ts'
@@ -29,5 +30,6 @@ export const BENCHES: readonly Bench[] = [
   slowInstance,
   telemetry,
   memory,
+  integrity,
   weights,
 ]
