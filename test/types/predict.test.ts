@@ -1,6 +1,6 @@
 /** What typegen writes makes wrong calls of predict() fail to compile, with an error that says what is wrong, and leaves untyped models alone. */
 
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
@@ -8,12 +8,12 @@ import { expect, test } from 'vitest'
 import { collect } from '../../src/cli/typegen/collect.ts'
 import { render } from '../../src/cli/typegen/render.ts'
 import { node, value, writeModel } from '../../tools/onnx-writer.mjs'
-import { treeFor } from '../support/tree.ts'
+import { plant, treeFor } from '../support/tree.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** features float32 [N,4], threshold float32 [], ids int64 [N], word string [N,'W'], any float16 of any shape. */
-const fraud = writeModel({
+const orders = writeModel({
   doc: 'scores orders',
   graph: {
     name: 'fraud',
@@ -57,66 +57,79 @@ const rest = `threshold: 0.5, ids: [1n], words: [['a']], any: [[1]]`
 /** Lines of a program, and what the compiler must say of each; nothing where it must be content. */
 const LINES: readonly (readonly [code: string, error?: string])[] = [
   // ---- right
-  [`const all = await server.predict('fraud', { features: [[1, 2, 3, 4]], ${rest} })`],
+  [`const all = await server.predict('orders', { features: [[1, 2, 3, 4]], ${rest} })`],
   ['const data: Float32Array = all.outputs.score.data; const one: 1 = all.outputs.score.dims[1]'],
   ['const words: readonly string[] = all.outputs.label.data; const flags: Uint8Array = all.outputs.flags.data'],
   ['const id: string = all.id; const ms: number = all.timings.totalMs'],
-  [`await server.predict('fraud', { features: new Float32Array(4), ${rest} }, { version: '2', priority: 'high' })`],
-  [`await server.predict('fraud', { features: { type: 'float32', dims: [1, 4], data: new Float32Array(4) }, ${rest} })`],
-  [`const some = await server.predict('fraud', { features: [[1]], ${rest} }, { outputs: ['score'] }); some.outputs.score.data`],
+  [`await server.predict('orders', { features: new Float32Array(4), ${rest} }, { version: '2', priority: 'high' })`],
+  [`await server.predict('orders', { features: { type: 'float32', dims: [1, 4], data: new Float32Array(4) }, ${rest} })`],
+  [`const some = await server.predict('orders', { features: [[1]], ${rest} }, { outputs: ['score'] }); some.outputs.score.data`],
   [
-    `await server.predict('fraud', { features: [], threshold: 1, ids: new BigInt64Array(1), words: [], any: new Uint16Array(3) })`,
+    `await server.predict('orders', { features: [], threshold: 1, ids: new BigInt64Array(1), words: [], any: new Uint16Array(3) })`,
   ],
   [
-    `const tensor = all.outputs.label; await server.predict('fraud', { features: [], threshold: 1, ids: [1], words: tensor, any: 1 })`,
+    `const tensor = all.outputs.label; await server.predict('orders', { features: [], threshold: 1, ids: [1], words: tensor, any: 1 })`,
   ],
   // ---- untyped
   [`const untyped = await server.predict('other', { anything: [1] }); const maybe: Tensor | undefined = untyped.outputs.y`],
   [`await server.predict(name, { anything: [1] }, { outputs: ['whatever'] })`],
-  [`await server.predict('fraud' as string, { anything: [1] })`],
+  [`await server.predict('orders' as string, { anything: [1] })`],
   [`const inputs: PredictInputs = { x: 1 }; await server.predict(name, inputs)`],
   // ---- wrong
-  [`await server.predict('fraud', { feature: [[1, 2, 3, 4]], ${rest} })`, `'feature' does not exist in type`],
-  [`await server.predict('fraud', { ${rest} })`, "Property 'features' is missing in type"],
+  [`await server.predict('orders', { feature: [[1, 2, 3, 4]], ${rest} })`, `'feature' does not exist in type`],
+  [`await server.predict('orders', { ${rest} })`, "Property 'features' is missing in type"],
   [
-    `await server.predict('fraud', { features: [1, 2, 3, 4], ${rest} })`,
+    `await server.predict('orders', { features: [1, 2, 3, 4], ${rest} })`,
     "Type 'number' is not assignable to type 'readonly number[]'",
   ],
-  [`await server.predict('fraud', { features: [[[1]]], ${rest} })`, "Type '[number]' is not assignable to type 'number'"],
+  [`await server.predict('orders', { features: [[[1]]], ${rest} })`, "Type '[number]' is not assignable to type 'number'"],
   [
-    `await server.predict('fraud', { features: 1, ${rest} })`,
+    `await server.predict('orders', { features: 1, ${rest} })`,
     `Type 'number' is not assignable to type 'TypedInput<"float32", [number, 4]>'`,
   ],
-  [`await server.predict('fraud', { features: [['1']], ${rest} })`, "Type 'string' is not assignable to type 'number'"],
+  [`await server.predict('orders', { features: [['1']], ${rest} })`, "Type 'string' is not assignable to type 'number'"],
   [
-    `await server.predict('fraud', { features: new Float64Array(4), ${rest} })`,
+    `await server.predict('orders', { features: new Float64Array(4), ${rest} })`,
     `is not assignable to type 'TypedInput<"float32", [number, 4]>'`,
   ],
   [
-    `await server.predict('fraud', { features: { type: 'float32', dims: [1, 5], data: new Float32Array(5) }, ${rest} })`,
+    `await server.predict('orders', { features: { type: 'float32', dims: [1, 5], data: new Float32Array(5) }, ${rest} })`,
     `is not assignable to type 'TypedInput<"float32", [number, 4]>'`,
   ],
   [
-    `await server.predict('fraud', { features: { type: 'int32', dims: [1, 4], data: new Int32Array(4) }, ${rest} })`,
+    `await server.predict('orders', { features: { type: 'int32', dims: [1, 4], data: new Int32Array(4) }, ${rest} })`,
     `is not assignable to type 'TypedInput<"float32", [number, 4]>'`,
   ],
   [
-    `await server.predict('fraud', { features: [], threshold: [1], ids: [1], words: [], any: 1 })`,
+    `await server.predict('orders', { features: [], threshold: [1], ids: [1], words: [], any: 1 })`,
     `is not assignable to type 'TypedInput<"float32", []>'`,
   ],
   // Two open sizes are two levels.
   [
-    `await server.predict('fraud', { features: [], threshold: 1, ids: [1], words: ['a'], any: 1 })`,
+    `await server.predict('orders', { features: [], threshold: 1, ids: [1], words: ['a'], any: 1 })`,
     "Type 'string' is not assignable to type 'readonly string[]'",
   ],
   [`all.outputs.scores`, "Property 'scores' does not exist on type"],
   [`some.outputs.label`, "Property 'label' does not exist on type"],
   [
-    `await server.predict('fraud', { features: [], ${rest} }, { outputs: ['scores'] })`,
+    `await server.predict('orders', { features: [], ${rest} }, { outputs: ['scores'] })`,
     `Type '"scores"' is not assignable to type`,
   ],
   [`const wrong: string = all.outputs.score.data`, "is not assignable to type 'string'"],
 ]
+
+/** What the README shows: a model, calls, and the first error of each wrong one. */
+const README = readFileSync(join(root, 'README.md'), 'utf8')
+const [, calls = '', errors = ''] =
+  /```ts\n(const \{ outputs \} = await server\.predict\('fraud'.*?)```\n\n```\n(app\.ts.*?)```/s.exec(README) ?? []
+const shown = writeModel({
+  graph: {
+    name: 'fraud',
+    inputs: [value('features', 'float', ['N', 4])],
+    outputs: [value('score', 'float', ['N', 1])],
+    nodes: [node('Identity', ['features'], ['score'])],
+  },
+})
 
 const PROGRAM = `import type { ModelServer, PredictInputs, Tensor } from 'modelmount'
 import type { } from './models.js'
@@ -130,7 +143,11 @@ ${LINES.map(([code]) => code).join('\n')}
 const FIRST_LINE = 6
 
 test('right calls compile, wrong ones do not: as an ECMAScript module and as CommonJS', async () => {
-  const dir = treeFor({ 'models/fraud/2/model.onnx': fraud, 'models/fraud/1/model.onnx': fraud, 'models/hostile.onnx': hostile })
+  const dir = treeFor({
+    'models/orders/2/model.onnx': orders,
+    'models/orders/1/model.onnx': orders,
+    'models/hostile.onnx': hostile,
+  })
   const types = render(await collect(join(dir, 'models')))
   mkdirSync(join(dir, 'node_modules'))
   symlinkSync(root, join(dir, 'node_modules/modelmount'), 'junction')
@@ -140,8 +157,14 @@ test('right calls compile, wrong ones do not: as an ECMAScript module and as Com
     writeFileSync(join(dir, type, 'models.d.ts'), types)
     writeFileSync(join(dir, type, 'app.ts'), PROGRAM)
   }
+  const example = treeFor({ 'models/fraud/2/model.onnx': shown })
+  plant(join(dir, 'readme'), {
+    'package.json': '{"type":"module"}',
+    'models.d.ts': render(await collect(join(example, 'models'))),
+    'app.ts': `import { createModelServer } from 'modelmount'\nconst server = await createModelServer({ repository: './models' })\n${calls}`,
+  })
   const program = ts.createProgram({
-    rootNames: ['module', 'commonjs'].flatMap((type) => [join(dir, type, 'app.ts'), join(dir, type, 'models.d.ts')]),
+    rootNames: ['module', 'commonjs', 'readme'].flatMap((type) => [join(dir, type, 'app.ts'), join(dir, type, 'models.d.ts')]),
     options: {
       module: ts.ModuleKind.NodeNext,
       target: ts.ScriptTarget.ES2022,
@@ -154,6 +177,16 @@ test('right calls compile, wrong ones do not: as an ECMAScript module and as Com
       typeRoots: [join(root, 'node_modules/@types')],
     },
   })
+  const readme = program.getSourceFile(join(dir, 'readme/app.ts'))
+  const lines = new Map<number, string>()
+  for (const { start = 0, code, messageText } of program.getSemanticDiagnostics(readme)) {
+    const { line = 0, character = 0 } = readme?.getLineAndCharacterOfPosition(start) ?? {}
+    const text = ts.flattenDiagnosticMessageText(messageText, '\n')
+    if (!lines.has(line)) lines.set(line, `app.ts(${line + 1},${character + 1}): error TS${code}: ${text}\n`)
+  }
+  expect([...lines.values()].join('')).toBe(errors)
+  expect(errors).toContain("Did you mean to write 'features'?")
+
   for (const type of ['module', 'commonjs']) {
     const declarations = program.getSourceFile(join(dir, type, 'models.d.ts'))
     const app = program.getSourceFile(join(dir, type, 'app.ts'))
