@@ -1,6 +1,7 @@
 /** The face of the room: bytes <-> requests and results, one codec per dialect. */
 
 export { parseJsonExact } from './json.ts'
+export { isLarge, readLargeJson } from './large-json.ts'
 export { decodeInvocation } from './mlflow/request.ts'
 export { encodeInvocation, encodeMlflowError } from './mlflow/response.ts'
 export { encodeConfig } from './open-inference/config.ts'

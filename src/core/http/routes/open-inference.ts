@@ -7,6 +7,8 @@ import {
   encodeInfer,
   encodeModelMetadata,
   encodeServerMetadata,
+  isLarge,
+  readLargeJson,
   scheduleOf,
 } from '../../protocol/index.ts'
 import type { HttpResponse } from '../../types.ts'
@@ -58,8 +60,10 @@ export const openInference: TableMaker = (deps, mount) => {
     if (headerLength === undefined) checkJsonType(request)
     const body = unpacked(request, deps.maxBodyBytes)
     const { signature, config } = model
-    const opts = { headerLength, maxElements: config.maxElements }
-    const { id, inputs, outputs, forms, parameters } = decodeInfer(body instanceof Promise ? await body : body, signature, opts)
+    const bytes = body instanceof Promise ? await body : body
+    const { maxElements } = config
+    const parsed = headerLength === undefined && isLarge(bytes) ? await readLargeJson(bytes, maxElements) : undefined
+    const { id, inputs, outputs, forms, parameters } = decodeInfer(bytes, signature, { headerLength, maxElements, parsed })
     const { priority, timeoutMs } = scheduleOf(parameters)
     const timeout = earlier(timeoutMs, timeoutOf(request))
     const call = { id: id ?? '', outputs, signal: request.signal, priority, timeoutMs: timeout }

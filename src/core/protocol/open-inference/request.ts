@@ -54,6 +54,8 @@ export interface DecodeOptions {
    * makes a request binary; its content type says nothing.
    */
   readonly headerLength?: number
+  /** What {@link readLargeJson} made of the body, if anything. */
+  readonly parsed?: Readonly<Record<string, unknown>> | undefined
 }
 
 /**
@@ -80,7 +82,7 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   const isRaw = typeof body === 'string' || isBytes
   const json = headerLength === undefined ? (body as Uint8Array | string) : bytes.subarray(0, headerLength)
   const blobs = headerLength === undefined ? undefined : createBlobs(bytes.subarray(headerLength))
-  const request = isRaw ? parseExactWhere(hasLongIntegerInputs, json) : body
+  const request = opts.parsed ?? (isRaw ? parseExactWhere(hasLongIntegerInputs, json) : body)
   if (request === undefined) throw new ModelmountError('REQUEST_INVALID', 'the request body is empty')
   if (!isObject(request))
     throw new ModelmountError('REQUEST_INVALID', `the request body must be a JSON object, got ${kindOf(request)}`)
@@ -171,8 +173,8 @@ function readInput(input: unknown, path: string, blobs: Blobs | undefined): Wire
   refuseParameters(read, `${path}.parameters`, ['shared_memory_region'])
   const size = readCount(read, 'binary_data_size', `${path}.parameters`)
   if (size === undefined) {
-    if (!Array.isArray(data)) throw invalid(`${path}.data`, 'an array', data)
-    return { name, type, dims: shape, data }
+    if (!Array.isArray(data) && typedArrayName(data) === undefined) throw invalid(`${path}.data`, 'an array', data)
+    return { name, type, dims: shape, data: data as readonly unknown[] | ElementArrays[DType] }
   }
   const field = `${path}.parameters.binary_data_size`
   if (data !== undefined) {

@@ -1,0 +1,193 @@
+/** Large bodies read in slices: the same bits as JSON.parse gives, or nothing. */
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { findDataSpans } from '../../../src/core/protocol/data-spans.ts'
+import { readLargeJson } from '../../../src/core/protocol/large-json.ts'
+import { createNumberScanner } from '../../../src/core/protocol/number-scanner.ts'
+import type { DType } from '../../../src/core/types.ts'
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+function scan(type: DType, list: string, count: number, slice = 1e9): ArrayLike<unknown> | undefined {
+  const bytes = encode(`[${list}]`)
+  const scanner = createNumberScanner(type, bytes, 1, bytes.length - 1, count)
+  for (;;) {
+    const progress = scanner?.read(slice)
+    if (progress === 'done') return scanner?.elements as ArrayLike<unknown>
+    if (progress !== 'more') return undefined
+  }
+}
+
+const bits = (array: Float32Array | Float64Array): string =>
+  Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('hex')
+
+/** Numbers as programs write them: shortest, rounded, with exponents, with far too many digits. */
+const written = fc.oneof(
+  fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => (Object.is(value, -0) ? '-0' : String(value))),
+  fc.float({ noNaN: true, noDefaultInfinity: true }).map(String),
+  fc
+    .tuple(fc.float({ noNaN: true, noDefaultInfinity: true, min: -(2 ** 99), max: 2 ** 99 }), fc.integer({ min: 1, max: 30 }))
+    .map(([v, n]) => v.toPrecision(n)),
+  fc.tuple(fc.double({ min: -1e6, max: 1e6, noNaN: true }), fc.integer({ min: 0, max: 20 })).map(([v, n]) => v.toFixed(n)),
+  fc
+    .tuple(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer({ min: 0, max: 20 }))
+    .map(([v, n]) => v.toExponential(n)),
+  // Halfway between two floats, where rounding twice would show.
+  fc.float({ noNaN: true, noDefaultInfinity: true, min: 2 ** -100, max: 2 ** 100 }).map((v) => {
+    const next = new Float32Array(new Uint32Array([new Uint32Array(new Float32Array([v]).buffer)[0]! + 1]).buffer)[0]!
+    return String((v + next) / 2)
+  }),
+  fc.constantFrom(
+    '0',
+    '-0',
+    '0.0',
+    '1e0',
+    '1E+5',
+    '1e-400',
+    '5e-324',
+    '1.17549435e-38',
+    '1e-45',
+    '3.4028235e38',
+    '0.1e1',
+    '-0e-5',
+  ),
+)
+
+describe('numbers', () => {
+  test.each(['float32', 'float64'] as const)('%s bit for bit as JSON.parse', (type) => {
+    const ArrayOf = type === 'float32' ? Float32Array : Float64Array
+    fc.assert(
+      fc.property(fc.array(written, { minLength: 1, maxLength: 20 }), fc.integer({ min: 1, max: 50 }), (list, slice) => {
+        const expected = ArrayOf.from(JSON.parse(`[${list}]`) as number[])
+        const got = scan(type, list.join(', \n'), list.length, slice)
+        if (!expected.every(Number.isFinite)) return got === undefined
+        expect(bits(got as Float32Array)).toBe(bits(expected))
+        return true
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test.each(['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32'] as const)('%s', (type) => {
+    expect(Array.from(scan(type, '0,1,100', 3) ?? [])).toEqual([0, 1, 100])
+    for (const text of ['1.0', '1e1', '4294967296', '-2147483649', '99999999999999999999'])
+      expect(scan(type, text, 1), text).toBeUndefined()
+    expect(scan(type, '-1', 1) === undefined).toBe(type.startsWith('u'))
+  })
+
+  test('long integers are exact', () => {
+    const list = ['9007199254740993', '-9223372036854775808', '9223372036854775807', '0', '-1']
+    expect(Array.from(scan('int64', list.join(), 5) ?? [])).toEqual(list.map(BigInt))
+    expect(Array.from(scan('uint64', '18446744073709551615', 1) ?? [])).toEqual([18446744073709551615n])
+    for (const text of ['9223372036854775808', '1.0', '1e3']) expect(scan('int64', text, 1)).toBeUndefined()
+    for (const text of ['-1', '18446744073709551616']) expect(scan('uint64', text, 1)).toBeUndefined()
+  })
+
+  test.each([
+    '01',
+    '1.',
+    '.5',
+    '+1',
+    'NaN',
+    '-',
+    '1e',
+    '1e+',
+    '--1',
+    '1,',
+    ',1',
+    '1,,2',
+    '1 2',
+    'null',
+    '"1"',
+    '[1]',
+    '0x1',
+    '1e400',
+    '-Infinity',
+    '',
+  ])('not a number: %s', (text) => {
+    for (const type of ['float32', 'float64', 'int32', 'int64'] as const)
+      for (const count of [1, 2]) expect(scan(type, text, count)).toBeUndefined()
+  })
+
+  test('one more or one less than the shape says', () => {
+    expect(scan('float32', '1,2,3', 2)).toBeUndefined()
+    expect(scan('float32', '1,2,3', 4)).toBeUndefined()
+    // A shape that promises more than the body can hold allocates nothing.
+    expect(createNumberScanner('float32', encode('[1]'), 1, 2, 2 ** 40)).toBeUndefined()
+  })
+})
+
+describe('bodies', () => {
+  const body = (inputs: string, rest = ''): Uint8Array =>
+    encode(`{"id":"x",${rest}"inputs":[${inputs}],"outputs":[{"name":"y"}]}`)
+  const input = (data: string, rest = '') => `{"name":"a",${rest}"shape":[3],"datatype":"FP32","data":${data}}`
+
+  test('flat lists are cut out, the rest is what it was', async () => {
+    const read = await readLargeJson(body(`${input('[1, 2.5 ,-3e0]')}, ${input('[4,5,6]')}`), 100)
+    expect(read).toEqual({
+      id: 'x',
+      inputs: [
+        { name: 'a', shape: [3], datatype: 'FP32', data: Float32Array.of(1, 2.5, -3) },
+        { name: 'a', shape: [3], datatype: 'FP32', data: Float32Array.of(4, 5, 6) },
+      ],
+      outputs: [{ name: 'y' }],
+    })
+  })
+
+  test('keys in any order, data that are words elsewhere', async () => {
+    const read = await readLargeJson(
+      body(
+        '{"data":[1,2,3],"parameters":{"data":"[9]","inputs":[1]},"datatype":"FP32","shape":[3],"name":"]\u00e9["}',
+        '"parameters":{"data":[7]},',
+      ),
+      100,
+    )
+    expect(read).toMatchObject({ parameters: { data: [7] }, inputs: [{ name: ']\u00e9[', data: Float32Array.of(1, 2, 3) }] })
+  })
+
+  test.each([
+    ['nested', input('[[1],[2],[3]]')],
+    ['strings', input('["1","2","3"]')],
+    ['null', input('[1,null,3]')],
+    ['none', input('[]')],
+    ['given twice', input('[1,2,3]', '"data":[4,5,6],')],
+    ['given twice, once escaped', input('[1,2,3]', '"d\\u0061ta":"x",')],
+    ['not closed', '{"name":"a","shape":[3],"datatype":"FP32","data":[1,2,3'],
+    ['of another type', input('[1,2,3]').replace('FP32', 'BF16')],
+    ['with another shape', input('[1,2,3]').replace('[3]', '[2,2]')],
+  ])('data that are %s are read the usual way', async (_, inputs) => {
+    expect(await readLargeJson(body(inputs), 100)).toBeUndefined()
+  })
+
+  test('more elements than allowed, inputs twice, something behind the end', async () => {
+    expect(await readLargeJson(body(input('[1,2,3]')), 2)).toBeUndefined()
+    expect(await readLargeJson(body(input('[1,2,3]'), `"inputs":[${input('[1,2,3]')}],`), 100)).toBeUndefined()
+    expect(findDataSpans(encode(`${Buffer.from(body(input('[1,2,3]')))}x`))).toBeUndefined()
+  })
+
+  test('any mutilated body: nothing, or what JSON.parse says', async () => {
+    const intact = Buffer.from(body(`${input('[1,2.5,-3e1]')},${input('[4,5,6]', '"parameters":{"a":[1,{"b":null}]},')}`))
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(intact.length - 1),
+        fc.constantFrom(...'{}[],:"\\ 0e.-x'),
+        fc.boolean(),
+        async (at, character, insert) => {
+          const text = insert
+            ? intact.toString().slice(0, at) + character + intact.toString().slice(at)
+            : intact.toString().slice(0, at) + character + intact.toString().slice(at + 1)
+          const read = await readLargeJson(encode(text), 100)
+          if (read === undefined) return
+          const plain = JSON.parse(text, (key, value: unknown) =>
+            key === 'data' && Array.isArray(value) && value.every((item) => typeof item === 'number')
+              ? Float32Array.from(value)
+              : value,
+          ) as unknown
+          expect(read).toEqual(plain)
+        },
+      ),
+      { numRuns: 2000 },
+    )
+  })
+})
