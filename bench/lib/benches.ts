@@ -6,6 +6,7 @@ import { hostIsolation } from '../host-isolation.ts'
 import { httpJson } from '../http-json.ts'
 import { idle } from '../idle.ts'
 import { integrity } from '../integrity.ts'
+import { json } from '../json.ts'
 import { memory } from '../memory.ts'
 import { oneCaller } from '../one-caller.ts'
 import { overload } from '../overload.ts'
@@ -24,6 +25,7 @@ export const BENCHES: readonly Bench[] = [
   noGain,
   gainCurve,
   overload,
+  json,
   httpJson,
   hostIsolation,
   idle,

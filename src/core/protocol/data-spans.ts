@@ -139,7 +139,7 @@ export function findDataSpans(body: Uint8Array): Spans | undefined {
     const text = bytes.subarray(at, end)
     if (text.includes(BACKSLASH)) throw unusual
     at = end + 1
-    return text.latin1Slice()
+    return text.toString('latin1')
   }
 
   function expect(code: number): void {

@@ -27,14 +27,29 @@ const SMALL_E = 0x65
 const EXACT_DIGITS = 15
 const EXACT_POWER = 22
 const POWERS = Array.from({ length: 309 }, (_, exponent) => Number(`1e${exponent}`))
-/** Beyond this the accumulated error of a double may exceed what `decided` allows for. */
+/** Beyond this the accumulated error of a double may exceed what LOW and HIGH allow for. */
 const MOST_DIGITS = 40
+/** Powers up to here keep products and quotients clear of the ends of the range. */
+const MOST_POWER = 260
+/** An exponent beyond every double, whatever stands before it. */
+const MANY = 1_000_000_000
 /** Far more than the error of the accumulated digits, the power and the product together, which is below 2^-47. */
 const LOW = 1 - 2 ** -44
 const HIGH = 1 + 2 ** -44
 
-const isDigit = (code: number | undefined): boolean => code !== undefined && code >= ZERO && code <= NINE
 const isSpace = (code: number | undefined): boolean => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
+
+/** The list as it is read. */
+interface Cursor {
+  readonly bytes: Uint8Array
+  /** The closing bracket. */
+  readonly to: number
+  readonly count: number
+  /** Where the next number begins, or space before it. */
+  at: number
+  /** Numbers read. */
+  index: number
+}
 
 /**
  * @param from first byte after the opening bracket
@@ -52,122 +67,122 @@ export function createNumberScanner(
   // Each number takes a digit and a comma.
   if (type === 'string' || type === 'bool' || type === 'float16' || count > (to - from + 1) / 2) return undefined
   const elements = allocate(type, count)
+  const cursor: Cursor = { bytes, to, count, at: from, index: 0 }
   const isFloat = type === 'float32' || type === 'float64'
-  const store = isFloat ? floatsInto(elements as Float32Array, type === 'float32') : integersInto(type, elements)
-  let at = from
-  let index = 0
-
-  /** The last number that was read, but for its sign. */
-  let digits = 0
-  let mantissa = 0
-  let power = 0
-  let start = 0
-  let isNegative = false
-  let isInteger = true
-
-  /** False where there is no number. */
-  function number(): boolean {
-    start = at
-    isNegative = bytes[at] === MINUS
-    if (isNegative) at++
-    const first = bytes[at] as number
-    if (!isDigit(first)) return false
-    mantissa = first - ZERO
-    digits = 1
-    power = 0
-    isInteger = true
-    at++
-    if (first !== ZERO) whole()
-    if (bytes[at] === POINT && !fraction()) return false
-    return ((bytes[at] as number) | 0x20) !== SMALL_E || exponent()
-  }
-
-  function whole(): void {
-    for (let code = bytes[at] as number; code >= ZERO && code <= NINE; code = bytes[++at] as number) {
-      mantissa = mantissa * 10 + (code - ZERO)
-      digits++
-    }
-  }
-
-  function fraction(): boolean {
-    isInteger = false
-    const begin = ++at
-    for (let code = bytes[at] as number; code >= ZERO && code <= NINE; code = bytes[++at] as number) {
-      mantissa = mantissa * 10 + (code - ZERO)
-      digits++
-    }
-    power = begin - at
-    return at > begin
-  }
-
-  function exponent(): boolean {
-    isInteger = false
-    const sign = bytes[++at]
-    if (sign === PLUS || sign === MINUS) at++
-    const begin = at
-    let value = 0
-    for (let code = bytes[at] as number; code >= ZERO && code <= NINE; code = bytes[++at] as number)
-      value = Math.min(100_000, value * 10 + (code - ZERO))
-    power += sign === MINUS ? -value : value
-    return at > begin
-  }
-
-  const text = (): string => String.fromCharCode(...bytes.subarray(start, at))
-
-  function floatsInto(target: Float32Array | Float64Array, isSingle: boolean): () => boolean {
-    function decided(): number {
-      if (digits <= EXACT_DIGITS && power >= -EXACT_POWER && power <= EXACT_POWER)
-        return power < 0 ? mantissa / (POWERS[-power] as number) : mantissa * (POWERS[power] as number)
-      if (isSingle && digits <= MOST_DIGITS && power > -290 && power < 290) {
-        const near = power < 0 ? mantissa / (POWERS[-power] as number) : mantissa * (POWERS[power] as number)
-        // Both ends round to the same float, so whatever lies between does too.
-        const low = Math.fround(near * LOW)
-        if (low === Math.fround(near * HIGH)) return low
-      }
-      return Math.abs(Number(text()))
-    }
-    return () => {
-      const value = decided()
-      target[index] = isNegative ? -value : value
-      return Number.isFinite(target[index])
-    }
-  }
-
-  function integersInto(type: DType, target: ElementArrays[DType]): () => boolean {
-    const { min, max } = DTYPES[type]
-    if (type === 'int64' || type === 'uint64') {
-      return () => {
-        if (!isInteger) return false
-        const value = BigInt(digits <= EXACT_DIGITS ? (isNegative ? -mantissa : mantissa) : text())
-        ;(target as BigInt64Array)[index] = value
-        return value >= min && value <= max
-      }
-    }
-    return () => {
-      const value = isNegative ? -mantissa : mantissa
-      ;(target as Int32Array)[index] = value
-      return isInteger && digits <= EXACT_DIGITS && value >= min && value <= max
-    }
-  }
-
-  function space(): void {
-    while (isSpace(bytes[at])) at++
-  }
-
   return {
     elements,
-    read(budget) {
-      const pause = at + budget
-      while (at < pause) {
-        space()
-        if (index >= count || !number() || at > to || !store()) return 'odd'
-        index++
-        space()
-        if (at === to) return index === count ? 'done' : 'odd'
-        if (bytes[at] !== COMMA) return 'odd'
-        at++
-      }
-      return 'more'
-    },
+    read: (budget) =>
+      isFloat
+        ? readFloats(cursor, elements as Float32Array, type === 'float32', cursor.at + budget)
+        : readIntegers(cursor, elements as Int32Array, type, cursor.at + budget),
   }
+}
+
+const textAt = (bytes: Uint8Array, from: number, to: number): string => String.fromCharCode(...bytes.subarray(from, to))
+
+/** One function with nothing but local variables: a double that outlives a call, in a closure or a field, costs an allocation per digit. */
+function readFloats(cursor: Cursor, target: Float32Array | Float64Array, isSingle: boolean, pause: number): Progress {
+  const { bytes, to, count } = cursor
+  let { at, index } = cursor
+  while (at < pause) {
+    let code = bytes[at] as number
+    while (isSpace(code)) code = bytes[++at] as number
+    const start = at
+    const isNegative = code === MINUS
+    if (isNegative) code = bytes[++at] as number
+    const begin = at
+    let mantissa = 0
+    let power = 0
+    while (code >= ZERO && code <= NINE) {
+      mantissa = mantissa * 10 + (code - ZERO)
+      code = bytes[++at] as number
+    }
+    let digits = at - begin
+    // None, or a zero in front of others.
+    if (digits === 0 || (digits > 1 && bytes[begin] === ZERO)) return 'odd'
+    if (code === POINT) {
+      const fraction = at + 1
+      code = bytes[++at] as number
+      while (code >= ZERO && code <= NINE) {
+        mantissa = mantissa * 10 + (code - ZERO)
+        code = bytes[++at] as number
+      }
+      if (at === fraction) return 'odd'
+      power = fraction - at
+      digits -= power
+    }
+    if ((code | 0x20) === SMALL_E) {
+      const sign = bytes[++at] as number
+      if (sign === PLUS || sign === MINUS) at++
+      const exponent = at
+      let value = 0
+      for (code = bytes[at] as number; code >= ZERO && code <= NINE; code = bytes[++at] as number)
+        value = Math.min(MANY, value * 10 + (code - ZERO))
+      if (at === exponent) return 'odd'
+      power += sign === MINUS ? -value : value
+    }
+    if (index >= count || at > to) return 'odd'
+
+    let value = Number.NaN
+    if (power >= -EXACT_POWER && power <= EXACT_POWER && digits <= EXACT_DIGITS)
+      value = power < 0 ? mantissa / (POWERS[-power] as number) : mantissa * (POWERS[power] as number)
+    else if (isSingle && digits <= MOST_DIGITS && power > -MOST_POWER && power < MOST_POWER) {
+      const near = power < 0 ? mantissa / (POWERS[-power] as number) : mantissa * (POWERS[power] as number)
+      // Both ends round to the same float, so whatever lies between does too.
+      const low = Math.fround(near * LOW)
+      if (low === Math.fround(near * HIGH)) value = low
+    }
+    if (Number.isNaN(value)) value = Math.abs(Number(textAt(bytes, start, at)))
+    value = isSingle ? Math.fround(value) : value
+    // What overflows is not for us to judge.
+    if (value === Number.POSITIVE_INFINITY) return 'odd'
+    target[index++] = isNegative ? -value : value
+
+    while (isSpace(code)) code = bytes[++at] as number
+    if (at === to) return index === count ? 'done' : 'odd'
+    if (code !== COMMA) return 'odd'
+    at++
+  }
+  cursor.at = at
+  cursor.index = index
+  return 'more'
+}
+
+function readIntegers(cursor: Cursor, target: Int32Array, type: DType, pause: number): Progress {
+  const { bytes, to, count } = cursor
+  const { min, max } = DTYPES[type]
+  const isLong = type === 'int64' || type === 'uint64'
+  let { at, index } = cursor
+  while (at < pause) {
+    let code = bytes[at] as number
+    while (isSpace(code)) code = bytes[++at] as number
+    const start = at
+    const isNegative = code === MINUS
+    if (isNegative) code = bytes[++at] as number
+    const begin = at
+    let value = 0
+    while (code >= ZERO && code <= NINE) {
+      value = value * 10 + (code - ZERO)
+      code = bytes[++at] as number
+    }
+    const digits = at - begin
+    // A fraction or an exponent may still make an integer; that is for others to say.
+    if (digits === 0 || (digits > 1 && bytes[begin] === ZERO) || index >= count || at > to) return 'odd'
+    if (isNegative) value = -value
+    if (isLong) {
+      const exact = BigInt(digits <= EXACT_DIGITS ? value : textAt(bytes, start, at))
+      if (exact < min || exact > max) return 'odd'
+      ;(target as unknown as BigInt64Array)[index++] = exact
+    } else {
+      if (digits > EXACT_DIGITS || value < min || value > max) return 'odd'
+      target[index++] = value
+    }
+    while (isSpace(code)) code = bytes[++at] as number
+    if (at === to) return index === count ? 'done' : 'odd'
+    if (code !== COMMA) return 'odd'
+    at++
+  }
+  cursor.at = at
+  cursor.index = index
+  return 'more'
 }

@@ -1,0 +1,133 @@
+/** Numbers in and out of JSON: the codecs by themselves, and how long one large body holds the host's thread. */
+
+import { isLarge, readLargeJson } from '../src/core/protocol/large-json.ts'
+import { createTextSink, writeElements } from '../src/core/protocol/write-json.ts'
+import { measurePairs } from './lib/pairs.ts'
+import { type Bench, milliseconds, pairedRow, perSecond, type Row, rowOfRatios } from './lib/row.ts'
+import { median } from './lib/stats.ts'
+
+const IMAGE = 3 * 224 * 224
+const LARGE = 2_000_000
+const MS = 300
+/** Node 24 parses numbers about twice as fast as Node 20. */
+const PARSE_TARGET = Number(process.versions.node.split('.')[0]) < 22 ? 2.2 : 1.3
+
+const value = (): number => Math.fround(Math.random() * 2 - 1)
+
+/** Four bodies in turn: one alone would flatter branch prediction and V8's caches. */
+function bodies(count: number, write: () => string): (index: number) => Uint8Array {
+  const all = Array.from({ length: 4 }, () => {
+    const data = Array.from({ length: count }, write).join(',')
+    return Buffer.from(`{"inputs":[{"name":"x","shape":[1,${count}],"datatype":"FP32","data":[${data}]}]}`)
+  })
+  return (index) => all[index % all.length] as Uint8Array
+}
+
+interface Request {
+  readonly inputs: readonly { readonly data: ArrayLike<number> }[]
+}
+
+async function read(body: Uint8Array): Promise<Float32Array> {
+  const request = isLarge(body) ? await readLargeJson(body, LARGE) : undefined
+  if (!request) throw new Error('the body was not read in slices')
+  return (request as unknown as Request).inputs[0]?.data as Float32Array
+}
+
+const parse = (body: Uint8Array): Float32Array => {
+  const { inputs } = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')) as Request
+  return Float32Array.from(inputs[0]?.data ?? [])
+}
+
+/** Calls per second. */
+async function rate(call: (index: number) => unknown): Promise<number> {
+  const start = performance.now()
+  let calls = 0
+  for (; performance.now() - start < MS; calls++) await call(calls)
+  return (calls * 1000) / (performance.now() - start)
+}
+
+async function parsing(digits: string, write: () => string): Promise<Row> {
+  const body = bodies(IMAGE, write)
+  const same = Buffer.compare(Buffer.from((await read(body(0))).buffer), Buffer.from(parse(body(0)).buffer)) === 0
+  if (!same) throw new Error('the two sides read different numbers')
+  return pairedRow({
+    bench: 'json',
+    what: `${IMAGE} floats of ${digits} from a JSON body to a typed array`,
+    rival: 'JSON.parse and Float32Array.from',
+    pairs: await measurePairs({ ours: () => rate((i) => read(body(i))), rival: () => rate((i) => parse(body(i))) }),
+    format: perSecond,
+    target: { op: '>=', value: PARSE_TARGET },
+  })
+}
+
+async function writing(): Promise<Row> {
+  const arrays = Array.from({ length: 64 }, () => Float32Array.from({ length: 1000 }, value))
+  const array = (i: number) => arrays[i % arrays.length] as Float32Array
+  const ours = (i: number) => {
+    const sink = createTextSink()
+    writeElements({ type: 'float32', dims: [1000], data: array(i) }, sink)
+    return sink.finish()
+  }
+  return pairedRow({
+    bench: 'json',
+    what: '1,000 floats to JSON text',
+    rival: 'JSON.stringify(Array.from()) as bytes',
+    pairs: await measurePairs({
+      ours: () => rate(ours),
+      rival: () => rate((i) => Buffer.from(JSON.stringify(Array.from(array(i))))),
+    }),
+    format: perSecond,
+    target: { op: '>=', value: 2 },
+  })
+}
+
+/** Longest time between two turns of the event loop while `work` runs. */
+async function longestStall(work: () => unknown): Promise<number> {
+  let [last, longest, running] = [performance.now(), 0, true]
+  const turn = (): void => {
+    const now = performance.now()
+    longest = Math.max(longest, now - last)
+    last = now
+    if (running) setImmediate(turn)
+  }
+  setImmediate(turn)
+  await new Promise((resolve) => setImmediate(resolve))
+  await work()
+  await new Promise((resolve) => setImmediate(resolve))
+  running = false
+  return longest
+}
+
+async function stalls(): Promise<Row> {
+  const body = bodies(LARGE, () => value().toFixed(7))(0)
+  const [ours, rival]: [number[], number[]] = [[], []]
+  for (let i = 0; i < 6; i++) {
+    const mine = await longestStall(() => read(body))
+    const theirs = await longestStall(() => parse(body))
+    // The first ones pay for compiling.
+    if (i > 0) ours.push(mine)
+    if (i > 0) rival.push(theirs)
+  }
+  return rowOfRatios({
+    bench: 'json',
+    what: `longest stall of the host for a ${(body.length / 1e6).toFixed(0)} MB JSON body, against 10 ms`,
+    ours: milliseconds(median(ours)),
+    rival: `JSON.parse: ${milliseconds(median(rival))}`,
+    ratios: ours.map((ms) => ms / 10),
+    target: { op: '<=', value: 1 },
+    how: `the same event loop turning beside it, ${ours.length} bodies`,
+  })
+}
+
+export const json: Bench = {
+  name: 'json',
+  limitS: 90,
+  async run() {
+    return [
+      await parsing('6 decimals', () => value().toFixed(6)),
+      await parsing('17 digits', () => String(value())),
+      await writing(),
+      await stalls(),
+    ]
+  },
+}
