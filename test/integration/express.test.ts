@@ -148,7 +148,7 @@ describe.each(combinations)('$name at $mount, express.json() before it: $json', 
     }
     const special = '["NaN","Infinity","-Infinity",-0,0.1]'
     const float = await infer('float', `{"inputs":[{"name":"x","shape":[5],"datatype":"FP32","data":${special}}]}`)
-    expect(float.text).toContain(`"data":["NaN","Infinity","-Infinity",-0,0.1000000014901161`)
+    expect(float.text).toContain(`"data":["NaN","Infinity","-Infinity",-0,0.1]`)
     const strings = ['', 'Grüße', '日本語 👩‍👩‍👧', '"\n\\']
     expect((await infer('string', x('BYTES', strings))).json).toMatchObject({ outputs: [{ datatype: 'BYTES', data: strings }] })
     expect((await infer('bool', x('BOOL', [true, false]))).json).toMatchObject({ outputs: [{ data: [true, false] }] })

@@ -2,6 +2,7 @@
 
 import { fromHalf } from '../tensor/index.ts'
 import type { Tensor } from '../types.ts'
+import { floatsText } from './float-text.ts'
 
 /** Elements per piece. */
 const PIECE = 65536
@@ -40,7 +41,7 @@ export function createTextSink(): TextSink {
 
 /**
  * Writes the elements of a tensor as one flat JSON array.
- * Floats are the shortest text of their double (float32 and float16 widened, as Triton prints them), so they read back bit for bit, -0 included;
+ * Floats read back bit for bit, -0 included: float64 as its shortest text, float32 and float16 as the shortest that tells a float32 apart;
  * non-finite ones are the strings `NaN`, `Infinity` and `-Infinity`. Integers are bare digits, however long.
  */
 export function writeElements(tensor: Tensor, sink: TextSink): void {
@@ -55,10 +56,11 @@ export function writeElements(tensor: Tensor, sink: TextSink): void {
 function pieceOf(tensor: Tensor, start: number, end: number): string {
   switch (tensor.type) {
     case 'float32':
+      return floatsText(tensor.data.subarray(start, end))
     case 'float64':
-      return joinFloats(tensor.data.subarray(start, end))
+      return joinDoubles(tensor.data.subarray(start, end))
     case 'float16':
-      return joinFloats(Float32Array.from(tensor.data.subarray(start, end), fromHalf))
+      return floatsText(Float32Array.from(tensor.data.subarray(start, end), fromHalf))
     case 'bool':
       return Array.from(tensor.data.subarray(start, end), (byte) => byte !== 0).join(',')
     case 'string':
@@ -68,19 +70,19 @@ function pieceOf(tensor: Tensor, start: number, end: number): string {
   }
 }
 
-function joinFloats(values: Float32Array | Float64Array): string {
+function joinDoubles(values: Float64Array): string {
   // The native join is by far the fastest way, and right for all numbers but these.
-  return hasSpecial(values) ? Array.from(values, formatFloat).join(',') : values.join(',')
+  return hasSpecial(values) ? Array.from(values, formatDouble).join(',') : values.join(',')
 }
 
-function hasSpecial(values: Float32Array | Float64Array): boolean {
+function hasSpecial(values: Float64Array): boolean {
   for (const value of values) {
     if (!Number.isFinite(value) || Object.is(value, -0)) return true
   }
   return false
 }
 
-function formatFloat(value: number): string {
+function formatDouble(value: number): string {
   if (!Number.isFinite(value)) return `"${value}"`
   return Object.is(value, -0) ? '-0' : `${value}`
 }

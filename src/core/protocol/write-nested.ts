@@ -2,6 +2,7 @@
 
 import { fromHalf, product } from '../tensor/index.ts'
 import type { Tensor } from '../types.ts'
+import { shortest } from './float-text.ts'
 import type { TextSink } from './write-json.ts'
 
 /**
@@ -54,16 +55,6 @@ function speller(tensor: Tensor, { shortFloats, text }: NestedStyle): (at: numbe
     default:
       return (at) => `${data[at]}`
   }
-}
-
-/** The double with the fewest digits that rounds to the same float32. */
-function shortest(value: number): number {
-  if (!Number.isFinite(value) || (Number.isInteger(value) && Math.abs(value) < 2 ** 24)) return value
-  for (let digits = 6; digits < 9; digits++) {
-    const short = Number(value.toPrecision(digits))
-    if (Math.fround(short) === value) return short
-  }
-  return Number(value.toPrecision(9))
 }
 
 function spellFloat(value: number): string {
