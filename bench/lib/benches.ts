@@ -12,6 +12,7 @@ import { oneCaller } from '../one-caller.ts'
 import { overload } from '../overload.ts'
 import { predict } from '../predict.ts'
 import { processTier } from '../process-tier.ts'
+import { scan } from '../scan.ts'
 import { slowInstance } from '../slow-instance.ts'
 import { telemetry } from '../telemetry.ts'
 import { weights } from '../weights.ts'
@@ -33,5 +34,6 @@ export const BENCHES: readonly Bench[] = [
   telemetry,
   memory,
   integrity,
+  scan,
   weights,
 ]

@@ -15,6 +15,8 @@ export interface Source {
 /** Opening a FIFO would wait for a writer; Windows has no such flag and no such files. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
+const MAX_AHEAD_BYTES = 1024 * 1024
+
 /** What the common reasons mean; the error number itself goes into `cause`. */
 const REASONS = new Map([
   ['ENOENT', 'does not exist'],
@@ -69,19 +71,36 @@ async function sizeOf(path: string, handle: FileHandle): Promise<number> {
   return stats.size
 }
 
+/**
+ * Reads ahead, the further the longer it goes on without a long step: tensors that are hardly larger than what is asked for at once would cost
+ * a system call each.
+ */
 function reads(path: string, handle: FileHandle): Source['read'] {
   let buffer = new Uint8Array(0)
-  return async (offset, length) => {
-    if (buffer.length < length) buffer = new Uint8Array(length)
-    let filled = 0
-    while (filled < length) {
-      const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled).catch((cause: unknown) => {
+  let start = 0
+  let filled = 0
+  let ahead = 0
+
+  async function fill(offset: number, length: number): Promise<void> {
+    const isNear = offset >= start && offset - (start + filled) <= length
+    ahead = isNear ? Math.min(Math.max(2 * ahead, length), MAX_AHEAD_BYTES) : 0
+    const wanted = Math.max(length, ahead)
+    if (buffer.length < wanted) buffer = new Uint8Array(wanted)
+    start = offset
+    filled = 0
+    while (filled < wanted) {
+      const { bytesRead } = await handle.read(buffer, filled, wanted - filled, offset + filled).catch((cause: unknown) => {
         throw sourceError('MODEL_LOAD_FAILED', path, 'could not be read', cause)
       })
       if (bytesRead === 0) break
       filled += bytesRead
     }
-    return buffer.subarray(0, filled)
+  }
+
+  return async (offset, length) => {
+    if (offset >= start && offset + length <= start + filled) await setImmediate()
+    else await fill(offset, length)
+    return buffer.subarray(offset - start, Math.min(offset - start + length, filled))
   }
 }
 
