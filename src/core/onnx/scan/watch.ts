@@ -45,6 +45,7 @@ export function createWatch(): Watch {
   let tensors = 0
   let bytes = 0n
   let tooLarge = false
+  let tooDeep = false
 
   const where = (): string => path.map((field, i) => ((indices[i] ?? -1) < 0 ? field : `${field}[${indices[i]}]`)).join('.')
   const find = (id: ScanFindingId, message: string): void => findings.add(id, where(), message)
@@ -64,7 +65,9 @@ export function createWatch(): Watch {
     },
     descend() {
       depth++
-      if (depth === MAX_SUBGRAPH_DEPTH + 1) find('subgraph-depth', `graphs lie in graphs more than ${MAX_SUBGRAPH_DEPTH} deep`)
+      if (depth <= MAX_SUBGRAPH_DEPTH || tooDeep) return
+      tooDeep = true
+      find('subgraph-depth', `graphs lie in graphs more than ${MAX_SUBGRAPH_DEPTH} deep`)
     },
     ascend() {
       depth--
