@@ -453,9 +453,12 @@ const versionPolicy: Check = (value, path, problems) => {
   else object({ latest: integer(1, 1_000_000) }, ['latest'])(value, path, problems)
 }
 
-/** What `model.json` may say: everything that JSON can hold. */
+/** Whether a model is to be tried out first is not for its own folder to say. */
+const { canary: _, ...OWN_SETTINGS } = SETTINGS
+
+/** What `model.json` may say: everything that JSON can hold, but for what protects the server from it. */
 const modelFile: Check = object({
-  ...SETTINGS,
+  ...OWN_SETTINGS,
   ...OF_ONE_MODEL,
   $schema: text,
   versionPolicy,

@@ -95,9 +95,9 @@ describe.skipIf(process.platform !== 'linux')('a model that dies of what it is w
     },
   })
 
-  test('serves all the same, and so does its successor', async () => {
+  test('serves all the same where it was not tried out first, and so does its successor', async () => {
     const server = await serverFor({
-      models: [{ name: 'm', source: greedy, maxMemoryBytes: 150 * 2 ** 20 }],
+      models: [{ name: 'm', source: greedy, maxMemoryBytes: 150 * 2 ** 20, canary: false }],
       isolation: 'process',
       strict: true,
     })
