@@ -74,7 +74,7 @@ export const hostIsolation: Bench = {
     const loaded = await measurePairs({
       ours: () => loadedP99(apps.port.ours),
       rival: () => loadedP99(apps.port.naive),
-      pairs: 5,
+      pairs: 3,
     })
     await Promise.all([load.stop(), probe.stop(), apps.stop()])
     const idleMs = median(idle.ours)

@@ -9,7 +9,7 @@ import { measurePairs } from './lib/pairs.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 
 const CONNECTIONS = 64
-const MS = 1000
+const MS = 700
 const FRAMEWORKS = ['express', 'fastify'] as const
 const RIVALS: readonly {
   readonly kind: 'naive' | 'piscina' | 'echo'
@@ -17,8 +17,8 @@ const RIVALS: readonly {
   readonly target?: Target
 }[] = [
   { kind: 'naive', pairs: 5, target: { op: '>=', value: 2 } },
-  { kind: 'piscina', pairs: 3 },
-  { kind: 'echo', pairs: 3 },
+  { kind: 'piscina', pairs: 2 },
+  { kind: 'echo', pairs: 2 },
 ]
 
 async function rowsOf(framework: Framework): Promise<Row[]> {

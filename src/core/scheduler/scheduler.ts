@@ -21,8 +21,13 @@ import { inPieces } from './pieces.ts'
 import { type BatchReport, reportBurst } from './report.ts'
 import { createRoster } from './roster.ts'
 
-/** Work that may be posted to an instance ahead of time. Small, because what is posted can no longer be dropped. */
-const AHEAD_MS = 1
+/** Runs that share a message are answered together, so all of them together must be short. */
+const BURST_MS = 1
+/**
+ * Work that an instance may have when another message is posted behind it, that one included. Without it the worker would be idle for a hop
+ * after each run; but what is posted can no longer be dropped, be overtaken, or grow. So beyond `BURST_MS` it must have nothing to grow for.
+ */
+const AHEAD_MS = 10
 const MAX_RUNS = 64
 /** Pieces of one large request that wait or run at a time. */
 const PIECES_PER_INSTANCE = 2
@@ -214,12 +219,12 @@ export function createScheduler(deps: Deps): Scheduler {
   function formBurst(instance: Instance): Batch[] | undefined {
     const burst: Batch[] = []
     const idle = instance.bursts === 0
-    let expectedMs = pool.balancer.remainingMs(instance)
+    let burstMs = 0
     // Half of what waits, so that the worker runs the other half while the host reads these answers.
     const most = Math.min(MAX_RUNS, Math.ceil(next().runs / 2))
     while (burst.length < most) {
-      const first = idle && burst.length === 0
-      if (!first && !mayFollow(expectedMs)) break
+      if (burst.length > 0 ? !mayFollow(burstMs, BURST_MS) : !idle && !mayFollow(pool.balancer.remainingMs(instance), AHEAD_MS))
+        break
       const now = clock.now()
       const formed = formBatch(queue, batching, { now, maxDelayMs, mixTenants, draining: drained !== undefined }, dropLate)
       if (formed && 'waitUntil' in formed) clock.after(formed.waitUntil - now, scheduleFlush)
@@ -228,18 +233,19 @@ export function createScheduler(deps: Deps): Scheduler {
       burst.push(batch)
       for (const entry of batch.entries) entry.state = 'packed'
       if (batch.entries[0]?.alone) break
-      expectedMs += msOf(batch)
+      burstMs += msOf(batch)
     }
     return burst.length > 0 ? burst : undefined
   }
 
-  /** The next run may be posted behind others when all of them together are short, and none has to be alone. */
-  function mayFollow(expectedMs: number): boolean {
+  /** The next run may be posted behind others when all of them together are short enough, and none has to be alone. */
+  function mayFollow(othersMs: number, limitMs: number): boolean {
     const head = queue.peek()
     if (!head || head.alone) return false
     const rows = batching.shared(head.lane) ? Math.min(batching.cap, queue.rowsBeside(head)) : head.rows
     const ms = batching.curveOf(head.lane).estimate(rows)
-    return ms !== undefined && expectedMs + ms <= AHEAD_MS
+    const isComplete = !batching.shared(head.lane) || rows >= batching.cap
+    return ms !== undefined && othersMs + ms <= (isComplete ? limitMs : BURST_MS)
   }
 
   const msOf = (batch: Batch): number => batching.curveOf(batch.entries[0]?.lane ?? '').estimate(batch.rows) ?? 0
