@@ -8,7 +8,7 @@
  * seen/<hash of a path>.json    digest of a file elsewhere, for as long as it is not touched
  * staging/…                     what is being copied
  * ```
- * Files are copied (or cloned, where the file system can), never hard-linked: whoever may write to the original could change a link.
+ * Files are copied, never hard-linked: whoever may write to the original could change a link.
  */
 
 import { createHash, randomUUID } from 'node:crypto'

@@ -31,6 +31,8 @@ const POWERS = Array.from({ length: 309 }, (_, exponent) => Number(`1e${exponent
 const MOST_DIGITS = 40
 /** Powers up to here keep products and quotients clear of the ends of the range. */
 const MOST_POWER = 260
+/** Characters of a number; longer ones cannot all be arguments of one call, and nobody means them. */
+const LONGEST = 400
 /** An exponent beyond every double, whatever stands before it. */
 const MANY = 1_000_000_000
 /** Far more than the error of the accumulated digits, the power and the product together, which is below 2^-47. */
@@ -121,7 +123,7 @@ function readFloats(cursor: Cursor, target: Float32Array | Float64Array, isSingl
       if (at === exponent) return 'odd'
       power += sign === MINUS ? -value : value
     }
-    if (index >= count || at > to) return 'odd'
+    if (index >= count || at > to || at - start > LONGEST) return 'odd'
 
     let value = Number.NaN
     if (power >= -EXACT_POWER && power <= EXACT_POWER && digits <= EXACT_DIGITS)
@@ -167,7 +169,7 @@ function readIntegers(cursor: Cursor, target: Int32Array, type: DType, pause: nu
     }
     const digits = at - begin
     // A fraction or an exponent may still make an integer; that is for others to say.
-    if (digits === 0 || (digits > 1 && bytes[begin] === ZERO) || index >= count || at > to) return 'odd'
+    if (digits === 0 || (digits > 1 && bytes[begin] === ZERO) || index >= count || at > to || at - start > LONGEST) return 'odd'
     if (isNegative) value = -value
     if (isLong) {
       const exact = BigInt(digits <= EXACT_DIGITS ? value : textAt(bytes, start, at))

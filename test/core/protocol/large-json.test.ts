@@ -110,6 +110,12 @@ describe('numbers', () => {
       for (const count of [1, 2]) expect(scan(type, text, count)).toBeUndefined()
   })
 
+  test('a number of a million digits is left to others', () => {
+    for (const type of ['float32', 'float64', 'int64'] as const)
+      for (const text of ['1'.repeat(1_000_000), `0.${'1'.repeat(1_000_000)}`, `1${'0'.repeat(1_000_000)}`])
+        expect(scan(type, text, 1)).toBeUndefined()
+  })
+
   test('one more or one less than the shape says', () => {
     expect(scan('float32', '1,2,3', 2)).toBeUndefined()
     expect(scan('float32', '1,2,3', 4)).toBeUndefined()
