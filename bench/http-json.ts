@@ -1,4 +1,4 @@
-/** Our HTTP route against the routes that one writes without us, on the same framework, and against the framework with no model at all. */
+/** Our HTTP route against the routes that one writes without us, on the same framework. */
 
 import { mlpModel } from '../tools/models.mjs'
 import type { Framework } from './apps/ask.ts'
@@ -12,18 +12,17 @@ const CONNECTIONS = 64
 const MS = 700
 const FRAMEWORKS = ['express', 'fastify'] as const
 const RIVALS: readonly {
-  readonly kind: 'naive' | 'piscina' | 'echo'
+  readonly kind: 'naive' | 'piscina'
   readonly pairs: number
   readonly target?: Target
 }[] = [
   { kind: 'naive', pairs: 5, target: { op: '>=', value: 2 } },
   { kind: 'piscina', pairs: 2 },
-  { kind: 'echo', pairs: 2 },
 ]
 
 async function rowsOf(framework: Framework): Promise<Row[]> {
   const model = mlpModel({ layers: [32, 16, 2] })
-  const apps = await startApps(framework, ['ours', 'naive', 'piscina', 'echo'], model, { name: 'features', length: 32 })
+  const apps = await startApps(framework, ['ours', 'naive', 'piscina'], model, { name: 'features', length: 32 })
   const load = startChild<LoadAsk, LoadAnswer>('children/load.ts')
   const rate = async (port: number): Promise<number> => {
     const answer = await load.ask({ port, connections: CONNECTIONS, ms: MS, requests: apps.requests })

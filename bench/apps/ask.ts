@@ -1,18 +1,20 @@
 /** What an app process is told and what it answers. */
 
-export type Framework = 'express' | 'fastify'
+/** `attach` is plain `node:http` with the fast lane in front. */
+export type Framework = 'express' | 'fastify' | 'nest' | 'node' | 'attach'
 
 /**
  * Who answers the model route: modelmount; `session.run()` in the route, as one writes it first; a piscina pool; or nobody, to see what the
- * framework can do at all.
+ * framework can do at all: `echo` parses JSON and answers JSON, `bytes` sends back what came.
  */
-export type Kind = 'ours' | 'naive' | 'piscina' | 'echo'
+export type Kind = 'ours' | 'naive' | 'piscina' | 'echo' | 'bytes'
 
 export interface AppAsk {
   readonly framework: Framework
   readonly kind: Kind
-  /** The model that is served as `m`. */
   readonly model: Uint8Array
+  /** What it is served as; under two names it is two models, each with a session of its own. @default ['m'] */
+  readonly names?: readonly string[]
   /** Floats of a row of its one input. */
   readonly length: number
 }

@@ -6,10 +6,10 @@ import express from 'express'
 import { createModelServer } from 'modelmount'
 import { modelRouter } from 'modelmount/express'
 import { SESSION } from '../lib/direct.ts'
-import type { AppAnswer, AppAsk } from './ask.ts'
+import type { AppAnswer, AppAsk, Kind } from './ask.ts'
 import { type InferBody, KEEP_ALIVE_MS, PATH, startRival } from './rivals.ts'
 
-export async function startExpress({ kind, ...ask }: AppAsk): Promise<AppAnswer> {
+export async function startExpress({ kind, ...ask }: AppAsk & { readonly kind: Exclude<Kind, 'bytes'> }): Promise<AppAnswer> {
   const app = express()
   let label = 'modelmount'
   if (kind === 'ours') {

@@ -4,10 +4,10 @@ import fastify from 'fastify'
 import { createModelServer } from 'modelmount'
 import { modelPlugin } from 'modelmount/fastify'
 import { SESSION } from '../lib/direct.ts'
-import type { AppAnswer, AppAsk } from './ask.ts'
+import type { AppAnswer, AppAsk, Kind } from './ask.ts'
 import { type InferBody, KEEP_ALIVE_MS, PATH, startRival } from './rivals.ts'
 
-export async function startFastify({ kind, ...ask }: AppAsk): Promise<AppAnswer> {
+export async function startFastify({ kind, ...ask }: AppAsk & { readonly kind: Exclude<Kind, 'bytes'> }): Promise<AppAnswer> {
   const app = fastify({ keepAliveTimeout: KEEP_ALIVE_MS })
   let label = 'modelmount'
   if (kind === 'ours') {
@@ -16,7 +16,7 @@ export async function startFastify({ kind, ...ask }: AppAsk): Promise<AppAnswer>
   } else {
     const rival = await startRival({ kind, ...ask })
     label = rival.label
-    app.post(PATH, (request) => rival.infer(request.body as InferBody))
+    app.post(PATH, async (request) => rival.infer(request.body as InferBody))
   }
   app.get('/h', () => ({ ok: true }))
   const address = await app.listen({ port: 0, host: '127.0.0.1' })

@@ -5,7 +5,8 @@ import { rotatingFloats } from '../lib/inputs.ts'
 import { type RowResult, startPiscina } from '../lib/piscina.ts'
 import type { AppAsk, Kind } from './ask.ts'
 
-export const PATH = '/v2/models/m/infer'
+export const pathOf = (name: string): string => `/v2/models/${name}/infer`
+export const PATH = pathOf('m')
 /** Connections that wait for their turn must not be closed under the client. */
 export const KEEP_ALIVE_MS = 120_000
 
@@ -18,7 +19,7 @@ type Start = (ask: AppAsk) => Promise<{ readonly label: string; readonly run: Ru
 
 const CALLERS = 64
 
-const STARTS: Readonly<Record<Exclude<Kind, 'ours'>, Start>> = {
+const STARTS: Readonly<Record<Exclude<Kind, 'ours' | 'echo' | 'bytes'>, Start>> = {
   async naive({ model }) {
     const session = await openSession(model)
     return {
@@ -27,24 +28,29 @@ const STARTS: Readonly<Record<Exclude<Kind, 'ours'>, Start>> = {
     }
   },
   piscina: ({ model, length }) => startPiscina(model, rotatingFloats(length), CALLERS),
-  echo: async () => ({
-    label: 'limit: the same JSON, no model',
-    run: async (floats) => ({ data: floats.subarray(0, 2), dims: [1, 2] }),
-  }),
 }
 
+export const ECHO_LABEL = 'the same JSON, no model'
+
+/** What turns a parsed body into one of the size that a model's answer has. Not a promise: the rival shall pay for nothing but JSON. */
+export const echo = ({ inputs: [{ data }] }: InferBody) => answerOf(data.slice(0, 2), [1, 2])
+
 /** Resolves with what turns a parsed body into the body of the answer. */
-export async function startRival(ask: AppAsk & { readonly kind: Exclude<Kind, 'ours'> }) {
-  const { label, run } = await STARTS[ask.kind](ask)
+export async function startRival(ask: AppAsk & { readonly kind: Exclude<Kind, 'ours' | 'bytes'> }) {
+  const { kind } = ask
+  if (kind === 'echo') return { label: ECHO_LABEL, infer: echo }
+  const { label, run } = await STARTS[kind](ask)
   return {
     label,
     async infer({ inputs }: InferBody) {
       const { data, dims } = await run(Float32Array.from(inputs[0].data))
-      return {
-        model_name: 'm',
-        model_version: '1',
-        outputs: [{ name: 'scores', datatype: 'FP32', shape: dims, data: Array.from(data) }],
-      }
+      return answerOf(Array.from(data), dims)
     },
   }
 }
+
+const answerOf = (data: readonly number[], shape: readonly number[]) => ({
+  model_name: 'm',
+  model_version: '1',
+  outputs: [{ name: 'scores', datatype: 'FP32', shape, data }],
+})

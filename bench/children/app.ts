@@ -1,8 +1,17 @@
 /** An app in a process of its own. */
 
 import type { AppAnswer, AppAsk } from '../apps/ask.ts'
-import { startExpress } from '../apps/express.ts'
-import { startFastify } from '../apps/fastify.ts'
 import { answerParent } from '../lib/child.ts'
 
-answerParent((ask: AppAsk): Promise<AppAnswer> => (ask.framework === 'express' ? startExpress(ask) : startFastify(ask)))
+/** Nothing is loaded that this app does not have: what lies in memory costs garbage collections. */
+answerParent(async ({ kind, ...ask }: AppAsk): Promise<AppAnswer> => {
+  if (ask.framework === 'node' || ask.framework === 'attach') {
+    const { startNode, startNodeBytes, startNodeEcho } = await import('../apps/node.ts')
+    if (kind === 'ours') return startNode({ kind, ...ask }, ask.framework === 'attach')
+    return kind === 'bytes' ? startNodeBytes() : startNodeEcho()
+  }
+  if (kind === 'bytes') throw new Error(`nobody sends back bytes on ${ask.framework}`)
+  if (ask.framework === 'nest') return (await import('../apps/nest.ts')).startNest({ kind, ...ask })
+  if (ask.framework === 'fastify') return (await import('../apps/fastify.ts')).startFastify({ kind, ...ask })
+  return (await import('../apps/express.ts')).startExpress({ kind, ...ask })
+})

@@ -3,6 +3,7 @@
 import { batching, noGain } from '../batching.ts'
 import { gainCurve } from '../gain-curve.ts'
 import { hostIsolation } from '../host-isolation.ts'
+import { httpAdapters } from '../http-adapters.ts'
 import { httpJson } from '../http-json.ts'
 import { idle } from '../idle.ts'
 import { integrity } from '../integrity.ts'
@@ -28,6 +29,7 @@ export const BENCHES: readonly Bench[] = [
   overload,
   json,
   httpJson,
+  httpAdapters,
   hostIsolation,
   idle,
   slowInstance,
