@@ -67,6 +67,7 @@ const roomOf = (file: string): string => {
  * know nothing, so a new one is a decision.
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
+  'core/abort': ['types (types)'],
   'core/types': ['crypto (types)', 'errors (types)', 'integrity (types)', 'telemetry (types)', 'typed (types)'],
   'core/typed': ['types (types)'],
   'core/errors': [],
@@ -128,7 +129,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/read-model': ['errors', 'model-files', 'onnx', 'types (types)'],
   'core/model-files': ['onnx', 'types (types)'],
   'core/signature': ['engine (types)', 'errors', 'onnx', 'tensor', 'types (types)'],
-  'core/own-inputs': ['engine', 'errors', 'tensor', 'types (types)'],
+  'core/own-inputs': ['errors', 'tensor', 'types (types)'],
   'core/environment': ['errors', 'types (types)'],
   'core/events': ['logger', 'types (types)'],
   'core/logger': ['types (types)'],

@@ -4,6 +4,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Readable } from 'node:stream'
 import type { HttpHandler, HttpResponse } from '../core/types.ts'
 import { type BodyLimits, bodyFault, discardRest, readBody } from './body.ts'
+import { ClientSignal } from './client-signal.ts'
 
 type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>
 
@@ -16,6 +17,9 @@ export interface Framework {
   /** Called once, right before writing: headers that the app has set so far, or `undefined` when the app has answered by itself. */
   claim?(): Headers | undefined
 }
+
+/** Larger bodies are not worth copying. */
+const ONE_WRITE_BYTES = 16 * 1024
 
 /**
  * Answers one request.
@@ -59,13 +63,10 @@ export async function answer(
       body = read.body
     }
   }
-  const gone = new AbortController()
-  // Closed before we have written anything: the client went away, or the app has answered for us.
-  const onClose = (): void => gone.abort()
-  res.on('close', onClose)
-  const response = await handler.handle({ method, path, headers, body, signal: gone.signal })
-  res.off('close', onClose)
-  if (!gone.signal.aborted) write(res, response, framework)
+  const client = new ClientSignal(res)
+  const response = await handler.handle({ method, path, headers, body, signal: client })
+  client.rest()
+  if (!client.aborted) write(res, response, framework)
 }
 
 /** A body parser has read the stream; reading it again would wait for ever. */
@@ -81,5 +82,9 @@ function write(res: ServerResponse, { status, headers, body }: HttpResponse, { c
   const also = vary === undefined ? undefined : (earlier?.vary ?? res.getHeader('vary'))
   const all = earlier ? { ...earlier, ...headers } : headers
   res.writeHead(status, (also === undefined ? all : { ...all, vary: `${also}, ${vary}` }) as OutgoingHttpHeaders)
-  res.end(body)
+  // As text a small body goes out with the head in one write; latin1 keeps every byte.
+  if (body.byteLength <= ONE_WRITE_BYTES) res.end(latin1(body), 'latin1')
+  else res.end(body)
 }
+
+const latin1 = (body: Uint8Array): string => Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1')

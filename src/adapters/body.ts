@@ -22,7 +22,8 @@ export type BodyResult =
 /** Bytes that come in pieces. They are copied as they come: a million pieces of one byte cost a megabyte, not a million views. */
 export interface Collector {
   add(piece: Uint8Array): void
-  readonly length: number
+  /** Bytes so far. A function: V8 makes a hidden class for every object literal with a getter. */
+  length(): number
   take(): Uint8Array
 }
 
@@ -43,9 +44,7 @@ export function createCollector(announced = Number.NaN): Collector {
   }
 
   return {
-    get length() {
-      return length
-    },
+    length: () => length,
     add(piece) {
       if (length === 0) {
         // Most bodies are one piece, which needs no copy.
@@ -65,9 +64,25 @@ export function createCollector(announced = Number.NaN): Collector {
  * @param stream the body; nobody has read of it
  * @param announced value of `content-length`, where the stream is what came over the wire
  */
-export function readBody(stream: Readable, announced: string | undefined, limits: BodyLimits): Promise<BodyResult> {
+export async function readBody(stream: Readable, announced: string | undefined, limits: BodyLimits): Promise<BodyResult> {
   const length = announced === undefined ? Number.NaN : Number(announced)
-  if (length > limits.maxBodyBytes) return Promise.resolve({ kind: 'too-large' })
+  if (length > limits.maxBodyBytes) return { kind: 'too-large' }
+  // A small body comes in one piece with its head, and is there once the parser is through with that piece.
+  await undefined
+  if (stream.destroyed) return { kind: 'gone' }
+  return takeWhole(stream, length) ?? collect(stream, length, limits)
+}
+
+/** A body that has arrived as a whole and that nobody else reads: no listeners, no timer. */
+function takeWhole(stream: Readable, length: number): BodyResult | undefined {
+  if (stream.readableLength !== length || length === 0 || stream.readableFlowing !== null) return undefined
+  const body = stream.read() as Uint8Array
+  // Its end has no data to bring it about.
+  if (stream.listenerCount('end') > 0 || stream.listenerCount('close') > 0) stream.resume()
+  return { kind: 'body', body }
+}
+
+function collect(stream: Readable, length: number, limits: BodyLimits): Promise<BodyResult> {
   return new Promise((resolve) => {
     const collector = createCollector(length)
     const finish = (result: BodyResult): void => {
@@ -79,7 +94,7 @@ export function readBody(stream: Readable, announced: string | undefined, limits
       resolve(result)
     }
     const onData = (chunk: Uint8Array): void => {
-      if (collector.length + chunk.length > limits.maxBodyBytes) finish({ kind: 'too-large' })
+      if (collector.length() + chunk.length > limits.maxBodyBytes) finish({ kind: 'too-large' })
       else collector.add(chunk)
     }
     const onEnd = (): void => finish({ kind: 'body', body: collector.take() })

@@ -62,7 +62,7 @@ async function readBody(
       for (;;) {
         const { done, value } = await reader.read()
         if (done) return { kind: 'body', body: collector.take() }
-        if (collector.length + value.length > limits.maxBodyBytes) return { kind: 'too-large' }
+        if (collector.length() + value.length > limits.maxBodyBytes) return { kind: 'too-large' }
         collector.add(value)
       }
     } catch {

@@ -1,8 +1,7 @@
 /** A caller's inputs made ours: checked, and copied where they are still the caller's own memory. */
 
-import { copyOf, isSmall } from './engine/arena.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
-import { checkInputs, DTYPES } from './tensor/index.ts'
+import { checkInputs, copyOf, DTYPES, isSmall } from './tensor/index.ts'
 import type { Dim, ModelSignature, PredictInputs, Tensor, ValueInfo } from './types.ts'
 
 /**

@@ -7,7 +7,7 @@ import { createCpuBudget } from './engine/cpu.ts'
 import { checkOnnxRuntime, disableOrtTelemetry, onnxRuntimeVersion } from './environment.ts'
 import { ModelmountError, toModelmountError } from './errors.ts'
 import { createEvents } from './events.ts'
-import { createHttp } from './http/index.ts'
+import { createHttp, type RequestOptions } from './http/index.ts'
 import { createIds } from './ids.ts'
 import { createGate } from './integrity/index.ts'
 import { cpuDemandOf, createModel, type Model, type ModelEvent, type RunOptions } from './model.ts'
@@ -179,7 +179,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   function answer(
     model: Model,
     inputs: Readonly<Record<string, Tensor>>,
-    opts: PredictOptions,
+    opts: RequestOptions,
     start: number,
     trace?: Trace,
   ): Promise<PredictResult> {
@@ -219,7 +219,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   function run(
     model: Model,
     inputs: Readonly<Record<string, Tensor>>,
-    opts: PredictOptions,
+    opts: RequestOptions,
     start: number,
     headers?: HttpRequest['headers'],
   ): Promise<PredictResult> {

@@ -767,7 +767,15 @@ export interface HttpRequest {
   /** The raw bytes, or what an app-level body parser already made of them. `undefined` when there is no body. */
   readonly body?: unknown
   /** Fires when the client goes away. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignalLike
+}
+
+/** What is used of an `AbortSignal`. An adapter may bring something lighter: making a real one costs as much as reading a small request. */
+export interface AbortSignalLike {
+  readonly aborted: boolean
+  readonly reason: unknown
+  addEventListener(type: 'abort', listener: () => void): void
+  removeEventListener(type: 'abort', listener: () => void): void
 }
 
 export interface HttpResponse {

@@ -1,6 +1,13 @@
 /** One table of requests, the same answers through every adapter, over real sockets. */
 
-import { createModelServer, type HttpHandler, type HttpRequest, type ModelServer, type MountOptions } from 'modelmount'
+import {
+  type AbortSignalLike,
+  createModelServer,
+  type HttpHandler,
+  type HttpRequest,
+  type ModelServer,
+  type MountOptions,
+} from 'modelmount'
 import { createClient } from 'modelmount/client'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { addModel, identityModel } from '../../tools/models.mjs'
@@ -276,8 +283,8 @@ describe.each(HOSTS)('$name', (host) => {
     })
 
     test('a client that goes away aborts its request', async () => {
-      let arrived = (_signal: AbortSignal): void => {}
-      const signal = new Promise<AbortSignal>((resolve) => {
+      let arrived = (_signal: AbortSignalLike): void => {}
+      const signal = new Promise<AbortSignalLike>((resolve) => {
         arrived = resolve
       })
       const never = answeredBy((request) => {
@@ -289,7 +296,7 @@ describe.each(HOSTS)('$name', (host) => {
       await raw.send(`${HEAD}Content-Length: 2\r\n\r\n{}`)
       const got = await signal
       expect(got.aborted).toBe(false)
-      const aborted = new Promise((resolve) => got.addEventListener('abort', resolve))
+      const aborted = new Promise<void>((resolve) => got.addEventListener('abort', () => resolve()))
       raw.socket.destroy()
       await aborted
     })

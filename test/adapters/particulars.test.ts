@@ -1,14 +1,15 @@
 /** What one adapter has that the others have not. */
 
+import { createServer, type IncomingMessage } from 'node:http'
 import { connect } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createConnection } from 'node:net'
 import { Readable } from 'node:stream'
 import Fastify, { type FastifyServerOptions } from 'fastify'
 import { Hono } from 'hono'
 import { createModelServer, type HttpHandler, type ModelServer } from 'modelmount'
 import { type ModelPluginOptions, modelPlugin } from 'modelmount/fastify'
 import { fetchHandler } from 'modelmount/fetch'
-import { attach } from 'modelmount/node'
+import { attach, nodeHandler } from 'modelmount/node'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { addModel } from '../../tools/models.mjs'
 import { connectTo, httpFor } from '../support/http.ts'
@@ -132,6 +133,70 @@ describe('Fastify', () => {
     let text = ''
     for await (const chunk of stream) text += chunk
     expect([status, JSON.parse(text)]).toEqual([200, expect.objectContaining({ model_name: 'add' })])
+  })
+})
+
+describe('nodeHandler()', () => {
+  const post = (body: string, headers = '') =>
+    `POST /v2/models/add/infer HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n${headers}\r\n${body}`
+
+  async function listening(before: (req: IncomingMessage) => void = () => {}): Promise<number> {
+    const handle = nodeHandler(server)
+    const http = createServer((req, res) => {
+      before(req)
+      handle(req, res)
+    })
+    onTestFinished(() => void http.close())
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+    return (http.address() as AddressInfo).port
+  }
+
+  /** Writes pieces to one connection, the next when the one before has arrived, and reads so many status lines. */
+  async function exchange(port: number, pieces: readonly string[], answers: number): Promise<string[]> {
+    const socket = createConnection(port, '127.0.0.1').setNoDelay()
+    onTestFinished(() => void socket.destroy())
+    const found: string[] = []
+    let text = ''
+    const done = new Promise<string[]>((resolve, reject) => {
+      socket.on('error', reject)
+      socket.on('data', (data) => {
+        text += data.toString('latin1')
+        found.splice(0, found.length, ...(text.match(/HTTP\/1\.1 \d+/g) ?? []))
+        if (found.length >= answers) resolve(found)
+      })
+    })
+    for (const piece of pieces) {
+      await new Promise<void>((resolve) => socket.write(piece, () => resolve()))
+      await turns()
+    }
+    return done
+  }
+
+  test('answers requests that arrive in one piece, behind each other, and in many pieces', async () => {
+    const port = await listening()
+    const body = JSON.stringify(ADD)
+    expect(await exchange(port, [post(body)], 1)).toEqual(['HTTP/1.1 200'])
+    expect(await exchange(port, [post(body) + post(body) + post(body)], 3)).toEqual(Array(3).fill('HTTP/1.1 200'))
+    expect(await exchange(port, [post(body), post(body)], 2)).toEqual(Array(2).fill('HTTP/1.1 200'))
+    expect(await exchange(port, post(body).match(/[\s\S]{1,40}/g) ?? [], 1)).toEqual(['HTTP/1.1 200'])
+    // The last byte of a body together with the next request.
+    const two = post(body) + post(body)
+    const cut = post(body).length - 1
+    expect(await exchange(port, [two.slice(0, cut), two.slice(cut)], 2)).toEqual(Array(2).fill('HTTP/1.1 200'))
+  })
+
+  test("an app's own listeners hear of the end of a body that arrived with its head", async () => {
+    const heard: string[] = []
+    const ended = new Promise<void>((resolve) => {
+      void listening((req) => {
+        req.on('end', () => {
+          heard.push('end')
+          resolve()
+        })
+      }).then((port) => exchange(port, [post(JSON.stringify(ADD))], 1))
+    })
+    await ended
+    expect(heard).toEqual(['end'])
   })
 })
 

@@ -3,6 +3,7 @@
 import { onAbort } from '../abort.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
+import type { AbortSignalLike } from '../types.ts'
 
 export interface Flight<T> {
   /** Rejects with what the work rejects with. */
@@ -27,7 +28,7 @@ export interface Flights<T> {
    * @param deadline on the clock; `undefined` where the work itself keeps it
    * @throws ModelmountError `ABORTED`, `DEADLINE_EXCEEDED`, and what the work rejects with
    */
-  wait(flight: Flight<T>, signal: AbortSignal | undefined, deadline: number | undefined): Promise<T>
+  wait(flight: Flight<T>, signal: AbortSignalLike | undefined, deadline: number | undefined): Promise<T>
   /** Nobody joins what is under way now; who has joined is answered. */
   forget(): void
 }
@@ -114,7 +115,7 @@ export function createFlights<T>(clock: Clock): Flights<T> {
   }
 }
 
-export const aborted = (signal: AbortSignal): ModelmountError =>
+export const aborted = (signal: AbortSignalLike): ModelmountError =>
   new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason })
 
 const expired = (): ModelmountError =>

@@ -85,7 +85,7 @@ export interface Unframing {
   count(max: number): number | undefined
   text(): string | undefined
   bytes(): Uint8Array | undefined
-  readonly atEnd: boolean
+  atEnd(): boolean
 }
 
 export function createUnframing(source: Uint8Array): Unframing {
@@ -122,8 +122,6 @@ export function createUnframing(source: Uint8Array): Unframing {
     count,
     bytes,
     text: () => bytes()?.toString('utf16le'),
-    get atEnd() {
-      return at === buffer.length
-    },
+    atEnd: () => at === buffer.length,
   }
 }

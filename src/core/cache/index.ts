@@ -7,7 +7,7 @@ import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { isModelmountError, ModelmountError } from '../errors.ts'
 import type { Trace } from '../telemetry.ts'
-import type { CacheInfo, CacheOptions, Priority, Tensor } from '../types.ts'
+import type { AbortSignalLike, CacheInfo, CacheOptions, Priority, Tensor } from '../types.ts'
 import { aborted, createFlights, type Flight } from './flights.ts'
 import { bytesOf, copyOutputs, dataBytes, type Kept, keep, type Outputs } from './kept.ts'
 import { identityBytes, keyOf } from './key.ts'
@@ -21,7 +21,7 @@ export interface CallOptions {
   /** When the request came, on the clock. */
   readonly at: number
   readonly timeoutMs: number | undefined
-  readonly signal: AbortSignal | undefined
+  readonly signal: AbortSignalLike | undefined
   /** False keeps the request out of shared runs. */
   readonly shareable: boolean
   readonly priority: Priority
@@ -185,7 +185,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
   async function join(
     flight: Flight<Landing>,
     inputs: Inputs,
-    signal: AbortSignal | undefined,
+    signal: AbortSignalLike | undefined,
     deadline: number,
   ): Promise<Landing | undefined> {
     let bytes = WAITER_BYTES

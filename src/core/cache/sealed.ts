@@ -51,7 +51,7 @@ export function unseal(secret: KeyObject, key: string, value: Uint8Array): Unsea
     if (name === undefined || tensor === undefined) return undefined
     outputs[name] = tensor
   }
-  return from.atEnd ? { outputs, wallMs } : undefined
+  return from.atEnd() ? { outputs, wallMs } : undefined
 }
 
 function macOf(secret: KeyObject, key: string, content: Uint8Array): Buffer {

@@ -16,6 +16,9 @@ interface Found {
 }
 
 const NO_PARAMS: Call['params'] = Object.freeze({})
+/** Paths whose route is remembered; clients ask for the same few again and again, and one that does not must not cost memory. */
+const MOST_PATHS = 1000
+const LONGEST_PATH = 256
 const NOTHING = new Uint8Array()
 
 export function createHandler(
@@ -37,7 +40,19 @@ export function createHandler(
     return methods
   }
 
+  const known = new Map<string, Found>()
+
   function find(path: string): Found | undefined {
+    const before = known.get(path)
+    if (before) return before
+    const found = search(path)
+    if (!found || path.length > LONGEST_PATH) return found
+    if (known.size >= MOST_PATHS) known.clear()
+    known.set(path, found)
+    return found
+  }
+
+  function search(path: string): Found | undefined {
     const methods = paths.get(path)
     if (methods) return { methods, params: NO_PARAMS }
     for (const { pattern, methods } of patterns.values()) {
@@ -47,7 +62,7 @@ export function createHandler(
     return undefined
   }
 
-  async function route(request: HttpRequest): Promise<HttpResponse> {
+  function route(request: HttpRequest): HttpResponse | Promise<HttpResponse> {
     const found = find(request.path)
     if (!found) throw new ModelmountError('ROUTE_NOT_FOUND', 'there is no such route')
     const { methods, params } = found
@@ -112,7 +127,7 @@ function decodeGroups(groups: Readonly<Record<string, string | undefined>> | und
   const params: Record<string, string | undefined> = Object.create(null)
   for (const [name, segment] of Object.entries(groups ?? {}))
     params[name] = segment === undefined ? undefined : decodeSegment(segment)
-  return params
+  return Object.freeze(params)
 }
 
 function decodeSegment(segment: string): string {

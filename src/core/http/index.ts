@@ -7,7 +7,7 @@ import type { HttpDeps, RouteTable } from './route.ts'
 import { TABLES } from './routes/index.ts'
 import { createServerTiming } from './server-timing.ts'
 
-export type { HttpDeps } from './route.ts'
+export type { HttpDeps, RequestOptions } from './route.ts'
 
 export function createHttp(deps: HttpDeps): HttpSurface {
   function handlerFor(config: MountConfig): HttpHandler {

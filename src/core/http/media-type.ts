@@ -26,7 +26,7 @@ export function headerLengthOf({ headers }: HttpRequest): number | undefined {
  */
 export function checkJsonType({ headers }: HttpRequest): void {
   const type = headers['content-type']
-  if (type === undefined || type === '') return
+  if (type === undefined || type === '' || type === 'application/json') return
   const [essence = '', ...parameters] = String(type).toLowerCase().split(';')
   if (!/^\s*application\/(?:octet-stream|(?:[\w.+-]+\+)?json)\s*$/.test(essence))
     throw unsupported('application/json', essence.trim())

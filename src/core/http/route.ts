@@ -45,7 +45,7 @@ export interface HttpDeps {
   run(
     model: Model,
     inputs: Readonly<Record<string, Tensor>>,
-    opts: PredictOptions,
+    opts: RequestOptions,
     headers?: HttpRequest['headers'],
   ): Promise<PredictResult>
   /** Counts a request that failed, unless `run` has counted it already. */
@@ -55,6 +55,9 @@ export interface HttpDeps {
   /** A defect of our own, for the log: the response says nothing of it. */
   report(error: ModelmountError, requestId?: string): void
 }
+
+/** How a request wants to run, with whatever tells that its client went away. */
+export type RequestOptions = Omit<PredictOptions, 'signal'> & Pick<HttpRequest, 'signal'>
 
 /** The mount that routes are made for. */
 export interface MountContext {

@@ -2,6 +2,7 @@
 
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
+import type { AbortSignalLike } from '../types.ts'
 import type { Batching } from './batching.ts'
 import type { Entry } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
@@ -81,7 +82,7 @@ function drainMs({ queue, batching, pool }: State): number {
 
 const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000))
 
-export const aborted = (signal: AbortSignal): ModelmountError =>
+export const aborted = (signal: AbortSignalLike): ModelmountError =>
   new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason })
 
 export const unavailable = (forMs: number): ModelmountError =>

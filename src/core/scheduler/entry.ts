@@ -4,7 +4,7 @@ import type { TensorRecord } from '../engine/frame.ts'
 import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { ModelmountError } from '../errors.ts'
 import type { Trace } from '../telemetry.ts'
-import type { Priority } from '../types.ts'
+import type { AbortSignalLike, Priority } from '../types.ts'
 import type { Queued } from './fair-queue.ts'
 
 export interface Ticket {
@@ -13,7 +13,7 @@ export interface Ticket {
   readonly enqueuedAt: number
   /** On the scheduler's clock. */
   readonly deadline: number
-  readonly signal: AbortSignal | undefined
+  readonly signal: AbortSignalLike | undefined
   readonly priority: Priority
   /** '' for callers that name none. */
   readonly tenant: string

@@ -1,5 +1,6 @@
 /** A request with more rows than a run should have: cut, run in pieces beside other requests, joined again. */
 
+import { eitherSignal } from '../abort.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import { ModelmountError } from '../errors.ts'
 import type { Batching } from './batching.ts'
@@ -22,7 +23,7 @@ export async function inPieces(
     throw new ModelmountError('INTERNAL', 'internal error', { cause: new Error('a request could not be cut into pieces') })
   // When one piece fails the others are not worth running.
   const failed = new AbortController()
-  const signal = ticket.signal ? AbortSignal.any([ticket.signal, failed.signal]) : failed.signal
+  const signal = eitherSignal(ticket.signal, failed.signal)
   const finished: Finished[] = []
   let next = 0
   const work = async (): Promise<void> => {

@@ -1,9 +1,10 @@
 /** One value of a request -> a tensor: whole tensors, typed arrays, nested arrays and scalars. */
 
 import type { Dim, DType, Tensor, ValueInfo } from '../types.ts'
+import { allocateInside } from './arena.ts'
 import { type Dialect, inputFault, mismatch, quote } from './dialect.ts'
 import { checkDims, formatShape, inferDims, product, readDims, type Scope } from './dims.ts'
-import { allocate, type ElementArrays, elementsOf, isDType, typedArrayName, typedArrayNames } from './dtypes.ts'
+import { type ElementArrays, elementsOf, isDType, typedArrayName, typedArrayNames } from './dtypes.ts'
 import { describeRefusal, fillRow, kindOf } from './elements.ts'
 import { collectRows, indicesAt, isRow, MAX_RANK, type Row, rowLength, shapeOf } from './nested.ts'
 
@@ -58,7 +59,7 @@ function fromTypedArray(scope: TypedScope, view: ArrayBufferView): Tensor {
 function fromScalar(scope: TypedScope, value: unknown): Tensor {
   const { input, path, type, dims: wanted = [] } = scope
   if (!wanted.every((dim) => dim === 1)) throw mismatch(input, path, describeShape(wanted), kindOf(value))
-  const elements = allocate(type, 1)
+  const elements = allocateInside(type, 1)
   fill(scope, elements, 0, [value], () => path)
   return tensorOf(
     type,
@@ -127,7 +128,7 @@ function fromRows(scope: TypedScope, nest: Row, shape: readonly number[], path: 
     throw mismatch(input, indexPath(path, at), expected, got)
   }
   const width = shape.at(-1) ?? 0
-  const elements = allocate(type, product(shape))
+  const elements = allocateInside(type, product(shape))
   for (const [i, row] of rows.entries()) {
     const at = i * width
     if (Array.isArray(row)) {

@@ -186,7 +186,7 @@ describe('canonical bytes', () => {
       expect(read.bytes()).toEqual(Buffer.from(data))
       expect(read.text()).toBe(label)
       expect(read.bytes()).toEqual(Buffer.from(data))
-      expect(read.atEnd).toBe(true)
+      expect(read.atEnd()).toBe(true)
     }
   })
 })
