@@ -129,7 +129,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/read-model': ['errors', 'model-files', 'onnx', 'types (types)'],
   'core/model-files': ['onnx', 'types (types)'],
   'core/signature': ['engine (types)', 'errors', 'onnx', 'tensor', 'types (types)'],
-  'core/own-inputs': ['errors', 'tensor', 'types (types)'],
+  'core/own-inputs': ['engine (types)', 'errors', 'tensor', 'types (types)'],
   'core/environment': ['errors', 'types (types)'],
   'core/events': ['logger', 'types (types)'],
   'core/logger': ['types (types)'],

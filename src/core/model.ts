@@ -4,6 +4,7 @@ import { type CallOptions, contentId, type ResultCache } from './cache/index.ts'
 import { flyCanary } from './canary.ts'
 import type { Clock } from './clock.ts'
 import { type Contract, contractOf } from './contract.ts'
+import type { Buffers } from './engine/buffers.ts'
 import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
 import { guessFootprint, type Holding, sharedBytes } from './engine/footprint.ts'
 import type { TensorRecord } from './engine/frame.ts'
@@ -97,6 +98,7 @@ interface Deps {
   readonly clock: Clock
   readonly cpu: CpuBudget
   readonly residency: Residency
+  readonly buffers: Buffers
   readonly cache: ResultCache | undefined
   readonly telemetry: Telemetry | undefined
   readonly cacheDirectory: string | undefined
@@ -138,6 +140,8 @@ interface CreateOptions {
 export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions = {}): Model {
   const { clock, cpu, residency, cache, cacheDirectory, telemetry, gate, scan, emit } = deps
   const statistics = createStatistics()
+  // Only threads give memory back: what a child process reads from its pipe is memory of its own.
+  const buffers = config.isolation === 'thread' ? deps.buffers : undefined
   const names = { model: config.name, version: config.version }
   const steps: { name: LoadStep; startedAt: number; endedAt: number }[] = []
   let state: ModelState = 'loading'
@@ -228,6 +232,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
         maxWaitMs,
         maxDelayMs,
         mixTenants,
+        memory: buffers,
         onRun(run) {
           statistics.ran(run)
           telemetry?.run?.({ ...run, ...names, provider: loaded?.provider })
@@ -414,7 +419,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       graph = withOptional(graph, found.mask)
     }
     contract = contractOf(graph, config, facts?.presetInputs)
-    own = createIntake(contract.signature, config)
+    own = createIntake(contract.signature, config, buffers)
   }
 
   const warmUpDeps = () => ({
@@ -475,6 +480,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     }
     return createPool(request, settings, {
       clock,
+      buffers,
       open: config.isolation === 'process' ? openProcess({ maxMemoryBytes: config.maxMemoryBytes }) : openThread,
       killable: config.isolation === 'process',
       async checkSource() {
@@ -590,6 +596,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       })
       // Queued first: what is out of memory comes back for those who wait.
       seat?.touch()
+      buffers?.releaseAfter(finished, inputs)
       const { fromGraph } = contract
       return fromGraph ? finished.then((done) => ({ ...done, outputs: fromGraph(done.outputs) })) : finished
     },

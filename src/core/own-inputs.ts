@@ -1,5 +1,6 @@
 /** A caller's inputs made ours: checked, and copied where they are still the caller's own memory. */
 
+import type { Memory } from './engine/buffers.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
 import { checkInputs, copyOf, DTYPES, isSmall } from './tensor/index.ts'
 import type { Dim, ModelSignature, PredictInputs, Tensor, ValueInfo } from './types.ts'
@@ -10,13 +11,20 @@ import type { Dim, ModelSignature, PredictInputs, Tensor, ValueInfo } from './ty
  */
 export type Intake = (inputs: PredictInputs) => Record<string, Tensor>
 
-/** @param limits.maxElements largest number of elements of one input */
-export function createIntake(signature: ModelSignature, limits: { readonly maxElements: number }): Intake {
+/**
+ * @param limits.maxElements largest number of elements of one input
+ * @param memory for large copies
+ */
+export function createIntake(
+  signature: ModelSignature,
+  limits: { readonly maxElements: number },
+  memory?: Memory | undefined,
+): Intake {
   const plans = plansOf(signature)
   return (inputs) => {
     try {
       const usual = plans && takeUsual(plans, inputs, limits.maxElements)
-      return usual ?? snapshot(checkInputs(signature, inputs, limits), inputs)
+      return usual ?? snapshot(checkInputs(signature, inputs, limits), inputs, memory)
     } catch (error) {
       if (isModelmountError(error)) throw error
       // A getter or proxy of the caller's that throws.
@@ -26,14 +34,15 @@ export function createIntake(signature: ModelSignature, limits: { readonly maxEl
 }
 
 /** Copies what is still the caller's own memory: a caller may reuse its array as soon as `predict()` has returned its promise. */
-function snapshot(tensors: Record<string, Tensor>, inputs: PredictInputs): Record<string, Tensor> {
+function snapshot(tensors: Record<string, Tensor>, inputs: PredictInputs, memory: Memory | undefined): Record<string, Tensor> {
   for (const name of Object.keys(tensors)) {
     const tensor = tensors[name]
     if (!tensor || tensor.type === 'string') continue
     const given = inputs[name]
     const theirs = ArrayBuffer.isView(given) ? given : typeof given === 'object' && 'data' in given ? given.data : undefined
-    if (ArrayBuffer.isView(theirs) && theirs.buffer === tensor.data.buffer)
-      tensors[name] = { ...tensor, data: copyOf(tensor.data) } as Tensor
+    if (!ArrayBuffer.isView(theirs) || theirs.buffer !== tensor.data.buffer) continue
+    const { data } = tensor
+    tensors[name] = { ...tensor, data: memory && !isSmall(data) ? memory.copy(data) : copyOf(data) } as Tensor
   }
   return tensors
 }

@@ -3,6 +3,7 @@
 import { type Answer, createResultCache, type ResultCache } from './cache/index.ts'
 import { systemClock } from './clock.ts'
 import { createDecrypt } from './crypto/index.ts'
+import { createBuffers } from './engine/buffers.ts'
 import { createCpuBudget } from './engine/cpu.ts'
 import { checkOnnxRuntime, disableOrtTelemetry, onnxRuntimeVersion } from './environment.ts'
 import { ModelmountError, toModelmountError } from './errors.ts'
@@ -60,6 +61,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const ids = createIds()
   const cpu = createCpuBudget()
   const residency = createResidency(clock, config.memoryBudgetBytes)
+  const buffers = createBuffers(clock)
   const { emit, subscribe } = createEvents(config.logger)
   const telemetry = config.telemetry && isolated(config.telemetry, (message) => emit({ type: 'warning', message }))
   const observer = telemetry && observeRequests(telemetry, clock)
@@ -83,6 +85,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       clock,
       cpu,
       residency,
+      buffers,
       cache: newCache(modelConfig),
       telemetry,
       cacheDirectory: config.cacheDirectory,
@@ -269,6 +272,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       void done.then(() => timer.cancel())
     })
     await Promise.race([done, gaveUp])
+    buffers.close()
     gate.close()
     unwatch?.()
   }

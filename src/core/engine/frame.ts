@@ -5,6 +5,7 @@
 
 import { DTYPES } from '../tensor/index.ts'
 import type { DType, Tensor } from '../types.ts'
+import type { Lender } from './buffers.ts'
 
 export type TensorRecord = Readonly<Record<string, Tensor>>
 
@@ -15,6 +16,8 @@ export interface Frame {
   readonly slab: Uint8Array
   readonly buffers: readonly Uint8Array[]
   readonly strings: readonly (readonly string[])[]
+  /** Which of `buffers` the sender wants back when it is answered. */
+  readonly back?: readonly number[]
 }
 
 type NumericData = Exclude<Tensor['data'], readonly string[]>
@@ -33,7 +36,7 @@ const LARGE_BYTES = 64 * 1024
 /** Slab offsets are multiples of the widest element, because typed arrays refuse unaligned views. */
 const align = (n: number): number => (n + 7) & ~7
 
-/** The tensor owns its whole buffer, so the buffer can be given away without taking anybody else's bytes along. */
+/** The tensor is its whole buffer, so the buffer can be given away without taking anybody else's bytes along. */
 const ownsBuffer = (data: NumericData): boolean =>
   data.byteOffset === 0 && data.byteLength === data.buffer.byteLength && data.buffer instanceof ArrayBuffer
 
@@ -43,16 +46,21 @@ const aligned = (bytes: Uint8Array): Uint8Array => (bytes.byteOffset % 8 === 0 ?
 const bytesOf = (data: NumericData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 
 /**
- * Packs tensor maps. Large tensors that own their buffer are given away with `transfer`: the caller must not use them afterwards
+ * Packs tensor maps. Large tensors that are alone in their buffer are given away with `transfer`: the caller must not use them afterwards
  * if it passes that list to `postMessage`.
+ * @param lender copies what is not alone in its buffer, and gets back what it has lent; without one, copies are fresh memory
  */
-export function pack(maps: readonly TensorRecord[]): { readonly frame: Frame; readonly transfer: ArrayBuffer[] } {
+export function pack(
+  maps: readonly TensorRecord[],
+  lender?: Lender,
+): { readonly frame: Frame; readonly transfer: ArrayBuffer[] } {
   const layout: number[] = []
   const names: string[] = []
   const nameIndex = new Map<string, number>()
   const small: { readonly data: NumericData; readonly offset: number }[] = []
   const buffers: Uint8Array[] = []
   const strings: (readonly string[])[] = []
+  const back: number[] = []
   let slabBytes = 0
 
   for (const map of maps) {
@@ -69,8 +77,10 @@ export function pack(maps: readonly TensorRecord[]): { readonly frame: Frame; re
       if (tensor.type === 'string') {
         layout.push(IN_STRINGS, strings.push(tensor.data) - 1)
       } else if (tensor.data.byteLength >= LARGE_BYTES) {
-        const bytes = bytesOf(tensor.data)
-        layout.push(IN_BUFFER, buffers.push(ownsBuffer(tensor.data) ? bytes : bytes.slice()) - 1)
+        const bytes = aloneIn(bytesOf(tensor.data), lender)
+        const index = buffers.push(bytes) - 1
+        if (lender?.isLent(bytes.buffer)) back.push(index)
+        layout.push(IN_BUFFER, index)
       } else {
         layout.push(IN_SLAB, slabBytes)
         small.push({ data: tensor.data, offset: slabBytes })
@@ -84,7 +94,19 @@ export function pack(maps: readonly TensorRecord[]): { readonly frame: Frame; re
   for (const { data, offset } of small) slab.set(bytesOf(data), offset)
   const transfer = [slab.buffer as ArrayBuffer]
   for (const bytes of buffers) if (!transfer.includes(bytes.buffer as ArrayBuffer)) transfer.push(bytes.buffer as ArrayBuffer)
-  return { frame: { layout, names, slab, buffers, strings }, transfer }
+  const frame = { layout, names, slab, buffers, strings }
+  return { frame: back.length > 0 ? { ...frame, back } : frame, transfer }
+}
+
+/** The same bytes in a buffer that holds nothing else of anybody's. */
+function aloneIn(bytes: Uint8Array, lender: Lender | undefined): Uint8Array {
+  if (ownsBuffer(bytes) || lender?.isLent(bytes.buffer)) return bytes
+  return lender ? lender.copy(bytes) : bytes.slice()
+}
+
+/** The memory that the sender of a frame wants back; its tensors must not be used any more. */
+export function wantedBack({ back = [], buffers }: Frame): ArrayBuffer[] {
+  return [...new Set(back.map((index) => (buffers[index] as Uint8Array).buffer as ArrayBuffer))]
 }
 
 /**

@@ -3,6 +3,7 @@
 import type { Clock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
 import type { Tensor } from '../types.ts'
+import type { Buffers } from './buffers.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { pack, type TensorRecord, unpack } from './frame.ts'
 import type { ExternalData, FromWorker, Loaded, OrtSessionOptions, ProviderRequest } from './messages.ts'
@@ -65,6 +66,8 @@ interface Deps {
   readonly id: number
   readonly open: OpenChannel
   readonly clock: Clock
+  /** Where large inputs have their memory from; only of use where messages are transferred. */
+  readonly buffers?: Buffers | undefined
   /** The worker went away by itself or was killed; not called after `close()` or a failed load. */
   onLost(reason: string): void
   onLine(line: string): void
@@ -143,6 +146,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
   }
 
   function onDone(message: Extract<FromWorker, { kind: 'done' }>): void {
+    for (const buffer of message.back ?? []) deps.buffers?.put(buffer)
     const burst = inFlight.get(message.id)
     if (!burst) return
     inFlight.delete(message.id)
@@ -186,7 +190,10 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
       return channel.memoryBytes?.()
     },
     run(runs, done) {
-      const { frame, transfer } = pack(runs.map((run) => run.inputs))
+      const { frame, transfer } = pack(
+        runs.map((run) => run.inputs),
+        deps.buffers,
+      )
       const selections: (readonly string[])[] = []
       const fetches = runs.map((run) => {
         const known = selections.indexOf(run.fetches)

@@ -5,6 +5,7 @@
 
 import type { Clock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
+import type { Buffers } from './buffers.ts'
 import type { OpenChannel } from './channel.ts'
 import { createInstance, type Instance, type LoadRequest } from './instance.ts'
 import type { Loaded } from './messages.ts'
@@ -42,6 +43,7 @@ export interface Launcher {
 export interface LaunchDeps {
   readonly open: OpenChannel
   readonly clock: Clock
+  readonly buffers?: Buffers | undefined
   /** Warms a new instance up; rejects when it must not serve. */
   prepare(instance: Instance, loaded: Loaded): Promise<void>
   /** The shared form could not be loaded; instances load the model itself from here on. */
@@ -87,6 +89,7 @@ export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher
       id: nextId++,
       open: deps.open,
       clock: deps.clock,
+      buffers: deps.buffers,
       onLost(reason) {
         lost = reason
         if (handedOut) deps.onLost(instance, reason)

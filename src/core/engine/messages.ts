@@ -94,6 +94,8 @@ export type FromWorker =
       readonly inferMs: readonly number[]
       /** ONNX Runtime's text, per run; '' for success. */
       readonly errors: readonly string[]
+      /** Memory of the inputs that the host wanted back. */
+      readonly back?: readonly ArrayBuffer[]
     }
   | { readonly kind: 'released' }
   /** sha256 per file; '' where there is none. */

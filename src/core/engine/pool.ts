@@ -74,7 +74,7 @@ export interface PoolSettings extends ScalerSettings {
   readonly balance: BalanceStrategy
 }
 
-interface Deps extends Pick<LaunchDeps, 'open' | 'clock' | 'prepare' | 'onSharedLost'> {
+interface Deps extends Pick<LaunchDeps, 'open' | 'clock' | 'buffers' | 'prepare' | 'onSharedLost'> {
   readonly killable: boolean
   /** Throws when the model's files are no longer the ones that were loaded first. */
   checkSource(): Promise<void>

@@ -9,7 +9,7 @@ import type * as Ort from 'onnxruntime-node'
 import type { DType, Tensor } from '../types.ts'
 import { derive, type OpenSession } from './derived/derive.ts'
 import { digestFiles } from './derived/digest.ts'
-import { pack, type TensorRecord, unpack } from './frame.ts'
+import { pack, type TensorRecord, unpack, wantedBack } from './frame.ts'
 import {
   type FromWorker,
   PENDING,
@@ -191,7 +191,10 @@ function serve(port: Port): void {
       results.push(failure ? Object.create(null) : outputs)
     }
     const { frame, transfer } = pack(results)
-    port.post({ kind: 'done', id: message.id, frame, beganMs, inferMs, errors }, transfer)
+    const done: FromWorker = { kind: 'done', id: message.id, frame, beganMs, inferMs, errors }
+    const back = message.frame.back && wantedBack(message.frame)
+    if (back) port.post({ ...done, back }, [...transfer, ...back])
+    else port.post(done, transfer)
   }
 
   async function deriveFrom(message: Extract<ToWorker, { kind: 'derive' }>): Promise<void> {

@@ -1,5 +1,6 @@
 /** Joining the inputs of several requests into one run and cutting the outputs apart again. */
 
+import type { Memory } from '../engine/buffers.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Tensor } from '../types.ts'
 
@@ -27,20 +28,24 @@ export function rowsOf(inputs: TensorRecord, axes: BatchAxes): number | undefine
   return rows
 }
 
-/** Joins tensors along their axes. All requests must have the same types and, the axes apart, the same shapes. Always fresh memory. */
-export function concat(requests: readonly TensorRecord[], axes: BatchAxes): TensorRecord {
+/**
+ * Joins tensors along their axes. All requests must have the same types and, the axes apart, the same shapes. Never shares memory with them.
+ * @param memory where the joined tensors get theirs. @default fresh
+ */
+export function concat(requests: readonly TensorRecord[], axes: BatchAxes, memory?: Memory): TensorRecord {
   const joined: Record<string, Tensor> = Object.create(null)
   for (const name in axes) {
     const axis = axes[name] as number
     joined[name] = concatTensors(
       requests.map((inputs) => inputs[name] as Tensor),
       axis,
+      memory,
     )
   }
   return joined
 }
 
-function concatTensors(parts: readonly Tensor[], axis: number): Tensor {
+function concatTensors(parts: readonly Tensor[], axis: number, memory: Memory | undefined): Tensor {
   const [first] = parts as readonly [Tensor]
   let total = 0
   for (const part of parts) total += part.dims[axis] as number
@@ -56,8 +61,10 @@ function concatTensors(parts: readonly Tensor[], axis: number): Tensor {
       }
     return { type: 'string', dims, data }
   }
-  const ArrayOf = first.data.constructor as new (length: number) => NumericData
-  const data = new ArrayOf(outer * total * inner)
+  const ArrayOf = first.data.constructor as Parameters<Memory['take']>[0] & (new (length: number) => NumericData)
+  const length = outer * total * inner
+  // The parts fill all of it, so that nothing shows through of what the memory held before.
+  const data = memory ? memory.take(ArrayOf, length) : new ArrayOf(length)
   let at = 0
   for (let o = 0; o < outer; o++) {
     for (const part of parts as readonly NumericTensor[]) {

@@ -3,6 +3,7 @@
  * first dimension is no promise that rows do not influence each other, or that more of them are cheaper.
  */
 
+import type { Memory } from '../engine/buffers.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run } from '../engine/instance.ts'
 import type { BatchingInfo, ModelSignature } from '../types.ts'
@@ -10,6 +11,7 @@ import { axesOf, type DeclaredAxes, type ModelAxes } from './axes.ts'
 import { type BatchAxes, concat, rowsOf, split } from './batch.ts'
 import { type Curve, createCurve } from './curve.ts'
 import {
+  copySome,
   findRows,
   join,
   type MakeRow,
@@ -67,7 +69,8 @@ export interface Batching {
   place(run: Run, shareable: boolean): Place
   /** True for lanes whose requests may share a run. */
   shared(lane: string): boolean
-  join(requests: readonly TensorRecord[]): TensorRecord
+  /** @param memory for the joined tensors */
+  join(requests: readonly TensorRecord[], memory?: Memory): TensorRecord
   /** Elements that joining them adds, to fill up shorter rows. */
   padding(members: readonly Member[]): number
   /** Each request's own rows of the outputs, in their own length; `undefined` when the outputs do not have them. */
@@ -179,7 +182,7 @@ export async function proveBatching(
     },
     place: createPlace(signature, axes, filler),
     shared: (lane) => lane !== SOLO,
-    join: (requests) => join(filler ? filler.pad(requests) : requests, axes),
+    join: (requests, memory) => join(filler ? filler.pad(requests) : requests, axes, memory),
     padding: (members) => (filler && members.length > 1 ? filler.paddingOf(members.map(inputsOf)) : 0),
     split(outputs, rows, members) {
       const pieces = split(outputs, rows, axes.outputs)
@@ -239,11 +242,10 @@ function createCurves(all: Curve): Batching['curveOf'] {
   }
 }
 
-/** Shared inputs go with every piece. */
+/** A copy of the shared inputs goes with every piece. */
 function cutInputs(inputs: TensorRecord, rows: readonly number[], axes: ModelAxes): readonly TensorRecord[] | undefined {
   const batched = Object.fromEntries(Object.keys(axes.inputs).flatMap((name) => (inputs[name] ? [[name, inputs[name]]] : [])))
-  const shared = Object.fromEntries(axes.shared.flatMap((name) => (inputs[name] ? [[name, inputs[name]]] : [])))
-  return split(batched, rows, axes.inputs)?.map((piece) => Object.assign(piece, shared))
+  return split(batched, rows, axes.inputs)?.map((piece) => Object.assign(piece, copySome(inputs, axes.shared)))
 }
 
 /** The axes of those outputs that were asked for. */

@@ -1,8 +1,9 @@
 /** Tries a model: does it run, do its rows keep out of each other's way, what does a run of n rows cost? */
 
+import type { Memory } from '../engine/buffers.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run, RunOutcome } from '../engine/instance.ts'
-import type { ModelSignature } from '../types.ts'
+import type { ModelSignature, Tensor } from '../types.ts'
 import type { ModelAxes } from './axes.ts'
 import { concat, split } from './batch.ts'
 import type { Ragged } from './ragged.ts'
@@ -70,7 +71,7 @@ const SENTENCES = {
  */
 export async function refute(makeRow: MakeRow, axes: ModelAxes, trial: Trial): Promise<string | undefined> {
   for (const scale of SCALES) {
-    const rows = [makeRow(1, 1), makeRow(2, scale), makeRow(3, 1)]
+    const rows = sharing([makeRow(1, 1), makeRow(2, scale), makeRow(3, 1)], axes)
     const cut = (outputs: TensorRecord) => split(outputs, ONE_EACH, axes.outputs)
     const finding = await compare(rows, join(rows, axes), cut, trial)
     // Values that the model refuses by themselves prove nothing about sharing.
@@ -100,7 +101,7 @@ export async function refutePadding(
   trial: Trial,
 ): Promise<string | undefined> {
   for (const scale of PADDING_SCALES) {
-    const whole = [makeRow(1, 1), makeRow(2, scale), makeRow(3, 1)]
+    const whole = sharing([makeRow(1, 1), makeRow(2, scale), makeRow(3, 1)], axes)
     const length = ragged.lengthOf(whole[1] ?? {}) ?? 0
     if (length < 2) return 'no row was longer than one, so that filling up could not be tried: give a longer sample in warmup'
     const lengths = [Math.max(1, length >> 2), length, Math.max(1, length - 1)]
@@ -139,15 +140,25 @@ async function compare(
   return undefined
 }
 
-/** The batched inputs joined, the shared ones of the first. */
-export function join(requests: readonly TensorRecord[], axes: ModelAxes): TensorRecord {
-  const joined = { ...concat(requests, axes.inputs) }
-  const [first] = requests
-  for (const name of axes.shared) {
-    const tensor = first?.[name]
-    if (tensor) joined[name] = tensor
+/** The batched inputs joined, and the shared ones of the first. Never shares memory with the requests, which may have to run again. */
+export function join(requests: readonly TensorRecord[], axes: ModelAxes, memory?: Memory): TensorRecord {
+  return { ...concat(requests, axes.inputs, memory), ...copySome(requests[0] ?? {}, axes.shared, memory) }
+}
+
+/** The rows with the shared inputs of the first: only such may run together. */
+const sharing = (rows: readonly TensorRecord[], { shared }: ModelAxes): readonly TensorRecord[] =>
+  rows.map((row) => ({ ...row, ...copySome(rows[0] ?? {}, shared) }))
+
+/** Copies of those tensors that are there. */
+export function copySome(inputs: TensorRecord, names: readonly string[], memory?: Memory): TensorRecord {
+  const copies: Record<string, Tensor> = Object.create(null)
+  for (const name of names) {
+    const tensor = inputs[name]
+    if (!tensor) continue
+    const data = tensor.type === 'string' ? tensor.data : memory ? memory.copy(tensor.data) : tensor.data.slice()
+    copies[name] = { ...tensor, data } as Tensor
   }
-  return joined
+  return copies
 }
 
 /** Sizes at which the cost is measured. */

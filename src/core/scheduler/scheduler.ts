@@ -6,6 +6,7 @@
 import { onAbort } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import type { Next } from '../engine/balance.ts'
+import type { Memory } from '../engine/buffers.ts'
 import type { Done, Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { Answer } from '../engine/standing.ts'
@@ -61,6 +62,8 @@ interface Deps extends Limits {
   /** Longest time that a request waits for company, in milliseconds. */
   readonly maxDelayMs: number
   readonly mixTenants: boolean
+  /** For the inputs of shared runs. @default fresh */
+  readonly memory?: Memory | undefined
   /** Is told of every run that was answered, before its requests are. */
   readonly onRun?: (run: BatchReport) => void
   /** Longest time that a request waits for an instance. @default no bound but its deadline */
@@ -70,7 +73,7 @@ interface Deps extends Limits {
 }
 
 export function createScheduler(deps: Deps): Scheduler {
-  const { pool, clock, maxDelayMs, mixTenants, maxWaitMs, onRun, defer = setImmediate } = deps
+  const { pool, clock, maxDelayMs, mixTenants, memory, maxWaitMs, onRun, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   let batching = unbatched('not tried yet')
   const live = createRoster<Entry>((entry) => entry.state !== 'settled')
@@ -290,7 +293,13 @@ export function createScheduler(deps: Deps): Scheduler {
   function joinBatch({ entries }: Batch): Run {
     const [first] = entries as readonly [Entry]
     if (entries.length === 1) return first.run
-    return { inputs: batching.join(entries.map((entry) => entry.run.inputs)), fetches: first.run.fetches }
+    return {
+      inputs: batching.join(
+        entries.map((entry) => entry.run.inputs),
+        memory,
+      ),
+      fetches: first.run.fetches,
+    }
   }
 
   // ---------------------------------------------------------------- answers

@@ -1,0 +1,168 @@
+/**
+ * Memory for large copies of inputs that is used again. Most of what such a copy costs is the fresh memory, zeroed and faulted in page by
+ * page: into memory that was used before, the same copy takes a fifth.
+ *
+ * Whose a buffer is, step by step:
+ *
+ * 1. Free: the pool's.
+ * 2. Taken: that one tensor's which is written into it. It lies at the start, and nothing else is in the buffer.
+ * 3. Posted with a run: the worker thread's. Transferring detaches it here, so that the host cannot even see it.
+ * 4. Answered: the worker transfers it back with its reply, and it is free again (`put`).
+ *
+ * A copy that was joined with others was never posted; it becomes free when its request is answered (`releaseAfter`). What does not come back is
+ * garbage like any other, and nobody waits for it: a worker that is gone takes its buffers along. Callers never get one: results are the
+ * worker's fresh memory. What is beyond the tensor may be of an earlier request, so that a tensor never ends before its bytes do.
+ */
+
+import { totalmem } from 'node:os'
+import type { Clock, Timer } from '../clock.ts'
+import type { Tensor } from '../types.ts'
+
+type NumericData = Exclude<Tensor['data'], readonly string[]>
+type ArrayOf<T extends NumericData> = new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => T
+
+/** Where the host's copies of inputs get their memory. */
+export interface Memory {
+  /** An array of undefined content: whoever takes it writes all of it. */
+  take<T extends NumericData>(ofType: { readonly BYTES_PER_ELEMENT: number } & ArrayOf<T>, length: number): T
+  copy<T extends NumericData>(data: T): T
+}
+
+/** The part that packs messages. */
+export interface Lender extends Memory {
+  /** True for the buffer of an array that was taken: nothing else is in it, although it may be larger than the array. */
+  isLent(buffer: ArrayBufferLike): boolean
+}
+
+export interface Buffers extends Lender {
+  /** Takes back what a worker returned. */
+  put(buffer: ArrayBuffer): void
+  /** Takes back those of the inputs that were lent and not posted, once the work is done or has failed: nobody may use them any more. */
+  releaseAfter(work: Promise<unknown>, inputs: Readonly<Record<string, Tensor>>): void
+  /** Of all free buffers. */
+  readonly freeBytes: number
+  /** Drops what is free, and whatever comes back later. */
+  close(): void
+}
+
+/** Below this, reuse gains nothing over fresh memory. */
+export const POOLED_BYTES = 256 * 1024
+
+/** Time after which a free buffer that nobody wanted is dropped. */
+const IDLE_MS = 10_000
+const MOST_BYTES = 128 * 2 ** 20
+
+/** A sixteenth of what the host may use, and no more than the copies of some dozens of large batches. */
+function defaultMaxBytes(): number {
+  // 0 or more than there is where nothing bounds the process.
+  const granted = process.constrainedMemory() || Number.POSITIVE_INFINITY
+  return Math.min(MOST_BYTES, Math.min(granted, totalmem()) / 16)
+}
+
+/** Powers of two: batches of nearly the same size find each other's buffers, and what is never written costs no memory. */
+const sizeFor = (bytes: number): number => 2 ** Math.ceil(Math.log2(bytes))
+
+interface Free {
+  readonly buffer: ArrayBuffer
+  readonly since: number
+}
+
+/** @param opts.maxBytes of all free buffers; a buffer over it makes those go that have been free for longest */
+export function createBuffers(
+  clock: Clock,
+  { maxBytes = defaultMaxBytes(), idleMs = IDLE_MS }: { readonly maxBytes?: number; readonly idleMs?: number } = {},
+): Buffers {
+  /** By size; of each, the one that came last is taken first, so that what is not needed grows old. */
+  const free = new Map<number, Free[]>()
+  const lent = new WeakSet<ArrayBufferLike>()
+  let freeBytes = 0
+  let timer: Timer | undefined
+  let closed = false
+
+  function allocate(size: number): ArrayBuffer {
+    const stack = free.get(size)
+    const known = stack?.pop()
+    if (!known) return new ArrayBuffer(size)
+    freeBytes -= size
+    return known.buffer
+  }
+
+  const take: Memory['take'] = (ofType, length) => {
+    const bytes = length * ofType.BYTES_PER_ELEMENT
+    const size = sizeFor(bytes)
+    if (bytes < POOLED_BYTES || size > maxBytes || closed) return new ofType(new ArrayBuffer(bytes))
+    const buffer = allocate(size)
+    lent.add(buffer)
+    return new ofType(buffer, 0, length)
+  }
+
+  function put(buffer: ArrayBuffer): void {
+    const size = buffer.byteLength
+    if (closed || size < POOLED_BYTES || size > maxBytes || size !== sizeFor(size)) return
+    while (freeBytes + size > maxBytes) dropOldest()
+    const stack = free.get(size)
+    const entry = { buffer, since: clock.now() }
+    if (stack) stack.push(entry)
+    else free.set(size, [entry])
+    freeBytes += size
+    timer ??= clock.after(idleMs, expire)
+  }
+
+  function dropOldest(): void {
+    const [oldest] = [...free.values()].filter((stack) => stack.length > 0).sort((a, b) => sinceOf(a) - sinceOf(b))
+    freeBytes -= oldest?.shift()?.buffer.byteLength ?? 0
+  }
+
+  const sinceOf = ([first]: readonly Free[]): number => first?.since ?? Number.POSITIVE_INFINITY
+
+  function expire(): void {
+    timer = undefined
+    const now = clock.now()
+    let next = Number.POSITIVE_INFINITY
+    for (const [size, stack] of free) {
+      while (sinceOf(stack) + idleMs <= now) {
+        stack.shift()
+        freeBytes -= size
+      }
+      if (stack.length === 0) free.delete(size)
+      else next = Math.min(next, sinceOf(stack))
+    }
+    if (next < Number.POSITIVE_INFINITY) timer = clock.after(next + idleMs - now, expire)
+  }
+
+  return {
+    take,
+    copy(data) {
+      if (data.byteLength < POOLED_BYTES) return data.slice() as typeof data
+      const copy = take(data.constructor as { readonly BYTES_PER_ELEMENT: number } & ArrayOf<typeof data>, data.length)
+      copy.set(data as never)
+      return copy
+    },
+    isLent: (buffer) => lent.has(buffer),
+    put,
+    releaseAfter(work, inputs) {
+      const held: ArrayBufferLike[] = []
+      // Object.keys, because `for in` is slow on objects without a prototype.
+      for (const name of Object.keys(inputs)) {
+        const tensor = inputs[name]
+        if (!tensor || tensor.type === 'string' || tensor.data.byteLength < POOLED_BYTES) continue
+        if (lent.has(tensor.data.buffer)) held.push(tensor.data.buffer)
+      }
+      if (held.length === 0) return
+      const release = (): void => {
+        // Posted ones are detached by now, too small for `put`.
+        for (const buffer of held) if (lent.delete(buffer)) put(buffer as ArrayBuffer)
+      }
+      work.then(release, release)
+    },
+    get freeBytes() {
+      return freeBytes
+    },
+    close() {
+      closed = true
+      timer?.cancel()
+      free.clear()
+      freeBytes = 0
+    },
+  }
+}
