@@ -6,6 +6,7 @@ import type { ModelmountError } from '../errors.ts'
 import type { Trace } from '../telemetry.ts'
 import type { AbortSignalLike, Priority } from '../types.ts'
 import type { Queued } from './fair-queue.ts'
+import type { Listed } from './roster.ts'
 
 export interface Ticket {
   readonly run: Run
@@ -31,7 +32,7 @@ export interface Finished {
   readonly endedAt: number
 }
 
-export interface Entry extends Ticket, Queued<Entry> {
+export interface Entry extends Ticket, Queued<Entry>, Listed {
   /** When it was sent to a worker. */
   startedAt: number
   /** `queued` in the queue, `packed` taken out of it, `running` at a worker, `settled` answered. */
@@ -64,6 +65,7 @@ export const createEntry = (ticket: Ticket, place: { readonly lane: string; read
   enqueuedAt: ticket.enqueuedAt,
   startedAt: ticket.enqueuedAt,
   waits: false,
+  place: 0,
   spot: undefined,
   state: 'queued',
   instance: undefined,

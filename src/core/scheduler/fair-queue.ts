@@ -229,6 +229,7 @@ export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
     leave(entry) {
       if (!entry.waits || !entry.spot) return
       entry.waits = false
+      entry.spot.lane.forget()
       account(entry, entry.spot, -1)
     },
     rowsAhead(priority, tenant) {

@@ -3,34 +3,36 @@
  * grown old nothing that came after it is collected early: at 100,000 requests a second that was a third of the time.
  */
 
+export interface Listed {
+  /** Kept by the roster. */
+  place: number
+}
+
+/** In no particular order. */
 export interface Roster<T> extends Iterable<T> {
   readonly size: number
   add(item: T): void
-  /** One item is not on it any more, as `isOn` tells. */
-  drop(): void
+  /** Takes an item off that is on it. */
+  drop(item: T): void
 }
 
-/** Items that may be dead before the list is cleaned. */
-const SLACK = 64
-
-export function createRoster<T>(isOn: (item: T) => boolean): Roster<T> {
-  let items: T[] = []
-  let size = 0
+export function createRoster<T extends Listed>(): Roster<T> {
+  const items: T[] = []
   return {
     get size() {
-      return size
+      return items.length
     },
     add(item) {
-      if (items.length >= 2 * size + SLACK) items = items.filter(isOn)
+      item.place = items.length
       items.push(item)
-      size++
     },
-    drop() {
-      size--
-      if (size === 0) items = []
+    drop(item) {
+      const last = items.pop()
+      if (last === undefined || last === item) return
+      items[item.place] = last
+      last.place = item.place
     },
-    *[Symbol.iterator]() {
-      for (const item of [...items]) if (isOn(item)) yield item
-    },
+    // A copy: whoever goes through it settles items on the way.
+    [Symbol.iterator]: () => [...items][Symbol.iterator](),
   }
 }

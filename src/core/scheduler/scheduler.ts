@@ -76,7 +76,7 @@ export function createScheduler(deps: Deps): Scheduler {
   const { pool, clock, maxDelayMs, mixTenants, memory, maxWaitMs, onRun, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   let batching = unbatched('not tried yet')
-  const live = createRoster<Entry>((entry) => entry.state !== 'settled')
+  const live = createRoster<Entry>()
   const deadlines = createDeadlines(
     clock,
     () => live,
@@ -142,7 +142,7 @@ export function createScheduler(deps: Deps): Scheduler {
     queue.leave(entry)
     entry.state = 'settled'
     entry.stopListening?.()
-    live.drop()
+    live.drop(entry)
     if (outcome instanceof ModelmountError) entry.reject(outcome)
     else entry.resolve(outcome)
     if (live.size > 0) return

@@ -1,0 +1,144 @@
+/** What waits and what is live, without holding on to what is not. */
+
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { createLane } from '../../../src/core/scheduler/lane.ts'
+import { createRoster } from '../../../src/core/scheduler/roster.ts'
+
+interface Item {
+  readonly id: number
+  waits: boolean
+  place: number
+}
+
+const itemOf = (id: number): Item => ({ id, waits: true, place: 0 })
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+/** How many are still in memory once garbage is gone. */
+async function held(items: readonly WeakRef<Item>[]): Promise<number> {
+  // A WeakRef keeps its target until the turn ends.
+  await new Promise((resolve) => setImmediate(resolve))
+  collect()
+  return items.filter((item) => item.deref() !== undefined).length
+}
+
+test('a lane is a list without those that were settled', () => {
+  const step = fc.oneof(
+    fc.constant('push' as const),
+    fc.constant('unshift' as const),
+    fc.constant('shift' as const),
+    fc.record({ settle: fc.nat(200) }),
+  )
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
+      const lane = createLane<Item>((item) => item.waits)
+      let list: Item[] = []
+      let id = 0
+      for (const what of steps) {
+        if (what === 'push') {
+          list.push(itemOf(++id))
+          lane.push(list.at(-1) as Item)
+        } else if (what === 'unshift') {
+          list.unshift(itemOf(++id))
+          lane.unshift(list[0] as Item)
+        } else if (what === 'shift') {
+          const first = lane.peek()
+          expect(first).toBe(list[0])
+          if (!first) continue
+          first.waits = false
+          lane.shift()
+          list = list.slice(1)
+        } else if (list.length > 0) {
+          const [gone] = list.splice(what.settle % list.length, 1)
+          if (gone) gone.waits = false
+          lane.forget()
+        }
+        expect(lane.last()).toBe(list.at(-1))
+      }
+      for (const item of list) {
+        expect(lane.peek()).toBe(item)
+        item.waits = false
+        lane.shift()
+      }
+      expect(lane.peek()).toBeUndefined()
+    }),
+  )
+})
+
+test('a lane that is never empty does not hold what was taken from it', async () => {
+  const lane = createLane<Item>((item) => item.waits)
+  const refs: WeakRef<Item>[] = []
+  const push = (id: number): void => {
+    const item = itemOf(id)
+    refs.push(new WeakRef(item))
+    lane.push(item)
+  }
+  push(0)
+  for (let id = 1; id <= 500; id++) {
+    push(id)
+    const first = lane.peek()
+    if (first) first.waits = false
+    lane.shift()
+  }
+  // The last one taken may still lie on the stack.
+  expect(await held(refs)).toBeLessThanOrEqual(2)
+})
+
+test('clients that give up behind one that waits do not pile up', async () => {
+  const lane = createLane<Item>((item) => item.waits)
+  const refs: WeakRef<Item>[] = []
+  lane.push(itemOf(0))
+  for (let id = 1; id <= 5000; id++) {
+    const item = itemOf(id)
+    refs.push(new WeakRef(item))
+    lane.push(item)
+    item.waits = false
+    lane.forget()
+  }
+  expect(await held(refs)).toBeLessThanOrEqual(200)
+  expect(lane.peek()?.id).toBe(0)
+})
+
+test('a roster lists what was added and not dropped, whatever happens while it is gone through', () => {
+  fc.assert(
+    fc.property(fc.array(fc.option(fc.nat(200)), { maxLength: 300 }), (steps) => {
+      const roster = createRoster<Item>()
+      const live = new Set<Item>()
+      for (const [id, drop] of steps.entries()) {
+        const dropped = drop === null ? undefined : [...live][drop % Math.max(1, live.size)]
+        if (dropped) {
+          roster.drop(dropped)
+          live.delete(dropped)
+        } else {
+          const item = itemOf(id)
+          roster.add(item)
+          live.add(item)
+        }
+        expect(roster.size).toBe(live.size)
+      }
+      expect(new Set(roster)).toEqual(live)
+      for (const item of roster) roster.drop(item)
+      expect([...roster]).toEqual([])
+    }),
+  )
+})
+
+test('a roster that is never empty does not hold what was dropped', async () => {
+  const roster = createRoster<Item>()
+  const refs: WeakRef<Item>[] = []
+  let before: Item | undefined
+  for (let id = 0; id <= 500; id++) {
+    const item = itemOf(id)
+    refs.push(new WeakRef(item))
+    roster.add(item)
+    if (before) roster.drop(before)
+    before = item
+  }
+  before = undefined
+  // The last one taken may still lie on the stack.
+  expect(await held(refs)).toBeLessThanOrEqual(2)
+})
