@@ -69,6 +69,30 @@ describe('numbers', () => {
     )
   })
 
+  test('only digits are taken for digits, whatever stands in their place', () => {
+    const text = Buffer.from('[-0.12345678,1]')
+    const expected = (bytes: Uint8Array): unknown => {
+      try {
+        const list = JSON.parse(Buffer.from(bytes).toString('latin1')) as unknown[]
+        return list.length === 2 &&
+          list.every((item) => Number.isFinite(Math.fround(item as number))) &&
+          list.every((item) => typeof item === 'number')
+          ? (list as number[]).map(Math.fround)
+          : undefined
+      } catch {
+        return undefined
+      }
+    }
+    for (let at = 1; at < text.length - 1; at++)
+      for (let code = 0; code < 256; code++) {
+        const bytes = Uint8Array.from(text)
+        bytes[at] = code
+        const scanner = createNumberScanner('float32', bytes, 1, bytes.length - 1, 2)
+        const got = scanner?.read(1e9) === 'done' ? Array.from(scanner.elements as Float32Array) : undefined
+        expect(got, `${code} at ${at}`).toEqual(expected(bytes))
+      }
+  })
+
   test.each(['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32'] as const)('%s', (type) => {
     expect(Array.from(scan(type, '0,1,100', 3) ?? [])).toEqual([0, 1, 100])
     for (const text of ['1.0', '1e1', '4294967296', '-2147483649', '99999999999999999999'])
