@@ -1,91 +1,189 @@
 /**
- * 32-bit floats as decimal text that reads back to the same bits: as few digits as `toPrecision(6..9)` needs, about half of what their double
- * would take. Most values are some decimals times a power of ten, found by trying, and written digit by digit.
+ * 32-bit floats as the shortest decimal text that reads back to the same bits (for one in a million, one digit more): about half of what their
+ * doubles would take.
+ *
+ * All floats of one binary exponent are equally far apart, so the exponent alone says with how many decimals every one of them can be told from
+ * its neighbours, and with how many only some can: one fewer. Both are tried, as whole numbers of that many decimals, which fit 32 bits.
  */
 
 const ZERO = 0x30
 const POINT = 0x2e
 const MINUS = 0x2d
+const SMALL_E = 0x65
 const COMMA = 0x2c
 
-/** Decimals that are tried; with more, or for very large and very small values, the engine's own formatting is used. */
-const LEAST_DECIMALS = 6
-const MOST_DECIMALS = 9
-const POWERS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
-const LARGEST = 1e6
-const SMALLEST = 1e-3
-/** Sign, up to 7 digits, point, decimals, comma; and the longest text of the engine's. */
+/** Sign, digits, point, exponent and comma of the longest text, which is one of the engine's. */
 const MOST_BYTES = 24
+/** Floats that are written at a time. */
+const CHUNK = 2048
+/** Every text is written here first; nothing else runs meanwhile. */
+const scratch = Buffer.allocUnsafeSlow(CHUNK * MOST_BYTES)
+
+/** Biased exponents of the floats that are written here: normal, and below 2^24, from where on floats are whole numbers. */
+const LEAST_EXPONENT = 1
+const MOST_EXPONENT = 127 + 23
+/** The float below a power of two is only half as far away. Those of 2^-20 and above come out right all the same (tried, each of them). */
+const SMALL_POWER = 127 - 20
+const FRACTION = 0x7fffff
+/** Far more than the rounding of a product with a power of ten that is itself rounded: below 2^28 that is 2^-24 at most. */
+const MARGIN = 1e-6
+
+/** By biased exponent: the smallest number of decimals that always is enough. */
+const decimalsFor = new Uint8Array(MOST_EXPONENT + 1)
+/** 10 to the power of one decimal fewer, and how far in those units a decimal may be from the float. */
+const powerFor = new Float64Array(MOST_EXPONENT + 1)
+const reachFor = new Float64Array(MOST_EXPONENT + 1)
+for (let exponent = LEAST_EXPONENT; exponent <= MOST_EXPONENT; exponent++) {
+  const half = 2 ** (exponent - 127 - 24)
+  let decimals = 1
+  while (half * Number(`1e${decimals}`) <= 0.5 + 2 * MARGIN) decimals++
+  decimalsFor[exponent] = decimals
+  powerFor[exponent] = Number(`1e${decimals - 1}`)
+  reachFor[exponent] = half * (powerFor[exponent] as number) - MARGIN
+}
 
 /** The elements between commas; what JSON has no number for in quotes. */
 export function floatsText(values: Float32Array): string {
-  const bytes = Buffer.allocUnsafe(values.length * MOST_BYTES)
+  let text = ''
+  for (let start = 0; start < values.length; start += CHUNK) {
+    const end = write(values.subarray(start, start + CHUNK))
+    text += start > 0 ? `,${scratch.toString('latin1', 0, end)}` : scratch.toString('latin1', 0, end)
+  }
+  return text
+}
+
+/** {@link floatsText} as bytes, in pieces. */
+export function* floatsBytes(values: Float32Array): Generator<Uint8Array> {
+  for (let start = 0; start < values.length; start += CHUNK) {
+    const isLast = start + CHUNK >= values.length
+    let end = write(values.subarray(start, start + CHUNK))
+    if (!isLast) scratch[end++] = COMMA
+    yield Buffer.from(scratch.subarray(0, end))
+  }
+}
+
+function isUnusual(word: number): boolean {
+  const exponent = (word >>> 23) & 0xff
+  return exponent < LEAST_EXPONENT || exponent > MOST_EXPONENT || (exponent < SMALL_POWER && (word & FRACTION) === 0)
+}
+
+/** The float as a whole number of one decimal fewer than always is enough; -1 where that does not tell it from its neighbours. */
+function fewerDigits(size: number, exponent: number): number {
+  const scaled = size * (powerFor[exponent] as number)
+  const digits = (scaled + 0.5) | 0
+  return Math.abs(digits - scaled) < (reachFor[exponent] as number) ? digits : -1
+}
+
+function enoughDigits(size: number, exponent: number): number {
+  return (size * (powerFor[exponent] as number) * 10 + 0.5) | 0
+}
+
+/** Into `scratch`; returns where the text ends. */
+function write(values: Float32Array): number {
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length)
   let at = 0
   for (let i = 0; i < values.length; i++) {
-    if (i > 0) bytes[at++] = COMMA
-    const value = values[i] as number
-    const size = Math.abs(value)
-    const decimals = size < LARGEST && size >= SMALLEST ? decimalsOf(size) : 0
-    if (decimals === 0) at += bytes.write(unusual(value), at, 'latin1')
-    else {
-      if (value < 0) bytes[at++] = MINUS
-      at = write(bytes, at, size, decimals)
+    if (i > 0) scratch[at++] = COMMA
+    const word = words[i] as number
+    const exponent = (word >>> 23) & 0xff
+    if (isUnusual(word)) {
+      if (word === 0) scratch[at++] = ZERO
+      else at += scratch.write(unusual(values[i] as number), at, 'latin1')
+      continue
     }
+    if (word < 0) scratch[at++] = MINUS
+    const size = Math.abs(values[i] as number)
+    let decimals = decimalsFor[exponent] as number
+    let digits = fewerDigits(size, exponent)
+    if (digits < 0) digits = enoughDigits(size, exponent)
+    else {
+      decimals--
+      while (decimals > 0 && digits % 10 === 0) {
+        digits = (digits / 10) | 0
+        decimals--
+      }
+    }
+    at = writeDecimal(at, digits, decimals)
   }
-  return bytes.toString('latin1', 0, at)
-}
-
-/** How many decimals tell the float apart from all others; 0 where more would be needed. */
-function decimalsOf(size: number): number {
-  for (let decimals = LEAST_DECIMALS; decimals <= MOST_DECIMALS; decimals++) {
-    const power = POWERS[decimals] as number
-    // Both are exact, so this is what a reader of the text will get.
-    if (Math.fround(Math.round(size * power) / power) === size) return decimals
-  }
-  return 0
-}
-
-function write(bytes: Buffer, start: number, size: number, decimals: number): number {
-  const power = POWERS[decimals] as number
-  const scaled = Math.round(size * power)
-  const whole = Math.floor(scaled / power)
-  let fraction = scaled - whole * power
-  let at = writeInteger(bytes, start, whole)
-  if (fraction === 0) return at
-  bytes[at] = POINT
-  let last = decimals
-  while (fraction % 10 === 0) {
-    fraction /= 10
-    last--
-  }
-  for (let place = at + last; place > at; place--) {
-    const rest = Math.floor(fraction / 10)
-    bytes[place] = ZERO + fraction - rest * 10
-    fraction = rest
-  }
-  at += last + 1
   return at
 }
 
-function writeInteger(bytes: Buffer, start: number, value: number): number {
-  let length = 1
-  for (let power = 10; value >= power; power *= 10) length++
-  for (let place = start + length - 1; place >= start; place--) {
-    const rest = Math.floor(value / 10)
-    bytes[place] = ZERO + value - rest * 10
-    value = rest
+/** A whole number of decimals, as JavaScript would write it. */
+function writeDecimal(start: number, digits: number, decimals: number): number {
+  const count = countOf(digits)
+  // 0.000001 and above in full.
+  if (decimals - count >= 6) return writeWithExponent(start, digits, count, count - 1 - decimals)
+  const whole = Math.max(count - decimals, 1)
+  const end = start + whole + (decimals > 0 ? decimals + 1 : 0)
+  let place = end - 1
+  let rest = digits
+  for (let left = decimals; left > 0; left--) {
+    const next = (rest / 10) | 0
+    scratch[place--] = ZERO + rest - next * 10
+    rest = next
   }
-  return start + length
+  if (decimals > 0) scratch[place--] = POINT
+  for (; place >= start; place--) {
+    const next = (rest / 10) | 0
+    scratch[place] = ZERO + rest - next * 10
+    rest = next
+  }
+  return end
+}
+
+function writeWithExponent(start: number, digits: number, count: number, exponent: number): number {
+  let place = start + (count > 1 ? count : 0)
+  let rest = digits
+  for (let left = count; left > 1; left--) {
+    const next = (rest / 10) | 0
+    scratch[place--] = ZERO + rest - next * 10
+    rest = next
+  }
+  if (count > 1) scratch[place--] = POINT
+  scratch[place] = ZERO + rest
+  let at = start + (count > 1 ? count + 1 : 1)
+  scratch[at++] = SMALL_E
+  scratch[at++] = MINUS
+  const tens = (-exponent / 10) | 0
+  if (tens > 0) scratch[at++] = ZERO + tens
+  scratch[at++] = ZERO - exponent - tens * 10
+  return at
+}
+
+/** Decimal digits of a whole number. */
+function countOf(digits: number): number {
+  if (digits < 10_000) return digits < 100 ? (digits < 10 ? 1 : 2) : digits < 1000 ? 3 : 4
+  if (digits < 100_000_000) return digits < 1_000_000 ? (digits < 100_000 ? 5 : 6) : digits < 10_000_000 ? 7 : 8
+  return 9
 }
 
 function unusual(value: number): string {
   if (value === 0) return Object.is(value, -0) ? '-0' : '0'
-  return Number.isFinite(value) ? String(shortest(value)) : `"${value}"`
+  return Number.isFinite(value) ? String(shortestByTrying(value)) : `"${value}"`
 }
+
+const single = new Float32Array(1)
+const singleWord = new Int32Array(single.buffer)
+/** Up to here powers of ten are exact, and the quotient is what a reader of the decimal would get. */
+const EXACT_DECIMALS = 22
 
 /** The double with the fewest digits that rounds to the same 32-bit float. */
 export function shortest(value: number): number {
-  if (!Number.isFinite(value) || (Number.isInteger(value) && Math.abs(value) < 2 ** 24)) return value
+  if (Number.isInteger(value) && Math.abs(value) < 2 ** 24) return value
+  single[0] = value
+  const word = singleWord[0] as number
+  const exponent = (word >>> 23) & 0xff
+  const decimals = decimalsFor[exponent] as number
+  if (isUnusual(word) || decimals > EXACT_DECIMALS) return shortestByTrying(value)
+  const size = Math.abs(value)
+  const fewer = fewerDigits(size, exponent)
+  const power = powerFor[exponent] as number
+  const short = fewer < 0 ? enoughDigits(size, exponent) / (power * 10) : fewer / power
+  return value < 0 ? -short : short
+}
+
+function shortestByTrying(value: number): number {
+  if (!Number.isFinite(value)) return value
   for (let digits = 6; digits < 9; digits++) {
     const short = Number(value.toPrecision(digits))
     if (Math.fround(short) === value) return short

@@ -2,10 +2,13 @@
 
 import { fromHalf } from '../tensor/index.ts'
 import type { Tensor } from '../types.ts'
-import { floatsText } from './float-text.ts'
+import { floatsBytes, floatsText } from './float-text.ts'
 
 /** Elements per piece. */
 const PIECE = 65536
+
+/** So few floats go the way of the text around them: bytes of their own would cost more than they save. */
+const FEW = 128
 
 /** Characters that are collected before they become bytes. */
 const FLUSH = 1 << 20
@@ -13,6 +16,8 @@ const FLUSH = 1 << 20
 /** Collects text and gives it out as UTF-8 in one buffer. */
 export interface TextSink {
   write(text: string): void
+  /** @param bytes UTF-8 that nobody else writes to */
+  append(bytes: Uint8Array): void
   finish(): Uint8Array
 }
 
@@ -31,6 +36,10 @@ export function createTextSink(): TextSink {
       pending += text
       if (pending.length >= FLUSH) flush()
     },
+    append(bytes) {
+      if (pending !== '') flush()
+      parts.push(bytes)
+    },
     finish() {
       if (parts.length === 0) return Buffer.from(pending, 'utf8')
       flush()
@@ -46,10 +55,12 @@ export function createTextSink(): TextSink {
  */
 export function writeElements(tensor: Tensor, sink: TextSink): void {
   sink.write('[')
-  for (let start = 0; start < tensor.data.length; start += PIECE) {
-    if (start > 0) sink.write(',')
-    sink.write(pieceOf(tensor, start, start + PIECE))
-  }
+  if (tensor.type === 'float32' && tensor.data.length > FEW) for (const bytes of floatsBytes(tensor.data)) sink.append(bytes)
+  else
+    for (let start = 0; start < tensor.data.length; start += PIECE) {
+      if (start > 0) sink.write(',')
+      sink.write(pieceOf(tensor, start, start + PIECE))
+    }
   sink.write(']')
 }
 

@@ -2,7 +2,8 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { floatsText } from '../../../src/core/protocol/float-text.ts'
+import { floatsBytes, floatsText, shortest } from '../../../src/core/protocol/float-text.ts'
+import { createTextSink, writeElements } from '../../../src/core/protocol/write-json.ts'
 
 const float = fc.oneof(
   fc.float({ noNaN: true, noDefaultInfinity: true }),
@@ -22,6 +23,47 @@ test('reads back bit for bit, and is never longer than its double', () => {
     }),
     { numRuns: 5000 },
   )
+})
+
+test('powers of two and the floats beside them, all there are', () => {
+  const words = Int32Array.from({ length: 255 * 4 }, (_, i) => ((i >> 2) << 23) + (i & 3) - 1)
+  const values = new Float32Array(words.buffer).filter(Number.isFinite)
+  const text = floatsText(values).split(',')
+  for (const [i, value] of values.entries()) {
+    expect(Math.fround(Number(text[i])), text[i]).toBe(value)
+    expect(Math.fround(shortest(value)), text[i]).toBe(value)
+  }
+})
+
+test('spelled as JavaScript spells the same number, with no more digits than needed', () => {
+  fc.assert(
+    fc.property(float.filter(Number.isFinite), (value) => {
+      const text = floatsText(Float32Array.of(value))
+      expect(text).toBe(Object.is(value, -0) ? '-0' : String(Number(text)))
+      // One digit less reads back as another float, but for one in a million.
+      const digits = (
+        text
+          .replace(/e.*/, '')
+          .replace(/\D/g, '')
+          .replace(/^0+|0+$/g, '') || '0'
+      ).length
+      if (digits >= 8) expect(Math.fround(Number(value.toPrecision(digits - 2)))).not.toBe(value)
+      expect(String(shortest(value))).toBe(text === '-0' ? '0' : text)
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+test('many floats, in bytes and in pieces', () => {
+  const values = Float32Array.from({ length: 5000 }, (_, i) => (i % 7 === 0 ? -Math.exp(-i / 40) : i / 8))
+  const text = floatsText(values)
+  expect(Buffer.concat([...floatsBytes(values)]).toString()).toBe(text)
+  expect(Float32Array.from(JSON.parse(`[${text}]`) as number[])).toEqual(values)
+  const sink = createTextSink()
+  sink.write('ü')
+  writeElements({ type: 'float32', dims: [5000], data: values }, sink)
+  sink.write('é')
+  expect(Buffer.from(sink.finish()).toString()).toBe(`ü[${text}]é`)
 })
 
 test('as a person would write it', () => {
