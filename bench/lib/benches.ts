@@ -8,9 +8,11 @@ import { httpJson } from '../http-json.ts'
 import { idle } from '../idle.ts'
 import { integrity } from '../integrity.ts'
 import { json } from '../json.ts'
+import { largeInputs } from '../large-inputs.ts'
 import { memory } from '../memory.ts'
 import { oneCaller } from '../one-caller.ts'
 import { overload } from '../overload.ts'
+import { padding } from '../padding.ts'
 import { predict } from '../predict.ts'
 import { processTier } from '../process-tier.ts'
 import { scan } from '../scan.ts'
@@ -23,8 +25,10 @@ export const BENCHES: readonly Bench[] = [
   predict,
   oneCaller,
   processTier,
+  largeInputs,
   batching,
   noGain,
+  padding,
   gainCurve,
   overload,
   json,

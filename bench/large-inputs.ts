@@ -1,0 +1,80 @@
+/** What it saves that the memory of large inputs comes back from the worker and is used again. */
+
+import { createModelServer, type ModelServer } from 'modelmount'
+import { node, tensor, value, writeModel } from '../tools/onnx-writer.mjs'
+import { SESSION } from './lib/direct.ts'
+import { product, rotatingFloats } from './lib/inputs.ts'
+import { closedLoop } from './lib/loops.ts'
+import { measurePairs } from './lib/pairs.ts'
+import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
+import { assertSame } from './lib/same.ts'
+
+const MS = 250
+const IMAGE = [3, 224, 224]
+/** A batch of eight images that is joined from eight requests, or comes as one. */
+const CASES: readonly { readonly callers: number; readonly images: number; readonly target?: Target }[] = [
+  { callers: 8, images: 1, target: { op: '>=', value: 3 } },
+  { callers: 1, images: 8 },
+]
+
+/** x float32 [N, 3, 224, 224] -> y [N, 1, 1, 4], its first pixels: takes next to no time, so that the way there and back is what is measured. */
+const firstPixels = (): Uint8Array =>
+  writeModel({
+    graph: {
+      inputs: [value('x', 'float', ['N', ...IMAGE])],
+      outputs: [value('y', 'float', ['N', 1, 1, 4])],
+      nodes: [node('Slice', ['x', 'starts', 'ends', 'axes'], ['y'])],
+      initializers: [
+        tensor('starts', 'int64', [3], [0n, 0n, 0n]),
+        tensor('ends', 'int64', [3], [1n, 1n, 4n]),
+        tensor('axes', 'int64', [3], [1n, 2n, 3n]),
+      ],
+    },
+  })
+
+/** A server that keeps memory for the next request, or one that has none to keep: it may hold a sixteenth of what the process is granted. */
+async function serve(source: Uint8Array, granted: () => number): Promise<ModelServer> {
+  const { constrainedMemory } = process
+  process.constrainedMemory = granted
+  try {
+    return await createModelServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
+  } finally {
+    process.constrainedMemory = constrainedMemory
+  }
+}
+
+export const largeInputs: Bench = {
+  name: 'large-inputs',
+  limitS: 60,
+  async run() {
+    const source = firstPixels()
+    const servers = { keeps: await serve(source, process.constrainedMemory), fresh: await serve(source, () => 1) }
+    const rows: Row[] = []
+    for (const { callers, images, target } of CASES) {
+      const dims = [images, ...IMAGE]
+      const input = rotatingFloats(product(dims))
+      const callTo = (server: ModelServer) => async (i: number) =>
+        (await server.predict('m', { x: { type: 'float32', dims, data: input(i) } })).outputs.y?.data as Float32Array
+      const [ours, rival] = [callTo(servers.keeps), callTo(servers.fresh)]
+      assertSame(await ours(0), await rival(0))
+      const pairs = await measurePairs({
+        ours: () => closedLoop(callers, MS, ours),
+        rival: () => closedLoop(callers, MS, rival),
+      })
+      const [one, batch] = [(4 * product(dims)) / 2 ** 20, (4 * callers * product(dims)) / 2 ** 20]
+      rows.push(
+        pairedRow({
+          bench: 'large-inputs',
+          what: `predict(), ${one.toFixed(1)} MiB of input, ${callers} caller${callers > 1 ? 's' : ''}: runs of up to ${batch.toFixed(1)} MiB`,
+          rival: 'the same with fresh memory for every copy',
+          pairs,
+          format: perSecond,
+          ...(target ? { target } : {}),
+          how: `closed loop of ${MS} ms`,
+        }),
+      )
+    }
+    await Promise.all([servers.keeps.close(), servers.fresh.close()])
+    return rows
+  },
+}
