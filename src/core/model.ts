@@ -4,6 +4,7 @@ import { type CallOptions, contentId, type ResultCache } from './cache/index.ts'
 import { flyCanary } from './canary.ts'
 import type { Clock } from './clock.ts'
 import { type Contract, contractOf } from './contract.ts'
+import { type Ahead, startAhead } from './engine/ahead.ts'
 import type { Buffers } from './engine/buffers.ts'
 import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
 import { guessFootprint, type Holding, sharedBytes } from './engine/footprint.ts'
@@ -120,6 +121,8 @@ const withOptional = ({ inputs, outputs }: ModelSignature, name: string): ModelS
   inputs: inputs.map((input) => (input.name === name ? { ...input, optional: true } : input)),
   outputs,
 })
+/** What verifying takes from which on a thread is started meanwhile. */
+const AHEAD_AFTER_MS = 5
 const EMPTY: ModelSignature = { inputs: [], outputs: [] }
 
 /** Instances of a model that is in memory: one at least. */
@@ -159,6 +162,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   let source = config.source
   let data: Admitted['data'] = new Map()
   let request: LoadRequest | undefined
+  let ahead: Ahead | undefined
   let pool: Pool | undefined
   let scheduler: Scheduler | undefined
   /** Ends the step of the load that is over when the first instance has loaded. */
@@ -213,7 +217,9 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   async function bringUp(): Promise<void> {
     try {
       if (config.fault) throw config.fault
+      if (config.isolation === 'thread') ahead = startAhead(openThread, clock, AHEAD_AFTER_MS)
       await step('verify', admit())
+      ahead?.settle()
       const areOurs = admitted?.integrity !== undefined
       facts = await step('read', readModel({ source, data, allowOrtFormat: config.allowOrtFormat, scan, areOurs }))
       grant = cpu.grant(cpuDemandOf(config))
@@ -250,6 +256,8 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       void pool?.close()
       leave()
       throw reason
+    } finally {
+      ahead?.drop()
     }
     if (!loaded) return
     for (const { provider, reason } of loaded.fallbacks)
@@ -481,7 +489,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     return createPool(request, settings, {
       clock,
       buffers,
-      open: config.isolation === 'process' ? openProcess({ maxMemoryBytes: config.maxMemoryBytes }) : openThread,
+      open: config.isolation === 'process' ? openProcess({ maxMemoryBytes: config.maxMemoryBytes }) : (ahead?.open ?? openThread),
       killable: config.isolation === 'process',
       async checkSource() {
         await admitted?.recheck()

@@ -49,6 +49,23 @@ describe.each(['thread', 'process'] as const)('%s tier', (isolation) => {
   })
 })
 
+test('a large one, which is put together in another thread, and is refused when its end is missing', async () => {
+  const model = { name: 'large', version: '1' }
+  writeFileSync(join(dir, 'large.onnx'), models.matmulChainModel({ size: 2100, count: 1 }))
+  const { manifestId } = await encryptModel(join(dir, 'large.onnx'), { keys, model: 'large', out: join(dir, 'out') })
+  const source = join(dir, 'out', 'large.onnx.enc')
+  const server = await serverFor({ models: [], encryption: { keys } })
+  // Twice: the thread is used again.
+  for (let i = 0; i < 2; i++) expect(await server.load({ ...model, source })).toMatchObject({ manifestId })
+  const message = readFileSync(source)
+  for (const end of [message.length - 1, message.length - 1024 * 1024 - 100, 1000]) {
+    writeFileSync(source, message.subarray(0, end))
+    await expect(server.load({ ...model, source })).rejects.toMatchObject({ code: 'MODEL_UNTRUSTED' })
+  }
+  writeFileSync(source, message)
+  expect(await server.load({ ...model, source })).toMatchObject({ manifestId })
+})
+
 test('a child that crashed comes back with the same model', async () => {
   await encrypt()
   const server = await serve({ isolation: 'process', strict: true })

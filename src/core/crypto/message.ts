@@ -3,13 +3,13 @@
  * (https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-format.html).
  */
 
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { type Duplex, type Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { MessageHeader } from '@aws-crypto/decrypt-node'
+import { type Collected, withCollector } from '../integrity/index.ts'
 import { type Context, checkContext } from './context.ts'
 import { createKeyring } from './keyring.ts'
 import { refusalOf } from './refusal.ts'
@@ -164,10 +164,7 @@ export async function readHeader(path: string, expected: Partial<Context>, keys:
   return reader.header
 }
 
-export interface InMemory extends Header {
-  readonly bytes: Uint8Array
-  readonly sha256: string
-}
+export interface InMemory extends Header, Collected {}
 
 /** A plain file that exists in memory only, given out once every byte of it was authenticated. */
 export async function decryptToMemory(
@@ -176,21 +173,23 @@ export async function decryptToMemory(
   keys: KeyProvider,
   file: string,
 ): Promise<InMemory> {
-  // Never longer than the message; pages that stay untouched cost nothing.
+  // Never longer than the message.
   const { size } = await stat(path).catch((error: unknown) => {
     throw refusalOf(error, file)
   })
-  const bytes = new Uint8Array(size)
-  const hash = createHash('sha256')
-  let length = 0
-  const sink = new Writable({
-    write(chunk: Uint8Array, _encoding, done) {
-      hash.update(chunk)
-      bytes.set(chunk, length)
-      length += chunk.length
-      done()
-    },
+  return withCollector(size, async (collector) => {
+    const sink = new Writable({
+      write(piece: Uint8Array<ArrayBuffer>, _encoding, done) {
+        try {
+          const room = collector.add(piece)
+          if (room) room.then(() => done(), done)
+          else done()
+        } catch (error) {
+          done(error as Error)
+        }
+      },
+    })
+    const header = await decryptTo([sink], path, expected, keys, file)
+    return { ...header, ...(await collector.end()) }
   })
-  const header = await decryptTo([sink], path, expected, keys, file)
-  return { ...header, bytes: bytes.subarray(0, length), sha256: hash.digest('hex') }
 }

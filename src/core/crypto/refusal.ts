@@ -3,6 +3,9 @@
 import { isModelmountError, ModelmountError } from '../errors.ts'
 import { printable } from '../printable.ts'
 
+/** Keys that may open one message: more would let a sender make the reader try many. */
+export const MAX_DATA_KEYS = 3
+
 export const refuseFile = (file: string, why: string, cause?: unknown): ModelmountError =>
   new ModelmountError('MODEL_UNTRUSTED', `encrypted file '${printable(file).slice(0, 300)}' ${why}`, {
     details: { file },
@@ -22,5 +25,7 @@ export function refusalOf(error: unknown, file: string): ModelmountError {
         cause: error,
       },
     )
+  if (error instanceof Error && error.message.includes('maxEncryptedDataKeys'))
+    return refuseFile(file, `can be opened with more than ${MAX_DATA_KEYS} keys, which no model of ours can`, error)
   return refuseFile(file, 'is incomplete, was changed, or is no message of the AWS Encryption SDK', error)
 }

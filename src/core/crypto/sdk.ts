@@ -5,6 +5,7 @@ import type * as EncryptNode from '@aws-crypto/encrypt-node'
 import type * as Materials from '@aws-crypto/material-management-node'
 import type * as RawAes from '@aws-crypto/raw-aes-keyring-node'
 import { ModelmountError } from '../errors.ts'
+import { MAX_DATA_KEYS } from './refusal.ts'
 
 export interface Sdk {
   readonly encrypting: ReturnType<typeof EncryptNode.buildEncrypt>
@@ -15,9 +16,6 @@ export interface Sdk {
 
 const PACKAGES =
   '@aws-crypto/encrypt-node @aws-crypto/decrypt-node @aws-crypto/raw-aes-keyring-node @aws-crypto/material-management-node'
-
-/** Keys that may open one message: more would let a sender make the reader try many. */
-const MAX_DATA_KEYS = 3
 
 let loaded: Promise<Sdk> | undefined
 

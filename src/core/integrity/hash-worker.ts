@@ -1,14 +1,47 @@
-/** The thread that hashes large files: one list of files, one answer. */
+/** The thread that hashes what is large: lists of files, or one stream after the other in pieces. */
 
-import { parentPort, workerData } from 'node:worker_threads'
-import { type HashAnswer, type HashJob, hashAll } from './hash.ts'
+import { parentPort } from 'node:worker_threads'
+import { collect } from './collect.ts'
+import { hashAll } from './hash.ts'
+import type { HashAnswer, HashAsk } from './hash-thread.ts'
 
-hashAll(workerData as readonly HashJob[]).then(
-  (hashed) => answer({ hashed }),
-  (error: unknown) =>
-    answer({ failure: { code: 'MODEL_LOAD_FAILED', message: error instanceof Error ? error.message : String(error) } }),
-)
+/** Nobody else waits here, so that fewer turns are better. */
+const PIECE_BYTES = 1024 * 1024
 
-function answer(message: HashAnswer): void {
-  parentPort?.postMessage(message)
+let collector = collect(0)
+
+async function answer(ask: HashAsk): Promise<HashAnswer | undefined> {
+  switch (ask.kind) {
+    case 'files':
+      return { kind: 'hashed', hashed: await hashAll(ask.jobs, PIECE_BYTES) }
+    case 'begin':
+      collector = collect(ask.maxBytes)
+      return undefined
+    case 'piece':
+      collector.add(ask.piece)
+      return { kind: 'taken', bytes: ask.piece.byteLength }
+    case 'end': {
+      const collected = collector.end()
+      collector = collect(0)
+      return { kind: 'collected', ...collected }
+    }
+  }
 }
+
+const failed = (error: unknown): HashAnswer => ({
+  kind: 'failed',
+  message: error instanceof Error ? error.message : String(error),
+})
+
+function post(message: HashAnswer | undefined): void {
+  if (message) parentPort?.postMessage(message, message.kind === 'collected' ? [message.bytes.buffer] : [])
+}
+
+/** In the order in which they were asked. */
+let tail: Promise<void> = Promise.resolve()
+parentPort?.on('message', (ask: HashAsk) => {
+  tail = tail
+    .then(() => answer(ask))
+    .catch(failed)
+    .then(post)
+})

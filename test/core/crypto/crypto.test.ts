@@ -5,6 +5,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSyn
 import { cp, readFile, rename, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buildEncrypt } from '@aws-crypto/encrypt-node'
+import { AlgorithmSuiteIdentifier, CommitmentPolicy, MultiKeyringNode } from '@aws-crypto/material-management-node'
+import { RawAesKeyringNode, RawAesWrappingSuiteIdentifier } from '@aws-crypto/raw-aes-keyring-node'
 import fc from 'fast-check'
 import {
   decryptModel,
@@ -140,6 +143,27 @@ describe('what goes wrong on the way', () => {
   })
 })
 
+/** A message as anybody with the library can make one. */
+async function withDataKeys(count: number, bytes: Uint8Array, encryptionContext: Record<string, string>): Promise<Uint8Array> {
+  const keyring = ({ id, key }: EncryptionKey) =>
+    new RawAesKeyringNode({
+      keyNamespace: 'modelmount',
+      keyName: id,
+      unencryptedMasterKey: Uint8Array.from(key),
+      wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
+    })
+  const others = Array.from({ length: count - 1 }, (_, i) => keyring(key(`other-${i}`)))
+  const { encrypt } = buildEncrypt({
+    commitmentPolicy: CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+    maxEncryptedDataKeys: false,
+  })
+  const { result } = await encrypt(new MultiKeyringNode({ generator: keyring(now), children: others }), Buffer.from(bytes), {
+    suiteId: AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY,
+    encryptionContext,
+  })
+  return result
+}
+
 describe('what was tampered with', () => {
   test('any flipped byte, and a message cut anywhere', async () => {
     await encrypt(ring(now))
@@ -211,6 +235,21 @@ describe('what was tampered with', () => {
     const error = await failure(decryptModel(out, { keys: ring(now), out: back, model: 'm', ...binding }))
     expect(error).toMatchObject({ code: 'MODEL_UNTRUSTED', message: expect.stringContaining(`for ${field} '`) })
     expectNothingIn(back)
+  })
+
+  test('a hundred data keys, ours among them', async () => {
+    const { manifestId } = await encrypt(ring(now))
+    const ours = { app: 'modelmount', kind: 'model-file', model: 'm', version: '1', path: '.', manifest: manifestId }
+    for (const [count, refusal] of [
+      [3, undefined],
+      [100, 'more than 3 keys'],
+    ] as const) {
+      await writeFile(join(out, 'model.onnx.enc'), await withDataKeys(count, await readFile(join(plain, 'model.onnx')), ours))
+      const opening = decryptModel(out, { keys: ring(now), out: join(dir, `of-${count}`) })
+      if (refusal === undefined) await opening
+      else expect(await failure(opening)).toMatchObject({ code: 'MODEL_UNTRUSTED', message: expect.stringContaining(refusal) })
+    }
+    expectNothingIn(join(dir, 'of-100'))
   })
 
   test('nothing, garbage, and a plain model', async () => {

@@ -1,0 +1,19 @@
+/** One stream in one piece of memory, with its SHA-256. */
+
+import { createHash } from 'node:crypto'
+import type { Collected } from './hash-thread.ts'
+
+/** @param maxBytes pages that stay untouched cost nothing */
+export function collect(maxBytes: number): { add(piece: Uint8Array): undefined; end(): Collected } {
+  const bytes = new Uint8Array(maxBytes)
+  const hash = createHash('sha256')
+  let length = 0
+  return {
+    add(piece) {
+      hash.update(piece)
+      bytes.set(piece, length)
+      length += piece.length
+    },
+    end: () => ({ bytes: bytes.subarray(0, length), sha256: hash.digest('hex') }),
+  }
+}

@@ -1,0 +1,87 @@
+/** A worker that starts before it is known whether there is something to load: taken by the first, and gone when nobody takes it. */
+
+import { expect, test } from 'vitest'
+import { startAhead } from '../../../src/core/engine/ahead.ts'
+import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
+import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
+import { createSimulatedClock } from '../../support/simulated-clock.ts'
+
+const STARTED: FromWorker = { kind: 'digested', digests: [] }
+const RELEASED: FromWorker = { kind: 'released' }
+
+function setUp() {
+  const clock = createSimulatedClock()
+  const log: string[] = []
+  const workers: ChannelEvents[] = []
+  const ahead = startAhead(
+    (events): Channel => {
+      const id = workers.push(events)
+      return {
+        post: ({ kind }: ToWorker) => log.push(`${id} ${kind}`),
+        async close() {
+          log.push(`${id} close`)
+        },
+      }
+    },
+    clock,
+    5,
+  )
+  const events = () => {
+    const seen: string[] = []
+    return {
+      seen,
+      onMessage: ({ kind }: FromWorker) => void seen.push(kind),
+      onExit: (reason: string) => void seen.push(reason),
+      onLine: (line: string) => void seen.push(line),
+    }
+  }
+  return { clock, log, workers, ahead, events }
+}
+
+test.each([true, false])('the first gets it, started already: %s', (isStarted) => {
+  const { clock, log, workers, ahead, events } = setUp()
+  clock.runUntil(5)
+  expect(log).toEqual(['1 digest'])
+  if (isStarted) workers[0]?.onMessage(STARTED)
+  const [first, second] = [events(), events()]
+  ahead.open(first).post({ kind: 'release' }, [])
+  if (!isStarted) workers[0]?.onMessage(STARTED)
+  workers[0]?.onMessage(RELEASED)
+  workers[0]?.onLine('line')
+  workers[0]?.onExit('crashed')
+  expect(first.seen).toEqual(['released', 'line', 'crashed'])
+  ahead.open(second).post({ kind: 'release' }, [])
+  ahead.drop()
+  expect(log).toEqual(['1 digest', '1 release', '2 release'])
+})
+
+test('what is known soon starts nothing', () => {
+  const { clock, log, ahead } = setUp()
+  clock.runUntil(4)
+  ahead.settle()
+  clock.runUntil(1000)
+  expect(log).toEqual([])
+})
+
+test('one that nobody takes is ended, but not in the middle of its start', () => {
+  const { clock, log, workers, ahead } = setUp()
+  clock.runUntil(5)
+  ahead.drop()
+  ahead.drop()
+  expect(log).toEqual(['1 digest'])
+  workers[0]?.onMessage(STARTED)
+  expect(log).toEqual(['1 digest', '1 close'])
+  const started = setUp()
+  started.clock.runUntil(5)
+  started.workers[0]?.onMessage(STARTED)
+  started.ahead.drop()
+  expect(started.log).toEqual(['1 digest', '1 close'])
+})
+
+test('one that ended by itself is replaced', () => {
+  const { clock, log, workers, ahead, events } = setUp()
+  clock.runUntil(5)
+  workers[0]?.onExit('no such package')
+  ahead.open(events()).post({ kind: 'release' }, [])
+  expect(log).toEqual(['1 digest', '2 release'])
+})
