@@ -28,6 +28,7 @@ import type { BatchAxes } from './scheduler/batch.ts'
 import { findRagged } from './scheduler/batching.ts'
 import type { Finished } from './scheduler/entry.ts'
 import type { Ragged } from './scheduler/ragged.ts'
+import { runEndOf } from './scheduler/report.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
 import { signatureOf } from './signature.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
@@ -241,7 +242,8 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
         memory: buffers,
         onRun(run) {
           statistics.ran(run)
-          telemetry?.run?.({ ...run, ...names, provider: loaded?.provider })
+          if (telemetry?.run)
+            telemetry.run(runEndOf(run, { model: config.name, version: config.version, provider: loaded?.provider }))
         },
       })
       seat = takeSeat(pool, scheduler, form)
