@@ -167,7 +167,8 @@ export function observeRequests(telemetry: Telemetry, clock: Clock): RequestObse
   }
 
   return {
-    async request(model, { start, headers, id }, answer) {
+    // Without `async`, for the sake of the promises that it would make on its way.
+    request(model, { start, headers, id }, answer) {
       const trace = telemetry.begin?.({
         model: model.name,
         version: model.version,
@@ -175,27 +176,31 @@ export function observeRequests(telemetry: Telemetry, clock: Clock): RequestObse
         headers,
         id: id || undefined,
       })
-      try {
-        const result = await answer(trace)
-        const { batchSize, cached, timings } = result
-        telemetry.end?.(
-          {
-            model: model.name,
-            version: model.version,
-            error: undefined,
-            startedAt: start,
-            endedAt: start + timings.totalMs,
-            queueMs: timings.queueMs,
-            inferMs: timings.inferMs,
-            batchSize,
-            cached,
-          },
-          trace,
-        )
-        return result
-      } catch (error) {
+      const lost = (error: unknown): never => {
         failed(model, start, error, trace)
         throw error
+      }
+      try {
+        return answer(trace).then((result) => {
+          const { batchSize, cached, timings } = result
+          telemetry.end?.(
+            {
+              model: model.name,
+              version: model.version,
+              error: undefined,
+              startedAt: start,
+              endedAt: start + timings.totalMs,
+              queueMs: timings.queueMs,
+              inferMs: timings.inferMs,
+              batchSize,
+              cached,
+            },
+            trace,
+          )
+          return result
+        }, lost)
+      } catch (error) {
+        return lost(error)
       }
     },
     refused(model, start, error) {

@@ -12,7 +12,7 @@ import {
   type MetricReader,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
-import { NodeSDK, type NodeSDKConfiguration, resources, tracing } from '@opentelemetry/sdk-node'
+import { NodeSDK, type NodeSDKConfiguration, resources } from '@opentelemetry/sdk-node'
 import { ModelmountError } from '../core/errors.ts'
 import type { Telemetry } from '../core/telemetry.ts'
 import { VERSION } from '../core/version.ts'
@@ -21,6 +21,7 @@ import { SCOPE } from './names.ts'
 import { type OtlpOptions, otlpMetricExporter, otlpTraceExporter } from './otlp.ts'
 import { createProducer } from './producer.ts'
 import { createPrometheus, type PrometheusText } from './prometheus.ts'
+import { createSampling, type Sampling } from './sampling.ts'
 import { createTelemetry, type Watched } from './telemetry.ts'
 
 export type { OtlpOptions } from './otlp.ts'
@@ -67,6 +68,7 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
       'OPTIONS_INVALID',
       'an OpenTelemetry SDK is registered in this process already; pass otelTelemetry() to createModelServer() instead',
     )
+  const sampling = samplingOf(sampleRatio)
   const otlp = typeof options.otlp === 'object' ? options.otlp : {}
   const { instruments, producer } = createProducer({ name: SCOPE, version: VERSION })
   // What a producer gives is cumulative, and only readers that know of it have it.
@@ -78,7 +80,7 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
     // Not the process: its arguments and its owner are no business of who reads metrics.
     ...(isSet('OTEL_NODE_RESOURCE_DETECTORS') ? {} : { resourceDetectors: [resources.envDetector, resources.hostDetector] }),
     ...(instrumentations ? { instrumentations } : {}),
-    ...(sampleRatio === undefined ? {} : { sampler: parentOr(sampleRatio) }),
+    ...(sampling ? { sampler: sampling.sampler } : {}),
     ...(process.env.OTEL_LOGS_EXPORTER === undefined ? { logRecordProcessors: [] } : {}),
     ...traceDestination(options.otlp, otlp, spanProcessors),
     metricReaders: [prometheus.reader, ...metricReaders, ...readersOf(options.otlp, otlp, producers)],
@@ -87,6 +89,7 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
   const telemetry = createTelemetry(
     {
       tracer: traceApi.getTracer(SCOPE, VERSION),
+      choose: sampling?.choose,
       instruments: isDirect ? instruments : meterInstruments(metricsApi.getMeter(SCOPE, VERSION)),
     },
     rest,
@@ -111,8 +114,12 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
   }
 }
 
-const parentOr = (ratio: number): tracing.Sampler =>
-  new tracing.ParentBasedSampler({ root: new tracing.TraceIdRatioBasedSampler(ratio) })
+/** What the environment asks for in other words than a ratio is the SDK's to make. */
+function samplingOf(wanted: number | undefined): Sampling | undefined {
+  const { OTEL_TRACES_SAMPLER: name, OTEL_TRACES_SAMPLER_ARG: arg = '' } = process.env
+  const ratio = wanted ?? (name === 'parentbased_traceidratio' && /^\d*\.?\d+$/.test(arg) ? Number(arg) : undefined)
+  return ratio === undefined || ratio > 1 ? undefined : createSampling(ratio)
+}
 
 // ---------------------------------------------------------------- where to
 

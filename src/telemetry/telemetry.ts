@@ -8,7 +8,7 @@ import { observeGpus } from './gpu.ts'
 import { observeHost } from './host.ts'
 import type { Instruments } from './instruments.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
-import { createTraces } from './traces.ts'
+import { createTraces, type TracesOptions } from './traces.ts'
 import { observeAsTriton } from './triton.ts'
 
 export interface Watched {
@@ -25,13 +25,14 @@ export interface Watched {
 interface Parts {
   readonly tracer: Tracer | undefined
   readonly instruments: Instruments | undefined
+  readonly choose?: TracesOptions['choose']
 }
 
 const ON_NVIDIA = new Set<ModelInfo['executionProvider']>(['cuda', 'tensorrt'])
 
-export function createTelemetry({ tracer, instruments }: Parts, options: Watched): Telemetry {
+export function createTelemetry({ tracer, instruments, choose }: Parts, options: Watched): Telemetry {
   const { propagation = true, host = true, gpu = 'auto', tritonNames = false } = options
-  const traces = tracer && createTraces(tracer, { propagation })
+  const traces = tracer && createTraces(tracer, { propagation, choose })
   const metrics = instruments && createMetrics(instruments)
 
   function watchModels(instruments: Instruments, metrics: Metrics, source: TelemetrySource): () => void {

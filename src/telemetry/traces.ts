@@ -38,13 +38,19 @@ const SECOND = 1000
 /** An id is the caller's to choose, and may be megabytes. */
 const MAX_ID_CHARS = 128
 
-/** @param opts.propagation continue a trace that an HTTP request's headers bring, where the app has no span of its own */
-export function createTraces(tracer: Tracer, opts: { readonly propagation: boolean }): Traces {
+export interface TracesOptions {
+  /** Continue a trace that an HTTP request's headers bring, where the app has no span of its own. */
+  readonly propagation: boolean
+  /** Says before a request's span is made in which context, or that its sampler would drop it. @default nothing is known of the sampler */
+  readonly choose?: ((parent: Context) => Context | undefined) | undefined
+}
+
+export function createTraces(tracer: Tracer, { propagation: continues, choose }: TracesOptions): Traces {
   const wall = createWallClock()
 
   function parentOf(headers: RequestStart['headers']): Context {
     const active = context.active()
-    if (!opts.propagation || headers === undefined || trace.getSpan(active)) return active
+    if (!continues || headers === undefined || trace.getSpan(active)) return active
     return CARRIERS.some((name) => headers[name] !== undefined) ? propagation.extract(active, headers) : active
   }
 
@@ -56,6 +62,9 @@ export function createTraces(tracer: Tracer, opts: { readonly propagation: boole
   }
 
   function begin({ model, version, startedAt, headers, id, label }: RequestStart): Trace | undefined {
+    const parent = parentOf(headers)
+    const chosen = choose ? choose(parent) : parent
+    if (!chosen) return undefined
     const span = tracer.startSpan(
       `predict ${model}`,
       {
@@ -64,7 +73,7 @@ export function createTraces(tracer: Tracer, opts: { readonly propagation: boole
         // At the start, where samplers see them.
         attributes: { [names.ATTR_MODEL]: model, [names.ATTR_VERSION]: version },
       },
-      parentOf(headers),
+      chosen,
     )
     if (!span.isRecording()) return undefined
     const known = id ?? headers?.['x-request-id']

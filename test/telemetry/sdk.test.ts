@@ -116,6 +116,27 @@ describe('startTelemetry()', () => {
     expect(told.endedInMs).toBeLessThan(10_000)
   })
 
+  test.each([
+    ['by option', '{ sampleRatio: 0 }', undefined],
+    ['by the environment', '{}', '0'],
+    ['not at all', '{}', undefined],
+  ])('samples %s', async (how, options, arg) => {
+    const told = await run(
+      `${START}
+      const names = []
+      const processor = { onStart() {}, onEnd: ({ name }) => void names.push(name), forceFlush: async () => {}, shutdown: async () => {} }
+      const telemetry = await startTelemetry({ ...${options}, spanProcessors: [processor] })
+      const server = await serve(telemetry)
+      await server.predict('mlp', { features: [row(1)] })
+      await server.close()
+      await telemetry.shutdown()
+      tell({ names })`,
+      { env: arg === undefined ? {} : { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: arg } },
+    )
+    if (how === 'not at all') expect(told.names).toContain('predict mlp')
+    else expect(told.names).toEqual([])
+  })
+
   test('says what to do where an SDK is registered, and what is wrong with an option', async () => {
     const told = await run(
       `
