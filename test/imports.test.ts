@@ -201,6 +201,7 @@ describe('packages', () => {
   test('only telemetry knows OpenTelemetry, and all of it but the SDK’s bootstrap only the API', () => {
     const bootstrap = [
       'producer.ts',
+      'sampling.ts',
       'sdk.ts',
       'otlp.ts',
       'prometheus.ts',
