@@ -29,6 +29,7 @@ import type {
   MountOptions,
   OpenApiOptions,
   PredictInputs,
+  PredictOptions,
   Priority,
   ValueSettings,
   VersionPolicy,
@@ -74,6 +75,8 @@ export interface ModelConfig {
   readonly inputs: Readonly<Record<string, ValueSettings>>
   readonly outputs: Readonly<Record<string, ValueSettings>>
   readonly labels: Readonly<Record<string, readonly string[]>> | undefined
+  /** Of all versions of the name, with the versions they point at. */
+  readonly versionLabels: ReadonlyMap<string, string>
   readonly metadata: Readonly<Record<string, string>>
   /** The model's `config.pbtxt`, where it has one. */
   readonly tritonConfig: ModelInfo['tritonConfig']
@@ -359,6 +362,10 @@ const OF_ONE_MODEL: Readonly<Record<string, Check>> = {
   inputs: byName(valueSettings({ ...valueFields, optional: boolean })),
   outputs: byName(valueSettings(valueFields)),
   labels: byName(list(text, 1)),
+  versionLabels: (value, path, problems) => {
+    byName(modelName)(value, path, problems)
+    if (isPlainObject(value)) for (const label of Object.keys(value)) modelName(label, `a name in ${path}`, problems)
+  },
   metadata: byName(text),
 }
 
@@ -559,6 +566,7 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
     inputs: spec.inputs ?? {},
     outputs: spec.outputs ?? {},
     labels: spec.labels && Object.assign(Object.create(null), spec.labels),
+    versionLabels: new Map(Object.entries(spec.versionLabels ?? {})),
     metadata: spec.metadata ?? {},
     tritonConfig: found.tritonConfig,
     configNotes: found.configNotes ?? [],
@@ -603,6 +611,19 @@ function batchingContradictions(batching: BatchOptions, timeoutMs: number, path:
   }
 }
 
+/** A label points at one version, whichever version's spec says so. */
+function labelContradictions(models: readonly ModelSpec[], problems: string[]): void {
+  const said = new Map<string, string>()
+  for (const [index, { name, versionLabels = {} }] of models.entries())
+    for (const [label, version] of Object.entries(versionLabels)) {
+      const key = `${name}@${label}`
+      const other = said.get(key) ?? version
+      if (other !== version)
+        problems.push(`models[${index}].versionLabels.${label} is '${version}', but another version of '${name}' says '${other}'`)
+      said.set(key, version)
+    }
+}
+
 /**
  * Checks the options of `createModelServer()`.
  * @throws ModelmountError `OPTIONS_INVALID` with `details.problems`
@@ -641,6 +662,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     if (seen.has(key)) problems.push(`models[${index}] is a second version '${model.version ?? '1'}' of '${model.name}'`)
     seen.add(key)
   }
+  labelContradictions(models, problems)
   if (repository === undefined && models.length === 0 && options.models === undefined)
     problems.push('models or repository must be given (models: [] for a server that loads later)')
   refuse(problems)
@@ -674,7 +696,7 @@ export function resolveSpec(model: ModelSpec, shared: ModelSettings): ModelConfi
 }
 
 /** Settings in groups of their own, of which each layer may give a part. */
-const GROUPS = ['session', 'scaling', 'batching', 'metadata', 'inputs', 'outputs', 'labels'] as const
+const GROUPS = ['session', 'scaling', 'batching', 'metadata', 'inputs', 'outputs', 'labels', 'versionLabels'] as const
 
 /**
  * Settings over settings; groups are joined by key.
@@ -712,6 +734,7 @@ export function resolveFound(found: FoundModel, shared: ModelSettings): ModelCon
 export const checkPredictOptions: (options: unknown) => void = (() => {
   const check = object({
     version: expect('a string', (value) => typeof value === 'string'),
+    label: expect('a string', (value) => typeof value === 'string'),
     id: expect('a string', (value) => typeof value === 'string'),
     signal: expect('an AbortSignal', (value) => value instanceof AbortSignal),
     timeoutMs: positiveMs,
@@ -728,9 +751,19 @@ export const checkPredictOptions: (options: unknown) => void = (() => {
   return (options) => {
     const problems: string[] = []
     check(options, 'opts', problems)
+    const { version, label } = (options ?? {}) as PredictOptions
+    if (version !== undefined && label !== undefined) problems.push('opts.version and opts.label exclude each other')
     refuse(problems)
   }
 })()
+
+/** Checks what `setVersionLabel()` is told. */
+export function checkVersionLabel(label: unknown, version: unknown): void {
+  const problems: string[] = []
+  modelName(label, 'label', problems)
+  if (version !== undefined) modelName(version, 'version', problems)
+  refuse(problems)
+}
 
 // ---------------------------------------------------------------- mounts
 

@@ -17,6 +17,7 @@ import { describeServer } from './openapi/index.ts'
 import {
   checkLoadOptions,
   checkPredictOptions,
+  checkVersionLabel,
   type ModelConfig,
   type MountConfig,
   resolveFound,
@@ -119,6 +120,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     const next = newModel(modelConfig, replace ? undefined : previous?.integrity?.manifestId)
     const keepPrevious = previous?.state === 'ready'
     if (!keepPrevious) registry.set(next)
+    declareLabels(modelConfig)
     try {
       await next.start()
       failedReloads.delete(keyOf(modelConfig))
@@ -131,8 +133,19 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         ? closed()
         : new ModelmountError('MODEL_LOAD_FAILED', `model '${modelConfig.name}' was unloaded while it loaded`)
     registry.set(next)
+    moveLabels(modelConfig)
     if (previous) retire(previous)
     return next
+  }
+
+  /** A label that is new points at once at what it will be; until that is ready its callers are told so. */
+  function declareLabels({ name, versionLabels }: ModelConfig): void {
+    for (const [label, version] of versionLabels) if (!registry.labels(name).has(label)) registry.setLabel(name, label, version)
+  }
+
+  /** One that is in use waits for the version that it moves to. */
+  function moveLabels({ name, version, versionLabels }: ModelConfig): void {
+    for (const [label, target] of versionLabels) if (target === version) registry.setLabel(name, label, version)
   }
 
   function retire(model: Model): void {
@@ -158,7 +171,12 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     return load
   }
 
-  const infoOf = (model: Model): ModelInfo => model.info(registry.defaultOf(model.config.name) === model)
+  function infoOf(model: Model): ModelInfo {
+    const { name, version } = model.config
+    const info = model.info(registry.defaultOf(name) === model)
+    const versionLabels = [...registry.labels(name)].filter(([, target]) => target === version).map(([label]) => label)
+    return versionLabels.length > 0 ? { ...info, versionLabels } : info
+  }
   const closed = (): ModelmountError => new ModelmountError('SERVER_CLOSED', 'the model server is closed', { retryAfterS: 1 })
 
   const control = createControl<ModelConfig, Model>({
@@ -227,7 +245,9 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     headers?: HttpRequest['headers'],
   ): Promise<PredictResult> {
     if (!observer) return answer(model, inputs, opts, start)
-    return observer.request(model.config, { start, headers, id: opts.id }, (trace) => answer(model, inputs, opts, start, trace))
+    return observer.request(model.config, { start, headers, id: opts.id, label: opts.label }, (trace) =>
+      answer(model, inputs, opts, start, trace),
+    )
   }
 
   /** Counts what failed before it ran, under the model that would have got it. */
@@ -244,10 +264,11 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     try {
       if (closing) throw closed()
       if (opts !== NO_OPTIONS) checkPredictOptions(opts)
-      const model = registry.resolve(name, opts.version)
+      const version = opts.label === undefined ? opts.version : registry.labelled(name, opts.label)
+      const model = registry.resolve(name, version)
       return run(model, model.own(inputs), opts, start)
     } catch (error) {
-      refused(name, opts?.version, start, error)
+      refused(name, opts?.version ?? registry.labels(name).get(opts?.label ?? ''), start, error)
       return Promise.reject(error)
     }
   }
@@ -308,6 +329,13 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         }),
       )
     },
+    setVersionLabel(name, label, version) {
+      checkVersionLabel(label, version)
+      if (version === undefined) registry.select(name)
+      // Throws for one that is not ready.
+      else registry.resolve(name, version)
+      registry.setLabel(name, label, version)
+    },
     purge(name, version) {
       const models = name === undefined ? registry.all() : registry.select(name, version)
       return models.reduce((dropped, { cache }) => dropped + (cache?.purge() ?? 0), 0)
@@ -352,12 +380,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
           .filter((model) => model.state === 'ready')
           .map((model) => model.config.version),
       known: (name, version) => (name === undefined ? registry.all() : registry.select(name, version)),
-      labelled(name, label) {
-        registry.select(name)
-        // No model has labels yet.
-        const shown = label.slice(0, 100)
-        throw new ModelmountError('LABEL_NOT_FOUND', `model '${name}' has no label '${shown}'`, { details: { got: shown } })
-      },
+      labelled: registry.labelled,
       control,
       modelNames: () => [...new Set(registry.all().map((model) => model.config.name))],
       info: infoOf,

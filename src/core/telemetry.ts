@@ -137,7 +137,7 @@ export interface RequestObserver {
   /** Runs a request and tells how it ended. */
   request(
     model: Named,
-    from: { readonly start: number } & Pick<RequestStart, 'headers' | 'id'>,
+    from: { readonly start: number } & Pick<RequestStart, 'headers' | 'id' | 'label'>,
     answer: (trace: Trace | undefined) => Promise<PredictResult>,
   ): Promise<PredictResult>
   /** A request ended before it began; does nothing for an error that was told already. */
@@ -168,13 +168,14 @@ export function observeRequests(telemetry: Telemetry, clock: Clock): RequestObse
 
   return {
     // Without `async`, for the sake of the promises that it would make on its way.
-    request(model, { start, headers, id }, answer) {
+    request(model, { start, headers, id, label }, answer) {
       const trace = telemetry.begin?.({
         model: model.name,
         version: model.version,
         startedAt: start,
         headers,
         id: id || undefined,
+        label,
       })
       const lost = (error: unknown): never => {
         failed(model, start, error, trace)

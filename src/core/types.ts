@@ -364,6 +364,12 @@ export interface ModelSpec extends ModelSettings {
   readonly outputs?: Readonly<Record<string, ValueSettings>>
   /** By name of the output: what its elements stand for, in order, for answers in words (classification). */
   readonly labels?: Readonly<Record<string, readonly string[]>>
+  /**
+   * Names for versions of this model, for callers that ask for `stable` instead of a number: `{ stable: '3', canary: '4' }`. They hold for all
+   * versions of the name. A label moves when the version that it points at by now is ready, never before; {@link ModelServer.setVersionLabel}
+   * moves it at run time.
+   */
+  readonly versionLabels?: Readonly<Record<string, string>>
   /** Facts about the model for people and tools, added to the ones in its file. */
   readonly metadata?: Readonly<Record<string, string>>
 }
@@ -437,6 +443,8 @@ export interface ModelInfo extends ModelSignature {
   readonly reason?: { readonly code: ErrorCode; readonly message: string }
   /** True for the version that requests without a version get. */
   readonly isDefault: boolean
+  /** Labels that point at this version; absent where none does. */
+  readonly versionLabels?: readonly string[]
   /**
    * SHA-256 over the names and digests of all files of the model, `sha256:…`. Known where models are verified, locked or kept in a store
    * (`trust`, `verification`, `lock`, `store`).
@@ -489,6 +497,8 @@ export type PredictInputs = Readonly<Record<string, TensorLike>>
 export interface PredictOptions {
   /** @default the highest ready version */
   readonly version?: string
+  /** The version that this label points at (`versionLabels`), instead of `version`. */
+  readonly label?: string
   /** Echoed in the result. @default a random UUID */
   readonly id?: string
   /** Aborting takes the request out of the queue; a run that has started is finished and dropped. */
@@ -730,6 +740,12 @@ export interface ModelServer extends AsyncDisposable {
   load(spec: ModelSpec, opts?: LoadOptions): Promise<ModelInfo>
   /** Drains and drops one version, or all versions of a model. Resolves when the memory is given back. */
   unload(model: string, version?: string): Promise<void>
+  /**
+   * Points a label of a model at one of its versions (`versionLabels`), for every request from here on; `undefined` takes the label away.
+   * @throws ModelmountError `OPTIONS_INVALID`, `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_NOT_READY`: a label never moves to what cannot
+   *   answer
+   */
+  setVersionLabel(model: string, label: string, version: string | undefined): void
   /**
    * Drops kept results: of one version, of all versions of a model, or of all models. What a shared store holds is not served any more by
    * this process; it leaves the store by its age, or when you delete its keys.

@@ -31,7 +31,7 @@ beforeAll(async () => {
     telemetry: { metricsText: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'up 1\n' }) },
     models: [
       { name: 'add', source: addModel() },
-      { name: 'add', version: '2', source: addModel() },
+      { name: 'add', version: '2', source: addModel(), versionLabels: { stable: '1', canary: '2' } },
       { name: 'long', source: identityModel('int64', ['N']) },
       { name: 'string', source: identityModel('string', ['N']) },
     ],

@@ -171,6 +171,10 @@ const EXAMPLES: Readonly<Record<string, readonly [readonly unknown[], readonly u
     [{}, { y: ['a', ''] }, { y: 'words.txt' }],
     [{ y: [] }, { y: [1] }, { y: 1 }, ['a']],
   ],
+  versionLabels: [
+    [{}, { stable: '3', 'canary.eu': 'v4' }],
+    [{ stable: 3 }, { stable: '' }, { 'a/b': '3' }, { '': '3' }, ['3'], 'stable'],
+  ],
   metadata: [
     [{}, { team: 'risk' }],
     [{ team: 1 }, 'x'],

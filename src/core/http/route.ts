@@ -34,7 +34,7 @@ export interface HttpDeps {
   known(name?: string, version?: string): readonly Model[]
   /**
    * The version that a label of a model points at.
-   * @throws ModelmountError `MODEL_NOT_FOUND`, `LABEL_NOT_FOUND`
+   * @throws ModelmountError `MODEL_NOT_FOUND`, `LABEL_NOT_FOUND`, `VERSION_NOT_FOUND`
    */
   labelled(name: string, label: string): string
   readonly control: RepositoryControl

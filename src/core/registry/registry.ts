@@ -27,7 +27,18 @@ export interface Registry<T extends Registered> {
   remove(entry: T): void
   /** The version that requests without a version get, if any is ready. */
   defaultOf(name: string): T | undefined
+  /**
+   * The version that a label of a model points at, in whatever state.
+   * @throws ModelmountError `MODEL_NOT_FOUND`, `LABEL_NOT_FOUND`, `VERSION_NOT_FOUND` when the version is gone
+   */
+  labelled(name: string, label: string): string
+  /** Points a label at a version, which need not be there; `undefined` takes the label away. */
+  setLabel(name: string, label: string, version: string | undefined): void
+  /** Labels of a model, with the versions they point at. */
+  labels(name: string): ReadonlyMap<string, string>
 }
+
+const NO_LABELS: ReadonlyMap<string, string> = new Map()
 
 const numeric = new Intl.Collator('en', { numeric: true })
 
@@ -40,6 +51,8 @@ const shown = (name: unknown): string => (typeof name === 'string' ? name.slice(
 export function createRegistry<T extends Registered>(): Registry<T> {
   /** Versions of each name, lowest first; a list is replaced, never changed. */
   const models = new Map<string, readonly T[]>()
+  /** Labels of each name. They live as long as the name has any version. */
+  const labels = new Map<string, Map<string, string>>()
 
   const versions = (name: string): readonly T[] => models.get(name) ?? []
 
@@ -88,8 +101,35 @@ export function createRegistry<T extends Registered>(): Registry<T> {
       const { name } = entry.config
       const others = versions(name).filter((other) => other !== entry)
       if (others.length > 0) models.set(name, others)
-      else models.delete(name)
+      else {
+        models.delete(name)
+        labels.delete(name)
+      }
     },
     defaultOf,
+    labelled(name, label) {
+      const known = select(name)
+      const version = labels.get(name)?.get(label)
+      if (version === undefined) {
+        const has = [...(labels.get(name)?.keys() ?? [])].map((other) => `'${other}'`).join(', ')
+        const advice = has === '' ? 'it has none' : `it has ${has}`
+        throw new ModelmountError('LABEL_NOT_FOUND', `model '${name}' has no label '${shown(label)}'; ${advice}`, {
+          details: { model: name, got: shown(label) },
+        })
+      }
+      if (known.some(({ config }) => config.version === version)) return version
+      throw new ModelmountError(
+        'VERSION_NOT_FOUND',
+        `label '${label}' of model '${name}' points at version '${version}', which is not there`,
+        { details: { model: name, label, version } },
+      )
+    },
+    setLabel(name, label, version) {
+      const own = labels.get(name) ?? new Map<string, string>()
+      labels.set(name, own)
+      if (version === undefined) own.delete(label)
+      else own.set(label, version)
+    },
+    labels: (name) => labels.get(name) ?? NO_LABELS,
   }
 }

@@ -27,7 +27,7 @@ export const tfServing: TableMaker = (deps, { config }) => {
     const model = modelOf(params)
     // The content type says nothing: curl calls the documented example a form.
     const { inputs, form } = decodeTfPredict(await unpacked(request, deps.maxBodyBytes), model.signature, model.config)
-    const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request) }
+    const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request), label: params.label }
     const result = await deps.run(model, inputs, call, request.headers)
     return packed(json(200, encodeTfPredict(result, form)), request)
   }
