@@ -4,7 +4,7 @@
  */
 
 import type { Readable } from 'node:stream'
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyContentTypeParser, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { ModelServer, MountOptions } from '../core/types.ts'
 import { answer } from './answer.ts'
@@ -59,8 +59,11 @@ const plugin: FastifyPluginAsync<ModelPluginOptions> = async (app, options) => {
         return answer(handler, request.raw, reply.raw, path, { body, maxBodyBytes, claim: () => claim(reply) })
       }
       scope.removeAllContentTypeParsers()
-      // The stream itself, whatever its type: it is read once the app's hooks have let the request pass.
-      scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+      // The stream itself, whatever its type: it is read once the app's hooks have let the request pass. Fastify finds the usual types faster
+      // when they are named.
+      const passOn: FastifyContentTypeParser = (_request, payload, done) => done(null, payload)
+      scope.addContentTypeParser(['application/json', 'application/octet-stream'], passOn)
+      scope.addContentTypeParser('*', passOn)
       scope.setErrorHandler((error: { code?: string }, request, reply) => {
         // A content type that Fastify cannot even read. The app's own errors go to the app's handler.
         if (error.code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') throw error
