@@ -278,8 +278,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     try {
       admitted = await gate.admit({ name, version, source, signature })
     } catch (error) {
-      if (isModelmountError(error) && error.code === 'MODEL_UNTRUSTED')
-        emit({ type: 'integrity', outcome: 'refused', reason: error.message })
+      refused(error)
       throw error
     }
     source = admitted.source
@@ -295,6 +294,13 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       )
     if (signer) emit({ type: 'integrity', outcome: 'verified', manifestId, signer: signerName(signer) })
     else emit({ type: 'integrity', outcome: 'unverified', manifestId, ...(doubt === undefined ? {} : { reason: doubt }) })
+  }
+
+  /** Tells of a model that must not run, or not any more. */
+  function refused(error: unknown): void {
+    if (!isModelmountError(error) || error.code !== 'MODEL_UNTRUSTED') return
+    const revoked = error.details?.revoked === true
+    emit({ type: 'integrity', outcome: 'refused', reason: error.message, ...(revoked ? { revoked } : {}) })
   }
 
   /** Takes down which files these are, and finds their weights where they are shared. */
@@ -494,7 +500,12 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       open: config.isolation === 'process' ? openProcess({ maxMemoryBytes: config.maxMemoryBytes }) : (ahead?.open ?? openThread),
       killable: config.isolation === 'process',
       async checkSource() {
-        await admitted?.recheck()
+        try {
+          await admitted?.recheck()
+        } catch (error) {
+          refused(error)
+          throw error
+        }
         if (!(await isUnchanged()))
           throw new ModelmountError(
             'MODEL_LOAD_FAILED',

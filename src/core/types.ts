@@ -620,6 +620,8 @@ export type ServerEvent =
       readonly signer?: string
       /** What is wrong with its signature or its files. */
       readonly reason?: string
+      /** Refused, because it is on the list of those that must never run again. */
+      readonly revoked?: true
     }
   | { readonly type: 'warning'; readonly message: string }
 

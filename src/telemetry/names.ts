@@ -87,7 +87,8 @@ export const SPANS = {
   },
   load: {
     name: 'load {model}',
-    description: 'A version was brought up. Its children are `verify`, `read`, `prepare`, `load` and `warmup`.',
+    description:
+      'A version was brought up. Its children are `verify`, `read`, `prepare`, `canary` where one flies, `load` and `warmup`.',
     attributes: [ATTR_MODEL, ATTR_VERSION, ATTR_ERROR],
   },
 } as const
@@ -263,6 +264,14 @@ export const METRICS = {
     unit: '{restart}',
     description: 'Workers that were lost and are started again.',
     attributes: OF_MODEL,
+  },
+  checks: {
+    name: 'modelmount.model.checks',
+    kind: 'counter',
+    unit: '{check}',
+    description:
+      'Looks at models before they may run, by how they ended: `verified`, `unverified` (runs although nobody trusted has signed it), `refused`, `revoked`, `canary-failed`.',
+    attributes: [ATTR_MODEL, ATTR_OUTCOME],
   },
   loadDuration: {
     name: 'modelmount.model.load.duration',

@@ -3,6 +3,7 @@
 import type { Tracer } from '@opentelemetry/api'
 import type { Telemetry, TelemetrySource } from '../core/telemetry.ts'
 import type { ModelInfo } from '../core/types.ts'
+import { createChecks } from './checks.ts'
 import { observeModels } from './gauges.ts'
 import { observeGpus } from './gpu.ts'
 import { observeHost } from './host.ts'
@@ -34,14 +35,16 @@ export function createTelemetry({ tracer, instruments, choose }: Parts, options:
   const { propagation = true, host = true, gpu = 'auto', tritonNames = false } = options
   const traces = tracer && createTraces(tracer, { propagation, choose })
   const metrics = instruments && createMetrics(instruments)
+  const checks = createChecks()
 
   function watchModels(instruments: Instruments, metrics: Metrics, source: TelemetrySource): () => void {
-    const ends = [observeModels(instruments, source, metrics)]
+    const ends = [observeModels(instruments, source, metrics), checks.observe(instruments)]
     if (host) ends.push(observeHost(instruments))
     if (tritonNames) ends.push(observeAsTriton(instruments, source, metrics))
     if (gpu === true) ends.push(observeGpus(instruments))
     let hasGpu = gpu !== 'auto'
     const unsubscribe = source.subscribe((event) => {
+      checks.saw(event)
       if (event.type === 'worker-lost') metrics.seriesOf(event.model, event.version).restarts++
       if (event.type === 'model' && event.state === 'unloaded' && !event.replaced) metrics.forget(event.model, event.version)
       if (event.type !== 'worker-ready' || hasGpu) return
@@ -56,7 +59,7 @@ export function createTelemetry({ tracer, instruments, choose }: Parts, options:
 
   return {
     ...(instruments && metrics ? { watch: (source) => watchModels(instruments, metrics, source) } : {}),
-    ...(traces ? { begin: traces.begin, load: traces.load } : {}),
+    ...(traces ? { begin: traces.begin } : {}),
     end(request, trace) {
       metrics?.end(request)
       traces?.end(request, trace)
@@ -64,6 +67,10 @@ export function createTelemetry({ tracer, instruments, choose }: Parts, options:
     run(run) {
       metrics?.run(run)
       traces?.run(run)
+    },
+    load(load) {
+      checks.loaded(load)
+      traces?.load(load)
     },
   }
 }

@@ -42,7 +42,7 @@ export async function createPolicy({ signers, revoked = [] }: TrustOptions, nowM
       throw refusal ?? refuse(`nobody is trusted to sign model '${model}'`)
     },
     async refuseRevoked(manifestId) {
-      if ((await revokedIds(revoked)).has(manifestId)) throw refuse(`${manifestId} is revoked`, { manifestId })
+      if ((await revokedIds(revoked)).has(manifestId)) throw refuse(`${manifestId} is revoked`, { manifestId, revoked: true })
     },
   }
 }

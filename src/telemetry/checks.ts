@@ -1,0 +1,43 @@
+/** How models fared that were looked at before they may run: by signature, revocation list and lock file, and in a trial run. */
+
+import type { LoadEnd } from '../core/telemetry.ts'
+import type { ServerEvent } from '../core/types.ts'
+import type { Instruments } from './instruments.ts'
+import { ATTR_MODEL, ATTR_OUTCOME, METRICS, OTHER } from './names.ts'
+
+type Outcome = 'verified' | 'unverified' | 'refused' | 'revoked' | 'canary-failed'
+
+export interface Checks {
+  saw(event: ServerEvent): void
+  loaded(load: LoadEnd): void
+  /** @returns ends the observation */
+  observe(instruments: Instruments): () => void
+}
+
+/** A model that is refused is gone at once, and its count must stay: what bounds the names is not what is loaded. */
+const MOST_MODELS = 1000
+
+export function createChecks(): Checks {
+  const models = new Map<string, Map<Outcome, number>>()
+
+  function count(name: string, outcome: Outcome): void {
+    const model = models.has(name) || models.size < MOST_MODELS ? name : OTHER
+    const outcomes = models.get(model) ?? new Map<Outcome, number>()
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+    models.set(model, outcomes)
+  }
+
+  return {
+    saw(event) {
+      if (event.type === 'integrity') count(event.model, event.revoked ? 'revoked' : event.outcome)
+    },
+    loaded({ model, error, steps }) {
+      if (error !== undefined && steps.at(-1)?.name === 'canary') count(model, 'canary-failed')
+    },
+    observe: (instruments) =>
+      instruments.observe({ checks: METRICS.checks }, (observe) => {
+        for (const [model, outcomes] of models)
+          for (const [outcome, times] of outcomes) observe('checks', times, { [ATTR_MODEL]: model, [ATTR_OUTCOME]: outcome })
+      }),
+  }
+}
