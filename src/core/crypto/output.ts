@@ -2,8 +2,9 @@
 
 import { randomUUID } from 'node:crypto'
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { link, mkdir, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { basename, dirname, join } from 'node:path'
 import { refusalOf } from './refusal.ts'
 
 export interface Output {
@@ -15,12 +16,23 @@ export interface Output {
   discard(): Promise<void>
 }
 
+/** Of a process on another host nobody knows whether it is still at work. */
+const STALE_MS = 24 * 3600 * 1000
+const HOST = hostname()
+  .replace(/[^A-Za-z0-9]/g, '_')
+  .slice(0, 32)
+/** Tells who was at work, so that what a crash leaves can be told from work in progress. */
+const UNFINISHED = /^\.(\w+)-(\d+)-[0-9a-f-]{36}\.part$/
+const ours = new Set<string>()
+
 /** @param opts.replace take the place of a file that is there. @default it is an error */
 export async function createOutput(path: string, opts: { readonly replace?: boolean } = {}): Promise<Output> {
-  const unfinished = `${path}.${randomUUID()}.part`
+  const unfinished = `${path}.${HOST}-${process.pid}-${randomUUID()}.part`
   await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw refusalOf(error, path)
   })
+  await sweep(path)
+  ours.add(unfinished)
   const stream = createWriteStream(unfinished, { flags: 'wx', mode: 0o600 })
   // Whoever writes to it hears of an error; one that comes before that, or after, must not end the process.
   stream.on('error', () => {})
@@ -38,11 +50,41 @@ export async function createOutput(path: string, opts: { readonly replace?: bool
       } catch (error) {
         await rm(unfinished, { force: true })
         throw refusalOf(error, path)
+      } finally {
+        ours.delete(unfinished)
       }
     },
     async discard() {
       stream.destroy()
       await rm(unfinished, { force: true })
+      ours.delete(unfinished)
     },
   }
 }
+
+/** Removes what a process that was killed has left of the same file: plain text, where it was decrypting. */
+async function sweep(path: string): Promise<void> {
+  for (const name of await readdir(dirname(path)).catch(() => [])) {
+    const [, host, pid] = (name.startsWith(basename(path)) && UNFINISHED.exec(name.slice(basename(path).length))) || []
+    const left = join(dirname(path), name)
+    if (host === undefined || pid === undefined || ours.has(left)) continue
+    if (host === HOST ? !isOther(Number(pid)) : await isOld(left)) await rm(left, { force: true })
+  }
+}
+
+/** Whether that process is there, and is not this one. */
+function isOther(pid: number): boolean {
+  if (pid === process.pid) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+const isOld = (path: string): Promise<boolean> =>
+  stat(path).then(
+    ({ mtimeMs }) => mtimeMs < Date.now() - STALE_MS,
+    () => false,
+  )

@@ -167,13 +167,15 @@ export function createStore(options: StoreOptions, { wallNow, warn }: Deps): Sto
     await utimes(join(folderOf(manifestId), 'manifest.json'), now, now).catch(() => {})
   }
 
-  /** The least recently used leave first; what is used here, or was anywhere within a day, stays. */
+  /** What crashes left, after a day. Then the least recently used leave first; what is used here, or was anywhere within a day, stays. */
   async function cleanUp(): Promise<void> {
     const now = wallNow()
-    for (const name of await readdir(join(dir, 'staging'))) {
-      const path = join(dir, 'staging', name)
-      const left = await stat(path).catch(() => undefined)
-      if (left && now - left.mtimeMs > KEEP_MS) await rm(path, { recursive: true, force: true })
+    const unfinished = (await readdir(join(dir, 'seen')))
+      .filter((name) => !name.endsWith('.json'))
+      .map((name) => join('seen', name))
+    for (const name of [...unfinished, ...(await readdir(join(dir, 'staging'))).map((name) => join('staging', name))]) {
+      const left = await stat(join(dir, name)).catch(() => undefined)
+      if (left && now - left.mtimeMs > KEEP_MS) await rm(join(dir, name), { recursive: true, force: true })
     }
     const models: { readonly id: string; readonly bytes: number; readonly usedAt: number }[] = []
     for (const id of await readdir(join(dir, 'models'))) {

@@ -172,6 +172,28 @@ test('what was not used for a day leaves when there is no room; what is in use s
   expect(stored()).not.toContain(name(second.integrity?.manifestId))
 })
 
+test('what a crash has left is kept for a day, because another process may be at work on it', async () => {
+  const { admit } = await gateFor({ verification: 'off', trust: undefined, store: { maxBytes: 1 } })
+  const left = ['staging/crashed/files/model.onnx', 'seen/entry.json.unfinished'].map((name) => join(dir, 'store', name))
+  for (const path of left) {
+    fs.mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
+    fs.writeFileSync(path, 'half')
+  }
+  /** How many are left once the store has been cleaned up, which it is when another model has come in. */
+  const leftAfter = async (ms: number, text: string): Promise<number> => {
+    now = Date.now() + ms
+    fs.writeFileSync(model, text)
+    // Goes last.
+    fs.mkdirSync(join(dir, 'store/models/empty'), { recursive: true, mode: 0o700 })
+    await admit()
+    await vi.waitFor(() => expect(stored()).not.toContain('empty'))
+    return left.filter((path) => fs.existsSync(path)).length
+  }
+  expect(await leftAfter(DAY_MS - 60_000, 'second')).toBe(2)
+  expect(await leftAfter(DAY_MS + 60_000, 'third')).toBe(0)
+  expect(fs.readdirSync(join(dir, 'store/seen'))).toHaveLength(2)
+})
+
 test('ids tell names and bytes apart, and not the order of files', () => {
   const a = { name: '.', sha256: 'a'.repeat(64), size: 1 }
   const b = { name: 'w', sha256: 'b'.repeat(64), size: 1 }
