@@ -1,13 +1,14 @@
 /** Encrypted models are served from memory: whole, of the right name, or not at all. */
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type EncryptionKey, encryptModel, type KeyProvider, type ModelServerOptions, signModel } from 'modelmount'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import * as models from '../../tools/models.mjs'
 import { workerPids } from '../support/children.ts'
+import { watch } from '../support/events.ts'
 import { serverFor } from '../support/server.ts'
 
 const key: EncryptionKey = { id: 'k1', key: new Uint8Array(randomBytes(32)) }
@@ -64,6 +65,41 @@ test('a large one, which is put together in another thread, and is refused when 
   }
   writeFileSync(source, message)
   expect(await server.load({ ...model, source })).toMatchObject({ manifestId })
+})
+
+test('its weights are not shared by a file, nor copied into the store or anywhere else', async () => {
+  const bytes = models.matmulChainModel({ size: 512, count: 2 })
+  writeFileSync(join(dir, 'model.onnx'), bytes)
+  await encryptModel(join(dir, 'model.onnx'), { keys, model: 'shared', out: join(repository, 'shared', '1') })
+  rmSync(join(dir, 'model.onnx'))
+  rmSync(plain, { recursive: true })
+  // Short, and several: where weights are packed only a few stand beside each other as before.
+  const markers = Array.from({ length: 8 }, (_, i) => Buffer.from(bytes.subarray(100_000 * (i + 1), 100_000 * (i + 1) + 16)))
+  const where = { cacheDirectory: join(dir, 'cache'), store: { dir: join(dir, 'store') } }
+  const holders = (): string[] =>
+    readdirSync(dir, { recursive: true })
+      .map(String)
+      .filter((name) => statSync(join(dir, name)).isFile())
+      .filter((name) => {
+        const content = readFileSync(join(dir, name))
+        return markers.some((marker) => content.includes(marker))
+      })
+  for (const isolation of ['thread', 'process'] as const) {
+    const server = await serve({ ...where, isolation, instances: 2, shareWeights: true, strict: true })
+    expect(server.model('shared')).toMatchObject({ weights: { form: 'plain' }, instances: { ready: 2 } })
+    expect(server.model('shared').weights.reason).toContain('bytes')
+    expect(holders()).toEqual([])
+    await server.close()
+    expect(holders()).toEqual([])
+  }
+  // The same model in clear is shared, and found.
+  mkdirSync(join(dir, 'clear'))
+  writeFileSync(join(dir, 'clear', 'model.onnx'), bytes)
+  const server = await serverFor({ models: [], ...where })
+  const made = watch(server).next(({ type }) => type === 'weights')
+  await server.load({ name: 'clear', source: join(dir, 'clear', 'model.onnx'), instances: 2, shareWeights: true })
+  await made
+  expect(holders().map((name) => name.split('/')[0])).toEqual(expect.arrayContaining(['clear', 'store', 'cache']))
 })
 
 test('a child that crashed comes back with the same model', async () => {
