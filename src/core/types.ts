@@ -377,9 +377,12 @@ export interface ModelSpec extends ModelSettings {
 /** Whether and how requests share runs, and why. */
 export interface BatchingInfo {
   readonly enabled: boolean
-  /** The measured gain, or what stands against batching. */
+  /** The measured gain, and what has changed since; or what stands against batching. */
   readonly reason: string
-  /** Most rows of one run; 1 without batching. */
+  /**
+   * Most rows of one run; 1 without batching. Put right while the model serves: when another size is found to do better, and when runs of
+   * that many rows would take longer than `maxRunMs` by now.
+   */
   readonly maxSize: number
   /** Learned cost of a run: `baseMs + rows * perRowMs`. */
   readonly curve?: { readonly baseMs: number; readonly perRowMs: number }

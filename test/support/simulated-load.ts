@@ -8,6 +8,7 @@ import { createBalancer } from '../../src/core/engine/balance.ts'
 import type { Instance, Run, RunOutcome } from '../../src/core/engine/instance.ts'
 import type { Pool } from '../../src/core/engine/pool.ts'
 import { type Batching, unbatched } from '../../src/core/scheduler/batching.ts'
+import { createCap } from '../../src/core/scheduler/cap.ts'
 import { createCurve } from '../../src/core/scheduler/curve.ts'
 import { createScheduler, type Scheduler } from '../../src/core/scheduler/scheduler.ts'
 import type { Priority, Tensor } from '../../src/core/types.ts'
@@ -73,16 +74,25 @@ export function createSimulation(seed: number): Simulation {
 const ROW: Tensor = { type: 'float32', dims: [1, 1], data: new Float32Array(1) }
 
 /** Batches of any requests, with a cap and what is known of the model at the start. */
-function simulatedBatching(cap: number, maxRunMs: number, law: (rows: number) => number): Batching {
+function simulatedBatching(start: number, sizes: readonly number[], maxRunMs: number, law: (rows: number) => number): Batching {
   const curve = createCurve()
   // As after a warm-up.
-  for (const rows of [1, 2, 4, 8, 16].filter((rows) => rows <= cap)) for (let i = 0; i < 3; i++) curve.observe(rows, law(rows))
+  for (const rows of [1, 2, 4, 8, 16].filter((rows) => rows <= start)) for (let i = 0; i < 3; i++) curve.observe(rows, law(rows))
+  const cap = createCap(start, sizes, maxRunMs)
   return {
     ...unbatched('', curve),
-    cap,
-    roomFor: () => cap,
+    get cap() {
+      return cap.rows
+    },
+    capOf: () => cap.rows,
+    nextCap: (_, waiting, now) => cap.next(waiting, now),
+    observe(_, rows, ms, now) {
+      curve.observe(rows, ms)
+      cap.observe(rows, ms, now)
+    },
+    roomFor: () => Number.POSITIVE_INFINITY,
     maxRunMs,
-    info: { enabled: true, reason: '', maxSize: cap },
+    info: { enabled: true, reason: '', maxSize: start },
     place: () => ({ lane: '*', rows: 1 }),
     shared: () => true,
     join: (requests) => ({ x: { type: 'float32', dims: [requests.length, 1], data: new Float32Array(requests.length) } }),
@@ -115,6 +125,8 @@ export interface LoadOptions {
   /** Standard deviation of run times, relative. */
   readonly noise?: number
   readonly cap: number
+  /** Caps that may be tried. @default that one */
+  readonly sizes?: readonly number[]
   readonly maxRunMs?: number
   readonly instances?: number
   readonly timeoutMs: number
@@ -180,7 +192,7 @@ export function createLoad(opts: LoadOptions): Load {
     mixTenants: false,
     defer: (callback) => void clock.after(0, callback),
   })
-  scheduler.setBatching(simulatedBatching(opts.cap, opts.maxRunMs ?? 1e9, opts.law))
+  scheduler.setBatching(simulatedBatching(opts.cap, opts.sizes ?? [opts.cap], opts.maxRunMs ?? 1e9, opts.law))
 
   const load: Load = {
     simulation,

@@ -9,7 +9,8 @@ import type { Run } from '../engine/instance.ts'
 import type { BatchingInfo, ModelSignature } from '../types.ts'
 import { axesOf, type DeclaredAxes, type ModelAxes } from './axes.ts'
 import { type BatchAxes, concat, rowsOf, split } from './batch.ts'
-import { type Curve, createCurve } from './curve.ts'
+import { type Cap, createCap } from './cap.ts'
+import { type Curve, createCurve, rowsWithin } from './curve.ts'
 import {
   copySome,
   findRows,
@@ -21,6 +22,7 @@ import {
   refute,
   refutePadding,
   rowsFrom,
+  sizesFor,
   type Trial,
 } from './proof.ts'
 import { type Ragged, type RaggedSettings, raggedOf } from './ragged.ts'
@@ -60,10 +62,17 @@ export interface Batching {
   curveOf(lane: string): Curve
   /** Longest time that a batch may be expected to take. */
   readonly maxRunMs: number
-  /** Most rows of one run. */
+  /** Most rows of one run, whatever their shapes. Changes while the model serves, where that is found to be better. */
   readonly cap: number
+  /** The same for the shapes of one lane. */
+  capOf(lane: string): number
+  /** The same for the next run of a lane, for which that many rows wait: now and then another size is tried. */
+  nextCap(lane: string, waiting: number, now: number): number
+  /** Learns from a run. */
+  observe(lane: string, rows: number, ms: number, now: number): void
   /** Most rows of such a run that keep within the bound on elements. */
   roomFor(run: Run, rows: number): number
+  /** As of now. */
   readonly info: BatchingInfo
   /** Where a request waits: requests of one lane fit into one run. */
   place(run: Run, shareable: boolean): Place
@@ -104,6 +113,9 @@ export function unbatched(reason: string, curve: Curve = createCurve()): Batchin
     curveOf: () => curve,
     maxRunMs: Number.POSITIVE_INFINITY,
     cap: 1,
+    capOf: () => 1,
+    nextCap: () => 1,
+    observe: (_, rows, ms) => curve.observe(rows, ms),
     roomFor: () => 1,
     info: { enabled: false, reason, maxSize: 1 },
     place: () => ALONE,
@@ -165,20 +177,34 @@ export async function proveBatching(
   for (const { rows, ms } of points) curve.observe(rows, ms)
   const verdict = judge(points, settings)
   if (typeof verdict === 'string') return alone(verdict)
-  const { cap, gain } = verdict
+  const { cap: first, gain } = verdict
   const padding = found === undefined ? undefined : await judgePadding(makeRow, axes, found, trial)
   const filler = padding?.enabled ? ragged : undefined
+  const { maxRunMs } = settings
+  const sizes = sizesFor(makeRow(1, 1), settings)
+  const caps = createCaps(first, () => createCap(first, sizes, maxRunMs))
+  const curveOf = createCurves(curve)
   const batching: Batching = {
     curve,
-    curveOf: createCurves(curve),
-    maxRunMs: settings.maxRunMs,
-    cap,
+    curveOf,
+    maxRunMs,
+    get cap() {
+      return caps.most
+    },
+    capOf: (lane) => caps.of(lane).rows,
+    nextCap: (lane, waiting, now) => caps.of(lane).next(waiting, now),
+    observe(lane, rows, ms, now) {
+      curveOf(lane).observe(rows, ms)
+      if (lane !== SOLO) caps.of(lane).observe(rows, ms, now)
+    },
     roomFor: createRoom(signature, axes, filler, settings.maxElements),
-    info: {
-      enabled: true,
-      reason: `${gain.toFixed(1)} times the rows per second at ${cap} rows`,
-      maxSize: cap,
-      ...(padding ? { padding } : {}),
+    get info() {
+      const cap = caps.most
+      const maxSize = rowsWithin(curve, cap, maxRunMs)
+      const found = `${gain.toFixed(1)} times the rows per second at ${first} rows`
+      const since = cap === first ? '' : `; ${cap} rows were found better while serving`
+      const slow = maxSize < cap ? `; more than ${maxSize} take longer than maxRunMs (${maxRunMs} ms) now` : ''
+      return { enabled: true, reason: `${found}${since}${slow}`, maxSize, ...(padding ? { padding } : {}) }
     },
     place: createPlace(signature, axes, filler),
     shared: (lane) => lane !== SOLO,
@@ -239,6 +265,28 @@ function createCurves(all: Curve): Batching['curveOf'] {
       curves.set(lane, curve)
     }
     return curve
+  }
+}
+
+/** Caps of lanes, each beginning with what the warm-up found. Lanes beyond the bound keep that. */
+function createCaps(first: number, make: () => Cap): { readonly most: number; of(lane: string): Cap } {
+  const caps = new Map<string, Cap>()
+  const rest: Cap = { rows: first, next: () => first, observe() {} }
+  return {
+    get most() {
+      let most = 0
+      for (const { rows } of caps.values()) if (rows > most) most = rows
+      return most || first
+    },
+    of(lane) {
+      let cap = caps.get(lane)
+      if (!cap) {
+        if (caps.size >= MAX_CURVES) return rest
+        cap = make()
+        caps.set(lane, cap)
+      }
+      return cap
+    },
   }
 }
 

@@ -16,6 +16,12 @@ export interface Curve {
   fork(): Curve
 }
 
+/** Most rows, of no more than `cap`, that a run is expected to do within that time; one in any case. */
+export function rowsWithin({ fit }: Pick<Curve, 'fit'>, cap: number, ms: number): number {
+  if (!fit || cap === 1 || fit.perRowMs === 0) return cap
+  return Math.max(1, Math.min(cap, Math.floor((ms - fit.baseMs) / fit.perRowMs)))
+}
+
 /** Weight that earlier runs keep with each new one: the last thirty or so count. */
 const KEEP = 0.97
 /** Weight of what a fork begins with, in runs. */
@@ -26,7 +32,7 @@ const Z99 = 2.33
 /** Relative variance of sizes below which base and slope cannot be told apart. */
 const MIN_SPREAD = 1e-3
 
-interface Line {
+export interface Line {
   readonly baseMs: number
   readonly perRowMs: number
 }

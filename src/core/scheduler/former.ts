@@ -1,6 +1,7 @@
 /** Forms batches from what waits: whose turn it is, who may join, who would come too late. */
 
 import type { Batching } from './batching.ts'
+import { rowsWithin } from './curve.ts'
 import type { Batch, Entry, ReleaseReason } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
 
@@ -20,13 +21,16 @@ export type Formed =
   | { readonly waitUntil: number }
   | undefined
 
-/** Most rows of a run of requests like that: what was found worth batching, unless it would be too large or is expected to take too long. */
-export function capOf(batching: Batching, { lane, run, rows }: Pick<Entry, 'lane' | 'run' | 'rows'>): number {
-  const { maxRunMs } = batching
-  const cap = Math.min(batching.cap, batching.roomFor(run, rows))
-  const fit = batching.curveOf(lane).fit
-  if (!fit || cap === 1 || fit.perRowMs === 0) return cap
-  return Math.max(1, Math.min(cap, Math.floor((maxRunMs - fit.baseMs) / fit.perRowMs)))
+/**
+ * Most rows of a run of requests like that: what was found worth batching, unless it would be too large or is expected to take too long.
+ * @param most what is worth batching. @default the size in use
+ */
+export function capOf(
+  batching: Batching,
+  { lane, run, rows }: Pick<Entry, 'lane' | 'run' | 'rows'>,
+  most = batching.capOf(lane),
+): number {
+  return rowsWithin(batching.curveOf(lane), Math.min(most, batching.roomFor(run, rows)), batching.maxRunMs)
 }
 
 /**
@@ -36,7 +40,9 @@ export function capOf(batching: Batching, { lane, run, rows }: Pick<Entry, 'lane
 export function formBatch(queue: FairQueue<Entry>, batching: Batching, opts: FormOptions, drop: (entry: Entry) => void): Formed {
   let dropped = false
   for (let head = queue.peek(); head; head = queue.peek()) {
-    const cap = head.alone || !batching.shared(head.lane) ? 1 : capOf(batching, head)
+    const { lane } = head
+    const cap =
+      head.alone || !batching.shared(lane) ? 1 : capOf(batching, head, batching.nextCap(lane, queue.rowsBeside(head), opts.now))
     const waitUntil = waitFor(queue, batching, head, cap, opts)
     if (waitUntil !== undefined) return { waitUntil }
     const { entries, rows, full } = take(queue, head, cap, opts.mixTenants)

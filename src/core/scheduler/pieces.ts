@@ -3,7 +3,7 @@
 import { eitherSignal } from '../abort.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import { ModelmountError } from '../errors.ts'
-import type { Batching } from './batching.ts'
+import type { Batching, Place } from './batching.ts'
 import type { Finished, Ticket } from './entry.ts'
 
 /**
@@ -12,12 +12,13 @@ import type { Finished, Ticket } from './entry.ts'
  */
 export async function inPieces(
   ticket: Ticket,
-  rows: number,
+  { lane, rows }: Place,
   batching: Batching,
   width: number,
   submit: (piece: Ticket, index: number) => Promise<Finished>,
 ): Promise<Finished> {
-  const sizes = Array.from({ length: Math.ceil(rows / batching.cap) }, (_, i) => Math.min(batching.cap, rows - i * batching.cap))
+  const cap = batching.capOf(lane)
+  const sizes = Array.from({ length: Math.ceil(rows / cap) }, (_, i) => Math.min(cap, rows - i * cap))
   const pieces = batching.cut(ticket.run.inputs, sizes)
   if (!pieces)
     throw new ModelmountError('INTERNAL', 'internal error', { cause: new Error('a request could not be cut into pieces') })

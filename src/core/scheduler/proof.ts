@@ -182,6 +182,12 @@ export interface Point {
   readonly ms: number
 }
 
+/** The sizes that a run may have, ascending. @param row one of its rows */
+export function sizesFor(row: TensorRecord, bounds: { readonly maxSize: number; readonly maxElements: number }): number[] {
+  const elements = Object.values(row).reduce((sum, { data }) => sum + data.length, 0)
+  return [1, ...STEPS.filter((step) => step <= bounds.maxSize && step * elements <= bounds.maxElements)]
+}
+
 /**
  * Measures runs of growing size until the bounds are met or the time is used up, then again, and on a machine with other work again and again:
  * a neighbour that was busy for a moment must not decide what the model is worth.
@@ -194,8 +200,7 @@ export async function measure(
 ): Promise<Point[]> {
   const points = new Map<number, number>()
   const rows = [makeRow(1, 1), makeRow(2, 1), makeRow(3, 1)]
-  const elements = Object.values(rows[0] ?? {}).reduce((sum, { data }) => sum + data.length, 0)
-  const sizes = [1, ...STEPS.filter((step) => step <= bounds.maxSize && step * elements <= bounds.maxElements)]
+  const sizes = sizesFor(rows[0] ?? {}, bounds)
   const start = performance.now()
   const elapsed = (): number => performance.now() - start
   let settled = false

@@ -97,10 +97,11 @@ export function createScheduler(deps: Deps): Scheduler {
 
   function submit(ticket: Ticket): Promise<Finished> {
     const place = batching.place(ticket.run, ticket.shareable)
-    if (place.rows <= batching.cap || !batching.shared(place.lane)) return submitWhole(ticket, place, true)
+    if (place.rows === 1 || !batching.shared(place.lane) || place.rows <= batching.capOf(place.lane))
+      return submitWhole(ticket, place, true)
     // More rows than a run should have: several runs, joined again. What lets the first piece in lets the others in.
     const width = PIECES_PER_INSTANCE * Math.max(1, pool.instances.length)
-    return inPieces(ticket, place.rows, batching, width, (piece, index) =>
+    return inPieces(ticket, place, batching, width, (piece, index) =>
       submitWhole({ ...piece, enqueuedAt: clock.now() }, batching.place(piece.run, piece.shareable), index === 0),
     )
   }
@@ -245,9 +246,10 @@ export function createScheduler(deps: Deps): Scheduler {
   function mayFollow(othersMs: number, limitMs: number): boolean {
     const head = queue.peek()
     if (!head || head.alone) return false
-    const rows = batching.shared(head.lane) ? Math.min(batching.cap, queue.rowsBeside(head)) : head.rows
+    const cap = batching.capOf(head.lane)
+    const rows = batching.shared(head.lane) ? Math.min(cap, queue.rowsBeside(head)) : head.rows
     const ms = batching.curveOf(head.lane).estimate(rows)
-    const isComplete = !batching.shared(head.lane) || rows >= batching.cap
+    const isComplete = !batching.shared(head.lane) || rows >= cap
     return ms !== undefined && othersMs + ms <= (isComplete ? limitMs : BURST_MS)
   }
 
@@ -314,7 +316,7 @@ export function createScheduler(deps: Deps): Scheduler {
       return
     }
     pool.succeeded()
-    batching.curveOf(first.lane).observe(rows, inferMs)
+    batching.observe(first.lane, rows, inferMs, endedAt)
     const pieces = entries.length === 1 ? [outcome.outputs] : batching.split(outcome.outputs, entries.map(rowsOfEntry), entries)
     if (!pieces) {
       batching = unbatched('an output did not have as many rows as the inputs', batching.curve)
