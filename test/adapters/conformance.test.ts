@@ -16,7 +16,7 @@ import { serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 import { chunk, openSocket, type RawSocket } from '../support/socket.ts'
 import { type App, HOSTS, type Host, type Mount } from './hosts.ts'
-import { ADD, DIALECTS, type Exchange, REQUESTS } from './requests.ts'
+import { ADD, BAD, DIALECTS, type Exchange, REQUESTS } from './requests.ts'
 
 const MAX_BODY_BYTES = 100_000
 
@@ -149,7 +149,7 @@ describe.each(HOSTS)('$name', (host) => {
       }
   })
 
-  test('the other dialects, as their clients send them', async () => {
+  test('the other dialects, as their clients send them, and what no honest client sends', async () => {
     const options = {
       dialects: ['open-inference', 'tf-serving', 'mlflow'],
       management: true,
@@ -157,7 +157,7 @@ describe.each(HOSTS)('$name', (host) => {
     } as const
     const all = server.http.mount(options)
     const { connection } = await run(host, { options })
-    for (const exchange of DIALECTS) {
+    for (const exchange of [...DIALECTS, ...BAD]) {
       const [answer, wanted] = [await ask(connection, exchange, '/ml'), await expected(exchange, all)]
       expect([exchange.what, wanted.status]).toEqual([exchange.what, exchange.status])
       expect([exchange.what, answer.status, answer.text]).toEqual([exchange.what, wanted.status, wanted.text])
@@ -250,6 +250,24 @@ describe.each(HOSTS)('$name', (host) => {
       await raw.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)
       await raw.send(Buffer.concat([...Array.from(text, chunk), chunk('')]))
       expect(await raw.answer()).toMatchObject({ status: 200 })
+    })
+
+    test('that trickle: the time is for all of it', async () => {
+      const model = await serverFor({ models: [{ name: 'add', source: addModel() }], bodyTimeoutMs: 50 })
+      const { port } = await run(host, { model })
+      const raw = await socketTo(port)
+      await raw.send(`${HEAD}Content-Length: 90000\r\n\r\n{`)
+      let status = 0
+      const answered = raw.answer().then((answer) => {
+        status = answer.status
+      })
+      // A byte a turn, for as long as nobody says stop.
+      while (status === 0 && !raw.socket.destroyed) {
+        await raw.send(' ').catch(() => {})
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      await answered
+      expect(status).toBe(408)
     })
 
     test('that never end: 408, and the connection closes', async () => {

@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { addModel } from '../../tools/models.mjs'
 import { connectTo, httpFor } from '../support/http.ts'
 import { turns } from '../support/server.ts'
+import { chunk, openSocket } from '../support/socket.ts'
 import { ADD } from './requests.ts'
 
 let server: ModelServer
@@ -183,6 +184,16 @@ describe('nodeHandler()', () => {
     const two = post(body) + post(body)
     const cut = post(body).length - 1
     expect(await exchange(port, [two.slice(0, cut), two.slice(cut)], 2)).toEqual(Array(2).fill('HTTP/1.1 200'))
+  })
+
+  test('a body of a hundred thousand pieces', async () => {
+    const raw = await openSocket(await listening())
+    onTestFinished(() => void raw.socket.destroy())
+    const text = JSON.stringify(ADD)
+    const spaces = Buffer.from('1\r\n \r\n'.repeat(100_000))
+    const head = 'POST /v2/models/add/infer HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n'
+    await raw.send(Buffer.concat([Buffer.from(head), ...Array.from(text, chunk), spaces, chunk('')]))
+    expect(await raw.answer()).toMatchObject({ status: 200 })
   })
 
   test("an app's own listeners hear of the end of a body that arrived with its head", async () => {

@@ -1,7 +1,7 @@
 /** The table of requests that every adapter must answer alike. */
 
 import type { OutgoingHttpHeaders } from 'node:http'
-import { gzipSync } from 'node:zlib'
+import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 
 export interface Exchange {
   readonly what: string
@@ -221,4 +221,98 @@ export const DIALECTS: readonly Exchange[] = [
   post('the index, without a body', '/v2/repository/index', 200, undefined, ''),
   post('loading what is not there', '/v2/repository/models/nope/load', 404, 'application/json', {}),
   get('/v2/models/add/config'),
+]
+
+const framedAs = (what: string, status: number, length: string): Exchange => ({
+  ...infer(what, status, packed.body),
+  headers: { 'inference-header-content-length': length },
+})
+const lying = (what: string, sizes: readonly unknown[], more: object = {}): Exchange => {
+  const inputs = ['a', 'b'].map((name, i) => ({ ...binaryInput(name), parameters: { binary_data_size: sizes[i] }, ...more }))
+  const { body, headers } = binary({ inputs }, blob, blob)
+  return { ...infer(what, 400, body), headers }
+}
+const zipped = (what: string, status: number, body: Uint8Array, coding = 'gzip'): Exchange =>
+  infer(what, status, body, { headers: { ...JSON_TYPE, 'content-encoding': coding } })
+const csv = (what: string, text: string): Exchange => post(`MLflow, ${what}`, '/invocations', 400, 'text/csv', text)
+
+/** What no honest client sends, in every dialect. */
+export const BAD: readonly Exchange[] = [
+  lying('a tensor that says more bytes than the body has', [16, 17]),
+  lying('a tensor that says fewer bytes than its shape', [16, 12]),
+  lying('a tensor of no bytes', [16, 0]),
+  { ...infer('bytes behind the last tensor', 400, Buffer.concat([packed.body, blob])), headers: packed.headers },
+  lying('a size below zero', [-16, 16]),
+  lying('a size that is no number', ['16', 16]),
+  lying('a size in pieces', [15.5, 16]),
+  lying('a size beyond all bodies', [2 ** 53, 16]),
+  lying('a size and data', [16, 16], { data: [1, 2, 3, 4] }),
+  lying('a shape that no memory holds', [16, 16], { shape: [2 ** 40, 2 ** 40] }),
+  lying('a region of memory that is ours', [16, 16], { parameters: { shared_memory_region: 'r', binary_data_size: 16 } }),
+  framedAs('a header larger than the body', 400, String(packed.body.length + 1)),
+  framedAs('a header in the middle of the JSON', 400, '10'),
+  framedAs('a header below zero', 400, '-1'),
+  framedAs('a header that is no number', 400, 'many'),
+  framedAs('a header with an exponent', 400, '1e2'),
+  framedAs('a header of a hundred digits', 400, '9'.repeat(100)),
+  framedAs('a raw body for a model of two inputs', 400, '0'),
+
+  zipped('a bomb', 413, gzipSync(Buffer.alloc(50_000_000))),
+  zipped('a bomb, deflated', 413, deflateSync(Buffer.alloc(50_000_000)), 'deflate'),
+  zipped('something else than gzip', 400, Buffer.from(JSON.stringify(ADD))),
+  zipped('half of a packed body', 400, gzipSync(JSON.stringify(ADD)).subarray(0, 40)),
+  zipped('deflate without its frame', 400, deflateRawSync(JSON.stringify(ADD)), 'deflate'),
+
+  infer('parameters that nobody knows', 200, { ...ADD, parameters: { flavour: 'sour', n: 1, b: true } }),
+  infer('parameters that are no scalars', 400, { ...ADD, parameters: { flavour: null } }),
+  infer('parameters that are a list', 400, { ...ADD, parameters: [] }),
+  infer('an id that is an object', 400, { ...ADD, id: {} }),
+  infer('an id that is true', 400, { ...ADD, id: true }),
+  infer('no outputs wanted, which is all', 200, { ...ADD, outputs: [] }),
+  infer('outputs that are no list', 400, { ...ADD, outputs: {} }),
+  infer('an output twice', 400, { ...ADD, outputs: [{ name: 'sum' }, { name: 'sum' }] }),
+  infer('an output without a name', 400, { ...ADD, outputs: [{}] }),
+  infer('a prototype as output', 400, { ...ADD, outputs: [{ name: '__proto__' }] }),
+  infer('too few elements', 400, { inputs: [floats('a', [1, 4], [1, 2, 3]), ADD.inputs[1]] }),
+  infer('a dimension below zero', 400, { inputs: [floats('a', [-1, 4], [1, 2, 3, 4]), ADD.inputs[1]] }),
+  infer('data that are ragged', 400, { inputs: [floats('a', [2, 4], [[1, 2, 3, 4], [5]]), ADD.inputs[1]] }),
+  infer('strings for floats', 400, { inputs: [floats('a', [1, 4], ['1', '2', '3', '4']), ADD.inputs[1]] }),
+  infer('nothing for floats', 400, { inputs: [floats('a', [1, 4], [1, null, 3, 4]), ADD.inputs[1]] }),
+  infer('a type that is none', 400, { inputs: [{ ...ADD.inputs[0], datatype: 'FLOAT' }, ADD.inputs[1]] }),
+  infer('a type that is not the model’s', 400, { inputs: [{ ...ADD.inputs[0], datatype: 'FP64' }, ADD.inputs[1]] }),
+  infer('a sequence that nobody keeps', 400, { ...ADD, parameters: { sequence_id: 7, sequence_start: true } }),
+
+  post('TensorFlow Serving, neither form', '/v1/models/add:predict', 400, 'application/json', {}),
+  post('TensorFlow Serving, no rows', '/v1/models/add:predict', 400, 'application/json', { instances: [] }),
+  post('TensorFlow Serving, rows of two lengths', '/v1/models/add:predict', 400, 'application/json', {
+    instances: [ROW.instances[0], { a: [1, 2], b: [1, 1, 1, 1] }],
+  }),
+  post('TensorFlow Serving, a row without a column', '/v1/models/add:predict', 400, 'application/json', {
+    instances: [ROW.instances[0], { a: [1, 2, 3, 4] }],
+  }),
+  post('TensorFlow Serving, values among rows', '/v1/models/add:predict', 400, 'application/json', {
+    instances: [ROW.instances[0], [1, 2, 3, 4]],
+  }),
+  post('TensorFlow Serving, base64 that is none', '/v1/models/string:predict', 400, 'application/json', {
+    instances: [{ b64: '***' }],
+  }),
+  post('TensorFlow Serving, base64 of another kind', '/v1/models/string:predict', 400, 'application/json', {
+    instances: [{ b64: 7 }],
+  }),
+  post('TensorFlow Serving, a signature that is none', '/v1/models/add:predict', 400, 'application/json', {
+    ...ROW,
+    signature_name: 'other',
+  }),
+
+  post('MLflow, two formats', '/invocations', 400, 'application/json', { ...COLUMNS, ...ROW }),
+  post('MLflow, a list', '/invocations', 400, 'application/json', [1]),
+  post('MLflow, ragged rows', '/invocations', 400, 'application/json', {
+    dataframe_split: { columns: ['a', 'b'], data: [[1, 2], [3]] },
+  }),
+  csv('CSV of nothing', ''),
+  csv('CSV of a header alone', 'a,b\n'),
+  csv('CSV with a quote that stays open', 'a,b\n"1,2\n'),
+  csv('CSV with text behind a quote', 'a,b\n"1"x,2\n'),
+  csv('CSV with a column twice', 'a,a\n1,2\n'),
+  csv('CSV with cells that are no numbers', 'a,b\none,two\n'),
 ]

@@ -186,7 +186,10 @@ function readInput(input: unknown, path: string, blobs: Blobs | undefined): Wire
     throw new ModelmountError('REQUEST_INVALID', message, { details: { field } })
   }
   const count = product(shape)
-  if (!Number.isSafeInteger(count)) throw invalid(`${path}.shape`, 'fewer elements', 'more')
+  if (!Number.isSafeInteger(count)) {
+    const details = { field: `${path}.shape`, expected: 'fewer elements', got: 'more' }
+    throw new ModelmountError('REQUEST_INVALID', `${path}.shape has more elements than anything can hold`, { details })
+  }
   return { name, type, dims: shape, data: elementsIn(type, blobs.take(size, field), count, { input: shorten(name), field }) }
 }
 
