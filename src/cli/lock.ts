@@ -63,14 +63,14 @@ async function write(file: string, lock: Lock): Promise<number> {
   const text = writeLock(lock)
   const isNew = (await readFile(file, 'utf8').catch(() => undefined)) !== text
   if (isNew) await writeFile(file, text)
-  print(`${isNew ? 'locked' : 'unchanged'}: ${lock.models.length} model versions in ${file}`)
+  print(`${isNew ? 'locked' : 'unchanged'}: ${counted(lock.models)} in ${file}`)
   return 0
 }
 
 async function check(file: string, now: Lock): Promise<number> {
   const differences = differencesOf(await readLock(file), now)
   for (const line of differences) process.stderr.write(`modelmount: ${printable(line)}\n`)
-  if (differences.length === 0) print(`${now.models.length} model versions are what ${file} says`)
+  if (differences.length === 0) print(`${counted(now.models)} as ${file} says`)
   return differences.length === 0 ? 0 : 1
 }
 
@@ -91,3 +91,5 @@ function differencesOf(locked: Lock, now: Lock): string[] {
   for (const key of before.keys()) if (!after.has(key)) lines.push(`${key} is in the lock file, and not in the repository`)
   return lines
 }
+
+const counted = ({ length }: readonly unknown[]): string => `${length} model version${length === 1 ? '' : 's'}`

@@ -25,18 +25,27 @@ const COMMANDS = new Map<string, Command>([
 ])
 
 const all = [...COMMANDS.values()]
-const USAGE = `modelmount ${VERSION}: serve ONNX models from a Node backend
+const TITLE = `modelmount ${VERSION}: serve ONNX models from a Node backend`
 
-Usage:
-${all.map(({ usage }) => usage).join('\n')}
-
-${all.flatMap(({ options }) => options ?? []).join('\n\n')}
-`
+/** Of everything, or of one command. */
+function usageOf(name?: string): string {
+  const command = COMMANDS.get(name ?? '')
+  const options = all.flatMap(({ options }) => options ?? [])
+  if (name === undefined || !command)
+    return [TITLE, `Usage:\n${all.map(({ usage }) => usage).join('\n')}`, ...options, ''].join('\n\n')
+  // Some commands share their options.
+  const own = options.filter((text) => text.slice(0, text.indexOf(':')).split(' ').includes(name))
+  return `${[`Usage:\n${command.usage}`, ...own].join('\n\n')}\n`
+}
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv
   const command = COMMANDS.get(name ?? '')
-  if (command) return command.run(rest)
+  if (command && !rest.some((arg) => arg === '--help' || arg === '-h')) return command.run(rest)
+  if (command) {
+    process.stdout.write(usageOf(name))
+    return 0
+  }
   switch (name) {
     case '--version':
     case '-v':
@@ -45,7 +54,7 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'help':
     case '--help':
     case '-h':
-      process.stdout.write(USAGE)
+      process.stdout.write(usageOf())
       return 0
     default:
       throw new UsageError(name === undefined ? 'a command is missing' : `there is no command '${name}'`)
@@ -58,7 +67,7 @@ main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     if (error instanceof UsageError) {
-      process.stderr.write(`modelmount: ${error.message}\n\n${USAGE}`)
+      process.stderr.write(`modelmount: ${error.message}\n\n${usageOf(process.argv[2])}`)
       process.exitCode = 2
     } else {
       const text = isModelmountError(error)

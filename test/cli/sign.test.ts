@@ -82,3 +82,11 @@ test('what cannot be used is refused, and wrong use is told apart', () => {
   ])
     expect([args, run(...args)]).toMatchObject([args, { code: 2, stderr: expect.stringContaining('Usage:') }])
 })
+
+test('what a command takes is told by itself, and only that', () => {
+  const help = run('verify', '--help')
+  expect(help).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('Options of verify:') })
+  const wrong = run('decrypt', 'fraud')
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('Options of encrypt and decrypt:') })
+  for (const text of [help.stdout, wrong.stderr]) expect(text).not.toMatch(/Options of (lock|serve)/)
+})
