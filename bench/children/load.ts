@@ -14,6 +14,7 @@ export interface LoadAsk {
 export interface LoadAnswer {
   /** Requests per second that were answered with 200. */
   readonly rate: number
+  readonly answered: number
   readonly failures: number
 }
 
@@ -44,5 +45,5 @@ answerParent(async ({ port, connections, ms, requests }: LoadAsk): Promise<LoadA
   )
   const seconds = (performance.now() - start) / 1000
   for (const connection of open) connection.close()
-  return { rate: answered / seconds, failures }
+  return { rate: answered / seconds, answered, failures }
 })

@@ -1,17 +1,18 @@
-/** An Express app whose telemetry is off or on, and what a collection costs its event loop; in a process of its own, because an SDK is for life. */
+/** An Express app with telemetry beside the same without, or what a collection costs; in a process of its own, because an SDK is for life. */
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import express from 'express'
-import { createModelServer, type ModelInfo, type Telemetry } from 'modelmount'
+import { createModelServer, type ModelInfo, type ModelServer, type Telemetry } from 'modelmount'
 import { modelRouter } from 'modelmount/express'
 import { type StartedTelemetry, type StartTelemetryOptions, startTelemetry } from 'modelmount/telemetry/sdk'
 import { answerParent } from '../lib/child.ts'
+import { mainThreadMs } from '../lib/cpu.ts'
 import { SESSION } from '../lib/direct.ts'
 import { median } from '../lib/stats.ts'
 
-export type Mode = 'off' | 'metrics' | 'sampled' | 'all'
+export type Mode = 'metrics' | 'sampled' | 'all'
 
 export interface TelemetryAsk {
   readonly mode: Mode
@@ -20,14 +21,29 @@ export interface TelemetryAsk {
 
 export interface TelemetryAnswer {
   readonly port: number
-  /** Milliseconds of the event loop for one collection with as many models. */
-  collect?: { readonly models: number; readonly ms: number; readonly bytes: number }
+  /** Of the same app without telemetry. */
+  readonly offPort: number
+}
+
+/** What the event loop's thread has worked so far. */
+export interface CpuAsk {
+  readonly mode: 'cpu'
+}
+
+export interface CollectAsk {
+  readonly mode: 'collect'
+  readonly model: Uint8Array
+}
+
+/** Milliseconds of the event loop for one collection with as many models. */
+export interface CollectAnswer {
+  readonly models: number
+  readonly ms: number
+  readonly bytes: number
 }
 
 const MODELS = 100
 const COLLECTIONS = 15
-/** Twice as often as anybody scrapes. */
-const SCRAPE_MS = 1000
 
 /** Keeps the last spans, as an exporter's queue would. */
 function keeper(): NonNullable<StartTelemetryOptions['spanProcessors']>[number] {
@@ -43,27 +59,35 @@ function keeper(): NonNullable<StartTelemetryOptions['spanProcessors']>[number] 
   }
 }
 
-const OPTIONS: Readonly<Record<Exclude<Mode, 'off'>, () => StartTelemetryOptions>> = {
+const OPTIONS: Readonly<Record<Mode, () => StartTelemetryOptions>> = {
   metrics: () => ({ otlp: false }),
   sampled: () => ({ spanProcessors: [keeper()], sampleRatio: 0.01 }),
   all: () => ({ spanProcessors: [keeper()] }),
 }
 
-answerParent(async ({ mode, model }: TelemetryAsk): Promise<TelemetryAnswer> => {
-  const telemetry = mode === 'off' ? undefined : await startTelemetry(OPTIONS[mode]())
-  const server = await createModelServer({ telemetry, models: [{ name: 'm', source: model, session: SESSION }], strict: true })
-  const app = express()
-  app.use(modelRouter(server))
-  const http = createServer(app)
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
-  const answer: TelemetryAnswer = { port: (http.address() as AddressInfo).port }
-  if (mode === 'metrics' && telemetry) answer.collect = await collectMany(telemetry, server.models()[0] as ModelInfo)
-  if (telemetry) setInterval(() => void telemetry.metricsText(), SCRAPE_MS).unref()
-  return answer
+answerParent(async (ask: TelemetryAsk | CpuAsk | CollectAsk): Promise<TelemetryAnswer | CollectAnswer | number> => {
+  if (ask.mode === 'cpu') return mainThreadMs()
+  if (ask.mode === 'collect') return collectMany(ask.model)
+  const telemetry = await startTelemetry(OPTIONS[ask.mode]())
+  return { port: await mount(ask.model, telemetry), offPort: await mount(ask.model, undefined) }
 })
 
+const serve = (model: Uint8Array, telemetry: StartedTelemetry | undefined): Promise<ModelServer> =>
+  createModelServer({ telemetry, models: [{ name: 'm', source: model, session: SESSION }], strict: true })
+
+/** @returns its port */
+async function mount(model: Uint8Array, telemetry: StartedTelemetry | undefined): Promise<number> {
+  const app = express()
+  app.use(modelRouter(await serve(model, telemetry)))
+  const http = createServer(app)
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+  return (http.address() as AddressInfo).port
+}
+
 /** The same model under a hundred names, each with traffic. */
-async function collectMany(telemetry: StartedTelemetry, info: ModelInfo): Promise<NonNullable<TelemetryAnswer['collect']>> {
+async function collectMany(model: Uint8Array): Promise<CollectAnswer> {
+  const telemetry = await startTelemetry(OPTIONS.metrics())
+  const info = (await serve(model, telemetry)).models()[0] as ModelInfo
   const names = Array.from({ length: MODELS }, (_, i) => `model-${i}`)
   const times = { startedAt: 0, endedAt: 3, sentAt: 1, queueMs: 1, inputMs: 0.1, inferMs: 1, outputMs: 0.1 }
   for (const name of names) {

@@ -95,6 +95,31 @@ describe('startTelemetry()', () => {
     expect(got.sort()).toEqual(['POST /v1/metrics', 'POST /v1/traces'])
   })
 
+  test('collects for the collector as often as the environment says, and no later than it ends', async () => {
+    const told = await run(
+      `import { createServer } from 'node:http'
+      ${START}
+      let [posts, thrice] = [0, undefined]
+      const three = new Promise((resolve) => { thrice = resolve })
+      const collector = createServer((req, res) => {
+        if (req.url === '/v1/metrics' && ++posts === 3) thrice()
+        req.resume().on('end', () => res.writeHead(200, { 'content-type': 'application/x-protobuf' }).end())
+      })
+      await new Promise((resolve) => collector.listen(0, '127.0.0.1', resolve))
+      const telemetry = await startTelemetry({ otlp: { endpoint: 'http://127.0.0.1:' + collector.address().port } })
+      const server = await serve(telemetry)
+      await three
+      await server.close()
+      const before = posts
+      await telemetry.shutdown()
+      tell({ last: posts - before })
+      collector.closeAllConnections()
+      collector.close()`,
+      { env: { OTEL_METRIC_EXPORT_INTERVAL: '50', OTEL_TRACES_SAMPLER: 'always_off' } },
+    )
+    expect(told.last).toBeGreaterThanOrEqual(1)
+  })
+
   test.each([
     ['down', 'http://127.0.0.1:9'],
     ['silent', undefined],
