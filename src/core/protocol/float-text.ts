@@ -44,6 +44,7 @@ for (let exponent = LEAST_EXPONENT; exponent <= MOST_EXPONENT; exponent++) {
 
 /** The elements between commas; what JSON has no number for in quotes. */
 export function floatsText(values: Float32Array): string {
+  if (values.length <= CHUNK) return scratch.toString('latin1', 0, write(values))
   let text = ''
   for (let start = 0; start < values.length; start += CHUNK) {
     const end = write(values.subarray(start, start + CHUNK))

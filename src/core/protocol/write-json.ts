@@ -55,7 +55,7 @@ export function createTextSink(): TextSink {
  */
 export function writeElements(tensor: Tensor, sink: TextSink): void {
   sink.write('[')
-  if (tensor.type === 'float32' && tensor.data.length > FEW) for (const bytes of floatsBytes(tensor.data)) sink.append(bytes)
+  if (tensor.type === 'float32') writeFloats(tensor.data, sink)
   else
     for (let start = 0; start < tensor.data.length; start += PIECE) {
       if (start > 0) sink.write(',')
@@ -64,10 +64,13 @@ export function writeElements(tensor: Tensor, sink: TextSink): void {
   sink.write(']')
 }
 
-function pieceOf(tensor: Tensor, start: number, end: number): string {
+function writeFloats(values: Float32Array, sink: TextSink): void {
+  if (values.length <= FEW) sink.write(floatsText(values))
+  else for (const bytes of floatsBytes(values)) sink.append(bytes)
+}
+
+function pieceOf(tensor: Exclude<Tensor, { readonly type: 'float32' }>, start: number, end: number): string {
   switch (tensor.type) {
-    case 'float32':
-      return floatsText(tensor.data.subarray(start, end))
     case 'float64':
       return joinDoubles(tensor.data.subarray(start, end))
     case 'float16':
