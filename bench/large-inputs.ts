@@ -9,7 +9,7 @@ import { measurePairs } from './lib/pairs.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
 
-const MS = 250
+const MS = 200
 const IMAGE = [3, 224, 224]
 /** A batch of eight images that is joined from eight requests, or comes as one. */
 const CASES: readonly { readonly callers: number; readonly images: number; readonly target?: Target }[] = [

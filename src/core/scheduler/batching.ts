@@ -195,7 +195,7 @@ export async function proveBatching(
     nextCap: (lane, waiting, now) => caps.of(lane).next(waiting, now),
     observe(lane, rows, ms, now) {
       curveOf(lane).observe(rows, ms)
-      if (lane !== SOLO) caps.of(lane).observe(rows, ms, now)
+      if (lane !== SOLO) caps.observe(lane, rows, ms, now)
     },
     roomFor: createRoom(signature, axes, filler, settings.maxElements),
     get info() {
@@ -268,24 +268,42 @@ function createCurves(all: Curve): Batching['curveOf'] {
   }
 }
 
+interface Caps {
+  /** The largest of them; asked for at every request. */
+  readonly most: number
+  of(lane: string): Cap
+  observe(lane: string, rows: number, ms: number, now: number): void
+}
+
 /** Caps of lanes, each beginning with what the warm-up found. Lanes beyond the bound keep that. */
-function createCaps(first: number, make: () => Cap): { readonly most: number; of(lane: string): Cap } {
+function createCaps(first: number, make: () => Cap): Caps {
   const caps = new Map<string, Cap>()
   const rest: Cap = { rows: first, next: () => first, observe() {} }
+  let most = first
+  const compare = (): void => {
+    most = Math.max(...Array.from(caps.values(), ({ rows }) => rows))
+  }
+
+  function of(lane: string): Cap {
+    const known = caps.get(lane)
+    if (known) return known
+    if (caps.size >= MAX_CURVES) return rest
+    const cap = make()
+    caps.set(lane, cap)
+    compare()
+    return cap
+  }
+
   return {
     get most() {
-      let most = 0
-      for (const { rows } of caps.values()) if (rows > most) most = rows
-      return most || first
+      return most
     },
-    of(lane) {
-      let cap = caps.get(lane)
-      if (!cap) {
-        if (caps.size >= MAX_CURVES) return rest
-        cap = make()
-        caps.set(lane, cap)
-      }
-      return cap
+    of,
+    observe(lane, rows, ms, now) {
+      const cap = of(lane)
+      const before = cap.rows
+      cap.observe(rows, ms, now)
+      if (cap.rows !== before) compare()
     },
   }
 }
