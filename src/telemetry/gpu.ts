@@ -1,6 +1,7 @@
 /** GPUs as `nvidia-smi` sees them: asked beside the collection, never waited for, and not again where there is none. */
 
-import { execFile } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
+import type { Socket } from 'node:net'
 import type { Instruments, Observe } from './instruments.ts'
 import { ATTR_GPU, ATTR_GPU_NAME, METRICS } from './names.ts'
 
@@ -50,18 +51,17 @@ export function observeGpus(instruments: Instruments, file = 'nvidia-smi'): () =
   let readings: readonly GpuReading[] = []
   let readAt = Number.NEGATIVE_INFINITY
   let askedAt = Number.NEGATIVE_INFINITY
-  let asking = false
+  let asked: ChildProcess | undefined
   let failures = 0
 
   function ask(): void {
-    asking = true
     askedAt = performance.now()
-    const child = execFile(
+    asked = execFile(
       file,
       [`--query-gpu=${FIELDS.join(',')}`, '--format=csv,noheader,nounits'],
       { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', windowsHide: true, maxBuffer: 1024 * 1024 },
       (error, stdout) => {
-        asking = false
+        asked = undefined
         const found = error ? [] : parseGpus(stdout)
         failures = found.length > 0 ? 0 : failures + 1
         if (found.length === 0) return
@@ -69,12 +69,13 @@ export function observeGpus(instruments: Instruments, file = 'nvidia-smi'): () =
         readAt = performance.now()
       },
     )
-    child.unref()
+    // One that hangs must not keep the app from ending, and neither must its pipes.
+    for (const handle of [asked, asked.stdout, asked.stderr]) (handle as ChildProcess | Socket | null)?.unref()
   }
 
   function read(observe: Observe<keyof typeof metrics>): void {
     const now = performance.now()
-    if (!asking && failures < MAX_FAILURES && now - askedAt > MAX_AGE_MS) ask()
+    if (!asked && failures < MAX_FAILURES && now - askedAt > MAX_AGE_MS) ask()
     if (now - readAt > STALE_MS) return
     for (const { id, name, utilization, usedBytes, totalBytes, watts } of readings) {
       const attributes = { [ATTR_GPU]: id, [ATTR_GPU_NAME]: name }
@@ -85,5 +86,9 @@ export function observeGpus(instruments: Instruments, file = 'nvidia-smi'): () =
     }
   }
 
-  return instruments.observe(metrics, read)
+  const end = instruments.observe(metrics, read)
+  return () => {
+    end()
+    asked?.kill('SIGKILL')
+  }
 }

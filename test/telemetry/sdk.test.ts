@@ -1,7 +1,7 @@
 /** The SDK's bootstrap in processes of its own, because it registers itself for the whole process; and what there is without it. */
 
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -129,16 +129,27 @@ describe('startTelemetry()', () => {
     onTestFinished(() => silent.closeAllConnections())
     const endpoint = url ?? `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
     const told = await run(`${START}
+      import { setFlagsFromString } from 'node:v8'
+      import { runInNewContext } from 'node:vm'
       const telemetry = await startTelemetry({ otlp: { endpoint: '${endpoint}' } })
       const server = await serve(telemetry)
-      // Ten thousand spans and more; the SDK keeps 2048 that wait.
-      for (let i = 0; i < 100; i++) await Promise.all(Array.from({ length: 100 }, (_, j) => server.predict('mlp', { features: [row(j)] })))
+      setFlagsFromString('--expose-gc')
+      const heap = () => { runInNewContext('gc')(); return process.memoryUsage().heapUsed }
+      const rounds = async (n) => {
+        for (let i = 0; i < n; i++) await Promise.all(Array.from({ length: 100 }, (_, j) => server.predict('mlp', { features: [row(j)] })))
+      }
+      await rounds(50)
+      const kept = heap()
+      // Thirty thousand spans and more, of some kilobytes each; the SDK keeps 2048 that wait.
+      await rounds(300)
+      const grownMiB = (heap() - kept) / 2 ** 20
       const before = performance.now()
       await server.close()
       await telemetry.shutdown({ timeoutMs: 300 })
-      tell({ endedInMs: performance.now() - before })
+      tell({ grownMiB, endedInMs: performance.now() - before })
       process.exit(0)`)
     expect(told.endedInMs).toBeLessThan(10_000)
+    expect(told.grownMiB).toBeLessThan(20)
   })
 
   test.each([
@@ -160,6 +171,33 @@ describe('startTelemetry()', () => {
     )
     if (how === 'not at all') expect(told.names).toContain('predict mlp')
     else expect(told.names).toEqual([])
+  })
+
+  test.skipIf(process.platform === 'win32')('an nvidia-smi that hangs does not keep the app from ending', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'smi-'))
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+    writeFileSync(join(dir, 'nvidia-smi'), '#!/bin/sh\necho $$ > "$0.pid"\nexec sleep 60\n', { mode: 0o755 })
+    const told = await run(
+      `import { existsSync } from 'node:fs'
+      import { setTimeout as sleep } from 'node:timers/promises'
+      import { createModelServer } from 'modelmount'
+      import { startTelemetry } from 'modelmount/telemetry/sdk'
+      const telemetry = await startTelemetry({ gpu: true })
+      const server = await createModelServer({ models: [], telemetry })
+      const { text } = await telemetry.metricsText()
+      while (!existsSync('${join(dir, 'nvidia-smi.pid')}')) await sleep(5)
+      const exits = performance.now()
+      await server.close()
+      await telemetry.shutdown()
+      process.on('exit', () => tell({ gpu: text.includes('hw_gpu'), endedInMs: performance.now() - exits }))`,
+      { env: { PATH: `${dir}:${process.env.PATH}` } },
+    )
+    expect(told.gpu).toBe(false)
+    // It is given five seconds otherwise.
+    expect(told.endedInMs).toBeLessThan(4000)
+    // Nobody is left behind who asks the driver.
+    const pid = Number(readFileSync(join(dir, 'nvidia-smi.pid'), 'utf8'))
+    await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false)
   })
 
   test('says what to do where an SDK is registered, and what is wrong with an option', async () => {

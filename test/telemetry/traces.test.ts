@@ -107,6 +107,16 @@ describe('a request', () => {
     expect(second?.status.code).toBe(SpanStatusCode.UNSET)
   })
 
+  test('says by which label it was asked for', async () => {
+    const kept = keep()
+    const server = await serverFor({
+      models: [{ name: 'mlp', version: '3', source: mlpModel(), versionLabels: { stable: '3' } }],
+      telemetry: kept.telemetry,
+    })
+    await server.predict('mlp', { features: [row] }, { label: 'stable' })
+    expect(kept.named('predict mlp')[0]?.attributes).toMatchObject({ 'model.version': '3', 'modelmount.label': 'stable' })
+  })
+
   test('that its caller gave up is not an error; one that failed is, by its code', async () => {
     const kept = keep()
     const server = await serverFor({
