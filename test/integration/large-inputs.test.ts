@@ -1,7 +1,12 @@
 /** Inputs large enough for memory that is used again: whatever it held before, each caller gets the answer to its own bytes. */
 
+import { Worker } from 'node:worker_threads'
 import type { BatchOptions, ModelServer, PredictResult, Tensor } from 'modelmount'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { systemClock } from '../../src/core/clock.ts'
+import { createBuffers } from '../../src/core/engine/buffers.ts'
+import type { Channel, OpenChannel } from '../../src/core/engine/channel.ts'
+import { createInstance, type RunOutcome } from '../../src/core/engine/instance.ts'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { serverFor, turns } from '../support/server.ts'
 
@@ -235,5 +240,80 @@ describe('a large input that all rows of a run share', () => {
     const index = indices(...Array.from({ length: 11 }, () => 1))
     const answer = await server.predict('m', { x: x(11, 0), all: all(20), index })
     expect(dataOf(answer)).toEqual(Array.from({ length: 11 }, (_, i) => 21 + i))
+  })
+})
+
+describe('a worker thread', () => {
+  /** The built worker, and a message that it does not understand, which ends it between two runs. */
+  function openReal(): { open: OpenChannel; breakIt(): void } {
+    const worker = new Worker(new URL('../../dist/worker.cjs', import.meta.url), {
+      workerData: { flags: new Int32Array(new SharedArrayBuffer(8)) },
+      stderr: true,
+    })
+    onTestFinished(async () => void (await worker.terminate()))
+    return {
+      open: (events): Channel => {
+        worker.on('message', events.onMessage)
+        worker.on('error', () => {})
+        worker.on('exit', () => events.onExit('gone'))
+        return {
+          post: (message, transfer) => worker.postMessage(message, transfer),
+          close: async () => void (await worker.terminate()),
+        }
+      },
+      breakIt: () => worker.postMessage({ kind: 'run' }),
+    }
+  }
+
+  test('gives back the memory of its inputs; one that dies takes it along, and nobody waits for that', async () => {
+    const { open, breakIt } = openReal()
+    const buffers = createBuffers(systemClock)
+    onTestFinished(() => buffers.close())
+    const request = {
+      source: endsModel(),
+      data: [],
+      providers: [{ name: 'cpu' as const }],
+      strict: false,
+      session: {
+        intraOpNumThreads: 1,
+        interOpNumThreads: 1,
+        graphOptimizationLevel: 'all' as const,
+        executionMode: 'sequential' as const,
+        enableCpuMemArena: false,
+        enableMemPattern: true,
+        logSeverityLevel: 4 as const,
+        extra: {},
+      },
+      niceness: 0,
+      timeoutMs: 30_000,
+    }
+    const lost: string[] = []
+    const instance = createInstance(request, {
+      id: 1,
+      open,
+      clock: systemClock,
+      buffers,
+      onLost: (reason) => lost.push(reason),
+      onLine() {},
+    })
+    await instance.loaded
+    const run = (seed: number): Promise<readonly RunOutcome[] | 'lost' | 'unstarted'> => {
+      const { dims, data } = rowsFrom(1, seed)
+      const x: Tensor = { type: 'float32', dims, data: buffers.copy(data as Float32Array) }
+      return new Promise((resolve) => instance.run([{ inputs: { x }, fetches: ['y'] }], resolve))
+    }
+    for (let i = 0; i < 5; i++) {
+      const [outcome] = (await run(i)) as readonly RunOutcome[]
+      expect(outcome && 'outputs' in outcome && Array.from((outcome.outputs.y?.data ?? []) as Float32Array)).toEqual(
+        answerTo(1, i),
+      )
+      // Always the same one.
+      expect(buffers.freeBytes).toBe(512 * 1024)
+    }
+    breakIt()
+    expect(await Promise.all([run(1), run(2)])).toEqual(['lost', 'unstarted'])
+    expect(lost).toEqual(['gone'])
+    expect(buffers.freeBytes).toBe(0)
+    expect(buffers.copy(new Float32Array(SIZE).fill(3)).every((x) => x === 3)).toBe(true)
   })
 })
