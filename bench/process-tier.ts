@@ -35,6 +35,7 @@ export const processTier: Bench = {
         rival: "isolation 'thread'",
         pairs,
         format: milliseconds,
+        target: { op: '<=', value: 3 },
       }),
     ]
   },

@@ -6,12 +6,13 @@
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { type Duplex, type Transform, Writable } from 'node:stream'
+import { type Duplex, Readable, type Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { MessageHeader } from '@aws-crypto/decrypt-node'
 import { type Collected, withCollector } from '../integrity/index.ts'
 import { type Context, checkContext } from './context.ts'
 import { createKeyring } from './keyring.ts'
+import { piecesOf } from './pieces.ts'
 import { refusalOf } from './refusal.ts'
 import { loadSdk, type Sdk } from './sdk.ts'
 import type { KeyProvider } from './types.ts'
@@ -140,8 +141,17 @@ export async function decryptTo(
 ): Promise<Header> {
   const sdk = await loadSdk()
   const reader = createReader(sdk, keys, expected, file)
+  // A frame is deciphered before its plain text comes out, and plain text is shorter than the part of the message that it stands in.
+  let plainBytes = 0
+  reader.stream.on('data', (plain: Uint8Array) => {
+    plainBytes += plain.length
+  })
   try {
-    await pipeline([createReadStream(path, { highWaterMark: FRAME_BYTES }), reader.stream, ...sinks])
+    const message = Readable.from(
+      piecesOf(path, FRAME_BYTES, () => plainBytes),
+      { objectMode: false },
+    )
+    await pipeline([message, reader.stream, ...sinks])
   } catch (error) {
     throw refusalOf(error, file)
   }
