@@ -235,6 +235,17 @@ describe('a large input that all rows of a run share', () => {
     ])
   })
 
+  test('must be the same for requests that meet', async () => {
+    const server = await serveShared(8)
+    const front = server.predict('m', { x: x(8, 0), all: all(3), index: indices(0, 0, 0, 0, 0, 0, 0, 0) })
+    await turns()
+    const calls = [1, 2, 1, 2].map((last, i) => server.predict('m', { x: x(1, i), all: all(last), index: indices(0) }))
+    const answers = await Promise.all(calls)
+    await front
+    expect(answers.map(dataOf)).toEqual([[1], [3], [3], [5]])
+    expect(answers.map(({ batchSize }) => batchSize)).toEqual([2, 2, 2, 2])
+  })
+
   test('goes with every piece of a request that is cut into several runs', async () => {
     const server = await serveShared(4)
     const index = indices(...Array.from({ length: 11 }, () => 1))

@@ -3,10 +3,11 @@
  * first dimension is no promise that rows do not influence each other, or that more of them are cheaper.
  */
 
+import { createHash } from 'node:crypto'
 import type { Memory } from '../engine/buffers.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run } from '../engine/instance.ts'
-import type { BatchingInfo, ModelSignature } from '../types.ts'
+import type { BatchingInfo, ModelSignature, Tensor } from '../types.ts'
 import { axesOf, type DeclaredAxes, type ModelAxes } from './axes.ts'
 import { type BatchAxes, concat, rowsOf, split } from './batch.ts'
 import { type Cap, createCap } from './cap.ts'
@@ -367,6 +368,18 @@ function laneKey({ inputs, fetches }: Run, axes: ModelAxes, ragged: Ragged | und
   const shapes = Object.entries(axes.inputs).map(([name, axis]) =>
     inputs[name]?.dims.map((dim, i) => (i === axis ? 'n' : ragged?.inputs[name]?.includes(i) ? lengths : dim)),
   )
-  const values = axes.shared.map((name) => inputs[name] && [inputs[name].dims, Array.from(inputs[name].data, String)])
+  const values = axes.shared.map((name) => inputs[name] && [inputs[name].dims, contentOf(inputs[name])])
   return JSON.stringify([shapes, values, fetches])
+}
+
+/** Longer values than that stand in a key by their hash: it is made for every request, and kept with the lane. */
+const MAX_VALUE_BYTES = 256
+
+/** Equal for equal elements only. */
+function contentOf({ type, data }: Tensor): string | readonly string[] {
+  if (type === 'string') return data
+  if (data.byteLength <= MAX_VALUE_BYTES) return Array.from(data, String)
+  return createHash('sha256')
+    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    .digest('base64')
 }
