@@ -5,7 +5,7 @@ import { flyCanary } from './canary.ts'
 import type { Clock } from './clock.ts'
 import { type Contract, contractOf } from './contract.ts'
 import { type Ahead, startAhead } from './engine/ahead.ts'
-import type { Buffers } from './engine/buffers.ts'
+import type { Buffers, Memory } from './engine/buffers.ts'
 import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
 import { guessFootprint, type Holding, sharedBytes } from './engine/footprint.ts'
 import type { TensorRecord } from './engine/frame.ts'
@@ -62,6 +62,8 @@ export interface Model {
   start(): Promise<void>
   /** Makes a caller's inputs ours; valid once the state has been `ready`. */
   readonly own: Intake
+  /** Where large inputs that are given to `run` may lie, so that they need not be copied again; none where a run could not take them from there. */
+  readonly room: Memory | undefined
   /** What is known of its files, once they were admitted and where somebody wanted to know. */
   readonly integrity: Integrity | undefined
   /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
@@ -563,6 +565,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     get own() {
       return own
     },
+    room: buffers,
     get integrity() {
       return admitted?.integrity
     },

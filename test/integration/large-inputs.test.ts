@@ -136,6 +136,36 @@ describe('large inputs', () => {
     expect(fresh.count).toBe(0)
   })
 
+  test('also that of requests over HTTP, binary, raw and in JSON', async () => {
+    const server = await serve(endsModel())
+    const row = rowsFrom(1, 7).data as Float32Array
+    const bytes = new Uint8Array(row.buffer, row.byteOffset, row.byteLength)
+    const head = (more: object) => JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, SIZE], ...more }] })
+    const json = head({ parameters: { binary_data_size: bytes.length } })
+    const requests = [
+      // At any offset: every length of the JSON but one in four is none where floats could lie.
+      ...[0, 1, 2, 3].map((spaces) => ({
+        headers: { 'inference-header-content-length': String(json.length + spaces) },
+        body: new Uint8Array(Buffer.concat([Buffer.from(json + ' '.repeat(spaces)), bytes])),
+      })),
+      { headers: { 'inference-header-content-length': '0' }, body: Uint8Array.from(bytes) },
+      { headers: {}, body: new TextEncoder().encode(head({ data: Array.from(row) })) },
+    ]
+    const ask = async (): Promise<void> => {
+      for (const request of requests) {
+        const { status, headers, body } = await server.http.handle({ method: 'POST', path: '/v2/models/m/infer', ...request })
+        const length = Number(headers['inference-header-content-length'] ?? 0)
+        const floats = length > 0 ? Array.from(new Float32Array(Uint8Array.from(body.subarray(length)).buffer)) : undefined
+        const data = floats ?? (JSON.parse(Buffer.from(body).toString()) as { outputs: [{ data: number[] }] }).outputs[0].data
+        expect([status, data]).toEqual([200, answerTo(1, 7)])
+      }
+    }
+    await ask()
+    const fresh = countFresh(256 * 1024)
+    await ask()
+    expect(fresh.count).toBe(0)
+  })
+
   test('also that of a run which failed, and of requests that were joined', async () => {
     const server = await serve(pickyModel(), { maxSize: 4 })
     const round = async (): Promise<void> => {

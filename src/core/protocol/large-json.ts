@@ -6,6 +6,7 @@ import { findDataSpans, type Span } from './data-spans.ts'
 import { isObject, isSize } from './fields.ts'
 import { parseJson } from './json.ts'
 import { createNumberScanner } from './number-scanner.ts'
+import type { Room } from './room.ts'
 
 /** Below some thousand numbers `JSON.parse` is as fast. */
 const MIN_BYTES = 8 * 1024
@@ -22,14 +23,18 @@ export const isLarge = (body: unknown): body is Uint8Array => body instanceof Ui
  * @returns `undefined` for anything but large bodies with flat lists of numbers that fit their shape and type: those are read the usual way, which
  *   also finds the words for what is wrong with them
  */
-export async function readLargeJson(body: Uint8Array, maxElements: number): Promise<Record<string, unknown> | undefined> {
+export async function readLargeJson(
+  body: Uint8Array,
+  maxElements: number,
+  room?: Room,
+): Promise<Record<string, unknown> | undefined> {
   const found = findDataSpans(body)
   if (!found) return undefined
   const request = envelopeOf(found.envelope)
   if (!request || !Array.isArray(request.inputs)) return undefined
   for (const [index, span] of found.spans) {
     const input: unknown = request.inputs[index]
-    const elements = isObject(input) ? await elementsAt(input, body, span, maxElements) : undefined
+    const elements = isObject(input) ? await elementsAt(input, body, span, maxElements, room) : undefined
     if (!elements) return undefined
     ;(input as Record<string, unknown>).data = elements
   }
@@ -50,11 +55,12 @@ async function elementsAt(
   body: Uint8Array,
   { from, to }: Span,
   maxElements: number,
+  room: Room | undefined,
 ): Promise<unknown> {
   const type = typeof datatype === 'string' ? fromWireType(datatype) : undefined
   if (type === undefined || !Array.isArray(shape) || !shape.every(isSize)) return undefined
   const count = product(shape)
-  const scanner = count <= maxElements ? createNumberScanner(type, body, from, to, count) : undefined
+  const scanner = count <= maxElements ? createNumberScanner(type, body, from, to, count, room) : undefined
   if (!scanner) return undefined
   for (;;) {
     const progress = scanner.read(SLICE_BYTES)

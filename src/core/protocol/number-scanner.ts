@@ -5,6 +5,7 @@
 
 import { allocate, DTYPES, type ElementArrays } from '../tensor/index.ts'
 import type { DType } from '../types.ts'
+import { type Room, takeRoom } from './room.ts'
 
 /** `odd`: not a list of exactly that many numbers of that type, or not worth deciding here. */
 export type Progress = 'more' | 'done' | 'odd'
@@ -66,6 +67,7 @@ interface Cursor {
  * @param from first byte after the opening bracket
  * @param to the closing bracket
  * @param count how many numbers there must be
+ * @param room where many of them may lie; all of it is written before anybody sees it
  * @returns `undefined` for element types that are not read this way
  */
 export function createNumberScanner(
@@ -74,10 +76,11 @@ export function createNumberScanner(
   from: number,
   to: number,
   count: number,
+  room?: Room,
 ): NumberScanner | undefined {
   // Each number takes a digit and a comma.
   if (type === 'string' || type === 'bool' || type === 'float16' || count > (to - from + 1) / 2) return undefined
-  const elements = allocate(type, count)
+  const elements = takeRoom(room, type, count) ?? allocate(type, count)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const cursor: Cursor = { bytes, view, to, count, at: from, index: 0 }
   const isFloat = type === 'float32' || type === 'float64'

@@ -71,6 +71,20 @@ describe('requests', () => {
     }
   })
 
+  test('large tensors lie where there is room, whatever was there before', () => {
+    const count = 70_000
+    const values = Float32Array.from({ length: count }, (_, i) => i / 3)
+    const used = new Uint8Array(2 ** 19).fill(0xff)
+    const room = { take: (ofType: typeof Float32Array, length: number) => new ofType(used.buffer, 0, length) }
+    const { body, headerLength } = framed({ inputs: [blobInput('x', 'FP32', [count], 4 * count)] }, [
+      new Uint8Array(values.buffer),
+    ])
+    const options = { maxElements: count, headerLength, room: room as never }
+    const { data } = decodeInfer(body, single('float32', [null]), options).inputs.x as Tensor
+    expect((data as Float32Array).buffer).toBe(used.buffer)
+    expect(data).toEqual(values)
+  })
+
   test('empty tensors, and a header without any blob', () => {
     expect(decode({ inputs: [blobInput('x', 'FP32', [0, 2], 0)] }, []).inputs.x).toMatchObject({ dims: [0, 2] })
     expect(

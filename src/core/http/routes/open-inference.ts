@@ -62,8 +62,13 @@ export const openInference: TableMaker = (deps, mount) => {
     const { signature, config } = model
     const bytes = body instanceof Promise ? await body : body
     const { maxElements } = config
-    const parsed = headerLength === undefined && isLarge(bytes) ? await readLargeJson(bytes, maxElements) : undefined
-    const { id, inputs, outputs, forms, parameters } = decodeInfer(bytes, signature, { headerLength, maxElements, parsed })
+    const parsed = headerLength === undefined && isLarge(bytes) ? await readLargeJson(bytes, maxElements, model.room) : undefined
+    const { id, inputs, outputs, forms, parameters } = decodeInfer(bytes, signature, {
+      headerLength,
+      maxElements,
+      parsed,
+      room: model.room,
+    })
     const { priority, timeoutMs } = scheduleOf(parameters)
     const timeout = earlier(timeoutMs, timeoutOf(request))
     const call = { id: id ?? '', outputs, signal: request.signal, priority, timeoutMs: timeout }

@@ -9,6 +9,7 @@ import { isUtf8 } from 'node:buffer'
 import { ModelmountError } from '../../errors.ts'
 import { DTYPES, type ElementArrays, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
 import type { DType, Tensor } from '../../types.ts'
+import { type Room, takeRoom } from '../room.ts'
 
 type NumericArray = Exclude<Tensor['data'], readonly string[]>
 type NumericConstructor = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => NumericArray
@@ -22,11 +23,13 @@ export interface Blobs {
   take(size: number, field: string): Uint8Array
   /** @throws ModelmountError `REQUEST_INVALID` when bytes are left */
   end(): void
+  readonly room: Room | undefined
 }
 
-export function createBlobs(bytes: Uint8Array): Blobs {
+export function createBlobs(bytes: Uint8Array, room?: Room): Blobs {
   let at = 0
   return {
+    room,
     take(size, field) {
       const left = bytes.byteLength - at
       if (size > left) {
@@ -53,11 +56,12 @@ export interface BlobPlace {
 }
 
 /**
- * The elements in a blob: a view of the body where its place allows one, a copy where it does not.
+ * The elements in a blob: a view of the body where its place allows one, a copy where it does not, or where there is room for large ones: from
+ * there they go to the worker without another.
  * @param count how many there should be; BYTES stop at one more
  * @throws ModelmountError `INPUT_INVALID`
  */
-export function elementsIn(type: DType, blob: Uint8Array, count: number, place: BlobPlace): ElementArrays[DType] {
+export function elementsIn(type: DType, blob: Uint8Array, count: number, place: BlobPlace, room?: Room): ElementArrays[DType] {
   if (type === 'string') return stringsIn(blob, count, place)
   const { bytes, array } = DTYPES[type]
   if (blob.byteLength !== count * bytes)
@@ -67,6 +71,11 @@ export function elementsIn(type: DType, blob: Uint8Array, count: number, place: 
       `${count * bytes} bytes for ${count} ${toWireType(type)} elements`,
       `${blob.byteLength}`,
     )
+  const lent = takeRoom(room, type, count)
+  if (lent) {
+    new Uint8Array(lent.buffer, lent.byteOffset, blob.byteLength).set(blob)
+    return lent
+  }
   // Typed arrays start at multiples of their element's size; the length of the JSON before them does not care.
   const { buffer, byteOffset } = blob.byteOffset % bytes === 0 ? blob : new Uint8Array(blob)
   return new (array as NumericConstructor)(buffer, byteOffset, count)

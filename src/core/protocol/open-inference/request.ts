@@ -28,6 +28,7 @@ import {
   refuseParameters,
 } from '../fields.ts'
 import { parseExactWhere } from '../long-integers.ts'
+import type { Room } from '../room.ts'
 import { type Blobs, createBlobs, elementsIn } from './blobs.ts'
 import { ALL_BINARY, ALL_JSON, type Forms, readOutputs } from './forms.ts'
 import { rawInput } from './raw.ts'
@@ -56,6 +57,8 @@ export interface DecodeOptions {
   readonly headerLength?: number
   /** What {@link readLargeJson} made of the body, if anything. */
   readonly parsed?: Readonly<Record<string, unknown>> | undefined
+  /** Where large tensors may lie; whoever runs them must be able to take them from there. @default memory of their own, or the body's */
+  readonly room?: Room | undefined
 }
 
 /**
@@ -73,7 +76,7 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   const bytes = isBytes ? (body as Uint8Array) : new Uint8Array()
   if (headerLength !== undefined && headerLength > bytes.byteLength) throw longHeader(headerLength, bytes.byteLength)
   if (headerLength === 0) {
-    const [name, tensor] = rawInput(bytes, signature)
+    const [name, tensor] = rawInput(bytes, signature, opts.room)
     paths.set(name, 'body')
     const inputs = checkInputs(signature, { [name]: tensor }, { maxElements, dialect: dialectFor(paths, true) })
     return { inputs, forms: ALL_BINARY, parameters: readParameters(undefined, 'parameters') }
@@ -81,7 +84,7 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
 
   const isRaw = typeof body === 'string' || isBytes
   const json = headerLength === undefined ? (body as Uint8Array | string) : bytes.subarray(0, headerLength)
-  const blobs = headerLength === undefined ? undefined : createBlobs(bytes.subarray(headerLength))
+  const blobs = headerLength === undefined ? undefined : createBlobs(bytes.subarray(headerLength), opts.room)
   const request = opts.parsed ?? (isRaw ? parseExactWhere(hasLongIntegerInputs, json) : body)
   if (request === undefined) throw new ModelmountError('REQUEST_INVALID', 'the request body is empty')
   if (!isObject(request))
@@ -190,7 +193,12 @@ function readInput(input: unknown, path: string, blobs: Blobs | undefined): Wire
     const details = { field: `${path}.shape`, expected: 'fewer elements', got: 'more' }
     throw new ModelmountError('REQUEST_INVALID', `${path}.shape has more elements than anything can hold`, { details })
   }
-  return { name, type, dims: shape, data: elementsIn(type, blobs.take(size, field), count, { input: shorten(name), field }) }
+  return {
+    name,
+    type,
+    dims: shape,
+    data: elementsIn(type, blobs.take(size, field), count, { input: shorten(name), field }, blobs.room),
+  }
 }
 
 function unknownType(datatype: string, field: string): ModelmountError {
