@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { isModelmountError, type ModelServerOptions, type Telemetry } from 'modelmount'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import * as models from '../../tools/models.mjs'
 import { attr, type GraphSpec, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { KINDS, pointing, traps } from '../support/hostile-models.ts'
@@ -230,4 +230,26 @@ describe.skipIf(process.platform === 'win32')('without the scan, in a child', ()
     )
     expect(loaded.filter((what) => /symbolic|absolute|up|dev|address/.test(what))).toEqual([])
   })
+})
+
+test('no option of a session makes ONNX Runtime write a file or read another format, in code or beside a model', async () => {
+  const sessions: readonly object[] = [
+    { optimizedModelFilePath: 'x' },
+    { profileFilePrefix: 'x' },
+    { extra: { 'session.collect_node_memory_stats_to_file': 'x' } },
+    { extra: { 'ep.context_file_path': 'x' } },
+  ]
+  const repository = fs.mkdtempSync(join(tmpdir(), 'sessions-'))
+  onTestFinished(() => fs.rmSync(repository, { recursive: true, force: true }))
+  fs.mkdirSync(join(repository, 'm'))
+  fs.writeFileSync(join(repository, 'm/model.onnx'), models.addModel())
+  for (const session of sessions) {
+    await expect(serverFor({ models: [{ name: 'm', source: models.addModel(), session }] })).rejects.toMatchObject({
+      code: 'OPTIONS_INVALID',
+      message: expect.stringContaining('is not an option'),
+    })
+    fs.writeFileSync(join(repository, 'm/model.json'), JSON.stringify({ session }))
+    const server = await serverFor({ repository })
+    expect(server.model('m')).toMatchObject({ state: 'failed', reason: { code: 'CONFIG_INVALID' } })
+  }
 })
