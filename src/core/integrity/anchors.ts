@@ -70,7 +70,7 @@ async function signerOf(bundle: Bundle, { keys, authorities, keyless }: Anchors,
   const { material, payload, signature } = bundle
   if (material.method === 'keyless') {
     if (!keyless) throw refuse('the signature is a keyless one, and no identity is trusted')
-    return keylessSigner(bundle, keyless)
+    return keylessSigner(bundle, material.certificate, keyless)
   }
   if (material.method === 'certificate') {
     if (!authorities) throw refuse('the signature is by a certificate, and no authority is trusted')

@@ -18,7 +18,8 @@ export type Material =
   | { readonly method: 'key'; readonly hint: string | undefined; readonly pem: Uint8Array | undefined; readonly details: unknown }
   /** DER, the signer's own first. */
   | { readonly method: 'certificate'; readonly chain: readonly Uint8Array[] }
-  | { readonly method: 'keyless' }
+  /** DER. */
+  | { readonly method: 'keyless'; readonly certificate: Uint8Array }
 
 export interface Bundle {
   readonly material: Material
@@ -86,7 +87,10 @@ function readMaterial(value: unknown): Material {
   const given = kinds.filter((kind) => material[kind] !== undefined && material[kind] !== null)
   if (given.length !== 1)
     throw refuse(`verificationMaterial must have one of ${kinds.join(', ')}, got ${given.join(', ') || 'none'}`)
-  if (given[0] === 'certificate') return { method: 'keyless' }
+  if (given[0] === 'certificate') {
+    const { rawBytes } = fields(material.certificate, 'the certificate', ['rawBytes'])
+    return { method: 'keyless', certificate: parseBase64(rawBytes, 'the certificate') }
+  }
   const { tlogEntries, timestampVerificationData } = material
   const logged = Array.isArray(tlogEntries) ? tlogEntries.length > 0 : tlogEntries !== undefined && tlogEntries !== null
   // They would go unread here.

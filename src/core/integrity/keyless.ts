@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { ModelmountError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import type { Bundle } from './bundle.ts'
 import { badOption, refuse } from './refusal.ts'
 import type { KeylessTrust, Signer } from './types.ts'
@@ -31,17 +32,24 @@ interface Inside {
 }
 
 /**
+ * @param certificate of the signer, as it is in the bundle; DER
  * @throws ModelmountError `MODEL_UNTRUSTED`; `OPTIONS_INVALID` when the package or the trusted root is missing; `MODEL_LOAD_FAILED` when the
  *   trusted root cannot be fetched
  */
-export async function keylessSigner(bundle: Bundle, trust: KeylessTrust): Promise<Signer> {
+export async function keylessSigner(bundle: Bundle, certificate: Uint8Array, trust: KeylessTrust): Promise<Signer> {
   const verified =
     trust.trustedRoot === undefined ? await withFetchedRoot(bundle) : await withGivenRoot(bundle, trust.trustedRoot)
   const { subjectAlternativeName: identity = '', extensions } = verified.identity ?? {}
   const issuer = extensions?.issuer ?? ''
+  // Else who trusts '', by a variable that is not set, would trust whomever the authority did not name.
+  if (identity === '' || issuer === '') throw refuse('the certificate does not name who has signed, or who vouched for it')
   // Compared here: the package would take the identity for a regular expression.
-  if (identity !== trust.identity) throw refuse(`the model was signed by '${identity}', not by '${trust.identity}'`)
-  if (issuer !== trust.issuer) throw refuse(`'${identity}' was vouched for by '${issuer}', not by '${trust.issuer}'`)
+  if (identity !== trust.identity) throw refuse(`the model was signed by '${shown(identity)}', not by '${trust.identity}'`)
+  if (issuer !== trust.issuer) throw refuse(`'${identity}' was vouched for by '${shown(issuer)}', not by '${trust.issuer}'`)
+  // The package reads text as ASCII by dropping eighth bits, so that bytes which are another name can read like this one.
+  const bytes = Buffer.from(certificate)
+  if (![identity, issuer].every((text) => bytes.includes(text)))
+    throw refuse(`the certificate only looks as if it named '${identity}' and '${issuer}'`)
   return { method: 'keyless', identity, issuer }
 }
 
@@ -74,13 +82,13 @@ function judged(verify: () => Verified): Verified {
   try {
     return verify()
   } catch (cause) {
-    throw refuse(
-      `the keyless signature does not verify: ${cause instanceof Error ? cause.message : String(cause)}`,
-      undefined,
-      cause,
-    )
+    // Some of its reasons quote the signature file.
+    const why = shown(cause instanceof Error ? cause.message : String(cause))
+    throw refuse(`the keyless signature does not verify: ${why}`, undefined, cause)
   }
 }
+
+const shown = (text: string): string => printable(text.slice(0, 300))
 
 const missing = (cause: unknown): ModelmountError =>
   badOption('keyless', 'signatures need the package sigstore; run: npm install sigstore', cause)

@@ -133,7 +133,7 @@ describe('a signature file is refused', () => {
     'without an identity to compare a keyless one with': [
       ({ verificationMaterial: material }) => {
         delete material.publicKey
-        material.certificate = { rawBytes: '' }
+        material.certificate = { rawBytes: 'AAAA' }
       },
       'no identity is trusted',
     ],

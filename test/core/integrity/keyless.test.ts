@@ -120,6 +120,21 @@ describe('a keyless signature', () => {
     },
   )
 
+  test.each([
+    ['nobody', { identity: undefined }, { identity: '' }],
+    ['somebody, vouched for by nobody', { issuer: undefined }, { issuer: '' }],
+  ])('by %s is not trusted where an empty name is', async (_, wish, trust) => {
+    const [bundle] = await signed(wish)
+    await expect(verify(bundle, trust)).rejects.toMatchObject(refused('does not name who has signed, or who vouched'))
+  })
+
+  test('by bytes that are the trusted identity, or issuer, only with their eighth bit dropped', async () => {
+    for (const wish of [{ identity: eighthBitsSet(identity) }, { issuer: eighthBitsSet(issuer) }]) {
+      const [bundle] = await signed(wish)
+      await expect(verify(bundle)).rejects.toMatchObject(refused('only looks as if'))
+    }
+  })
+
   const forged: Readonly<Record<string, readonly [() => Promise<Signed>, string]>> = {
     'by a certificate of another authority': [
       async () => (await signed({ by: strange.authority }))[0],
@@ -234,6 +249,17 @@ describe('a keyless signature', () => {
     await expect(verify(await make())).rejects.toMatchObject(because(why))
   })
 
+  test('cannot write lines of its own into a log', async () => {
+    const [{ verificationMaterial, ...rest }] = await signed()
+    const kindVersion = { kind: `dsse\n${'verified '.repeat(1000)}`, version: '0.0.1' }
+    const tlogEntries = verificationMaterial.tlogEntries.map((entry) => ({ ...entry, kindVersion }))
+    const forgery = verify({ ...rest, verificationMaterial: { ...verificationMaterial, tlogEntries } })
+    await expect(forgery).rejects.toMatchObject(because('kind/version mismatch - expected: dsse'))
+    await expect(forgery).rejects.toThrow(/^[^\n]{1,400}$/)
+    const [bundle] = await signed({ identity: Buffer.from('else\nverified') })
+    await expect(verify(bundle)).rejects.toThrow(/^the model was signed by 'else[^\n]+verified', not by/)
+  })
+
   test('of a model whose files have changed since', async () => {
     const [bundle] = await signed()
     appendFileSync(join(model, 'model.onnx.data'), 'z')
@@ -259,6 +285,8 @@ describe('a keyless signature', () => {
     await expect(verify(bundle)).rejects.toMatchObject(because('Failed to verify certificate chain'))
   })
 })
+
+const eighthBitsSet = (text: string): Uint8Array => Buffer.from(text).map((byte) => byte | 0x80)
 
 /** The last byte of a statement or of a signature is one that can change without making it another kind of thing. */
 function changedByte(base64: string): string {
