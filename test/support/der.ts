@@ -14,8 +14,10 @@ export const integer = (bytes: Uint8Array): Buffer => primitive(0x02, bytes)
 export const bits = (bytes: Uint8Array, unused: number): Buffer => primitive(0x03, Buffer.concat([Buffer.of(unused), bytes]))
 export const octets = (bytes: Uint8Array): Buffer => primitive(0x04, bytes)
 export const utf8 = (text: string | Uint8Array): Buffer => primitive(0x0c, typeof text === 'string' ? Buffer.from(text) : text)
+const digits = (at: Date): string => `${at.toISOString().replace(/[-:T]/g, '').slice(0, 14)}Z`
 /** UTCTime, whose years go to 2049. */
-export const time = (at: Date): Buffer => primitive(0x17, Buffer.from(`${at.toISOString().replace(/[-:T]/g, '').slice(2, 14)}Z`))
+export const time = (at: Date): Buffer => primitive(0x17, Buffer.from(digits(at).slice(2)))
+export const generalizedTime = (at: Date): Buffer => primitive(0x18, Buffer.from(digits(at)))
 
 export function oid(dotted: string): Buffer {
   const [top = 0, second = 0, ...rest] = dotted.split('.').map(Number)

@@ -1,18 +1,13 @@
 /**
  * A Sigstore of the tests' own: an authority that certifies identities for minutes, a log of its certificates, a log of signatures, and the
- * trusted root that names the three. With `node:crypto` alone, and no service.
+ * trusted root that names them. With `node:crypto` alone, and no service.
  * Certificates: RFC 5280, https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md. Their log: RFC 6962 3.2, 3.3.
  * Log of signatures: https://docs.sigstore.dev/logging/overview/, checkpoints as https://github.com/C2SP/C2SP/blob/main/tlog-checkpoint.md
  */
 
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { sign } from 'node:crypto'
 import * as der from './der.ts'
-
-interface Pair {
-  readonly privateKey: KeyObject
-  /** SubjectPublicKeyInfo. */
-  readonly spki: Buffer
-}
+import { certificate, ERA, type Pair, pair, serial, sha256, tbs } from './x509.ts'
 
 /** Of certificates or of signatures. */
 export interface Log extends Pair {
@@ -31,22 +26,11 @@ export interface Certified {
   readonly privateKey: string
 }
 
-/** What every log and authority here is valid in. */
-const ERA = { from: new Date('2024-01-01T00:00:00Z'), to: new Date('2034-01-01T00:00:00Z') }
+const KEY_DETAILS = 'PKIX_ECDSA_P256_SHA_256'
 const REKOR = 'rekor.test'
 const INTERMEDIATE = 'intermediate'
 
-const sha256 = (...parts: readonly Uint8Array[]): Buffer => {
-  const hash = createHash('sha256')
-  for (const part of parts) hash.update(part)
-  return hash.digest()
-}
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
-
-function pair(): Pair {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
-  return { privateKey, spki: publicKey.export({ type: 'spki', format: 'der' }) }
-}
 
 export function log(): Log {
   const keys = pair()
@@ -102,38 +86,6 @@ export function certify({ by, loggedBy, identity, issuer, olderIssuer, from, to 
 const generalName = (identity: string | Uint8Array): Buffer =>
   der.primitive(typeof identity === 'string' && identity.startsWith('https:') ? 0x86 : 0x81, Buffer.from(identity))
 
-interface ToBeSigned {
-  readonly serial: Buffer
-  readonly issuer: string
-  readonly subject: string
-  readonly spki: Buffer
-  readonly from: Date
-  readonly to: Date
-  readonly extensions: readonly Buffer[]
-}
-
-const serial = (): Buffer => Buffer.concat([Buffer.of(0x40), randomBytes(15)])
-
-const ECDSA_WITH_SHA256 = der.sequence(der.oid('1.2.840.10045.4.3.2'))
-
-const tbs = ({ serial, issuer, subject, spki, from, to, extensions }: ToBeSigned): Buffer =>
-  der.sequence(
-    der.constructed(0xa0, der.integer(Buffer.of(2))),
-    der.integer(serial),
-    ECDSA_WITH_SHA256,
-    name(issuer),
-    der.sequence(der.time(from), der.time(to)),
-    name(subject),
-    spki,
-    der.constructed(0xa3, der.sequence(...extensions)),
-  )
-
-const name = (common: string): Buffer =>
-  common === '' ? der.sequence() : der.sequence(der.constructed(0x31, der.sequence(der.oid('2.5.4.3'), der.utf8(common))))
-
-const certificate = (content: Buffer, key: KeyObject): Buffer =>
-  der.sequence(content, ECDSA_WITH_SHA256, der.bits(sign('sha256', content, key), 0))
-
 /** What the log of certificates promises, put into the certificate: signed over the certificate without it. */
 function timestampExtension({ id, privateKey }: Log, { spki }: Authority, content: Buffer, at: Date): Buffer {
   const [version, certificateTimestamp, precertificate, noExtensions] = [uint(0, 1), uint(0, 1), uint(1, 2), uint(0, 2)]
@@ -157,24 +109,27 @@ export interface Envelope {
   readonly signatures: readonly { readonly sig: string }[]
 }
 
-/** A log's entry for a signed envelope, the second in a tree of two. */
-export function logEntry(
-  envelope: Envelope,
-  by: Certified,
-  { log, at, checkpointBy = log }: { readonly log: Log; readonly at: Date; readonly checkpointBy?: Log },
-): Record<string, unknown> {
-  const body = Buffer.from(JSON.stringify(entryBody(envelope, by)))
+export interface Logging {
+  readonly log: Log
+  /** When; a log of the newer kind does not say. */
+  readonly at: Date | undefined
+  /** @default the log */
+  readonly checkpointBy?: Log
+}
+
+/** A log's entry for a signed envelope, the second in a tree of two: Rekor's first kind, and its second where no time is given. */
+export function logEntry(envelope: Envelope, by: Certified, { log, at, checkpointBy = log }: Logging): Record<string, unknown> {
+  const entry = at ? entryBody(envelope, by) : timelessBody(envelope, by)
+  const body = Buffer.from(JSON.stringify(entry))
   const leaf = (bytes: Uint8Array): Buffer => sha256(Buffer.of(0), bytes)
   const before = leaf(Buffer.from('somebody else’s'))
   const root = sha256(Buffer.of(1), before, leaf(body))
-  const [logIndex, integratedTime] = [1, at.getTime() / 1000]
-  const promise = JSON.stringify({ body: base64(body), integratedTime, logID: log.id.toString('hex'), logIndex })
+  const logIndex = 1
   return {
     logIndex: String(logIndex),
     logId: { keyId: base64(log.id) },
-    kindVersion: { kind: 'dsse', version: '0.0.1' },
-    integratedTime: String(integratedTime),
-    inclusionPromise: { signedEntryTimestamp: base64(sign('sha256', Buffer.from(promise), log.privateKey)) },
+    kindVersion: { kind: entry.kind, version: entry.apiVersion },
+    ...(at ? promised(body, logIndex, log, at) : {}),
     inclusionProof: {
       logIndex: String(logIndex),
       rootHash: base64(root),
@@ -186,12 +141,40 @@ export function logEntry(
   }
 }
 
-const entryBody = ({ payload, signatures }: Envelope, { certificate }: Certified): object => ({
+function promised(body: Buffer, logIndex: number, { id, privateKey }: Log, at: Date): object {
+  const integratedTime = at.getTime() / 1000
+  const promise = JSON.stringify({ body: base64(body), integratedTime, logID: id.toString('hex'), logIndex })
+  return {
+    integratedTime: String(integratedTime),
+    inclusionPromise: { signedEntryTimestamp: base64(sign('sha256', Buffer.from(promise), privateKey)) },
+  }
+}
+
+interface Body {
+  readonly apiVersion: string
+  readonly kind: string
+}
+
+const entryBody = ({ payload, signatures }: Envelope, { certificate }: Certified): Body & Record<string, unknown> => ({
   apiVersion: '0.0.1',
   kind: 'dsse',
   spec: {
     payloadHash: { algorithm: 'sha256', value: sha256(Buffer.from(payload, 'base64')).toString('hex') },
     signatures: signatures.map(({ sig }) => ({ signature: sig, verifier: base64(Buffer.from(der.pem(certificate))) })),
+  },
+})
+
+const timelessBody = ({ payload, signatures }: Envelope, { certificate }: Certified): Body & Record<string, unknown> => ({
+  apiVersion: '0.0.2',
+  kind: 'dsse',
+  spec: {
+    dsseV002: {
+      payloadHash: { algorithm: 'SHA2_256', digest: base64(sha256(Buffer.from(payload, 'base64'))) },
+      signatures: signatures.map(({ sig }) => ({
+        content: sig,
+        verifier: { keyDetails: KEY_DETAILS, x509Certificate: { rawBytes: base64(certificate) } },
+      })),
+    },
   },
 })
 
@@ -201,31 +184,36 @@ function checkpoint(root: Buffer, { id, privateKey }: Log): string {
   return `${note}\n\u2014 ${REKOR} ${base64(Buffer.concat([id.subarray(0, 4), signature]))}\n`
 }
 
-/** What is in a `trusted_root.json`. */
-export function trustedRoot(trusted: {
+export interface Trusted {
   readonly authority: Authority
+  /** The log of certificates. */
   readonly certificates: Log
+  /** The log of signatures. */
   readonly signatures: Log
-}): object {
+  /** Who says what time it is. */
+  readonly clock: { readonly chain: readonly Buffer[] }
+}
+
+/** What is in a `trusted_root.json`. */
+export function trustedRoot({ authority, certificates, signatures, clock }: Trusted): object {
   const validFor = { start: ERA.from.toISOString(), end: ERA.to.toISOString() }
-  const named = (host: string, { id, spki }: Log): object => ({
+  const aLog = (host: string, { id, spki }: Log): object => ({
     baseUrl: `https://${host}`,
     hashAlgorithm: 'SHA2_256',
-    publicKey: { rawBytes: base64(spki), keyDetails: 'PKIX_ECDSA_P256_SHA_256', validFor },
+    publicKey: { rawBytes: base64(spki), keyDetails: KEY_DETAILS, validFor },
     logId: { keyId: base64(id) },
+  })
+  const anAuthority = (host: string, chain: readonly Buffer[]): object => ({
+    subject: { organization: 'test', commonName: host },
+    uri: `https://${host}`,
+    certChain: { certificates: chain.map((bytes) => ({ rawBytes: base64(bytes) })) },
+    validFor,
   })
   return {
     mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
-    tlogs: [named(REKOR, trusted.signatures)],
-    certificateAuthorities: [
-      {
-        subject: { organization: 'test', commonName: 'root' },
-        uri: 'https://fulcio.test',
-        certChain: { certificates: trusted.authority.chain.map((bytes) => ({ rawBytes: base64(bytes) })) },
-        validFor,
-      },
-    ],
-    ctlogs: [named('ct.test', trusted.certificates)],
-    timestampAuthorities: [],
+    tlogs: [aLog(REKOR, signatures)],
+    certificateAuthorities: [anAuthority('fulcio.test', authority.chain)],
+    ctlogs: [aLog('ct.test', certificates)],
+    timestampAuthorities: [anAuthority('time.test', clock.chain)],
   }
 }

@@ -1,9 +1,10 @@
 /** Keyless signatures: by an identity that was proved to an authority, for minutes, and logged in public. */
 
+import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { signModel, verifyModel } from 'modelmount'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import {
@@ -16,9 +17,12 @@ import {
   trustedRoot,
   type Wish,
 } from '../../support/sigstore.ts'
+import { type Clock, clock, timestamp } from '../../support/timestamps.ts'
 
-const ours = { authority: authority(), certificates: log(), signatures: log() }
-const strange = { authority: authority(), certificates: log(), signatures: log() }
+const all = () => ({ authority: authority(), certificates: log(), signatures: log(), clock: clock() })
+const [ours, strange] = [all(), all()]
+
+const CLI = fileURLToPath(new URL('../../../dist/cli.js', import.meta.url))
 
 const identity = 'release@example.com'
 const issuer = 'https://accounts.example.com'
@@ -44,7 +48,11 @@ beforeEach(() => {
 
 interface Signed {
   readonly mediaType: string
-  readonly verificationMaterial: { certificate: { rawBytes: string }; tlogEntries: Record<string, unknown>[] }
+  readonly verificationMaterial: {
+    certificate: { rawBytes: string }
+    tlogEntries: Record<string, unknown>[]
+    timestampVerificationData?: object
+  }
   readonly dsseEnvelope: Envelope & { payload: string; signatures: { sig: string }[] }
 }
 
@@ -59,6 +67,14 @@ async function signed(
   const logged = logEntry(bundle.dsseEnvelope, by, { log: ours.signatures, at: minutesIn(1), ...entry })
   bundle.verificationMaterial = { certificate: { rawBytes: by.certificate.toString('base64') }, tlogEntries: [logged] }
   return [bundle, by]
+}
+
+/** As a log of the newer kind has it: it says nothing of the time, an authority does. */
+async function timed(by: Clock, at: Date, what?: Uint8Array): Promise<Signed> {
+  const [bundle] = await signed({}, { at: undefined })
+  const signedTimestamp = timestamp(by, what ?? Buffer.from(bundle.dsseEnvelope.signatures[0]!.sig, 'base64'), at)
+  const timestampVerificationData = { rfc3161Timestamps: [{ signedTimestamp: signedTimestamp.toString('base64') }] }
+  return { ...bundle, verificationMaterial: { ...bundle.verificationMaterial, timestampVerificationData } }
 }
 
 const verify = (bundle: Signed, trust: object = {}) =>
@@ -78,6 +94,11 @@ describe('a keyless signature', () => {
     const verified = await verify(bundle, { identity: who, issuer: vouching, trustedRoot: pathToFileURL(root) })
     expect(verified.signer).toEqual({ method: 'keyless', identity: who, issuer: vouching })
     expect([...verified.files.keys()]).toEqual(['model.onnx', 'model.onnx.data'])
+  })
+
+  test('in a log that says nothing of the time, with the word of a timestamp authority for it', async () => {
+    const { signer } = await verify(await timed(ours.clock, minutesIn(1)))
+    expect(signer).toEqual({ method: 'keyless', identity, issuer })
   })
 
   test('may name its issuer the older way, but the newer one counts', async () => {
@@ -212,6 +233,23 @@ describe('a keyless signature', () => {
       },
       'signature verification failed',
     ],
+    'that an authority has put a time to, and nobody has logged': [
+      async () => {
+        const bundle = await timed(ours.clock, minutesIn(1))
+        bundle.verificationMaterial.tlogEntries = []
+        return bundle
+      },
+      'expected 1 tlog entries, got 0',
+    ],
+    'whose time a strange authority says': [() => timed(strange.clock, minutesIn(1)), 'timestamp could not be verified'],
+    'with the time of another signature': [
+      () => timed(ours.clock, minutesIn(1), Buffer.from('another')),
+      'timestamp could not be verified',
+    ],
+    'at a time when its certificate had expired, by a timestamp authority': [
+      () => timed(ours.clock, minutesIn(11)),
+      'Failed to verify certificate chain',
+    ],
     'with a byte of the statement changed': [
       async () => {
         const [bundle] = await signed()
@@ -266,6 +304,23 @@ describe('a keyless signature', () => {
     await expect(verify(bundle)).rejects.toMatchObject(refused("files have changed: 'model.onnx.data'"))
     writeFileSync(join(model, 'more.onnx'), 'z')
     await expect(verify(bundle)).rejects.toMatchObject(refused("files that were not signed: 'more.onnx'"))
+  })
+
+  test('from the command line', async () => {
+    const [bundle] = await signed()
+    writeFileSync(`${model}.sig`, JSON.stringify(bundle))
+    const run = (who: string) => {
+      const trust = ['--identity', who, '--identity-issuer', issuer, '--trusted-root', root]
+      return spawnSync(process.execPath, [CLI, 'verify', model, '--signature', `${model}.sig`, ...trust], { encoding: 'utf8' })
+    }
+    expect(run(identity)).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining(`verified: 2 files signed by ${identity}, vouched for by ${issuer}\n`),
+    })
+    expect(run('.*')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(`refused: the model was signed by '${identity}'`),
+    })
   })
 
   test('needs a trusted root that can be read, and trusts nobody with an empty one', async () => {
