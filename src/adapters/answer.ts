@@ -64,7 +64,7 @@ export async function answer(
     }
   }
   const client = new ClientSignal(res)
-  const response = await handler.handle({ method, path, headers, body, signal: client })
+  const response = await handler.handle({ method, path, headers, body, signal: client, acceptsRest: true })
   client.rest()
   if (!client.aborted) write(res, response, framework)
 }
@@ -72,7 +72,7 @@ export async function answer(
 /** A body parser has read the stream; reading it again would wait for ever. */
 const wasParsed = (stream: Readable): boolean => stream.readableEnded || stream.readableDidRead
 
-function write(res: ServerResponse, { status, headers, body }: HttpResponse, { claim }: Framework): void {
+function write(res: ServerResponse, { status, headers, body, rest = [] }: HttpResponse, { claim }: Framework): void {
   // Whoever answered meanwhile (a time-out of the app, for example) was first.
   if (res.headersSent || res.destroyed) return
   const earlier = claim?.()
@@ -82,9 +82,16 @@ function write(res: ServerResponse, { status, headers, body }: HttpResponse, { c
   const also = vary === undefined ? undefined : (earlier?.vary ?? res.getHeader('vary'))
   const all = earlier ? { ...earlier, ...headers } : headers
   res.writeHead(status, (also === undefined ? all : { ...all, vary: `${also}, ${vary}` }) as OutgoingHttpHeaders)
-  // As text a small body goes out with the head in one write; latin1 keeps every byte.
-  if (body.byteLength <= ONE_WRITE_BYTES) res.end(latin1(body), 'latin1')
-  else res.end(body)
+  const last = rest.at(-1)
+  if (last === undefined) return void res.end(...chunk(body))
+  // Node gathers what is written within one turn, and hands it to the system as it is.
+  res.write(...chunk(body))
+  for (const piece of rest.slice(0, -1)) res.write(piece)
+  res.end(last)
 }
+
+/** As text a small body goes out with the head in one write; latin1 keeps every byte. */
+const chunk = (body: Uint8Array): [Uint8Array | string, BufferEncoding] =>
+  body.byteLength <= ONE_WRITE_BYTES ? [latin1(body), 'latin1'] : [body, 'latin1']
 
 const latin1 = (body: Uint8Array): string => Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1')

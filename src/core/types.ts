@@ -789,6 +789,8 @@ export interface HttpRequest {
   readonly body?: unknown
   /** Fires when the client goes away. */
   readonly signal?: AbortSignalLike
+  /** The adapter writes `rest` of an answer, too. @default false: an answer is `body`, whole */
+  readonly acceptsRest?: boolean
 }
 
 /** What is used of an `AbortSignal`. An adapter may bring something lighter: making a real one costs as much as reading a small request. */
@@ -804,6 +806,11 @@ export interface HttpResponse {
   /** Lower-case names; `content-length` is among them wherever an answer may have it, also for HEAD, whose body is empty. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
+  /**
+   * What follows `body`, in this order, and counts for `content-length`: large tensors, because joining them costs as much as running a small
+   * model. Only in answers to requests with `acceptsRest`.
+   */
+  readonly rest?: readonly Uint8Array[]
 }
 
 /** A request format with its own routes and its own shape of errors. */

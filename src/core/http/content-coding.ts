@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { constants, deflate, gunzip, gzip, inflate } from 'node:zlib'
 import { ModelmountError } from '../errors.ts'
 import type { HttpRequest, HttpResponse } from '../types.ts'
+import { bytesIn, joined } from './rest.ts'
 
 const UNPACK = { gzip: promisify(gunzip), deflate: promisify(inflate) }
 const PACK = { gzip: promisify(gzip), deflate: promisify(deflate) }
@@ -60,7 +61,7 @@ async function unpack(coding: Coding, body: Uint8Array, maxBytes: number): Promi
 
 /** An answer, packed if the client asks for it and it is large enough. */
 export function packed(response: HttpResponse, { headers }: HttpRequest): HttpResponse | Promise<HttpResponse> {
-  if (response.body.byteLength < SMALLEST_BYTES) return response
+  if (bytesIn(response) < SMALLEST_BYTES) return response
   const wanted = headers['accept-encoding']
   const varied = { ...response, headers: { ...response.headers, vary: 'accept-encoding' } }
   const coding = wanted === undefined ? undefined : preferred(String(wanted))
@@ -68,8 +69,9 @@ export function packed(response: HttpResponse, { headers }: HttpRequest): HttpRe
 }
 
 async function pack(response: HttpResponse, coding: Coding): Promise<HttpResponse> {
-  const body = await PACK[coding](response.body, LEVEL)
-  return { ...response, headers: { ...response.headers, 'content-encoding': coding }, body }
+  const whole = joined(response)
+  const body = await PACK[coding](whole.body, LEVEL)
+  return { ...whole, headers: { ...response.headers, 'content-encoding': coding }, body }
 }
 
 /** The coding of the highest weight, the first of equals, as Triton chooses; other codings and `*` do not count. */

@@ -4,6 +4,7 @@ import { ModelmountError, toModelmountError } from '../errors.ts'
 import { encodeError } from '../protocol/index.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../types.ts'
 import { REQUEST_ID, requestIdOf } from './request-id.ts'
+import { bytesIn, joined } from './rest.ts'
 import { type Call, type Handler, type HttpDeps, json, type RouteTable } from './route.ts'
 import type { ServerTiming } from './server-timing.ts'
 
@@ -102,7 +103,8 @@ export function createHandler(
     async handle(request) {
       const isHead = request.method === 'HEAD'
       try {
-        return framed(marked(request, await route(request)), isHead)
+        const response = await route(request)
+        return framed(marked(request, request.acceptsRest ? response : joined(response)), isHead)
       } catch (error) {
         return framed(marked(request, failure(error, request.path, requestIdOf(request.headers))), isHead)
       }
@@ -118,9 +120,12 @@ function adviceOf({ status, retryAfterS, details }: ModelmountError): Record<str
 }
 
 /** An answer to HEAD tells the length of the body that GET would get; RFC 9110, 8.6 forbids the field with 204. */
-function framed({ status, headers, body }: HttpResponse, isHead: boolean): HttpResponse {
+function framed(response: HttpResponse, isHead: boolean): HttpResponse {
+  const { status, headers, body, rest } = response
   if (status === 204) return { status, headers, body }
-  return { status, headers: { ...headers, 'content-length': String(body.byteLength) }, body: isHead ? NOTHING : body }
+  const all = { ...headers, 'content-length': String(bytesIn(response)) }
+  if (isHead) return { status, headers: all, body: NOTHING }
+  return rest ? { status, headers: all, body, rest } : { status, headers: all, body }
 }
 
 function decodeGroups(groups: Readonly<Record<string, string | undefined>> | undefined): Call['params'] {

@@ -93,8 +93,8 @@ export const openInference: TableMaker = (deps, mount) => {
 }
 
 /** Some client libraries look for the header alone, some for the content type. */
-function inferAnswer({ body, headerLength }: EncodedInfer): HttpResponse {
+function inferAnswer({ body, rest, headerLength }: EncodedInfer): HttpResponse {
   if (headerLength === undefined) return json(200, body)
   const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(headerLength) }
-  return { status: 200, headers, body }
+  return { status: 200, headers, body, rest }
 }

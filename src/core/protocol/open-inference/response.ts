@@ -14,8 +14,13 @@ export interface EncodeOptions extends ClassNames {
   readonly forms?: Forms
 }
 
+/** Below this, joining costs less than one more piece to write. */
+const APART_BYTES = 16 * 1024
+
 export interface EncodedInfer {
   readonly body: Uint8Array
+  /** The tensors after `body`, where all together they are large: views of their memory. */
+  readonly rest?: readonly Uint8Array[]
   /** Bytes of JSON before the tensors; absent when there is nothing but JSON, as Triton has it. */
   readonly headerLength?: number
 }
@@ -50,5 +55,7 @@ export function encodeInfer(result: PredictResult, opts: EncodeOptions = {}): En
   sink.write(']}')
   const json = sink.finish()
   if (blobs.every((blob) => blob.byteLength === 0)) return { body: json }
-  return { body: Buffer.concat([json, ...blobs]), headerLength: json.byteLength }
+  const headerLength = json.byteLength
+  const bytes = blobs.reduce((sum, blob) => sum + blob.byteLength, headerLength)
+  return bytes < APART_BYTES ? { body: Buffer.concat([json, ...blobs], bytes), headerLength } : { body: json, rest: blobs, headerLength }
 }
