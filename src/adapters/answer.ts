@@ -42,6 +42,7 @@ export async function answer(
   }
   const { body: stream = req } = framework
   let body: unknown
+  let rest: readonly Uint8Array[] | undefined
   let { headers } = req
   if (stream !== null && method !== 'GET' && method !== 'HEAD') {
     if (wasParsed(stream)) {
@@ -49,7 +50,9 @@ export async function answer(
       // Parsers unpack, and leave the header as it was.
       if (headers['content-encoding'] !== undefined) headers = { ...headers, 'content-encoding': undefined }
     } else {
-      const read = await readBody(stream, stream === req ? req.headers['content-length'] : undefined, limits)
+      // Only tensors gain by it.
+      const inPieces = headers['inference-header-content-length'] !== undefined
+      const read = await readBody(stream, stream === req ? headers['content-length'] : undefined, limits, inPieces)
       if (read.kind === 'gone') return
       if (read.kind !== 'body') {
         const refusal = handler.error(bodyFault(read.kind, limits), path)
@@ -61,10 +64,11 @@ export async function answer(
         return
       }
       body = read.body
+      rest = read.rest
     }
   }
   const client = new ClientSignal(res)
-  const response = await handler.handle({ method, path, headers, body, signal: client, acceptsRest: true })
+  const response = await handler.handle({ method, path, headers, body, rest, signal: client, acceptsRest: true })
   client.rest()
   if (!client.aborted) write(res, response, framework)
 }

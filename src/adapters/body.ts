@@ -1,4 +1,4 @@
-/** Reads a request body into one buffer, within its limits, and says when the client went away. */
+/** Reads a request body, within its limits, and says when the client went away. */
 
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
@@ -15,9 +15,13 @@ export interface BodyLimits {
   readonly bodyTimeoutMs: number
 }
 
-export type BodyResult =
-  | { readonly kind: 'body'; readonly body: Uint8Array }
-  | { readonly kind: 'too-large' | 'too-slow' | 'gone' }
+export type BodyResult = ({ readonly kind: 'body' } & Collected) | { readonly kind: 'too-large' | 'too-slow' | 'gone' }
+
+export interface Collected {
+  readonly body: Uint8Array
+  /** What follows, in pieces. */
+  readonly rest?: readonly Uint8Array[]
+}
 
 /** Bytes that come in pieces. They are copied as they come: a million pieces of one byte cost a megabyte, not a million views. */
 export interface Collector {
@@ -60,17 +64,54 @@ export function createCollector(announced = Number.NaN): Collector {
   }
 }
 
+/** Pieces from this size are worth keeping as they are; what comes between them is joined, so that there are never many. */
+const LARGE_PIECE_BYTES = 16 * 1024
+
+/** A body whose large pieces stay as they came, for whoever copies out of them. */
+function createPieces(): Pick<Collector, 'add' | 'length'> & { take(): Collected } {
+  const pieces: Uint8Array[] = []
+  let small = createCollector()
+  let length = 0
+
+  function endSmall(): void {
+    if (small.length() === 0) return
+    pieces.push(small.take())
+    small = createCollector()
+  }
+
+  return {
+    length: () => length,
+    add(piece) {
+      length += piece.length
+      if (piece.length < LARGE_PIECE_BYTES) return small.add(piece)
+      endSmall()
+      pieces.push(piece)
+    },
+    take() {
+      endSmall()
+      const [body = new Uint8Array(0), ...rest] = pieces
+      return rest.length > 0 ? { body, rest } : { body }
+    },
+  }
+}
+
 /**
  * @param stream the body; nobody has read of it
  * @param announced value of `content-length`, where the stream is what came over the wire
+ * @param inPieces whether a body that comes in large pieces may stay in them
  */
-export async function readBody(stream: Readable, announced: string | undefined, limits: BodyLimits): Promise<BodyResult> {
+export async function readBody(
+  stream: Readable,
+  announced: string | undefined,
+  limits: BodyLimits,
+  inPieces = false,
+): Promise<BodyResult> {
   const length = announced === undefined ? Number.NaN : Number(announced)
   if (length > limits.maxBodyBytes) return { kind: 'too-large' }
   // A small body comes in one piece with its head, and is there once the parser is through with that piece.
   await undefined
   if (stream.destroyed) return { kind: 'gone' }
-  return takeWhole(stream, length) ?? collect(stream, length, limits)
+  return takeWhole(stream, length) ?? collect(stream, inPieces ? createPieces() : oneBody(length), limits)
 }
 
 /** A body that has arrived as a whole and that nobody else reads: no listeners, no timer. */
@@ -82,9 +123,13 @@ function takeWhole(stream: Readable, length: number): BodyResult | undefined {
   return { kind: 'body', body }
 }
 
-function collect(stream: Readable, length: number, limits: BodyLimits): Promise<BodyResult> {
+function oneBody(announced: number): ReturnType<typeof createPieces> {
+  const collector = createCollector(announced)
+  return { ...collector, take: () => ({ body: collector.take() }) }
+}
+
+function collect(stream: Readable, collector: ReturnType<typeof createPieces>, limits: BodyLimits): Promise<BodyResult> {
   return new Promise((resolve) => {
-    const collector = createCollector(length)
     const finish = (result: BodyResult): void => {
       clearTimeout(timer)
       stream.off('data', onData)
@@ -97,7 +142,7 @@ function collect(stream: Readable, length: number, limits: BodyLimits): Promise<
       if (collector.length() + chunk.length > limits.maxBodyBytes) finish({ kind: 'too-large' })
       else collector.add(chunk)
     }
-    const onEnd = (): void => finish({ kind: 'body', body: collector.take() })
+    const onEnd = (): void => finish({ kind: 'body', ...collector.take() })
     const onGone = (): void => finish({ kind: 'gone' })
     const timer = setTimeout(() => finish({ kind: 'too-slow' }), limits.bodyTimeoutMs)
     stream.on('data', onData)

@@ -787,6 +787,8 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
   /** The raw bytes, or what an app-level body parser already made of them. `undefined` when there is no body. */
   readonly body?: unknown
+  /** What follows `body`, which is bytes then: large pieces that the adapter has not joined, because tensors are copied out of them anyway. */
+  readonly rest?: readonly Uint8Array[]
   /** Fires when the client goes away. */
   readonly signal?: AbortSignalLike
   /** The adapter writes `rest` of an answer, too. @default false: an answer is `body`, whole */

@@ -7,6 +7,7 @@ export interface RawAnswer {
   readonly status: number
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>
+  readonly bytes: Uint8Array
   readonly text: string
 }
 
@@ -45,9 +46,9 @@ export async function openSocket(port: number): Promise<RawSocket> {
     )
     const length = Number(headers['content-length'] ?? 0)
     if (received.length < end + 4 + length) return undefined
-    const text = received.subarray(end + 4, end + 4 + length).toString('utf8')
+    const bytes = received.subarray(end + 4, end + 4 + length)
     received = received.subarray(end + 4 + length)
-    return { status: Number(status.split(' ')[1]), headers, text }
+    return { status: Number(status.split(' ')[1]), headers, bytes, text: bytes.toString('utf8') }
   }
 
   return {

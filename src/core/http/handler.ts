@@ -5,11 +5,11 @@ import { encodeError } from '../protocol/index.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../types.ts'
 import { REQUEST_ID, requestIdOf } from './request-id.ts'
 import { bytesIn, joined } from './rest.ts'
-import { type Call, type Handler, type HttpDeps, json, type RouteTable } from './route.ts'
+import { type Call, type HttpDeps, json, type Route, type RouteTable } from './route.ts'
 import type { ServerTiming } from './server-timing.ts'
 
 /** All methods of one path. */
-type Methods = Map<string, Handler>
+type Methods = Map<string, Pick<Route, 'handle' | 'takesRest'>>
 
 interface Found {
   readonly methods: Methods
@@ -29,7 +29,7 @@ export function createHandler(
 ): HttpHandler {
   const paths = new Map<string, Methods>()
   const patterns = new Map<string, { readonly pattern: RegExp; readonly methods: Methods }>()
-  for (const { method, path, handle } of tables.flatMap((table) => table.routes)) methodsOf(path).set(method, handle)
+  for (const route of tables.flatMap((table) => table.routes)) methodsOf(route.path).set(route.method, route)
 
   function methodsOf(path: string | RegExp): Methods {
     const key = String(path)
@@ -68,8 +68,8 @@ export function createHandler(
     if (!found) throw new ModelmountError('ROUTE_NOT_FOUND', 'there is no such route')
     const { methods, params } = found
     const method = request.method === 'HEAD' ? 'GET' : request.method
-    const handle = methods.get(method)
-    if (handle) return handle({ request, params })
+    const target = methods.get(method)
+    if (target) return target.handle({ request: target.takesRest ? request : joined(request), params })
     const allow = [...methods.keys(), ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
     if (method === 'OPTIONS') return { status: 204, headers: { allow }, body: NOTHING }
     const refusal = failure(new ModelmountError('METHOD_NOT_ALLOWED', `this route takes ${allow}`), request.path)

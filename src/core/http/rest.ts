@@ -1,14 +1,12 @@
-/** Large tensors stand beside the body that they belong to. Who cannot do with that gets it in one piece, which is a copy into fresh memory. */
+/** Large tensors come and go in pieces. Who cannot do with that gets the body in one, which is a copy of all of it into fresh memory. */
 
-interface InPieces {
-  readonly body: Uint8Array
-  readonly rest?: readonly Uint8Array[]
-}
+import type { HttpResponse } from '../types.ts'
 
-export const bytesIn = ({ body, rest = [] }: InPieces): number => rest.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength)
+export const bytesIn = ({ body, rest = [] }: HttpResponse): number =>
+  rest.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength)
 
 /** The same with all bytes in `body`. */
-export function joined<T extends InPieces>(message: T): T {
+export function joined<T extends { readonly body?: unknown; readonly rest?: readonly Uint8Array[] | undefined }>(message: T): T {
   const { body, rest } = message
-  return rest === undefined ? message : { ...message, body: Buffer.concat([body, ...rest]), rest: undefined }
+  return rest === undefined ? message : { ...message, body: Buffer.concat([body as Uint8Array, ...rest]), rest: undefined }
 }

@@ -81,6 +81,8 @@ export interface Route {
   /** An exact path, which goes before every pattern; or a pattern whose named groups are single segments. */
   readonly path: string | RegExp
   readonly handle: Handler
+  /** Gets requests in pieces, as they came. @default false: `body` is all there is */
+  readonly takesRest?: boolean
 }
 
 /** The routes of one dialect or extension. */

@@ -85,6 +85,42 @@ describe('requests', () => {
     expect(data).toEqual(values)
   })
 
+  test('a body in pieces is the same body, wherever it was cut', () => {
+    const json = { inputs: [blobInput('s', 'BYTES', [3], 19), blobInput('x', 'FP32', [2, 2], 16)] }
+    const { body, headerLength } = framed(json, [strings('', 'né', 'abcd'), floats(1.5, -0, 3, 4)])
+    const whole = decodeInfer(body, model, { ...limit, headerLength }).inputs
+    const cut = fc.array(fc.integer({ min: headerLength, max: body.length }), { minLength: 1, maxLength: 12 })
+    fc.assert(
+      fc.property(cut, fc.integer({ min: -1, max: 1 }), (places, off) => {
+        const cuts = [...places.toSorted((a, b) => a - b), body.length]
+        const rest = cuts.slice(1).map((end, i) => body.slice(cuts[i], end))
+        const opts = { ...limit, headerLength, rest }
+        expect(decodeInfer(body.slice(0, cuts[0]), model, opts).inputs).toEqual(whole)
+        if (off === 0) return
+        // One byte too many or too few is found as in one piece.
+        const wrong = off > 0 ? [...rest, new Uint8Array(1)] : rest.with(-1, rest.at(-1)?.subarray(0, -1) ?? new Uint8Array())
+        if (off < 0 && rest.at(-1)?.length === 0) return
+        expect(fault(() => decodeInfer(body.slice(0, cuts[0]), model, { ...opts, rest: wrong })).code).toBe('REQUEST_INVALID')
+      }),
+    )
+    const count = 100_000
+    const values = Float32Array.from({ length: count }, (_, i) => i / 3)
+    const room = { take: (ofType: typeof Float32Array, length: number) => new ofType(length) }
+    const large = framed({ inputs: [blobInput('x', 'FP32', [count], 4 * count)] }, [new Uint8Array(values.buffer)])
+    for (const at of [large.headerLength, large.headerLength + 3, 100_001]) {
+      const rest = [large.body.subarray(at, 200_003), large.body.subarray(200_003)]
+      for (const lent of [undefined, room as never]) {
+        const opts = { maxElements: count, headerLength: large.headerLength, rest, room: lent }
+        const { data } = decodeInfer(large.body.subarray(0, at), single('float32', [null]), opts).inputs.x as Tensor
+        expect(Buffer.compare(new Uint8Array((data as Float32Array).buffer, 0, 4 * count), new Uint8Array(values.buffer))).toBe(0)
+      }
+    }
+    const raw = { maxElements: count, headerLength: 0, rest: [floats(3)] }
+    expect(decodeInfer(floats(1, 2), single('float32', [null]), raw).inputs.x?.data).toEqual(new Float32Array([1, 2, 3]))
+    const text = { ...raw, rest: [Buffer.from('c')] }
+    expect(decodeInfer(Buffer.from('ab'), single('string', [null]), text).inputs.x?.data).toEqual(['abc'])
+  })
+
   test('empty tensors, and a header without any blob', () => {
     expect(decode({ inputs: [blobInput('x', 'FP32', [0, 2], 0)] }, []).inputs.x).toMatchObject({ dims: [0, 2] })
     expect(

@@ -11,10 +11,11 @@ import {
   readLargeJson,
   scheduleOf,
 } from '../../protocol/index.ts'
-import type { HttpResponse } from '../../types.ts'
+import type { HttpRequest, HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
 import { packed, unpacked } from '../content-coding.ts'
 import { checkJsonType, headerLengthOf } from '../media-type.ts'
+import { joined } from '../rest.ts'
 import { type Call, inference, json, type TableMaker } from '../route.ts'
 import { earlier, timeoutOf } from '../timeout.ts'
 
@@ -58,7 +59,8 @@ export const openInference: TableMaker = (deps, mount) => {
     const model = deps.resolve(name, version)
     const headerLength = headerLengthOf(request)
     if (headerLength === undefined) checkJsonType(request)
-    const body = unpacked(request, deps.maxBodyBytes)
+    const given = isReadInPieces(request, headerLength) ? request : joined(request)
+    const body = unpacked(given, deps.maxBodyBytes)
     const { signature, config } = model
     const bytes = body instanceof Promise ? await body : body
     const { maxElements } = config
@@ -67,6 +69,7 @@ export const openInference: TableMaker = (deps, mount) => {
       headerLength,
       maxElements,
       parsed,
+      rest: given.rest,
       room: model.room,
     })
     const { priority, timeoutMs } = scheduleOf(parameters)
@@ -80,7 +83,7 @@ export const openInference: TableMaker = (deps, mount) => {
     extensions: ['classification', 'schedule_policy', 'binary_tensor_data', 'parameters'],
     owns: isOpenInference,
     routes: [
-      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, infer) },
+      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, infer), takesRest: true },
       { method: 'GET', path: '/v2', handle: server },
       { method: 'GET', path: '/v2/', handle: server },
       { method: 'GET', path: '/v2/health/live', handle: live },
@@ -91,6 +94,13 @@ export const openInference: TableMaker = (deps, mount) => {
     ],
   }
 }
+
+/** Tensors may be spread over pieces; JSON and what is packed may not. */
+const isReadInPieces = ({ body, headers }: HttpRequest, headerLength: number | undefined): boolean =>
+  headerLength !== undefined &&
+  headers['content-encoding'] === undefined &&
+  body instanceof Uint8Array &&
+  headerLength <= body.byteLength
 
 /** Some client libraries look for the header alone, some for the content type. */
 function inferAnswer({ body, rest, headerLength }: EncodedInfer): HttpResponse {

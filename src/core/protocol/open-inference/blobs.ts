@@ -14,36 +14,78 @@ import { type Room, takeRoom } from '../room.ts'
 type NumericArray = Exclude<Tensor['data'], readonly string[]>
 type NumericConstructor = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => NumericArray
 
+/** Bytes in the pieces they came in, mostly one. */
+export type Blob = readonly Uint8Array[]
+
+export const bytesOf = (blob: Blob): number => blob.reduce((sum, { byteLength }) => sum + byteLength, 0)
+
+/** The same in one piece. */
+export function wholeOf(blob: Blob): Uint8Array {
+  const [first] = blob
+  return first && blob.length === 1 ? first : copyTo(new Uint8Array(bytesOf(blob)), blob)
+}
+
+function copyTo(target: Uint8Array, blob: Blob): Uint8Array {
+  let at = 0
+  for (const piece of blob) {
+    target.set(piece, at)
+    at += piece.byteLength
+  }
+  return target
+}
+
 /** What follows the JSON part of a body, taken tensor by tensor. */
 export interface Blobs {
   /**
    * The next `size` bytes.
    * @throws ModelmountError `REQUEST_INVALID` when the body has fewer
    */
-  take(size: number, field: string): Uint8Array
+  take(size: number, field: string): Blob
   /** @throws ModelmountError `REQUEST_INVALID` when bytes are left */
   end(): void
   readonly room: Room | undefined
 }
 
-export function createBlobs(bytes: Uint8Array, room?: Room): Blobs {
+export function createBlobs(body: Blob, room?: Room): Blobs {
+  const total = bytesOf(body)
   let at = 0
+  let piece = 0
+  /** Where the next blob starts in its piece. */
+  let start = 0
+
+  function next(size: number): Uint8Array {
+    const bytes = body[piece] as Uint8Array
+    const part = bytes.subarray(start, start + size)
+    start += part.byteLength
+    if (start === bytes.byteLength) {
+      piece++
+      start = 0
+    }
+    return part
+  }
+
   return {
     room,
     take(size, field) {
-      const left = bytes.byteLength - at
+      const left = total - at
       if (size > left) {
         const details = { field, expected: `at most ${left}, the bytes that are left in the body`, got: `${size}` }
         throw new ModelmountError('REQUEST_INVALID', `${field} is ${size}, but the body has ${left} bytes left`, { details })
       }
       at += size
-      return bytes.subarray(at - size, at)
+      const blob: Uint8Array[] = []
+      for (let missing = size; missing > 0; ) {
+        const part = next(missing)
+        blob.push(part)
+        missing -= part.byteLength
+      }
+      return blob
     },
     end() {
-      const left = bytes.byteLength - at
+      const left = total - at
       if (left === 0) return
       throw new ModelmountError('REQUEST_INVALID', `the body has ${left} bytes after the last tensor`, {
-        details: { field: 'body', expected: `${at} bytes of tensors`, got: `${bytes.byteLength}` },
+        details: { field: 'body', expected: `${at} bytes of tensors`, got: `${total}` },
       })
     },
   }
@@ -61,23 +103,20 @@ export interface BlobPlace {
  * @param count how many there should be; BYTES stop at one more
  * @throws ModelmountError `INPUT_INVALID`
  */
-export function elementsIn(type: DType, blob: Uint8Array, count: number, place: BlobPlace, room?: Room): ElementArrays[DType] {
-  if (type === 'string') return stringsIn(blob, count, place)
+export function elementsIn(type: DType, blob: Blob, count: number, place: BlobPlace, room?: Room): ElementArrays[DType] {
+  if (type === 'string') return stringsIn(wholeOf(blob), count, place)
   const { bytes, array } = DTYPES[type]
-  if (blob.byteLength !== count * bytes)
-    throw mismatch(
-      place.input,
-      place.field,
-      `${count * bytes} bytes for ${count} ${toWireType(type)} elements`,
-      `${blob.byteLength}`,
-    )
+  const size = bytesOf(blob)
+  if (size !== count * bytes)
+    throw mismatch(place.input, place.field, `${count * bytes} bytes for ${count} ${toWireType(type)} elements`, `${size}`)
   const lent = takeRoom(room, type, count)
   if (lent) {
-    new Uint8Array(lent.buffer, lent.byteOffset, blob.byteLength).set(blob)
+    copyTo(new Uint8Array(lent.buffer, lent.byteOffset, size), blob)
     return lent
   }
+  const whole = wholeOf(blob)
   // Typed arrays start at multiples of their element's size; the length of the JSON before them does not care.
-  const { buffer, byteOffset } = blob.byteOffset % bytes === 0 ? blob : new Uint8Array(blob)
+  const { buffer, byteOffset } = whole.byteOffset % bytes === 0 ? whole : new Uint8Array(whole)
   return new (array as NumericConstructor)(buffer, byteOffset, count)
 }
 

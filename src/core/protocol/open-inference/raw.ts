@@ -4,7 +4,7 @@ import { ModelmountError } from '../../errors.ts'
 import { DTYPES, formatShape, product } from '../../tensor/index.ts'
 import type { Dim, DType, ModelSignature, ValueInfo } from '../../types.ts'
 import type { Room } from '../room.ts'
-import { elementsIn, textOf } from './blobs.ts'
+import { type Blob, bytesOf, elementsIn, textOf, wholeOf } from './blobs.ts'
 
 interface RawTensor {
   readonly type: DType
@@ -16,14 +16,14 @@ interface RawTensor {
  * The one input of the model, out of the whole body.
  * @throws ModelmountError `REQUEST_INVALID` when the model does not take exactly one input, or when its shape leaves too much open
  */
-export function rawInput(body: Uint8Array, { inputs }: ModelSignature, room?: Room): readonly [name: string, tensor: RawTensor] {
+export function rawInput(body: Blob, { inputs }: ModelSignature, room?: Room): readonly [name: string, tensor: RawTensor] {
   const [info] = inputs
   if (!info?.type || inputs.length !== 1) throw refusal(`a model with one input, and this one has ${inputs.length}`)
   const { name, type } = info
   if (type === 'string')
-    return [name, { type, dims: ones(info), data: [textOf(Buffer.from(body), 0, { input: name, field: 'body' })] }]
-  const { bytes } = DTYPES[type]
-  const dims = info.dims ? openDims(info.dims, body.byteLength / bytes) : [body.byteLength / bytes]
+    return [name, { type, dims: ones(info), data: [textOf(Buffer.from(wholeOf(body)), 0, { input: name, field: 'body' })] }]
+  const elements = bytesOf(body) / DTYPES[type].bytes
+  const dims = info.dims ? openDims(info.dims, elements) : [elements]
   const count = product(dims)
   // A fraction of an element, or of a row: the fault is told as one of size.
   if (!dims.every(Number.isInteger)) throw refusal(`a body that fills the shape ${formatShape(info.dims ?? [null])}`)

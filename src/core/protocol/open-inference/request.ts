@@ -57,6 +57,8 @@ export interface DecodeOptions {
   readonly headerLength?: number
   /** What {@link readLargeJson} made of the body, if anything. */
   readonly parsed?: Readonly<Record<string, unknown>> | undefined
+  /** What follows a body that is bytes, where it came in pieces; the JSON ends in the first. */
+  readonly rest?: readonly Uint8Array[] | undefined
   /** Where large tensors may lie; whoever runs them must be able to take them from there. @default memory of their own, or the body's */
   readonly room?: Room | undefined
 }
@@ -69,14 +71,14 @@ export interface DecodeOptions {
  *   `INPUT_INVALID` for inputs that do not fit the signature, `OUTPUT_NOT_FOUND`
  */
 export function decodeInfer(body: unknown, signature: ModelSignature, opts: DecodeOptions): InferRequest {
-  const { headerLength, maxElements } = opts
+  const { headerLength, maxElements, rest = [] } = opts
   const isBytes = typedArrayName(body) === 'Uint8Array'
   const paths = new Map<string, string>()
   if (headerLength !== undefined && !isBytes && body !== undefined) throw parsedBody()
   const bytes = isBytes ? (body as Uint8Array) : new Uint8Array()
   if (headerLength !== undefined && headerLength > bytes.byteLength) throw longHeader(headerLength, bytes.byteLength)
   if (headerLength === 0) {
-    const [name, tensor] = rawInput(bytes, signature, opts.room)
+    const [name, tensor] = rawInput([bytes, ...rest], signature, opts.room)
     paths.set(name, 'body')
     const inputs = checkInputs(signature, { [name]: tensor }, { maxElements, dialect: dialectFor(paths, true) })
     return { inputs, forms: ALL_BINARY, parameters: readParameters(undefined, 'parameters') }
@@ -84,7 +86,7 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
 
   const isRaw = typeof body === 'string' || isBytes
   const json = headerLength === undefined ? (body as Uint8Array | string) : bytes.subarray(0, headerLength)
-  const blobs = headerLength === undefined ? undefined : createBlobs(bytes.subarray(headerLength), opts.room)
+  const blobs = headerLength === undefined ? undefined : createBlobs([bytes.subarray(headerLength), ...rest], opts.room)
   const request = opts.parsed ?? (isRaw ? parseExactWhere(hasLongIntegerInputs, json) : body)
   if (request === undefined) throw new ModelmountError('REQUEST_INVALID', 'the request body is empty')
   if (!isObject(request))

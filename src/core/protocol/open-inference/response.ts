@@ -57,5 +57,7 @@ export function encodeInfer(result: PredictResult, opts: EncodeOptions = {}): En
   if (blobs.every((blob) => blob.byteLength === 0)) return { body: json }
   const headerLength = json.byteLength
   const bytes = blobs.reduce((sum, blob) => sum + blob.byteLength, headerLength)
-  return bytes < APART_BYTES ? { body: Buffer.concat([json, ...blobs], bytes), headerLength } : { body: json, rest: blobs, headerLength }
+  return bytes < APART_BYTES
+    ? { body: Buffer.concat([json, ...blobs], bytes), headerLength }
+    : { body: json, rest: blobs, headerLength }
 }

@@ -1,0 +1,142 @@
+/** Tensors that are larger than one piece of a socket, there and back through every adapter, byte for byte. */
+
+import { once } from 'node:events'
+import { createModelServer, type ModelServer } from 'modelmount'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { identityModel } from '../../tools/models.mjs'
+import { openSocket, type RawSocket } from '../support/socket.ts'
+import { type App, HOSTS, type Host } from './hosts.ts'
+
+/** Large enough for memory that is used again, and for several pieces. */
+const FLOATS = 70_000
+
+let server: ModelServer
+beforeAll(async () => {
+  server = await createModelServer({
+    logger: false,
+    strict: true,
+    models: [{ name: 'm', source: identityModel('float', ['batch', FLOATS]) }],
+  })
+})
+afterAll(() => server.close())
+
+const tensorOf = (seed: number): Buffer => Buffer.from(Float32Array.from({ length: FLOATS }, (_, i) => i / 7 + seed).buffer)
+
+interface Request {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+/** @param isRaw the tensor alone, without JSON before it */
+function infer(tensor: Buffer, isRaw = false): Request {
+  const json = JSON.stringify({
+    inputs: [{ name: 'x', datatype: 'FP32', shape: [1, FLOATS], parameters: { binary_data_size: tensor.length } }],
+    parameters: { binary_data_output: true },
+  })
+  const head = isRaw ? '' : json.padEnd(json.length + 1 + ((json.length + 1) % 2))
+  return {
+    headers: { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(head.length) },
+    body: Buffer.concat([Buffer.from(head), tensor]),
+  }
+}
+
+const PATH = '/ml/v2/models/m/infer'
+
+function wire({ headers, body }: Request, method = 'POST'): Buffer {
+  const all = { host: 'x', ...headers, 'content-length': String(body.length) }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+  return Buffer.concat([Buffer.from(`${method} ${PATH} HTTP/1.1\r\n${lines.join('')}\r\n`), body])
+}
+
+async function socketOn(host: Host, app: App = 'bare'): Promise<RawSocket & { readonly port: number }> {
+  const { port, close } = await host.start([{ server, prefix: '/ml' }], app)
+  const raw = await openSocket(port)
+  onTestFinished(async () => {
+    raw.socket.destroy()
+    await close()
+  })
+  return { ...raw, port }
+}
+
+/** Compared as a whole: a difference would be printed byte by byte. */
+function expectTensor(got: Uint8Array, headerLength: string | null | undefined, tensor: Buffer): void {
+  const json = JSON.parse(Buffer.from(got.subarray(0, Number(headerLength))).toString())
+  expect(json.outputs).toMatchObject([{ name: 'y', shape: [1, FLOATS], parameters: { binary_data_size: tensor.length } }])
+  expect(Buffer.compare(got.subarray(Number(headerLength)), tensor)).toBe(0)
+}
+
+async function expectAnswer(raw: RawSocket, tensor: Buffer): Promise<void> {
+  const { status, headers, bytes } = await raw.answer()
+  expect([status, headers['content-length']]).toEqual([200, String(bytes.length)])
+  expectTensor(bytes, headers['inference-header-content-length'], tensor)
+}
+
+describe.each(HOSTS)('$name', (host) => {
+  test('one after the other on one connection, and one behind the other', async () => {
+    const raw = await socketOn(host)
+    const tensors = [1, 2, 3, 4].map(tensorOf)
+    for (const [i, tensor] of tensors.entries()) {
+      await raw.send(wire(infer(tensor, i % 2 === 1)))
+      await expectAnswer(raw, tensor)
+    }
+    const empty = { headers: {}, body: Buffer.alloc(0) }
+    const behind = tensors.map((tensor) => wire(infer(tensor)))
+    const sent = raw.send(Buffer.concat([...behind, wire(empty, 'PUT'), wire(infer(tensorOf(5)))]))
+    for (const tensor of tensors) await expectAnswer(raw, tensor)
+    expect((await raw.answer()).status).toBe(405)
+    await expectAnswer(raw, tensorOf(5))
+    await sent
+  })
+
+  test('in pieces of all sizes, with the JSON cut in two', async () => {
+    const raw = await socketOn(host)
+    const bytes = wire(infer(tensorOf(6)))
+    const body = bytes.indexOf('{')
+    let at = 0
+    for (const end of [body, body + 9, body + 50, body + 1000, body + 70_001, body + 70_002, body + 200_001, bytes.length]) {
+      await raw.send(bytes.subarray(at, end))
+      // The other end has it before more comes.
+      await new Promise((resolve) => setImmediate(resolve))
+      at = end
+    }
+    await expectAnswer(raw, tensorOf(6))
+  })
+
+  test.each([
+    ['by us', 'bare', 'gzip'],
+    ['by the app, where it does that', 'full', 'br'],
+  ] as const)('packed %s', async (_what, app, coding) => {
+    const { port } = await socketOn(host, app)
+    const tensor = tensorOf(7)
+    const { headers, body } = infer(tensor)
+    const init = { method: 'POST', body: new Uint8Array(body), headers: { ...headers, 'accept-encoding': coding } }
+    const answer = await fetch(`http://127.0.0.1:${port}${PATH}`, init)
+    if (coding === 'gzip') expect(answer.headers.get('content-encoding')).toBe('gzip')
+    expectTensor(new Uint8Array(await answer.arrayBuffer()), answer.headers.get('inference-header-content-length'), tensor)
+  })
+
+  test('HEAD is told that it is no method of the route, in no bytes', async () => {
+    const raw = await socketOn(host)
+    await raw.send(wire({ headers: { connection: 'close' }, body: Buffer.alloc(0) }, 'HEAD'))
+    let text = ''
+    raw.socket.on('data', (piece) => {
+      text += piece
+    })
+    await raw.closed
+    expect(text).toMatch(/^HTTP\/1\.1 405 [\s\S]*\r\n\r\n$/)
+  })
+
+  test('a client that goes away within its answer costs nothing', async () => {
+    const raw = await socketOn(host)
+    const tensor = tensorOf(8)
+    for (let i = 0; i < 3; i++) {
+      const leaver = await openSocket(raw.port)
+      await leaver.send(Buffer.concat([wire(infer(tensor)), wire(infer(tensor))]))
+      await once(leaver.socket, 'data')
+      leaver.socket.destroy()
+      await leaver.closed
+    }
+    await raw.send(wire(infer(tensor)))
+    await expectAnswer(raw, tensor)
+  })
+})
