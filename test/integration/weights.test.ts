@@ -199,7 +199,7 @@ describe.skipIf(process.platform !== 'linux')('what is mapped', () => {
 describe.skipIf(process.platform !== 'linux')('instances that come later map it too', () => {
   test.skipIf(availableParallelism() < 2)('when the load grows', async () => {
     deriveBefore()
-    const served = await serve({ isolation: 'process', instances: { min: 1, max: 2 } })
+    const served = await serve({ isolation: 'process', instances: { min: 1, max: 2 }, scaling: { targetDelayMs: 0.5 } })
     expect(await served.settled()).toMatchObject({ form: 'shared' })
     const rows = 256
     const x = { type: 'float32', dims: [rows, SIZE], data: new Float32Array(rows * SIZE) } as const
