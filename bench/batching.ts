@@ -21,7 +21,7 @@ interface Case {
   readonly target: Target
 }
 
-const MS = 800
+const MS = 650
 /** No batch can be larger than there are callers. */
 const SIZES = [1, 2, 4, 8, 16, 32, 64]
 

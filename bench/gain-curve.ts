@@ -28,7 +28,7 @@ const CASES = (): readonly Case[] => [
 const DEFAULT_MAX = 64
 
 /** More than where only the best size is looked for: every point is drawn. */
-const ROUNDS = 5
+const ROUNDS = 3
 
 const DIR = fileURLToPath(new URL('../.bench/', import.meta.url))
 

@@ -15,7 +15,7 @@ import { median, quantile } from './lib/stats.ts'
 
 const CONNECTIONS = 64
 const PROBES_PER_SECOND = 100
-const MS = 2500
+const MS = 2000
 const IDLE_MS = 1500
 /** The load starts before the probe and ends after it. */
 const LEAD_MS = 300

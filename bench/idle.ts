@@ -9,7 +9,7 @@ import { type Bench, type Row, rowOfRatios } from './lib/row.ts'
 import { median } from './lib/stats.ts'
 
 /** Several windows and their median: V8 collects garbage a few more times in the half minute after a load, and that is not idling. */
-const WINDOWS = 7
+const WINDOWS = 5
 const WINDOW_MS = 3000
 const SETTLE_MS = 5000
 const LIMIT = 0.01

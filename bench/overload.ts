@@ -16,8 +16,8 @@ const ROW_DIMS = [4, SIZE]
 const MODEL = () => matmulChainModel({ size: SIZE, count: 16, length: ROW_DIMS[0] })
 const LOADS = [1.1, 1.5, 3]
 const PAIRS = 3
-const CAPACITY_MS = 1000
-const LOAD_MS = 3000
+const CAPACITY_MS = 800
+const LOAD_MS = 2500
 /** The objective: room for some full runs (one that is running, one that is waiting, more on a machine with other work), or this if that is more. */
 const OBJECTIVE_RUNS = 6
 const OBJECTIVE_MS = 100

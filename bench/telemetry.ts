@@ -16,7 +16,7 @@ const CONNECTIONS = 64
  * what else runs on the machine takes more, so it is the thread's CPU time that counts, in short runs.
  */
 const MS = 300
-const PAIRS = 15
+const PAIRS = 11
 const COLLECT_LIMIT_MS = 10
 
 const WATCHED: readonly { readonly mode: Mode; readonly what: string; readonly least: number }[] = [

@@ -1,5 +1,6 @@
 /** One served model version: reads the file, starts its instances, runs requests, drains. Wires the rooms onnx, engine and scheduler. */
 
+import { admitFiles, type IntegrityEvent } from './admission.ts'
 import { type CallOptions, contentId, type ResultCache } from './cache/index.ts'
 import { flyCanary } from './canary.ts'
 import type { Clock } from './clock.ts'
@@ -16,8 +17,10 @@ import { createPool, type Pool, type PoolEvent } from './engine/pool.ts'
 import { openProcess } from './engine/process.ts'
 import { openThread } from './engine/thread.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
-import { type Admitted, type Gate, type Integrity, signerName } from './integrity/index.ts'
+import type { Admitted, Gate, Integrity } from './integrity/index.ts'
+import { createLoadSteps } from './load-steps.ts'
 import { filesOf, fingerprintOf, weightBytesOf } from './model-files.ts'
+import { infoOf, leastInstances } from './model-info.ts'
 import { findMixing } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
 import { createIntake, type Intake } from './own-inputs.ts'
@@ -32,20 +35,9 @@ import { runEndOf } from './scheduler/report.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
 import { signatureOf } from './signature.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
-import type { LoadStep, Telemetry } from './telemetry.ts'
+import type { Telemetry } from './telemetry.ts'
 import { checkInputs } from './tensor/index.ts'
-import type {
-  BatchingInfo,
-  MemoryInfo,
-  ModelInfo,
-  ModelSignature,
-  ModelState,
-  OnnxModelFacts,
-  PredictInputs,
-  QueueInfo,
-  ServerEvent,
-  Tensor,
-} from './types.ts'
+import type { MemoryInfo, ModelInfo, ModelSignature, ModelState, OnnxModelFacts, PredictInputs, Tensor } from './types.ts'
 import { type Acquaintance, getAcquainted, rehearse } from './warm-up.ts'
 import { createWeights, type Weights, type WeightsEvent } from './weights.ts'
 
@@ -90,7 +82,6 @@ export type ModelEvent =
   | { readonly type: 'residency'; readonly resident: boolean; readonly reason: UnloadReason | 'demand' }
   | { readonly type: 'warning'; readonly message: string }
   | ProviderFallbackEvent
-type IntegrityEvent = Omit<Extract<ServerEvent, { type: 'integrity' }>, 'model' | 'version'>
 interface ProviderFallbackEvent {
   readonly type: 'provider-fallback'
   readonly wanted: ModelInfo['providerFallbacks'][number]['provider']
@@ -112,14 +103,6 @@ interface Deps {
   emit(event: ModelEvent): void
 }
 
-const NO_QUEUE: QueueInfo = {
-  waiting: 0,
-  running: 0,
-  batches: 0,
-  rows: 0,
-  padding: 0,
-  released: { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 },
-}
 const withOptional = ({ inputs, outputs }: ModelSignature, name: string): ModelSignature => ({
   inputs: inputs.map((input) => (input.name === name ? { ...input, optional: true } : input)),
   outputs,
@@ -127,9 +110,6 @@ const withOptional = ({ inputs, outputs }: ModelSignature, name: string): ModelS
 /** What verifying takes from which on a thread is started meanwhile. */
 const AHEAD_AFTER_MS = 5
 const EMPTY: ModelSignature = { inputs: [], outputs: [] }
-
-/** Instances of a model that is in memory: one at least. */
-const leastInstances = ({ instances }: ModelConfig): number => Math.max(1, instances.min)
 
 export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
   name: config.name,
@@ -149,7 +129,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   // Only threads give memory back: what a child process reads from its pipe is memory of its own.
   const buffers = config.isolation === 'thread' ? deps.buffers : undefined
   const names = { model: config.name, version: config.version }
-  const steps: { name: LoadStep; startedAt: number; endedAt: number }[] = []
+  const steps = createLoadSteps(clock)
   let state: ModelState = 'loading'
   let reason: ModelmountError | undefined
   let facts: OnnxModelFacts | undefined
@@ -188,32 +168,13 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     emit({ type: 'state', state: next, ...(why === undefined ? {} : { reason: why }), ...(manifestId ? { manifestId } : {}) })
   }
 
-  /** Times a step of the load, until the returned function is first called. */
-  function begin(name: LoadStep): () => void {
-    const startedAt = clock.now()
-    let ended = false
-    return () => {
-      if (!ended) steps.push({ name, startedAt, endedAt: clock.now() })
-      ended = true
-    }
-  }
-
-  async function step<T>(name: LoadStep, work: Promise<T>): Promise<T> {
-    const end = begin(name)
-    try {
-      return await work
-    } finally {
-      end()
-    }
-  }
-
   async function startOnce(): Promise<void> {
     emit({ type: 'state', state })
     const startedAt = clock.now()
     try {
       await bringUp()
     } finally {
-      telemetry?.load?.({ ...names, error: reason?.code, startedAt, endedAt: clock.now(), steps })
+      telemetry?.load?.({ ...names, error: reason?.code, startedAt, endedAt: clock.now(), steps: steps.done })
     }
   }
 
@@ -221,14 +182,17 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     try {
       if (config.fault) throw config.fault
       if (config.isolation === 'thread') ahead = startAhead(openThread, clock, AHEAD_AFTER_MS)
-      await step('verify', admit())
+      const files = await steps.time('verify', admitFiles(config, { gate, mustBe: opts.mustBe, emit }))
+      admitted = files
+      source = files.source
+      data = files.data
       ahead?.settle()
-      const areOurs = admitted?.integrity !== undefined
-      facts = await step('read', readModel({ source, data, allowOrtFormat: config.allowOrtFormat, scan, areOurs }))
+      const areOurs = files.integrity !== undefined
+      facts = await steps.time('read', readModel({ source, data, allowOrtFormat: config.allowOrtFormat, scan, areOurs }))
       grant = cpu.grant(cpuDemandOf(config))
       if (grant.excess) emit({ type: 'warning', message: grant.excess })
       const session = { ...config.session, intraOpNumThreads: grant.threads }
-      const form = await step('prepare', verify(session))
+      const form = await steps.time('prepare', verify(session))
       pool = openPool(session, grant)
       const { maxQueue, maxQueueBytes, maxQueuePerTenant, maxWaitMs, batching } = config
       const { maxDelayMs, mixTenants } = batching || { maxDelayMs: 0, mixTenants: false }
@@ -274,37 +238,6 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     if (pool && weights?.pending) settling = shareWeights(pool, weights)
   }
 
-  /** Nothing reads the files before this has said which ones, and whether at all. */
-  async function admit(): Promise<void> {
-    const { name, version, signature } = config
-    try {
-      admitted = await gate.admit({ name, version, source, signature })
-    } catch (error) {
-      refused(error)
-      throw error
-    }
-    source = admitted.source
-    data = admitted.data
-    const { integrity, doubt } = admitted
-    if (!integrity) return
-    const { manifestId, signer } = integrity
-    if (opts.mustBe !== undefined && manifestId !== opts.mustBe)
-      throw new ModelmountError(
-        'MODEL_CONFLICT',
-        `model '${name}' version '${version}' is ${opts.mustBe}, and this is ${manifestId}; load it as another version, or with replace: true`,
-        { details: { model: name, version, expected: opts.mustBe, got: manifestId } },
-      )
-    if (signer) emit({ type: 'integrity', outcome: 'verified', manifestId, signer: signerName(signer) })
-    else emit({ type: 'integrity', outcome: 'unverified', manifestId, ...(doubt === undefined ? {} : { reason: doubt }) })
-  }
-
-  /** Tells of a model that must not run, or not any more. */
-  function refused(error: unknown): void {
-    if (!isModelmountError(error) || error.code !== 'MODEL_UNTRUSTED') return
-    const revoked = error.details?.revoked === true
-    emit({ type: 'integrity', outcome: 'refused', reason: error.message, ...(revoked ? { revoked } : {}) })
-  }
-
   /** Takes down which files these are, and finds their weights where they are shared. */
   async function verify(session: OrtSessionOptions): Promise<SharedForm | undefined> {
     fingerprint = await fingerprintOf(source, facts)
@@ -316,8 +249,8 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   async function firstLoad(pool: Pool, form: SharedForm | undefined): Promise<void> {
     const { canary } = config
     if (request && (canary === true || (canary === 'unverified' && !admitted?.integrity?.signer)))
-      await step('canary', flyCanary(request, canaryDeps()))
-    endLoad = begin('load')
+      await steps.time('canary', flyCanary(request, canaryDeps()))
+    endLoad = steps.begin('load')
     // Weights that are going to be shared are not copied for every instance first.
     try {
       await pool.start({ form, count: weights?.pending ? 1 : undefined })
@@ -417,7 +350,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     if (acquaintance) return rehearseWith(instance, acquaintance)
     describe(description)
     endLoad()
-    const known = await step('warmup', getAcquainted(instance, warmUpDeps()))
+    const known = await steps.time('warmup', getAcquainted(instance, warmUpDeps()))
     scheduler.setBatching(known.batching)
     acquaintance = known
   }
@@ -473,13 +406,6 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   const taken = (inputs: PredictInputs): TensorRecord =>
     completed(contract.toGraph(checkInputs(contract.signature, inputs, config)))
 
-  function batchingInfo(): BatchingInfo {
-    if (!scheduler) return { enabled: false, reason: 'the model is not loaded', maxSize: 1 }
-    const { info, curve } = scheduler.batching
-    const ms = curve.estimate(info.maxSize)
-    return curve.fit && ms ? { ...info, curve: curve.fit, rowsPerSecond: (1000 * info.maxSize) / ms } : info
-  }
-
   function openPool(session: OrtSessionOptions, grant: CpuGrant): Pool {
     request = {
       source,
@@ -502,12 +428,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       open: config.isolation === 'process' ? openProcess({ maxMemoryBytes: config.maxMemoryBytes }) : (ahead?.open ?? openThread),
       killable: config.isolation === 'process',
       async checkSource() {
-        try {
-          await admitted?.recheck()
-        } catch (error) {
-          refused(error)
-          throw error
-        }
+        await admitted?.recheck()
         if (!(await isUnchanged()))
           throw new ModelmountError(
             'MODEL_LOAD_FAILED',
@@ -569,38 +490,23 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     get integrity() {
       return admitted?.integrity
     },
-    info: (isDefault) => ({
-      name: config.name,
-      version: config.version,
-      state,
-      ...(reason ? { reason: { code: reason.code, message: reason.message } } : {}),
-      isDefault,
-      ...admitted?.integrity,
-      inputs: contract.signature.inputs,
-      outputs: contract.signature.outputs,
-      isolation: config.isolation,
-      instances: {
-        ...config.instances,
-        ready: pool?.instances.length ?? 0,
-        target: pool?.target ?? leastInstances(config),
-        threads: grant?.threads ?? config.session.intraOpNumThreads,
-      },
-      resident: seat?.resident ?? false,
-      ...(pool ? { memory: memory() } : {}),
-      batching: batchingInfo(),
-      weights: weights?.info ?? { form: 'plain', reason: 'the model is not loaded' },
-      queue: scheduler?.stats ?? NO_QUEUE,
-      ...(cache ? { cache: cache.info() } : {}),
-      ...(loaded ? { executionProvider: loaded.provider, loadMs: loaded.loadMs } : {}),
-      providerFallbacks: loaded?.fallbacks ?? [],
-      opsets: facts?.opsets ?? {},
-      producer: facts?.producer ?? '',
-      metadata: { ...facts?.metadata, ...config.metadata },
-      doc: facts?.doc ?? '',
-      ...(config.labels ? { labels: config.labels } : {}),
-      ...(config.tritonConfig ? { tritonConfig: config.tritonConfig } : {}),
-      configNotes: [...config.configNotes, ...contract.notes],
-    }),
+    info: (isDefault) =>
+      infoOf(config, {
+        state,
+        reason,
+        isDefault,
+        integrity: admitted?.integrity,
+        contract,
+        facts,
+        loaded,
+        pool,
+        scheduler,
+        weights,
+        grant,
+        resident: seat?.resident ?? false,
+        cache,
+        memory,
+      }),
     start() {
       started ??= startOnce()
       return started
