@@ -30,6 +30,8 @@ interface Level {
   readonly load: number
   readonly accepted: number[]
   readonly refused: number[]
+  /** The same, from the call on. */
+  readonly refusal: number[]
   readonly dropped: number[]
 }
 
@@ -81,11 +83,16 @@ export const overload: Bench = {
       })
     }
 
-    const levels = LOADS.map((load): Level => ({ load, accepted: [], refused: [], dropped: [] }))
+    const levels = LOADS.map((load): Level => ({ load, accepted: [], refused: [], refusal: [], dropped: [] }))
     const rows: Row[] = []
     for (const level of levels) rows.push(await rowOf(level))
     await Promise.all([openLoop.stop(), server.close()])
-    const p99Row = (what: string, of: (level: Level) => readonly number[], limitMs: number): Row => {
+    const p99Row = (
+      what: string,
+      of: (level: Level) => readonly number[],
+      limitMs: number,
+      from = 'the moment a request was due',
+    ): Row => {
       const p99s = levels.map((level) => quantile(of(level), 0.99))
       const worst = Math.max(...p99s)
       return rowOfRatios({
@@ -95,7 +102,7 @@ export const overload: Bench = {
         rival: `limit: ${milliseconds(limitMs)}`,
         ratios: [worst / limitMs],
         target: { op: '<=', value: 1 },
-        how: 'from the moment a request was due',
+        how: `from ${from}`,
         note: LOADS.map((load, i) => `${load} x: ${milliseconds(p99s[i] ?? Number.NaN)}`).join(', '),
       })
     }
@@ -103,15 +110,18 @@ export const overload: Bench = {
       ...rows,
       p99Row('predict(), answers under overload', (level) => level.accepted, objectiveMs),
       p99Row('predict(), refusals under overload', (level) => level.refused, REFUSED_MS),
+      p99Row('predict(), refusals under overload', (level) => level.refusal, REFUSED_MS, 'the call: without the wait for a core'),
     ]
   },
 }
 
 function note(level: Level, outcomes: readonly Outcome[]): void {
-  for (const { code, ms } of outcomes) {
+  for (const { code, ms, lateMs } of outcomes) {
     if (code === 'OK') level.accepted.push(ms)
-    else if (REFUSED.has(code)) level.refused.push(ms)
-    else if (code === 'DEADLINE_EXCEEDED') level.dropped.push(ms)
+    else if (REFUSED.has(code)) {
+      level.refused.push(ms)
+      level.refusal.push(ms - lateMs)
+    } else if (code === 'DEADLINE_EXCEEDED') level.dropped.push(ms)
     else throw new Error(`a request failed with ${code}`)
   }
 }

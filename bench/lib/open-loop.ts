@@ -9,7 +9,10 @@ import { Worker } from 'node:worker_threads'
 export interface Outcome {
   /** 'OK', or the code of the error. */
   readonly code: string
+  /** Since the request was due. */
   readonly ms: number
+  /** How late it was sent: the host, or the generator, had no core to run on. */
+  readonly lateMs: number
 }
 
 export interface OpenLoop {
@@ -29,11 +32,14 @@ export function startOpenLoop(): OpenLoop {
     async run(perSecond, ms, call) {
       const outcomes: Outcome[] = []
       const answers: Promise<void>[] = []
-      const send = (due: number): Promise<void> =>
-        call(answers.length, nowMs() - due).then(
-          () => void outcomes.push({ code: 'OK', ms: nowMs() - due }),
-          (error: { code?: string }) => void outcomes.push({ code: error.code ?? String(error), ms: nowMs() - due }),
+      const send = (due: number): Promise<void> => {
+        const lateMs = nowMs() - due
+        const note = (code: string): void => void outcomes.push({ code, ms: nowMs() - due, lateMs })
+        return call(answers.length, lateMs).then(
+          () => note('OK'),
+          (error: { code?: string }) => note(error.code ?? String(error)),
         )
+      }
       await new Promise<void>((resolve) => {
         worker.on('message', function take(message: 'end' | readonly number[]) {
           if (message === 'end') {
