@@ -2,6 +2,7 @@
 
 import { context, propagation, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AlwaysOffSampler, ParentBasedSampler, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace-base'
+import type { ModelServer } from 'modelmount'
 import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { matmulChainModel, mlpModel, slowLoopModel } from '../../tools/models.mjs'
 import { HOSTS } from '../adapters/hosts.ts'
@@ -18,6 +19,13 @@ const BATCHED = {
   name: 'chain',
   source: matmulChainModel(),
   batching: { maxSize: MEMBERS, maxDelayMs: 10_000, maxRunMs: 10_000 },
+}
+/** On a busy machine what a model gains is measured badly, and half of the members may seem to be enough. */
+async function batchingServer({ telemetry }: Kept): Promise<ModelServer> {
+  for (;;) {
+    const server = await serverFor({ models: [BATCHED], telemetry, strict: true })
+    if (server.model('chain').batching.maxSize === MEMBERS) return server
+  }
 }
 const vector = (seed: number): Float32Array => Float32Array.from({ length: 256 }, (_, i) => Math.sin(seed + i))
 
@@ -51,7 +59,7 @@ function expectConnected({ named }: Kept, parents: readonly (string | undefined)
 describe('a batch', () => {
   test('of calls in the app is one connected trace', async () => {
     const kept = keep()
-    const server = await serverFor({ models: [BATCHED], telemetry: kept.telemetry, strict: true })
+    const server = await batchingServer(kept)
     const order = kept.tracer.startSpan('POST /orders')
     await context.with(trace.setSpan(context.active(), order), () =>
       Promise.all(Array.from({ length: MEMBERS }, (_, i) => server.predict('chain', { x: vector(i) }))),
@@ -62,7 +70,7 @@ describe('a batch', () => {
 
   test.each(HOSTS)('of HTTP requests through $name too', async (host) => {
     const kept = keep()
-    const server = await serverFor({ models: [BATCHED], telemetry: kept.telemetry, strict: true })
+    const server = await batchingServer(kept)
     const running = await host.start([{ server, prefix: '/ml' }], 'bare')
     const client = connectTo(running.port)
     onTestFinished(async () => {
@@ -172,7 +180,7 @@ describe('sampling', () => {
 
   test('a run is recorded where one of its requests is, and links those', async () => {
     const kept = keep({ sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(0) }) })
-    const server = await serverFor({ models: [BATCHED], telemetry: kept.telemetry, strict: true })
+    const server = await batchingServer(kept)
     const sampled = trace.wrapSpanContext({
       traceId: '0af7651916cd43dd8448eb211c80319c',
       spanId: '00f067aa0ba902b7',
