@@ -82,6 +82,7 @@ export type ModelEvent =
   | { readonly type: 'residency'; readonly resident: boolean; readonly reason: UnloadReason | 'demand' }
   | { readonly type: 'warning'; readonly message: string }
   | ProviderFallbackEvent
+
 interface ProviderFallbackEvent {
   readonly type: 'provider-fallback'
   readonly wanted: ModelInfo['providerFallbacks'][number]['provider']
@@ -107,8 +108,10 @@ const withOptional = ({ inputs, outputs }: ModelSignature, name: string): ModelS
   inputs: inputs.map((input) => (input.name === name ? { ...input, optional: true } : input)),
   outputs,
 })
-/** What verifying takes from which on a thread is started meanwhile. */
+
+/** A verification that takes longer than this has the first worker thread started beside it. */
 const AHEAD_AFTER_MS = 5
+
 const EMPTY: ModelSignature = { inputs: [], outputs: [] }
 
 export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
