@@ -10,9 +10,15 @@ export async function serverFor(options: ModelServerOptions): Promise<ModelServe
   return server
 }
 
-/** Requests are sent to a worker at the end of the turn in which they arrive; after two turns a first one is running. */
-export async function turns(): Promise<void> {
-  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve))
+/**
+ * Resolves in the turn in which the requests made so far are sent to workers, right after that. No answer can have come by then, however
+ * fast a run is: messages are received between turns. It stays so as long as only what is settled already is awaited.
+ */
+export async function posted(): Promise<void> {
+  // What a request does before it is queued takes microtasks only, and these come before the second tick.
+  for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => process.nextTick(resolve))
+  // So the scheduler's callback stands before this one, and nothing is between the callbacks of one turn.
+  await new Promise((resolve) => setImmediate(resolve))
 }
 
 /** `settled` tells whether the promise has an outcome yet. */
@@ -28,4 +34,9 @@ export function observe<T>(promise: Promise<T>): { readonly promise: Promise<T>;
       return settled
     },
   }
+}
+
+/** Lets whatever is under way go on for two turns of the event loop. */
+export async function turns(): Promise<void> {
+  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve))
 }
