@@ -220,6 +220,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     const found: Promise<Answer> = cache ? cache.getOrRun(inputs, call, model.run) : model.run(inputs, call)
     const failed = (error: unknown): never => {
       statistics.failed(clock.now() - start)
+      observer?.failed(model.config, start, error, trace)
       throw error
     }
     return found.then(({ outputs, queueMs, inferMs, batchSize, endedAt, ageMs }) => {
@@ -233,6 +234,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         cached: ageMs !== undefined,
         timings: { queueMs, inferMs, totalMs: endedAt - start },
       }
+      observer?.answered(result, start, trace)
       return ageMs === undefined ? result : { ...result, ageMs }
     }, failed)
   }
@@ -245,9 +247,13 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     headers?: HttpRequest['headers'],
   ): Promise<PredictResult> {
     if (!observer) return answer(model, inputs, opts, start)
-    return observer.request(model.config, { start, headers, id: opts.id, label: opts.label }, (trace) =>
-      answer(model, inputs, opts, start, trace),
-    )
+    const trace = observer.begin(model.config, start, opts, headers)
+    try {
+      return answer(model, inputs, opts, start, trace)
+    } catch (error) {
+      observer.failed(model.config, start, error, trace)
+      throw error
+    }
   }
 
   /** Counts what failed before it ran, under the model that would have got it. */

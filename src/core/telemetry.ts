@@ -20,7 +20,7 @@ export interface RequestStart {
   /** The label that it was asked for by, where it was. */
   readonly label?: string | undefined
   /** Of an HTTP request, for a trace context that came with it; as `node:http` gives them. */
-  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined
 }
 
 export interface RequestEnd {
@@ -133,15 +133,18 @@ interface Named {
   readonly version: string
 }
 
+/** Tells of requests what the server knows of them. Calls, not a wrapper: a promise more for each request is what the rest of it costs together. */
 export interface RequestObserver {
-  /** Runs a request and tells how it ended. */
-  request(
+  begin(
     model: Named,
-    from: { readonly start: number } & Pick<RequestStart, 'headers' | 'id' | 'label'>,
-    answer: (trace: Trace | undefined) => Promise<PredictResult>,
-  ): Promise<PredictResult>
+    startedAt: number,
+    asked: Pick<RequestStart, 'id' | 'label'>,
+    headers: RequestStart['headers'],
+  ): Trace | undefined
+  answered(result: PredictResult, startedAt: number, trace: Trace | undefined): void
+  failed(model: Named, startedAt: number, error: unknown, trace: Trace | undefined): void
   /** A request ended before it began; does nothing for an error that was told already. */
-  refused(model: Named | undefined, start: number, error: unknown): void
+  refused(model: Named | undefined, startedAt: number, error: unknown): void
 }
 
 export function observeRequests(telemetry: Telemetry, clock: Clock): RequestObserver {
@@ -167,45 +170,18 @@ export function observeRequests(telemetry: Telemetry, clock: Clock): RequestObse
   }
 
   return {
-    // Without `async`, for the sake of the promises that it would make on its way.
-    request(model, { start, headers, id, label }, answer) {
-      const trace = telemetry.begin?.({
-        model: model.name,
-        version: model.version,
-        startedAt: start,
-        headers,
-        id: id || undefined,
-        label,
-      })
-      const lost = (error: unknown): never => {
-        failed(model, start, error, trace)
-        throw error
-      }
-      try {
-        return answer(trace).then((result) => {
-          const { batchSize, cached, timings } = result
-          telemetry.end?.(
-            {
-              model: model.name,
-              version: model.version,
-              error: undefined,
-              startedAt: start,
-              endedAt: start + timings.totalMs,
-              queueMs: timings.queueMs,
-              inferMs: timings.inferMs,
-              batchSize,
-              cached,
-            },
-            trace,
-          )
-          return result
-        }, lost)
-      } catch (error) {
-        return lost(error)
-      }
+    begin: ({ name, version }, startedAt, { id, label }, headers) =>
+      telemetry.begin?.({ model: name, version, startedAt, id: id || undefined, label, headers }),
+    answered({ model, version, batchSize, cached, timings }, startedAt, trace) {
+      const { queueMs, inferMs, totalMs } = timings
+      telemetry.end?.(
+        { model, version, error: undefined, startedAt, endedAt: startedAt + totalMs, queueMs, inferMs, batchSize, cached },
+        trace,
+      )
     },
-    refused(model, start, error) {
-      if (!told.has(error as object)) failed(model, start, error, undefined)
+    failed,
+    refused(model, startedAt, error) {
+      if (!told.has(error as object)) failed(model, startedAt, error, undefined)
     },
   }
 }

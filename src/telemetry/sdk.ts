@@ -75,6 +75,7 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
   const isDirect = metricReaders.length === 0 && !isSet('OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE')
   const producers = isDirect ? [producer] : []
   const prometheus = createPrometheus(producers)
+  const destination = traceDestination(options.otlp, otlp, spanProcessors)
   const sdk = new NodeSDK({
     ...(serviceName === undefined ? {} : { serviceName }),
     // Not the process: its arguments and its owner are no business of who reads metrics.
@@ -82,13 +83,14 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
     ...(instrumentations ? { instrumentations } : {}),
     ...(sampling ? { sampler: sampling.sampler } : {}),
     ...(process.env.OTEL_LOGS_EXPORTER === undefined ? { logRecordProcessors: [] } : {}),
-    ...traceDestination(options.otlp, otlp, spanProcessors),
+    ...destination,
     metricReaders: [prometheus.reader, ...metricReaders, ...readersOf(options.otlp, otlp, producers)],
   })
   sdk.start()
   const telemetry = createTelemetry(
     {
-      tracer: traceApi.getTracer(SCOPE, VERSION),
+      // Asking for a span that goes nowhere costs more than all metrics of a request.
+      tracer: destination.spanProcessors?.length === 0 ? undefined : traceApi.getTracer(SCOPE, VERSION),
       choose: sampling?.choose,
       instruments: isDirect ? instruments : meterInstruments(metricsApi.getMeter(SCOPE, VERSION)),
     },
@@ -135,7 +137,8 @@ function traceDestination(
 ): Pick<Partial<NodeSDKConfiguration>, 'spanProcessors' | 'traceExporter'> {
   if (spanProcessors) return { spanProcessors }
   if (wanted) return { traceExporter: otlpTraceExporter(otlp) }
-  const fromEnvironment = wanted === undefined && (isSet('OTEL_TRACES_EXPORTER') || hasEndpoint('TRACES'))
+  const named = process.env.OTEL_TRACES_EXPORTER ?? ''
+  const fromEnvironment = wanted === undefined && named !== 'none' && (named !== '' || hasEndpoint('TRACES'))
   return fromEnvironment ? {} : { spanProcessors: [] }
 }
 
