@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { fit } from '../bench/lib/fit.ts'
 import { gainChart, gainOf, type Series } from '../bench/lib/gain-chart.ts'
 import { startOpenLoop } from '../bench/lib/open-loop.ts'
-import { measurePairs } from '../bench/lib/pairs.ts'
+import { measurePairs, pairsOf } from '../bench/lib/pairs.ts'
 import { pairedRow } from '../bench/lib/row.ts'
 import { median, quantile } from '../bench/lib/stats.ts'
 
@@ -68,6 +68,15 @@ describe('pairs', () => {
     expect(pairs.ratios).toEqual([1.5])
     const shaky = await measurePairs({ rival: from([1, 1, 2, 4]), ours: from([1, 1, 1]), pairs: 1 })
     expect(shaky.unsteady).toBe(1)
+  })
+
+  test('turns that were taken already are held against each other in the same way', () => {
+    expect(pairsOf([220, 110, 300], [100, 121, 100, 900])).toEqual({
+      ratios: [2, 1, 1],
+      ours: [220, 110, 300],
+      rival: [110, 110, 300],
+      unsteady: 1,
+    })
   })
 
   test('what the rival makes possible may be less than its figure', async () => {

@@ -1,7 +1,7 @@
 /** The load generator's process: so many connections that each send their next request when the last one is answered. */
 
 import { answerParent } from '../lib/child.ts'
-import { openConnection } from '../lib/http-connection.ts'
+import { type Connection, openConnection } from '../lib/http-connection.ts'
 
 export interface LoadAsk {
   readonly port: number
@@ -9,6 +9,8 @@ export interface LoadAsk {
   readonly ms: number
   /** Sent in rotation. */
   readonly requests: readonly Uint8Array[]
+  /** Connections stay open for the next time at this port: opening them is a part of a short run. @default false */
+  readonly stay?: boolean
 }
 
 export interface LoadAnswer {
@@ -18,9 +20,11 @@ export interface LoadAnswer {
   readonly failures: number
 }
 
-answerParent(async ({ port, connections, ms, requests }: LoadAsk): Promise<LoadAnswer> => {
+const staying = new Map<number, readonly Connection[]>()
+
+answerParent(async ({ port, connections, ms, requests, stay = false }: LoadAsk): Promise<LoadAnswer> => {
   const buffers = requests.map((bytes) => Buffer.from(bytes))
-  const open = await Promise.all(Array.from({ length: connections }, () => openConnection(port)))
+  const open = staying.get(port) ?? (await Promise.all(Array.from({ length: connections }, () => openConnection(port))))
   let [sent, answered, failures] = [0, 0, 0]
   const start = performance.now()
   await Promise.all(
@@ -44,6 +48,7 @@ answerParent(async ({ port, connections, ms, requests }: LoadAsk): Promise<LoadA
     ),
   )
   const seconds = (performance.now() - start) / 1000
-  for (const connection of open) connection.close()
+  if (stay) staying.set(port, open)
+  else for (const connection of open) connection.close()
   return { rate: answered / seconds, answered, failures }
 })

@@ -13,6 +13,21 @@ export interface Pairs {
   readonly unsteady: number
 }
 
+/** Of turns that were taken already: rival, ours, rival, ours, rival; one of the rival's more than of ours. */
+export function pairsOf(ours: readonly number[], rival: readonly number[]): Pairs {
+  const result = { ratios: [] as number[], ours: [...ours], rival: [] as number[], unsteady: 0 }
+  for (const [index, mine] of ours.entries()) {
+    const [before, after] = rival.slice(index, index + 2) as [number, number]
+    const baseline = Math.sqrt(before * after)
+    result.ratios.push(mine / baseline)
+    result.rival.push(baseline)
+    if (!isSteady(before, after)) result.unsteady++
+  }
+  return result
+}
+
+const isSteady = (before: number, after: number): boolean => Math.max(before, after) <= UNSTEADY * Math.min(before, after)
+
 export interface Sides {
   ours(): Promise<number>
   rival(): Promise<number>
@@ -32,7 +47,7 @@ export async function measurePairs({ ours, rival, possible = (figure) => figure,
   while (result.ratios.length < pairs) {
     const mine = await ours()
     const after = await rival()
-    const steady = Math.max(before, after) <= UNSTEADY * Math.min(before, after)
+    const steady = isSteady(before, after)
     if (!steady && repeats < pairs) repeats++
     else {
       const baseline = possible(Math.sqrt(before * after))
