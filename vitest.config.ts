@@ -10,5 +10,6 @@ export default defineConfig({
     env: { ORT_DISABLE_TELEMETRY: '1' },
     testTimeout: 90_000,
     hookTimeout: 90_000,
+    expect: { poll: { interval: 10, timeout: 30_000 } },
   },
 })

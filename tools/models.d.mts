@@ -1,4 +1,4 @@
-import type { DimSpec, ElemType } from './onnx-writer.mjs'
+import type { DimSpec, ElemType, NodePart, TensorPart } from './onnx-writer.mjs'
 
 type Bytes = Uint8Array<ArrayBuffer>
 
@@ -37,6 +37,8 @@ export declare function quantizedChainModel(opts?: {
 }): Bytes
 export declare function constantModel(): Bytes
 export declare function scalarModel(): Bytes
+/** Gives the scalar float32 `zero`. */
+export declare const FIXED_COST: { readonly nodes: readonly NodePart[]; readonly initializers: readonly TensorPart[] }
 export declare function slowLoopModel(): Bytes
 export declare function gatherModel(): Bytes
 export declare function sequenceModel(): Bytes
@@ -48,10 +50,11 @@ export declare function customOpModel(): Bytes
 /** @returns path of the written model.onnx */
 export declare function externalDataModel(dir: string): string
 export declare function symbolModel(): Bytes
-/** @default encoderModel({ vocabulary: 32, width: 16, seed: 1, careless: false }) */
+/** @default encoderModel({ vocabulary: 32, width: 16, seed: 1, careless: false, fixedCost: false }) */
 export declare function encoderModel(opts?: {
   readonly vocabulary?: number
   readonly width?: number
   readonly seed?: number
   readonly careless?: boolean
+  readonly fixedCost?: boolean
 }): Bytes

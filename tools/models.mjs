@@ -246,20 +246,34 @@ export function scalarModel() {
   })
 }
 
+/** The body of a Loop that is worth about a microsecond per trip. */
+const SINES = {
+  name: 'body',
+  inputs: [value('i', 'int64', []), value('go', 'bool', []), value('acc', 'float', [64])],
+  outputs: [value('goOn', 'bool', []), value('next', 'float', [64])],
+  nodes: [node('Identity', ['go'], ['goOn']), node('Sin', ['acc'], ['next'])],
+}
+
+/**
+ * Nodes that take some tenths of a millisecond however many rows there are, and give the scalar `zero`: a model that adds it to an output gains
+ * from batching on any machine, a busy one too.
+ */
+export const FIXED_COST = {
+  nodes: [
+    node('Loop', ['fixedTrips', '', 'zeros'], ['stillZeros'], { body: attr.graph(SINES) }),
+    node('ReduceMax', ['stillZeros'], ['zero'], { keepdims: attr.int(0) }),
+  ],
+  initializers: [tensor('fixedTrips', 'int64', [], [300]), tensor('zeros', 'float', [64], new Float32Array(64))],
+}
+
 /** trips int64 scalar -> y float32 [64]: a Loop of that many trips; 1 is instant, 2^40 never ends. */
 export function slowLoopModel() {
-  const body = {
-    name: 'body',
-    inputs: [value('i', 'int64', []), value('go', 'bool', []), value('acc', 'float', [64])],
-    outputs: [value('goOn', 'bool', []), value('next', 'float', [64])],
-    nodes: [node('Identity', ['go'], ['goOn']), node('Sin', ['acc'], ['next'])],
-  }
   return writeModel({
     graph: {
       name: 'slow-loop',
       inputs: [value('trips', 'int64', [])],
       outputs: [value('y', 'float', [64])],
-      nodes: [node('Loop', ['trips', '', 'start'], ['y'], { body: attr.graph(body) })],
+      nodes: [node('Loop', ['trips', '', 'start'], ['y'], { body: attr.graph(SINES) })],
       initializers: [tensor('start', 'float', [64], floats(64, 1))],
     },
   })
@@ -394,8 +408,9 @@ export function symbolModel() {
  * one head of self-attention over an embedding, with the padding masked out, and its mean over what is not padding. An id beyond the
  * vocabulary fails the run.
  * @param opts.careless leaves the mask out of the mean, so that padding changes `pooled`
+ * @param opts.fixedCost see `FIXED_COST`
  */
-export function encoderModel({ vocabulary = 32, width = 16, seed = 1, careless = false } = {}) {
+export function encoderModel({ vocabulary = 32, width = 16, seed = 1, careless = false, fixedCost = false } = {}) {
   const weights = (name, at) => tensor(name, 'float', [width, width], floats(width * width, seed + at, Math.sqrt(3 / width)))
   const ints = (name, values) => tensor(name, 'int64', [values.length], BigInt64Array.from(values, BigInt))
   return writeModel({
@@ -423,7 +438,8 @@ export function encoderModel({ vocabulary = 32, width = 16, seed = 1, careless =
         node('Mul', ['hidden', 'kept_column'], ['counted']),
         node('ReduceSum', [careless ? 'hidden' : 'counted', 'one'], ['total'], { keepdims: attr.int(0) }),
         node('ReduceSum', ['kept', 'one'], ['count'], { keepdims: attr.int(1) }),
-        node('Div', ['total', 'count'], ['pooled']),
+        node('Div', ['total', 'count'], [fixedCost ? 'mean' : 'pooled']),
+        ...(fixedCost ? [...FIXED_COST.nodes, node('Add', ['mean', 'zero'], ['pooled'])] : []),
       ],
       initializers: [
         tensor('table', 'float', [vocabulary, width], floats(vocabulary * width, seed)),
@@ -432,6 +448,7 @@ export function encoderModel({ vocabulary = 32, width = 16, seed = 1, careless =
         ints('two', [2]),
         tensor('unit', 'float', [], [1]),
         tensor('far', 'float', [], [10_000]),
+        ...(fixedCost ? FIXED_COST.initializers : []),
       ],
     },
   })

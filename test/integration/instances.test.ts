@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { slowLoopModel } from '../../tools/models.mjs'
 import { workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
-import { observe, serverFor, turns } from '../support/server.ts'
+import { observe, posted, serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 
 const MIB = 1024 * 1024
@@ -233,7 +233,7 @@ describe('on demand', () => {
     const gone = new AbortController()
     const calls = [{ timeoutMs: 1 }, { signal: gone.signal }, {}].map((opts) => server.predict('m', {}, opts))
     const outcomes = Promise.allSettled(calls)
-    await turns()
+    await posted()
     gone.abort()
     expect(await outcomes).toMatchObject([
       { reason: { code: 'DEADLINE_EXCEEDED' } },
@@ -250,7 +250,7 @@ describe('on demand', () => {
       await server.load({ name: 'm', source: constantOf(7), idleUnloadMs: 150 })
       await out
       const waiting = Array.from({ length: 5 }, () => server.predict('m', {}))
-      await turns()
+      await posted()
       await (how === 'close' ? server.close() : server.unload('m'))
       for (const { outputs } of await Promise.all(waiting)) expect(outputs.y?.data[0]).toBe(7)
     }
@@ -365,7 +365,7 @@ test('closing does not wait for a model that waits for memory', async () => {
   const models = [{ name: 'busy', source: slowLoopModel() }]
   const server = await serverFor({ models, memory: { budgetBytes: 20 * MIB } })
   const running = server.predict('busy', { trips: 300_000n })
-  await turns()
+  await posted()
   const loading = server.load({ name: 'm', source: constantOf(1) }).catch((error: unknown) => error)
   await appearance(() => server.models().find(({ name }) => name === 'm'))
   await server.close()

@@ -8,7 +8,7 @@ import { createBuffers } from '../../src/core/engine/buffers.ts'
 import type { Channel, OpenChannel } from '../../src/core/engine/channel.ts'
 import { createInstance, type RunOutcome } from '../../src/core/engine/instance.ts'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
-import { serverFor, turns } from '../support/server.ts'
+import { posted, serverFor } from '../support/server.ts'
 
 /** 280 KB a row. */
 const SIZE = 70_000
@@ -191,7 +191,7 @@ describe('large inputs', () => {
     const server = await serve(pickyModel(), { maxSize: 8 })
     expect(server.model('m').batching.enabled).toBe(true)
     const front = server.predict('m', { x: rowsFrom(8, 1000), index: indices(0, 0, 0, 0, 0, 0, 0, 0) })
-    await turns()
+    await posted()
     const calls = Array.from({ length: 8 }, (_, i) =>
       server.predict('m', { x: rowsFrom(1, 8 * i), index: indices(i === 3 ? 7 : i % 2) }),
     )
@@ -210,10 +210,10 @@ describe('large inputs', () => {
     for (let round = 0; round < 5; round++) {
       const leave = new AbortController()
       const front = server.predict('m', { x: rowsFrom(8, 1000) })
-      await turns()
+      await posted()
       const gone = [1, 2].map((seed) => server.predict('m', { x: rowsFrom(1, seed) }, { signal: leave.signal }))
       const staying = [3, 4, 5].map((seed) => server.predict('m', { x: rowsFrom(1, seed) }))
-      if (round % 2 === 0) await turns()
+      if (round % 2 === 0) await posted()
       leave.abort()
       // They write into what the others have left behind.
       await Promise.allSettled(gone)
@@ -253,7 +253,7 @@ describe('a large input that all rows of a run share', () => {
   test('is still there when members of a failed run are tried alone', async () => {
     const server = await serveShared(8)
     const front = server.predict('m', { x: x(8, 0), all: all(3), index: indices(0, 0, 0, 0, 0, 0, 0, 0) })
-    await turns()
+    await posted()
     const calls = [0, 1, 5, 1].map((index, i) => server.predict('m', { x: x(1, i), all: all(10), index: indices(index) }))
     const outcomes = await Promise.allSettled(calls)
     await front
@@ -268,7 +268,7 @@ describe('a large input that all rows of a run share', () => {
   test('must be the same for requests that meet', async () => {
     const server = await serveShared(8)
     const front = server.predict('m', { x: x(8, 0), all: all(3), index: indices(0, 0, 0, 0, 0, 0, 0, 0) })
-    await turns()
+    await posted()
     const calls = [1, 2, 1, 2].map((last, i) => server.predict('m', { x: x(1, i), all: all(last), index: indices(0) }))
     const answers = await Promise.all(calls)
     await front

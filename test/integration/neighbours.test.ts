@@ -4,7 +4,7 @@ import type { ModelServer, PredictResult, Tensor } from 'modelmount'
 import { describe, expect, test } from 'vitest'
 import { gatherModel, mlpModel } from '../../tools/models.mjs'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
-import { serverFor, turns } from '../support/server.ts'
+import { posted, serverFor } from '../support/server.ts'
 
 const SIZE = 64
 const WEIGHTS = Float32Array.from({ length: SIZE * SIZE }, (_, i) => (Math.imul(i + 1, 2654435761) / 2 ** 31) * 0.1)
@@ -57,7 +57,7 @@ async function together(
   requests: readonly Record<string, Tensor>[],
 ): Promise<PredictResult[]> {
   const front = server.predict('m', blocker)
-  await turns()
+  await posted()
   const answers = await Promise.all(requests.map((inputs) => server.predict('m', inputs)))
   await front
   return answers
@@ -135,7 +135,7 @@ describe('a model whose rows are independent', () => {
     const server = await serverFor({ models: [{ name: 'm', source: mlpModel({ layers: [SIZE, 128, 3] }) }], strict: true })
     const features = (i: number) => ({ features: floats(1, (k) => Math.sin(i * 100 + k)) })
     const front = server.predict('m', { features: floats(20_000, () => 0) })
-    await turns()
+    await posted()
     const leave = new AbortController()
     const pending = Array.from({ length: 60 }, (_, i) =>
       server.predict('m', features(i), i % 5 === 0 ? { signal: leave.signal } : i % 5 === 1 ? { outputs: ['scores'] } : {}),

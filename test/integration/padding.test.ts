@@ -3,12 +3,14 @@
 import fc from 'fast-check'
 import type { BatchOptions, ModelServer, PredictInputs, PredictResult, RunEnd, Telemetry, Tensor } from 'modelmount'
 import { describe, expect, test } from 'vitest'
-import { encoderModel, mlpModel } from '../../tools/models.mjs'
+import * as models from '../../tools/models.mjs'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
-import { serverFor, turns } from '../support/server.ts'
+import { posted, serverFor } from '../support/server.ts'
 
 const VOCABULARY = 32
 const RAGGED = { mask: 'mask' }
+
+const encoderModel = (opts: object = {}): Uint8Array => models.encoderModel({ fixedCost: true, ...opts })
 
 const serve = (source: Uint8Array, batching: BatchOptions = { ragged: RAGGED }): Promise<ModelServer> =>
   serverFor({ models: [{ name: 'm', source, batching }], strict: true })
@@ -26,7 +28,7 @@ const sentence = (length: number, seed: number, rows = 1): Tensor =>
 /** Requests that wait together behind a first one, so that they may share the next runs. */
 async function together<T>(server: ModelServer, send: () => readonly Promise<T>[]): Promise<PromiseSettledResult<T>[]> {
   const front = server.predict('m', { ids: sentence(400, 1, 8) }, { batch: false, outputs: ['pooled'] })
-  await turns()
+  await posted()
   const outcomes = await Promise.allSettled(send())
   await front
   return outcomes
@@ -82,7 +84,7 @@ describe('is it allowed?', () => {
     ['a name that is not there', encoderModel(), { ...RAGGED, axes: { idz: 1 } }, "nothing called 'idz'"],
     ['a filling that the type does not have', encoderModel(), { ...RAGGED, padValue: 0.5 }, "0.5 is no value of 'ids'"],
     ['a filling that the model refuses', encoderModel(), { ...RAGGED, padValue: { ids: 99 } }, 'fails when rows are filled up'],
-    ['fixed lengths', mlpModel(), { mask: 'features' }, 'has no name in the file'],
+    ['fixed lengths', models.mlpModel(), { mask: 'features' }, 'has no name in the file'],
   ])('%s is the reason', async (_, source, ragged, reason) => {
     expect(await paddingOf(source, ragged)).toEqual({ enabled: false, reason: expect.stringContaining(reason) })
   })

@@ -19,7 +19,8 @@ import {
   slowLoopModel,
   symbolModel,
 } from '../../tools/models.mjs'
-import { observe, serverFor, turns } from '../support/server.ts'
+import { hold } from '../support/children.ts'
+import { observe, posted, serverFor } from '../support/server.ts'
 import { mirror, slowEcho } from '../support/small-models.ts'
 
 /** About a microsecond per trip here; enough that everything sent behind it has to wait. */
@@ -446,8 +447,9 @@ describe('while a request waits', () => {
     const server = await slow()
     const controllers = [new AbortController(), new AbortController()] as const
     const running = observe(server.predict('slow', SLOW, { signal: controllers[0].signal }))
-    await turns()
-    const queued = observe(server.predict('slow', SLOW, { signal: controllers[1].signal }))
+    await posted()
+    // One that would never end if it began.
+    const queued = observe(server.predict('slow', { trips: 2n ** 50n }, { signal: controllers[1].signal }))
     const neighbour = observe(server.predict('slow', QUICK))
     controllers[1].abort()
     await expect(queued.promise).rejects.toMatchObject({ code: 'ABORTED', status: 499 })
@@ -456,35 +458,35 @@ describe('while a request waits', () => {
     await expect(running.promise).rejects.toMatchObject({ code: 'ABORTED' })
     // The aborted run still holds the only instance.
     expect(neighbour.settled).toBe(false)
-    const { timings } = await neighbour.promise
-    // One slow run was waited for, not two.
-    expect(timings.queueMs).toBeLessThan(2 * 300 * 4)
-    expect(timings.inferMs).toBeLessThan(100)
+    await neighbour.promise
   })
 
-  test('timeoutMs counts in the queue too', async () => {
-    const server = await slow()
-    const running = observe(server.predict('slow', SLOW))
-    await turns()
+  test.skipIf(process.platform === 'win32')('timeoutMs counts in the queue too', async () => {
+    const server = await slow({ isolation: 'process' })
+    const release = hold()
+    const running = server.predict('slow', QUICK)
+    await posted()
     await expect(server.predict('slow', QUICK, { timeoutMs: 20 })).rejects.toMatchObject({
       code: 'DEADLINE_EXCEEDED',
       status: 504,
       retryable: true,
     })
-    expect(running.settled).toBe(false)
-    await running.promise
+    release()
+    await running
   })
 
-  test('timeoutMs of the model, for a run that takes longer', async () => {
-    const server = await slow({ timeoutMs: 20 })
-    await expect(server.predict('slow', SLOW)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
-    await expect(server.predict('slow', QUICK, { timeoutMs: 10_000 })).resolves.toMatchObject({ model: 'slow' })
+  test.skipIf(process.platform === 'win32')('timeoutMs of the model, for a run that takes longer', async () => {
+    const server = await slow({ isolation: 'process', timeoutMs: 20 })
+    const release = hold()
+    await expect(server.predict('slow', QUICK)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+    release()
+    await expect(server.predict('slow', QUICK, { timeoutMs: 60_000 })).resolves.toMatchObject({ model: 'slow' })
   })
 
   test('a full queue refuses, and says when to come back', async () => {
     const server = await slow({ maxQueue: 2 })
     const running = server.predict('slow', SLOW)
-    await turns()
+    await posted()
     const waiting = [server.predict('slow', QUICK), server.predict('slow', QUICK)]
     const refused = server.predict('slow', QUICK)
     await expect(refused).rejects.toMatchObject({ code: 'QUEUE_FULL', status: 503, retryable: true })
@@ -505,7 +507,7 @@ describe('while a request waits', () => {
     const server = await serverFor({ models: [{ name: 'm', source: slowEcho() }], maxQueueBytes: 1000 })
     const x = new Float32Array(1000)
     const running = server.predict('m', { trips: 300_000n, x })
-    await turns()
+    await posted()
     const [alone, second] = await Promise.allSettled([
       server.predict('m', { trips: 1n, x }),
       server.predict('m', { trips: 1n, x }),
@@ -518,7 +520,7 @@ describe('while a request waits', () => {
   test('close() answers everything that was accepted, then refuses', async () => {
     const server = await slow()
     const accepted = [SLOW, QUICK, QUICK, QUICK].map((inputs) => server.predict('slow', inputs))
-    await turns()
+    await posted()
     const closing = server.close()
     await expect(server.predict('slow', QUICK)).rejects.toMatchObject({ code: 'SERVER_CLOSED', status: 503, retryable: true })
     for (const { outputs } of await Promise.all(accepted)) expect(outputs.y?.dims).toEqual([64])
@@ -536,8 +538,8 @@ describe('while a request waits', () => {
   test('close() that may not wait tells everybody', async () => {
     const server = await slow()
     const accepted = [SLOW, QUICK].map((inputs) => failure(server.predict('slow', inputs)))
-    await turns()
-    await server.close({ timeoutMs: 10 })
+    await posted()
+    await server.close({ timeoutMs: 1 })
     for (const error of await Promise.all(accepted)) expect(error).toMatchObject({ code: 'SERVER_CLOSED' })
   })
 })

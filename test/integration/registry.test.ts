@@ -18,7 +18,7 @@ import {
 } from '../../tools/models.mjs'
 import { workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
-import { observe, serverFor, turns } from '../support/server.ts'
+import { observe, posted, serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 
 function tempDir(): string {
@@ -341,7 +341,7 @@ describe('versions', () => {
   test('unload answers what was accepted, refuses the rest, then forgets', async () => {
     const server = await serverFor({ models: [{ name: 'slow', source: slowLoopModel() }] })
     const accepted = [300_000n, 1n, 1n].map((trips) => server.predict('slow', { trips }))
-    await turns()
+    await posted()
     const unloading = observe(server.unload('slow'))
     await expect(server.predict('slow', { trips: 1n })).rejects.toMatchObject({ code: 'MODEL_NOT_READY', status: 503 })
     expect(server.model('slow').state).toBe('draining')

@@ -1,6 +1,7 @@
 /** Finds the child processes of the process tier, as an operator would. Linux only. */
 
 import { readdirSync, readFileSync } from 'node:fs'
+import { onTestFinished } from 'vitest'
 
 const stat = (pid: string): string[] => {
   try {
@@ -14,6 +15,27 @@ const stat = (pid: string): string[] => {
 export function isAlive(pid: number): boolean {
   const [state] = stat(String(pid))
   return state !== undefined && state !== 'Z'
+}
+
+/**
+ * Stops workers where they are, until they are let go or killed: what is posted to them is not answered, however fast the machine and whatever
+ * the test waits for. A signal for them counts once they go on.
+ * @returns lets them go on
+ */
+export function hold(pids: readonly number[] = workerPids()): () => void {
+  for (const pid of pids) {
+    process.kill(pid, 'SIGSTOP')
+    // The signal takes effect a moment later, and what the worker does until then would be answered.
+    while (!'TZ'.includes(stat(String(pid))[0] ?? 'Z'));
+  }
+  let held = true
+  const release = (): void => {
+    if (!held) return
+    held = false
+    for (const pid of pids) if (isAlive(pid)) process.kill(pid, 'SIGCONT')
+  }
+  onTestFinished(release)
+  return release
 }
 
 /** Living model workers whose parent is `parent`. */
