@@ -16,7 +16,7 @@ export interface Prometheus {
   close(): Promise<void>
 }
 
-const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
 /** @param metricProducers of numbers that no meter has */
 export function createPrometheus(metricProducers: MetricProducer[]): Prometheus {

@@ -3,8 +3,6 @@
  * @module modelmount/telemetry/sdk
  */
 
-import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
 import { metrics as metricsApi, trace as traceApi } from '@opentelemetry/api'
 import {
   ConsoleMetricExporter,
@@ -17,10 +15,11 @@ import { ModelmountError } from '../core/errors.ts'
 import type { Telemetry } from '../core/telemetry.ts'
 import { VERSION } from '../core/version.ts'
 import { meterInstruments } from './instruments.ts'
+import { type MetricsPort, portOfEnvironment, serveMetrics } from './metrics-port.ts'
 import { SCOPE } from './names.ts'
 import { type OtlpOptions, otlpMetricExporter, otlpTraceExporter } from './otlp.ts'
 import { createProducer } from './producer.ts'
-import { createPrometheus, type PrometheusText } from './prometheus.ts'
+import { CONTENT_TYPE, createPrometheus, type PrometheusText } from './prometheus.ts'
 import { createSampling, type Sampling } from './sampling.ts'
 import { createTelemetry, type Watched } from './telemetry.ts'
 
@@ -33,7 +32,7 @@ export interface StartTelemetryOptions extends Watched {
   /** Send traces and metrics to a collector. @default what the `OTEL_*` variables say; nothing without them */
   readonly otlp?: boolean | OtlpOptions
   /** Serve `/metrics` on a port of its own too; `metricsText()` works without. @default none, or what `OTEL_METRICS_EXPORTER=prometheus` says */
-  readonly prometheus?: { readonly port: number; readonly host?: string }
+  readonly prometheus?: MetricsPort
   /** Share of traces to record where the caller has not decided, from 0 to 1. @default `OTEL_TRACES_SAMPLER`, else all */
   readonly sampleRatio?: number
   /** Where spans go instead. */
@@ -52,16 +51,22 @@ export interface StartedTelemetry extends Telemetry {
   shutdown(opts?: { readonly timeoutMs?: number }): Promise<void>
 }
 
-const PROMETHEUS_PORT = 9464
+/** What an operator gets who switches the SDK off: nothing at all, and nothing that fails. */
+const DISABLED: StartedTelemetry = {
+  metricsText: async () => ({ contentType: CONTENT_TYPE, text: '' }),
+  metricsUrl: undefined,
+  async shutdown() {},
+}
 
 /**
- * Starts and registers the SDK. Call it before anything that should be traced is imported or created.
- * @throws ModelmountError `OPTIONS_INVALID` also where an SDK is registered already: use `otelTelemetry()` then
+ * Starts and registers the SDK, unless `OTEL_SDK_DISABLED` says not to. Call it before anything that should be traced is imported or created.
+ * @throws ModelmountError `OPTIONS_INVALID` also where an SDK is registered already: use `otelTelemetry()` then; and where the port is taken
  */
 export async function startTelemetry(options: StartTelemetryOptions = {}): Promise<StartedTelemetry> {
   const { serviceName, sampleRatio, instrumentations, metricReaders = [], spanProcessors, ...rest } = options
   if (sampleRatio !== undefined && !(sampleRatio >= 0 && sampleRatio <= 1))
     throw new ModelmountError('OPTIONS_INVALID', `sampleRatio must be a number from 0 to 1, got ${String(sampleRatio)}`)
+  if (process.env.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return DISABLED
   // A provider that does nothing is the API's way of saying that there is none.
   if (metricsApi.getMeterProvider().constructor.name !== 'NoopMeterProvider')
     throw new ModelmountError(
@@ -75,6 +80,9 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
   const isDirect = metricReaders.length === 0 && !isSet('OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE')
   const producers = isDirect ? [producer] : []
   const prometheus = createPrometheus(producers)
+  // Before anything is registered, which cannot be taken back.
+  const port = options.prometheus ?? portOfEnvironment(metricExporters())
+  const own = port && (await serveMetrics(prometheus.text, port))
   const destination = traceDestination(options.otlp, otlp, spanProcessors)
   const sdk = new NodeSDK({
     ...(serviceName === undefined ? {} : { serviceName }),
@@ -96,15 +104,13 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
     },
     rest,
   )
-  const port = options.prometheus ?? portOfEnvironment()
-  const server = port && (await serve(prometheus.text, port.port, port.host ?? '127.0.0.1'))
 
   return {
     ...telemetry,
     metricsText: prometheus.text,
-    metricsUrl: server && urlOf(server),
+    metricsUrl: own?.url,
     async shutdown({ timeoutMs = 5000 } = {}) {
-      server?.close()
+      own?.close()
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, timeoutMs)
@@ -166,36 +172,4 @@ function periodic(
     exportIntervalMillis: interval,
     exportTimeoutMillis: Math.min(timeout, interval),
   })
-}
-
-// ---------------------------------------------------------------- a port of its own
-
-function portOfEnvironment(): StartTelemetryOptions['prometheus'] {
-  if (!metricExporters().includes('prometheus')) return undefined
-  const { OTEL_EXPORTER_PROMETHEUS_HOST: host, OTEL_EXPORTER_PROMETHEUS_PORT: port } = process.env
-  return { port: Number(port) || PROMETHEUS_PORT, ...(host ? { host } : {}) }
-}
-
-async function serve(text: () => Promise<PrometheusText>, port: number, host: string): Promise<Server> {
-  const server = createServer((request, response) => {
-    if ((request.url ?? '').split('?')[0] !== '/metrics') {
-      response.writeHead(404).end()
-      return
-    }
-    text().then(
-      ({ contentType, text }) => response.writeHead(200, { 'content-type': contentType }).end(text),
-      () => response.writeHead(500).end(),
-    )
-  })
-  server.unref()
-  server.listen(port, host)
-  await once(server, 'listening')
-  return server
-}
-
-function urlOf(server: Server): string {
-  const address = server.address()
-  if (address === null || typeof address === 'string') return ''
-  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
-  return `http://${host}:${address.port}/metrics`
 }

@@ -93,6 +93,85 @@ describe('startTelemetry()', () => {
     got.length = 0
     await run(script(''), { env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } })
     expect(got.sort()).toEqual(['POST /v1/metrics', 'POST /v1/traces'])
+    got.length = 0
+    // One signal of both, to an address of its own.
+    const env = { OTEL_METRICS_EXPORTER: 'otlp', OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${endpoint}/mine` }
+    await run(script(''), { env: { ...env, OTEL_TRACES_EXPORTER: 'none' } })
+    expect(got).toEqual(['POST /mine'])
+  })
+
+  test('serves Prometheus on the port that the standard variables name, to a scrape over a socket', async () => {
+    const told = await run(
+      `${START}
+      const telemetry = await startTelemetry()
+      const server = await serve(telemetry)
+      await server.predict('mlp', { features: [row(1)] })
+      const { hostname, port } = new URL(telemetry.metricsUrl)
+      const scrape = await fetch('http://127.0.0.1:' + port + '/metrics', { headers: { accept: 'text/plain;version=0.0.4' } })
+      tell({ hostname, isFree: port !== '9464', status: scrape.status, type: scrape.headers.get('content-type'), text: await scrape.text() })
+      await server.close()
+      await telemetry.shutdown()`,
+      { env: { OTEL_METRICS_EXPORTER: 'prometheus', OTEL_EXPORTER_PROMETHEUS_PORT: '0', OTEL_SERVICE_NAME: 'shop' } },
+    )
+    expect(told).toMatchObject({
+      hostname: '127.0.0.1',
+      isFree: true,
+      status: 200,
+      type: 'text/plain; version=0.0.4; charset=utf-8',
+    })
+    expect(told.text).toContain('modelmount_requests_total{model_name="mlp",model_version="1",modelmount_outcome="ok"} 1\n')
+    expect(told.text).toMatch(/^target_info\{.*service_name="shop"/m)
+  })
+
+  test('on the very port and host of the variables; a port that is taken, or is none, leaves nothing registered', async () => {
+    const taken = createServer()
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    const { port } = taken.address() as AddressInfo
+    const script = `
+      import { startTelemetry } from 'modelmount/telemetry/sdk'
+      const codeOf = (error) => [error.code, error.message]
+      const refused = await startTelemetry().catch(codeOf)
+      process.env.OTEL_EXPORTER_PROMETHEUS_PORT = '65536'
+      const none = await startTelemetry().catch(codeOf)
+      process.env.OTEL_EXPORTER_PROMETHEUS_PORT = '0'
+      const telemetry = await startTelemetry()
+      tell({ refused, none, later: (await fetch(telemetry.metricsUrl)).status })
+      await telemetry.shutdown()`
+    const env = {
+      OTEL_METRICS_EXPORTER: 'prometheus',
+      OTEL_EXPORTER_PROMETHEUS_HOST: '127.0.0.1',
+      OTEL_EXPORTER_PROMETHEUS_PORT: String(port),
+    }
+    const told = await run(script, { env })
+    expect(told).toEqual({
+      refused: ['OPTIONS_INVALID', expect.stringContaining(`cannot serve metrics on port ${port} of 127.0.0.1`)],
+      none: ['OPTIONS_INVALID', "OTEL_EXPORTER_PROMETHEUS_PORT must be a port from 0 to 65535, got '65536'"],
+      later: 200,
+    })
+    await new Promise((resolve) => taken.close(resolve))
+    const url = await run(
+      `import { startTelemetry } from 'modelmount/telemetry/sdk'
+      const telemetry = await startTelemetry()
+      tell({ url: telemetry.metricsUrl, status: (await fetch(telemetry.metricsUrl)).status })
+      await telemetry.shutdown()`,
+      { env },
+    )
+    expect(url).toEqual({ url: `http://127.0.0.1:${port}/metrics`, status: 200 })
+  })
+
+  test('is switched off by the standard variable: no metrics, no span, nothing that fails', async () => {
+    const told = await run(
+      `${START}
+      const telemetry = await startTelemetry({ otlp: { endpoint: 'http://127.0.0.1:9' }, prometheus: { port: 0 } })
+      const server = await serve(telemetry)
+      const { outputs } = await server.predict('mlp', { features: [row(1)] })
+      const { status, body } = await server.http.mount({ metrics: true }).handle({ method: 'GET', path: '/metrics', headers: {} })
+      tell({ outputs: Object.keys(outputs).length, status, bytes: body.length })
+      await server.close()
+      await telemetry.shutdown()`,
+      { env: { OTEL_SDK_DISABLED: 'TRUE' } },
+    )
+    expect(told).toEqual({ outputs: 1, status: 200, bytes: 0 })
   })
 
   test('collects for the collector as often as the environment says, and no later than it ends', async () => {
