@@ -85,6 +85,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/registry': ['errors', 'options', 'tensor', 'types (types)'],
   'core/engine': ['clock', 'errors', 'printable', 'tensor', 'types (types)'],
   'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
+  'core/sequences': ['abort', 'clock (types)', 'engine (types)', 'errors', 'scheduler', 'tensor', 'types (types)'],
   'core/openapi': ['tensor', 'types (types)'],
   'core/contract': ['errors', 'tensor', 'types (types)'],
   'core/options': [
@@ -94,6 +95,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'integrity (types)',
     'registry (types)',
     'scheduler (types)',
+    'sequences (types)',
     'telemetry (types)',
     'tensor',
     'types (types)',
@@ -112,6 +114,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'integrity (types)',
     'options (types)',
     'scheduler (types)',
+    'sequences (types)',
     'types (types)',
     'weights (types)',
   ],
@@ -134,6 +137,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'read-model',
     'residency (types)',
     'scheduler',
+    'sequences',
     'signature',
     'statistics',
     'telemetry (types)',
@@ -171,6 +175,7 @@ const FACES: Readonly<Record<string, string>> = {
   'core/integrity': 'core/integrity/index.ts',
   'core/crypto': 'core/crypto/index.ts',
   'core/http': 'core/http/index.ts',
+  'core/sequences': 'core/sequences/index.ts',
 }
 
 test('the reader of imports reads', () => {

@@ -58,3 +58,5 @@ export declare function encoderModel(opts?: {
   readonly careless?: boolean
   readonly fixedCost?: boolean
 }): Bytes
+export declare function totalModel(): Bytes
+export declare function recurrentModel(): Bytes

@@ -453,3 +453,38 @@ export function encoderModel({ vocabulary = 32, width = 16, seed = 1, careless =
     },
   })
 }
+
+/** A running total: y = x + s, which is the next s, too. x, s float32 [N, 2]. */
+export function totalModel() {
+  return writeModel({
+    graph: {
+      name: 'total',
+      inputs: [value('x', 'float', ['N', 2]), value('s', 'float', ['N', 2])],
+      outputs: [value('y', 'float', ['N', 2]), value('next', 'float', ['N', 2])],
+      nodes: [node('Add', ['x', 's'], ['y']), node('Identity', ['y'], ['next'])],
+    },
+  })
+}
+
+/**
+ * Recurrent state with its rows second, as LSTMs have it: h is a weighted mix of what was, y what it comes to.
+ * x float32 [batch, 3], h float32 [2, batch, 3] (without names) -> y [batch, 3], hn [2, batch, 3]
+ */
+export function recurrentModel() {
+  const weights = floats(2 * 3 * 3, 7, 0.6)
+  return writeModel({
+    graph: {
+      name: 'recurrent',
+      inputs: [value('x', 'float', ['batch', 3]), value('h', 'float', [2, null, 3])],
+      outputs: [value('y', 'float', ['batch', 3]), value('hn', 'float', [2, null, 3])],
+      initializers: [tensor('w', 'float', [2, 3, 3], weights), tensor('axes', 'int64', [1], [0n])],
+      nodes: [
+        node('MatMul', ['h', 'w'], ['mixed']),
+        node('Unsqueeze', ['x', 'axes'], ['one']),
+        node('Add', ['mixed', 'one'], ['sum']),
+        node('Tanh', ['sum'], ['hn']),
+        node('ReduceSum', ['hn', 'axes'], ['y'], { keepdims: attr.int(0) }),
+      ],
+    },
+  })
+}

@@ -16,7 +16,7 @@ export interface EncodedRequest {
 interface Envelope {
   readonly id: string | undefined
   readonly outputs: readonly string[] | undefined
-  readonly parameters: Readonly<Record<string, string | number | boolean>> | undefined
+  readonly parameters: Readonly<Record<string, string | number | bigint | boolean>> | undefined
 }
 
 /** @param isBinary tensors as bytes behind the JSON, and asked for as such; else in the JSON itself */
@@ -31,13 +31,21 @@ export function encodeRequest(inputs: Readonly<Record<string, Tensor>>, envelope
     return `{${head},"parameters":{"binary_data_size":${bytes.byteLength}}}`
   })
   const wanted = outputs?.map((name) => (isBinary ? { name, parameters: { binary_data: true } } : { name }))
-  const rest = { id, parameters: isBinary ? { ...parameters, binary_data_output: true } : parameters, outputs: wanted }
-  const tail = JSON.stringify(rest).slice(1)
-  const json = new TextEncoder().encode(`{"inputs":[${described.join(',')}]${tail === '}' ? tail : `,${tail}`}`)
+  const all = isBinary ? { ...parameters, binary_data_output: true } : parameters
+  const members = [`"inputs":[${described.join(',')}]`, ...(all ? [`"parameters":${parametersToJson(all)}`] : [])]
+  const tail = JSON.stringify({ id, outputs: wanted }).slice(1)
+  const json = new TextEncoder().encode(`{${members.join(',')}${tail === '}' ? tail : `,${tail}`}`)
   if (!isBinary) return { body: json, headers: { 'content-type': 'application/json' } }
   const headers = { 'content-type': 'application/octet-stream', [JSON_LENGTH]: String(json.byteLength) }
   return { body: concat([json, ...blobs]), headers }
 }
+
+/** Ids of sequences have all their digits. */
+const parametersToJson = (parameters: NonNullable<Envelope['parameters']>): string =>
+  `{${Object.entries(parameters)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${JSON.stringify(name)}:${typeof value === 'bigint' ? value : JSON.stringify(value)}`)
+    .join(',')}}`
 
 function toJson(name: string, tensor: Tensor): string {
   switch (tensor.type) {

@@ -6,12 +6,12 @@
 
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
 import { checkInputs, fromWireType } from '../core/tensor/index.ts'
-import type { ModelSignature, PredictInputs, Tensor, ValueInfo } from '../core/types.ts'
+import type { ModelSignature, PredictInputs, SequencePlace, Tensor, ValueInfo } from '../core/types.ts'
 import { decodeAnswer, encodeRequest, JSON_LENGTH } from './codec.ts'
 import { type CallLimits, createTransport } from './transport.ts'
 
 export { type ErrorCode, isModelmountError, ModelmountError } from '../core/errors.ts'
-export type { PredictInputs, Tensor, TensorLike } from '../core/types.ts'
+export type { PredictInputs, SequencePlace, Tensor, TensorLike } from '../core/types.ts'
 
 export interface ClientOptions {
   /** Where the routes are, without `/v2`: `http://127.0.0.1:3000/ml`. */
@@ -40,7 +40,9 @@ export interface RemoteOptions {
   readonly outputs?: readonly string[]
   /** Parameters of the request, for servers that know them. */
   readonly parameters?: Readonly<Record<string, string | number | boolean>>
-  /** The call may be made twice: then it is made again also when nobody knows whether it arrived. @default false */
+  /** Which sequence this is a request of, for models that keep state. */
+  readonly sequence?: SequencePlace
+  /** The call may be made twice: then it is made again also when nobody knows whether it arrived. Not with `sequence`. @default false */
   readonly idempotent?: boolean
 }
 
@@ -109,14 +111,15 @@ export function createClient(options: ClientOptions): ModelClient {
 
   async function predict(model: string, inputs: PredictInputs, opts: RemoteOptions = {}): Promise<RemoteResult> {
     const startedAt = performance.now()
-    const { version, id, outputs, parameters, signal, idempotent = false } = opts
+    const { version, id, outputs, sequence, signal, idempotent = false } = opts
+    const parameters = sequence ? { ...opts.parameters, ...placeOf(sequence) } : opts.parameters
     const limitMs = opts.timeoutMs ?? timeoutMs
     const ready = Promise.all([signature(model, version), takesBinary()])
     const [described, isBinary] = await within(ready, limitMs, signal)
     const tensors = checkInputs(described, inputs, { maxElements: 2 ** 31 })
     const request = encodeRequest(tensors, { id, outputs, parameters }, isBinary)
     const remainingMs = Math.max(1, limitMs - (performance.now() - startedAt))
-    const limits: CallLimits = { timeoutMs: Math.ceil(remainingMs), signal, isIdempotent: idempotent }
+    const limits: CallLimits = { timeoutMs: Math.ceil(remainingMs), signal, isIdempotent: idempotent && !sequence }
     const reply = await transport({ method: 'POST', path: `${pathOf(model, version)}/infer`, ...request }, limits)
     const answer = decodeAnswer(reply.body, reply.headers.get(JSON_LENGTH))
     return { ...answer, timings: { totalMs: performance.now() - startedAt } }
@@ -135,6 +138,13 @@ export function createClient(options: ClientOptions): ModelClient {
     },
   }
 }
+
+/** As Triton's sequence extension has it. */
+const placeOf = ({ id, start = false, end = false }: SequencePlace) => ({
+  sequence_id: id,
+  sequence_start: start,
+  sequence_end: end,
+})
 
 type Json = Readonly<Record<string, unknown>>
 

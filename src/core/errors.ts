@@ -21,9 +21,13 @@ export const ERROR_TABLE = {
   INPUT_REJECTED: kind(400),
   /** An output was asked for that the model does not have. */
   OUTPUT_NOT_FOUND: kind(400),
+  /** The model keeps state from one request to the next, and the request does not say of which sequence it is. */
+  SEQUENCE_REQUIRED: kind(400),
   MODEL_NOT_FOUND: kind(404),
   VERSION_NOT_FOUND: kind(404),
   LABEL_NOT_FOUND: kind(404),
+  /** No sequence of this id is open: never started, ended, idle for too long, or of a version that is gone. */
+  SEQUENCE_NOT_FOUND: kind(404),
   ROUTE_NOT_FOUND: kind(404),
   METHOD_NOT_ALLOWED: kind(405),
   /** This name and version stands for other bytes already. */
@@ -59,6 +63,8 @@ export const ERROR_TABLE = {
   /** The model crashed too often, or could not be loaded again on demand; requests are refused until the next attempt succeeds. */
   MODEL_UNAVAILABLE: kind(503, true),
   QUEUE_FULL: kind(503, true),
+  /** As many sequences are open as the model may keep, or their state takes as much memory as it may. */
+  SEQUENCE_LIMIT: kind(503, true),
   /** The queue is so long that the request would miss its deadline. */
   OVERLOADED: kind(503, true),
   /** The worker died under this run. */

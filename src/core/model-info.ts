@@ -9,6 +9,7 @@ import type { ModelmountError } from './errors.ts'
 import type { Integrity } from './integrity/index.ts'
 import type { ModelConfig } from './options.ts'
 import type { Scheduler } from './scheduler/scheduler.ts'
+import type { Sequences } from './sequences/index.ts'
 import type { BatchingInfo, MemoryInfo, ModelInfo, ModelState, OnnxModelFacts, QueueInfo } from './types.ts'
 import type { Weights } from './weights.ts'
 
@@ -27,6 +28,7 @@ export interface Parts {
   readonly grant: CpuGrant | undefined
   readonly resident: boolean
   readonly cache: ResultCache | undefined
+  readonly sequences: Sequences | undefined
   /** Asked for only when there are instances. */
   memory(): MemoryInfo
 }
@@ -44,7 +46,22 @@ const NO_QUEUE: QueueInfo = {
 export const leastInstances = ({ instances }: ModelConfig): number => Math.max(1, instances.min)
 
 export function infoOf(config: ModelConfig, parts: Parts): ModelInfo {
-  const { state, reason, isDefault, integrity, contract, facts, loaded, pool, scheduler, weights, grant, resident, cache } = parts
+  const {
+    state,
+    reason,
+    isDefault,
+    integrity,
+    contract,
+    facts,
+    loaded,
+    pool,
+    scheduler,
+    weights,
+    grant,
+    resident,
+    cache,
+    sequences,
+  } = parts
   return {
     name: config.name,
     version: config.version,
@@ -67,6 +84,7 @@ export function infoOf(config: ModelConfig, parts: Parts): ModelInfo {
     weights: weights?.info ?? { form: 'plain', reason: 'the model is not loaded' },
     queue: scheduler?.stats ?? NO_QUEUE,
     ...(cache ? { cache: cache.info() } : {}),
+    ...(sequences ? { sequences: sequences.info } : {}),
     ...(loaded ? { executionProvider: loaded.provider, loadMs: loaded.loadMs } : {}),
     providerFallbacks: loaded?.fallbacks ?? [],
     opsets: facts?.opsets ?? {},

@@ -28,11 +28,12 @@ import { printable } from './printable.ts'
 import { readModel } from './read-model.ts'
 import type { Residency, Seat, UnloadReason } from './residency.ts'
 import type { BatchAxes } from './scheduler/batch.ts'
-import { findRagged } from './scheduler/batching.ts'
+import { type BatchSettings, findRagged } from './scheduler/batching.ts'
 import type { Finished } from './scheduler/entry.ts'
 import type { Ragged } from './scheduler/ragged.ts'
 import { runEndOf } from './scheduler/report.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
+import { createSequences, planSequences, type SequenceCall, type SequencePlan, type Sequences } from './sequences/index.ts'
 import { signatureOf } from './signature.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 import type { Telemetry } from './telemetry.ts'
@@ -63,6 +64,8 @@ export interface Model {
   /** What it has answered before, where that is kept. */
   readonly cache: ResultCache | undefined
   readonly statistics: Statistics
+  /** Its open sequences, where it keeps state; valid once the state has been `ready`. */
+  readonly sequences: Sequences | undefined
   /** True once `drain()` was called, also while it still loads. */
   readonly retired: boolean
   /** Takes no more requests, answers the accepted ones, frees the workers. */
@@ -72,7 +75,9 @@ export interface Model {
 }
 
 /** How one request wants to run. */
-export type RunOptions = CallOptions
+export interface RunOptions extends CallOptions {
+  readonly sequence?: SequenceCall | undefined
+}
 
 export type ModelEvent =
   | PoolEvent
@@ -112,6 +117,14 @@ const withOptional = ({ inputs, outputs }: ModelSignature, name: string): ModelS
 /** A verification that takes longer than this has the first worker thread started beside it. */
 const AHEAD_AFTER_MS = 5
 
+/** A sequence of one request, as samples are. */
+const ONE_SHOT: SequenceCall = { id: 1, start: true, end: true }
+
+const withAxes = (batching: BatchSettings, { axes }: SequencePlan): BatchSettings => ({
+  ...batching,
+  axes: { ...axes, ...batching.axes },
+})
+
 const EMPTY: ModelSignature = { inputs: [], outputs: [] }
 
 export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
@@ -140,6 +153,8 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   let graph = EMPTY
   let contract: Contract = contractOf(EMPTY, { inputs: {}, outputs: {} })
   let ragged: Ragged | undefined
+  let plan: SequencePlan | undefined
+  let sequences: Sequences | undefined
   let own: Intake = createIntake(EMPTY, config)
   let loaded: Loaded | undefined
   let fingerprint = ''
@@ -372,14 +387,18 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       ragged = found
       graph = withOptional(graph, found.mask)
     }
-    contract = contractOf(graph, config, facts?.presetInputs)
+    const { batching } = config
+    plan = config.sequences && planSequences(graph, config.sequences, batching ? batching.axes : {})
+    if (plan && config.sequences)
+      sequences = createSequences(plan, { ...config, ...config.sequences, model: config.name }, { clock, memory: buffers })
+    contract = contractOf(plan?.visible ?? graph, config, facts?.presetInputs)
     own = createIntake(contract.signature, config, buffers)
   }
 
   const warmUpDeps = () => ({
     clock,
     signature: graph,
-    config,
+    config: plan && config.batching ? { ...config, batching: withAxes(config.batching, plan) } : config,
     take: taken,
     findMixing: async (rows: BatchAxes) => (facts ? findMixing(source, graph.inputs, rows) : undefined),
   })
@@ -406,8 +425,31 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   const completed = (inputs: TensorRecord): TensorRecord => (ragged ? ragged.complete(inputs) : inputs)
 
   /** A request's inputs, or a sample's, as the graph takes them. */
-  const taken = (inputs: PredictInputs): TensorRecord =>
-    completed(contract.toGraph(checkInputs(contract.signature, inputs, config)))
+  const taken = (inputs: PredictInputs): TensorRecord => {
+    const ours = contract.toGraph(checkInputs(contract.signature, inputs, config))
+    return completed(plan ? { ...ours, ...plan.fresh(ours), ...plan.controls(ours, ONE_SHOT) } : ours)
+  }
+
+  function submit(inputs: TensorRecord, fetches: readonly string[], opts: RunOptions, enqueuedAt: number): Promise<Finished> {
+    if (!scheduler) throw new ModelmountError('MODEL_NOT_READY', `model '${config.name}' is ${state}`)
+    if (seat?.refusal) throw seat.refusal
+    const finished = scheduler.submit({
+      run: { inputs: completed(inputs), fetches },
+      enqueuedAt,
+      deadline: deadlineOf(opts),
+      signal: opts.signal,
+      shareable: opts.shareable,
+      priority: opts.priority,
+      tenant: opts.tenant ?? '',
+      trace: opts.trace,
+    })
+    // Queued first: what is out of memory comes back for those who wait.
+    seat?.touch()
+    buffers?.releaseAfter(finished, inputs)
+    return finished
+  }
+
+  const deadlineOf = ({ at, timeoutMs }: RunOptions): number => at + (timeoutMs ?? config.timeoutMs)
 
   function openPool(session: OrtSessionOptions, grant: CpuGrant): Pool {
     request = {
@@ -459,6 +501,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     const lookUps = cache?.close()
     if (lookUps) await lookUps
     if (state !== 'failed') enter('draining')
+    await sequences?.drain()
     await scheduler?.drain()
     await weights?.close()
     await pool?.close()
@@ -490,6 +533,9 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       return own
     },
     room: buffers,
+    get sequences() {
+      return sequences
+    },
     get integrity() {
       return admitted?.integrity
     },
@@ -508,6 +554,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
         grant,
         resident: seat?.resident ?? false,
         cache,
+        sequences,
         memory,
       }),
     start() {
@@ -515,21 +562,13 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       return started
     },
     run(inputs, opts) {
-      if (!scheduler || state !== 'ready') throw new ModelmountError('MODEL_NOT_READY', `model '${config.name}' is ${state}`)
-      if (seat?.refusal) throw seat.refusal
-      const finished = scheduler.submit({
-        run: { inputs: completed(contract.toGraph(inputs)), fetches: opts.fetches },
-        enqueuedAt: opts.at,
-        deadline: opts.at + (opts.timeoutMs ?? config.timeoutMs),
-        signal: opts.signal,
-        shareable: opts.shareable,
-        priority: opts.priority,
-        tenant: opts.tenant ?? '',
-        trace: opts.trace,
-      })
-      // Queued first: what is out of memory comes back for those who wait.
-      seat?.touch()
-      buffers?.releaseAfter(finished, inputs)
+      if (state !== 'ready') throw new ModelmountError('MODEL_NOT_READY', `model '${config.name}' is ${state}`)
+      const taken = contract.toGraph(inputs)
+      const finished = sequences
+        ? sequences.run(taken, { ...opts, deadline: deadlineOf(opts) }, (feed, fetches) =>
+            submit(feed, fetches, opts, clock.now()),
+          )
+        : submit(taken, opts.fetches, opts, opts.at)
       const { fromGraph } = contract
       return fromGraph ? finished.then((done) => ({ ...done, outputs: fromGraph(done.outputs) })) : finished
     },
@@ -538,6 +577,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       return drained
     },
     abandon(error) {
+      sequences?.abandon(error)
       scheduler?.abandon(error)
       pool?.kill()
     },

@@ -9,6 +9,7 @@ import { ModelmountError } from './errors.ts'
 import type { GateConfig, SignatureSource } from './integrity/index.ts'
 import type { FoundModel } from './registry/repository.ts'
 import type { BatchSettings } from './scheduler/batching.ts'
+import type { SequenceSettings } from './sequences/index.ts'
 import type { Telemetry } from './telemetry.ts'
 import { DTYPES } from './tensor/index.ts'
 import type {
@@ -31,6 +32,7 @@ import type {
   PredictInputs,
   PredictOptions,
   Priority,
+  SequenceOptions,
   ValueSettings,
   VersionPolicy,
 } from './types.ts'
@@ -75,6 +77,7 @@ export interface ModelConfig {
   readonly inputs: Readonly<Record<string, ValueSettings>>
   readonly outputs: Readonly<Record<string, ValueSettings>>
   readonly labels: Readonly<Record<string, readonly string[]>> | undefined
+  readonly sequences: SequenceSettings | undefined
   /** Of all versions of the name, with the versions they point at. */
   readonly versionLabels: ReadonlyMap<string, string>
   readonly metadata: Readonly<Record<string, string>>
@@ -147,6 +150,8 @@ const BATCH_DEFAULTS: BatchSettings = {
 const RAGGED_DEFAULTS = { axes: {}, padValue: 0, multipleOf: 1, maxWaste: 0.25 }
 
 const SCALING_DEFAULTS = { targetDelayMs: 20, idleMs: 60_000 }
+
+const SEQUENCE_DEFAULTS = { idleTimeoutMs: 60_000, maxSequences: 1000, maxBytes: 256 * 1024 * 1024 }
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} }
 const CONSOLE: Logger = {
@@ -357,10 +362,51 @@ const valueSettings =
 
 const text: Check = expect('a string', (value) => typeof value === 'string')
 
+const outputName: Check = expect('the name of an output', (name) => typeof name === 'string' && name !== '')
+
+const sequenceState: Check = (value, path, problems) => {
+  if (typeof value === 'string') outputName(value, path, problems)
+  else
+    object(
+      {
+        output: outputName,
+        returned: boolean,
+        dims: sizes,
+        initial: (initial, at, found) => (Array.isArray(initial) ? list(finite, 1) : finite)(initial, at, found),
+      },
+      ['output'],
+    )(value, path, problems)
+}
+
+const controlKind = oneOf('start', 'end', 'ready', 'id')
+const twoValues: Check = expect(
+  'two finite numbers, for no and for yes',
+  (pair) => Array.isArray(pair) && pair.length === 2 && pair.every(Number.isFinite),
+)
+const sequenceControl: Check = (value, path, problems) => {
+  if (typeof value === 'string') controlKind(value, path, problems)
+  else object({ is: controlKind, values: twoValues }, ['is'])(value, path, problems)
+}
+
+const sequences: Check = (value, path, problems) => {
+  object({
+    state: byName(sequenceState),
+    controls: byName(sequenceControl),
+    idleTimeoutMs: positiveMs,
+    maxSequences: integer(1, 10_000_000),
+    maxPerTenant: integer(1, 10_000_000),
+    maxBytes: integer(1, Number.MAX_SAFE_INTEGER),
+  })(value, path, problems)
+  if (!isPlainObject(value) || !isPlainObject(value.state) || !isPlainObject(value.controls)) return
+  for (const name of Object.keys(value.controls))
+    if (Object.hasOwn(value.state, name)) problems.push(`${path}.controls.${name} is an input of ${path}.state already`)
+}
+
 /** What only a model by itself has. */
 const OF_ONE_MODEL: Readonly<Record<string, Check>> = {
   inputs: byName(valueSettings({ ...valueFields, optional: boolean })),
   outputs: byName(valueSettings(valueFields)),
+  sequences,
   labels: byName(list(text, 1)),
   versionLabels: (value, path, problems) => {
     byName(modelName)(value, path, problems)
@@ -550,7 +596,8 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
     strictProviders: set.strictProviders,
     session: ortSessionOptions(session),
     batching: set.batching === false ? false : resolveBatching(set.batching),
-    cache: set.cache,
+    // The same inputs mean something else in another state.
+    cache: spec.sequences ? false : set.cache,
     timeoutMs: set.timeoutMs,
     warmup: set.warmup ?? [],
     loadTimeoutMs: set.loadTimeoutMs,
@@ -565,6 +612,7 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
     maxWaitMs: set.maxWaitMs,
     inputs: spec.inputs ?? {},
     outputs: spec.outputs ?? {},
+    sequences: spec.sequences && resolveSequences(spec.sequences),
     labels: spec.labels && Object.assign(Object.create(null), spec.labels),
     versionLabels: new Map(Object.entries(spec.versionLabels ?? {})),
     metadata: spec.metadata ?? {},
@@ -582,13 +630,31 @@ function resolveBatching({ ragged, ...batching }: BatchOptions): BatchSettings {
   }
 }
 
+function resolveSequences({ state = {}, controls = {}, ...bounds }: SequenceOptions): SequenceSettings {
+  const set = { ...SEQUENCE_DEFAULTS, ...defined(bounds) }
+  return {
+    ...set,
+    maxPerTenant: set.maxPerTenant ?? Math.ceil(set.maxSequences / 2),
+    state: new Map(Object.entries(state).map(([name, one]) => [name, typeof one === 'string' ? { output: one } : one])),
+    controls: new Map(Object.entries(controls).map(([name, one]) => [name, typeof one === 'string' ? { is: one } : one])),
+  }
+}
+
 const defined = <T extends object>(value: T): T =>
   Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
 
-function contradictions(spec: ModelSettings, shared: ModelSettings, path: string, problems: string[]): void {
+function contradictions(
+  spec: ModelSettings & Pick<ModelSpec, 'sequences'>,
+  shared: ModelSettings,
+  path: string,
+  problems: string[],
+): void {
   const isolation = spec.isolation ?? shared.isolation ?? DEFAULTS.isolation
   if (spec.maxMemoryBytes !== undefined && isolation !== 'process')
     problems.push(`${path}maxMemoryBytes needs isolation: 'process': a thread's memory cannot be told from the host's`)
+  const { state = {}, controls = {} } = spec.sequences ?? {}
+  if (spec.sequences && Object.keys(state).length + Object.keys(controls).length === 0)
+    problems.push(`${path}sequences must name the inputs of its state, or controls`)
   if (spec.batching)
     batchingContradictions(spec.batching, spec.timeoutMs ?? shared.timeoutMs ?? DEFAULTS.timeoutMs, path, problems)
 }
@@ -696,7 +762,17 @@ export function resolveSpec(model: ModelSpec, shared: ModelSettings): ModelConfi
 }
 
 /** Settings in groups of their own, of which each layer may give a part. */
-const GROUPS = ['session', 'scaling', 'batching', 'metadata', 'inputs', 'outputs', 'labels', 'versionLabels'] as const
+const GROUPS = [
+  'session',
+  'scaling',
+  'batching',
+  'metadata',
+  'inputs',
+  'outputs',
+  'labels',
+  'sequences',
+  'versionLabels',
+] as const
 
 /**
  * Settings over settings; groups are joined by key.
@@ -742,6 +818,20 @@ export const checkPredictOptions: (options: unknown) => void = (() => {
     batch: boolean,
     priority,
     cache: boolean,
+    sequence: object(
+      {
+        id: expect(
+          'a whole number from 1 to 2^64 - 1, or a string of 1 to 256 characters',
+          (id) =>
+            (typeof id === 'string' && id.length > 0 && id.length <= 256) ||
+            (Number.isSafeInteger(id) && (id as number) > 0) ||
+            (typeof id === 'bigint' && id > 0n && id < 2n ** 64n),
+        ),
+        start: boolean,
+        end: boolean,
+      },
+      ['id'],
+    ),
     // An empty one is more likely a missing id, and would share results among all who have none.
     tenant: expect(
       'a string of 1 to 256 characters',

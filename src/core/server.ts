@@ -29,6 +29,7 @@ import { createControl } from './registry/control.ts'
 import { createRegistry } from './registry/registry.ts'
 import { notesOf, scanRepository } from './registry/repository.ts'
 import { createResidency } from './residency.ts'
+import { sequenceKey } from './sequences/index.ts'
 import { isolated, observeRequests, type Trace } from './telemetry.ts'
 import type {
   HttpRequest,
@@ -214,6 +215,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       tenant: opts.tenant,
       trace,
       at: start,
+      sequence: opts.sequence,
     }
     const cache = opts.cache === false ? undefined : model.cache
     const { statistics } = model
@@ -256,6 +258,24 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     }
   }
 
+  /** The version that a request runs in: where it goes on with a sequence, the one that has it. One id is one sequence of all versions. */
+  function holderOf(model: Model, { sequence, tenant, version }: RequestOptions): Model {
+    if (!sequence) return model
+    if (!model.sequences)
+      throw new ModelmountError(
+        'OPTIONS_INVALID',
+        `opts.sequence: model '${model.config.name}' keeps no state between requests`,
+        {
+          details: { field: 'sequence' },
+        },
+      )
+    const key = sequenceKey(tenant, sequence)
+    const others = registry.versions(model.config.name).filter((other) => other !== model && other.sequences?.has(key))
+    if (sequence.start) for (const other of others) other.sequences?.end(key)
+    if (sequence.start || version !== undefined || model.sequences.has(key)) return model
+    return others.find(({ state }) => state === 'ready') ?? model
+  }
+
   /** Counts what failed before it ran, under the model that would have got it. */
   function refused(name: string, version: string | undefined, start: number, error: unknown): void {
     if (!observer) return
@@ -271,7 +291,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       if (closing) throw closed()
       if (opts !== NO_OPTIONS) checkPredictOptions(opts)
       const version = opts.label === undefined ? opts.version : registry.labelled(name, opts.label)
-      const model = registry.resolve(name, version)
+      const model = holderOf(registry.resolve(name, version), opts)
       return run(model, model.own(inputs), opts, start)
     } catch (error) {
       refused(name, opts?.version ?? registry.labels(name).get(opts?.label ?? ''), start, error)
@@ -396,7 +416,10 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
           type: 'warning',
           message: `internal error${requestId === undefined ? '' : ` (request ${requestId})`}: ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}`,
         }),
-      run: (model, inputs, opts, headers) => run(model, inputs, opts, clock.now(), headers),
+      run(model, inputs, opts, headers) {
+        const holder = holderOf(model, opts)
+        return run(holder, holder === model ? inputs : holder.own(inputs), opts, clock.now(), headers)
+      },
       refused,
       metricsText: telemetry?.metricsText,
     }),

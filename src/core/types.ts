@@ -335,6 +335,48 @@ export interface ValueSettings {
   readonly optional?: boolean
 }
 
+/**
+ * State that a model hands from one request of a sequence to the next. Requests say which sequence they are of (`PredictOptions.sequence`,
+ * `sequence_id` over HTTP); the server keeps the state, gives it to the model as one more input, and takes the next one from an output.
+ */
+export interface SequenceOptions {
+  /**
+   * By name of the input that takes the state: the output that gives the next one. Requests neither send nor get them.
+   * @default {}
+   */
+  readonly state?: Readonly<Record<string, string | SequenceState>>
+  /** By name of an input that requests do not send: what the model is told by it. @default {} */
+  readonly controls?: Readonly<Record<string, SequenceControl['is'] | SequenceControl>>
+  /** Milliseconds without a request after which a sequence is forgotten. @default 60000 */
+  readonly idleTimeoutMs?: number
+  /** Sequences that may be open; a further one is refused with `SEQUENCE_LIMIT`, and none is dropped for it. @default 1000 */
+  readonly maxSequences?: number
+  /** Sequences that one named tenant may have open; more are refused with `QUOTA_EXCEEDED`. @default half of `maxSequences` */
+  readonly maxPerTenant?: number
+  /** Memory for the state of all sequences, in bytes; more is refused with `SEQUENCE_LIMIT`. @default 268435456 (256 MiB) */
+  readonly maxBytes?: number
+}
+
+/** One tensor of state. */
+export interface SequenceState {
+  /** The output that gives the next state. */
+  readonly output: string
+  /** Requests get that output, too. @default false */
+  readonly returned?: boolean
+  /** Sizes of the first state; -1 for as many as the request has rows. @default what the graph says */
+  readonly dims?: readonly number[]
+  /** Of the first state: the value of all elements, or the elements of one row in order. @default 0 */
+  readonly initial?: number | readonly number[]
+}
+
+/** An input that tells the model where in a sequence it is. */
+export interface SequenceControl {
+  /** This request begins the sequence; ends it; is one (always so); or the sequence's id. */
+  readonly is: 'start' | 'end' | 'ready' | 'id'
+  /** What stands for no and for yes; not with `id`. @default [0, 1] */
+  readonly values?: readonly [number, number]
+}
+
 /** Something in a model's `model.json` or `config.pbtxt` that is not honoured as written, and why. */
 export interface ConfigNote {
   readonly file: string
@@ -362,6 +404,8 @@ export interface ModelSpec extends ModelSettings {
   readonly inputs?: Readonly<Record<string, ValueSettings>>
   /** By name of the output. */
   readonly outputs?: Readonly<Record<string, ValueSettings>>
+  /** For a model with state: requests belong to sequences. @default none: each request stands for itself */
+  readonly sequences?: SequenceOptions
   /** By name of the output: what its elements stand for, in order, for answers in words (classification). */
   readonly labels?: Readonly<Record<string, readonly string[]>>
   /**
@@ -417,6 +461,18 @@ export interface CacheInfo {
   readonly misses: number
   readonly entries: number
   readonly bytes: number
+}
+
+/** The open sequences of one model version. */
+export interface SequencesInfo {
+  readonly open: number
+  /** Of their state. */
+  readonly bytes: number
+  /** Requests that wait for earlier ones of their sequence. */
+  readonly waiting: number
+  readonly idleTimeoutMs: number
+  readonly maxSequences: number
+  readonly maxBytes: number
 }
 
 /** What the instances of a model take in memory: `sharedBytes`, and `perInstanceBytes` for each of them. */
@@ -475,6 +531,8 @@ export interface ModelInfo extends ModelSignature {
   readonly queue: QueueInfo
   /** Set where results are kept. */
   readonly cache?: CacheInfo
+  /** Set where requests belong to sequences. */
+  readonly sequences?: SequencesInfo
   /** The provider that runs the model, once it is loaded. */
   readonly executionProvider?: ExecutionProviderName
   /** Preferred providers that could not start, with ONNX Runtime's reason. */
@@ -514,6 +572,8 @@ export interface PredictOptions {
   readonly batch?: boolean
   /** `false` runs the model even if the result is known, and does not keep the new one. @default true */
   readonly cache?: boolean
+  /** Which sequence this is a request of, for models with state (`sequences`); they need it. */
+  readonly sequence?: SequencePlace
   /** Share of a busy model. @default 'normal' */
   readonly priority?: Priority
   /**
@@ -522,6 +582,16 @@ export interface PredictOptions {
    * @default none, which is a tenant of its own
    */
   readonly tenant?: string
+}
+
+/** A request's place in a sequence. The requests of one sequence run one by one, in the order in which they were made. */
+export interface SequencePlace {
+  /** A whole number from 1 to 2^64 - 1, or a text of 1 to 256 characters. Each tenant has ids of its own. */
+  readonly id: number | bigint | string
+  /** It begins here, with fresh state; one of this id that is open ends. @default false */
+  readonly start?: boolean
+  /** It ends here; what it has kept is dropped with the answer. @default false */
+  readonly end?: boolean
 }
 
 export interface PredictResult {
@@ -729,7 +799,7 @@ export interface ModelServer extends AsyncDisposable {
    * @param inputs one value per model input; see {@link TensorLike}
    * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_NOT_READY`, `MODEL_UNAVAILABLE`, `INPUT_INVALID`, `INPUT_REJECTED`,
    *   `OUTPUT_NOT_FOUND`, `QUEUE_FULL`, `QUOTA_EXCEEDED`, `OVERLOADED`, `DEADLINE_EXCEEDED`, `ABORTED`, `WORKER_LOST`, `INFERENCE_FAILED`,
-   *   `OPTIONS_INVALID`, `SERVER_CLOSED`. Never throws synchronously.
+   *   `OPTIONS_INVALID`, `SERVER_CLOSED`; with sequences also `SEQUENCE_REQUIRED`, `SEQUENCE_NOT_FOUND`, `SEQUENCE_LIMIT`. Never throws synchronously.
    */
   predict<Name extends string, Outputs extends OutputsOf<Name> = OutputsOf<Name>>(
     model: Name,

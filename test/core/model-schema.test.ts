@@ -167,6 +167,31 @@ const EXAMPLES: Readonly<Record<string, readonly [readonly unknown[], readonly u
     ],
   ],
   outputs: [[{ y: { dims: [2] } }], [{ y: { optional: true } }, { y: { dims: [0.5] } }]],
+  sequences: [
+    [
+      { state: { s: 'next' } },
+      {
+        state: { s: { output: 'next', returned: true, dims: [-1, 4], initial: [1, 2] }, t: { output: 'u', initial: 0.5 } },
+        controls: { a: 'start', b: { is: 'end', values: [0, 2] } },
+        idleTimeoutMs: 0.5,
+        maxSequences: 1,
+        maxPerTenant: 1,
+        maxBytes: 1,
+      },
+      { idleTimeoutMs: 1000 },
+    ],
+    [
+      { idleTimeoutMs: 0 },
+      { state: { s: '' } },
+      { state: { s: { returned: true } } },
+      { state: { s: { output: 'next', initial: [] } } },
+      { state: { s: { output: 'next', dims: [-2] } } },
+      { controls: { a: 'corrid' } },
+      { controls: { a: { is: 'start', values: [0] } } },
+      { maxSequences: 0 },
+      true,
+    ],
+  ],
   labels: [
     [{}, { y: ['a', ''] }, { y: 'words.txt' }],
     [{ y: [] }, { y: [1] }, { y: 1 }, ['a']],

@@ -562,7 +562,12 @@ describe('Triton’s own examples', () => {
       'input "INPUT0": expected at most 8 rows, got 9',
     ])
     expect(server.model('simple').configNotes).toEqual([])
-    expect(server.model('simple_sequence').configNotes.map(({ field }) => field)).toEqual(['sequence_batching'])
+    expect(server.model('simple_sequence').configNotes).toEqual([])
+    expect(server.model('simple_dyna_sequence').configNotes.map(({ field }) => field)).toEqual([
+      'sequence_batching.oldest.max_candidate_sequences',
+      'sequence_batching.oldest.max_queue_delay_microseconds',
+      'parameters["execute_delay_ms"]',
+    ])
     expect(server.model('simple').tritonConfig).toMatchObject({
       platform: 'onnxruntime_onnx',
       input: [{ dims: [16] }, { dims: [16] }],

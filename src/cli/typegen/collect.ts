@@ -6,6 +6,7 @@ import { readOnnx, servableOutputs, unsupportedReason } from '../../core/onnx/in
 import { resolveFound } from '../../core/options.ts'
 import { type FoundModel, scanRepository } from '../../core/registry/repository.ts'
 import { findRagged } from '../../core/scheduler/batching.ts'
+import { planSequences } from '../../core/sequences/index.ts'
 import type { ModelSignature } from '../../core/types.ts'
 
 export interface ModelEntry {
@@ -71,6 +72,8 @@ async function entryOf(found: FoundModel): Promise<Omit<ModelEntry, 'others'>> {
     ...declared,
     inputs: declared.inputs.map((input) => (isMask(input.name) ? { ...input, optional: true } : input)),
   }
-  const { signature } = contractOf(graph, config, facts.presetInputs)
+  const { batching, sequences } = config
+  const plan = sequences && planSequences(graph, sequences, batching ? batching.axes : {})
+  const { signature } = contractOf(plan?.visible ?? graph, config, facts.presetInputs)
   return { name: found.name, version: found.version, doc: facts.doc, signature }
 }

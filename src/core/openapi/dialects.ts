@@ -84,10 +84,10 @@ function infer(info: ModelInfo, id: string): Json {
     request: {
       schema: {
         type: 'object',
-        required: ['inputs'],
+        required: info.sequences ? ['inputs', 'parameters'] : ['inputs'],
         properties: {
           id: { type: 'string', description: 'Comes back with the answer.' },
-          parameters: { type: 'object' },
+          parameters: info.sequences ? SEQUENCE_PARAMETERS : { type: 'object' },
           inputs: list(info.inputs.map(wireSchema)),
           outputs: {
             type: 'array',
@@ -103,7 +103,10 @@ function infer(info: ModelInfo, id: string): Json {
           },
         },
       },
-      example: samples && { inputs: samples.map(wireExample) },
+      example: samples && {
+        inputs: samples.map(wireExample),
+        ...(info.sequences ? { parameters: { sequence_id: 1, sequence_start: true, sequence_end: true } } : {}),
+      },
     },
     response: {
       type: 'object',
@@ -116,6 +119,23 @@ function infer(info: ModelInfo, id: string): Json {
       },
     },
   })
+}
+
+/** A model with state has to know whose. */
+const SEQUENCE_PARAMETERS: Json = {
+  type: 'object',
+  required: ['sequence_id'],
+  properties: {
+    sequence_id: {
+      description: 'Which sequence this is a request of.',
+      oneOf: [
+        { type: 'integer', minimum: 1 },
+        { type: 'string', minLength: 1, maxLength: 256 },
+      ],
+    },
+    sequence_start: { type: 'boolean', description: 'It begins here, with fresh state.' },
+    sequence_end: { type: 'boolean', description: 'It ends here.' },
+  },
 }
 
 /** Values by name of the input: the form of TensorFlow Serving and of MLflow that every model has. */

@@ -26,10 +26,12 @@ export function describeServer(models: readonly ModelInfo[], { dialects, mlflow 
     : models.filter(({ isDefault }) => isDefault).length === 1
       ? models.find(({ isDefault }) => isDefault)
       : undefined
+  // The other dialects have no word for the sequence that a model with state needs.
+  const stateless = models.filter(({ sequences }) => !sequences)
   const paths: Paths = {
     ...(dialects.includes('open-inference') ? openInferencePaths(models) : {}),
-    ...(dialects.includes('tf-serving') ? tfServingPaths(models) : {}),
-    ...(dialects.includes('mlflow') ? mlflowPaths(single) : {}),
+    ...(dialects.includes('tf-serving') ? tfServingPaths(stateless) : {}),
+    ...(dialects.includes('mlflow') ? mlflowPaths(single?.sequences ? undefined : single) : {}),
   }
   const { title, version, prefix } = about
   return {

@@ -5,8 +5,8 @@ import { kindOf, quote } from '../tensor/index.ts'
 
 export type Json = Readonly<Record<string, unknown>>
 
-/** The scalars that parameters may be; null-prototype object. */
-export type Parameters = Record<string, string | number | boolean>
+/** The scalars that parameters may be, long integers as BigInts where the body was read exactly; null-prototype object. */
+export type Parameters = Record<string, string | number | bigint | boolean>
 
 export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -31,12 +31,10 @@ export function readParameters(parameters: unknown, path: string): Readonly<Para
   if (!isObject(parameters)) throw invalid(path, 'an object', parameters)
   const result: Parameters = Object.create(null)
   for (const [name, value] of Object.entries(parameters)) {
-    // The exact parser makes BigInts of long integers; nothing promises that parameters keep every digit.
-    const scalar = typeof value === 'bigint' ? Number(value) : value
-    if (typeof scalar !== 'string' && typeof scalar !== 'number' && typeof scalar !== 'boolean') {
+    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'bigint' && typeof value !== 'boolean') {
       throw invalid(`${path}[${quote(name)}]`, 'a string, number or boolean', value)
     }
-    result[name] = scalar
+    result[name] = value
   }
   return result
 }
@@ -61,7 +59,7 @@ export function readFlag(parameters: Readonly<Parameters>, name: string, path: s
 export function readCount(parameters: Readonly<Parameters>, name: string, path: string): number | undefined {
   const value = parameters[name]
   if (value === undefined || isSize(value)) return value
-  const got = typeof value === 'number' ? 'another number' : typeof value
+  const got = typeof value === 'number' || typeof value === 'bigint' ? 'another number' : typeof value
   const expected = 'a non-negative integer'
   const field = `${path}.${name}`
   throw new ModelmountError('REQUEST_INVALID', `${field} must be ${expected}, got ${got}`, { details: { field, expected, got } })

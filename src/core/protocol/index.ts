@@ -19,6 +19,7 @@ export {
 export { decodeInfer, type InferRequest } from './open-inference/request.ts'
 export { type EncodedInfer, encodeInfer } from './open-inference/response.ts'
 export { scheduleOf } from './open-inference/schedule.ts'
+export { sequenceOf } from './open-inference/sequence.ts'
 export { encodeStatistics } from './open-inference/statistics.ts'
 export { encodeTfError, encodeTfMetadata, encodeTfStatus } from './tf-serving/metadata.ts'
 export { decodeTfPredict } from './tf-serving/request.ts'

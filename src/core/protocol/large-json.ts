@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { fromWireType, product } from '../tensor/index.ts'
 import { findDataSpans, type Span } from './data-spans.ts'
 import { isObject, isSize } from './fields.ts'
-import { parseJson } from './json.ts'
+import { hasLongSequenceId, parseExactWhere } from './long-integers.ts'
 import { createNumberScanner } from './number-scanner.ts'
 import type { Room } from './room.ts'
 
@@ -43,7 +43,7 @@ export async function readLargeJson(
 
 function envelopeOf(bytes: Uint8Array): Record<string, unknown> | undefined {
   try {
-    const request = parseJson(bytes)
+    const request = parseExactWhere(hasLongSequenceId, bytes)
     return isObject(request) ? request : undefined
   } catch {
     return undefined

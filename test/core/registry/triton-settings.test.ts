@@ -99,6 +99,16 @@ describe('what is served', () => {
     ],
     ['dynamic_batching { priority_levels: 2 }', 'default_priority_level must be from 1 to priority_levels (2), got 0'],
     ['model_warmup { inputs { key: "x" value { dims: 4 zero_data: true } } }', 'data_type must be given'],
+    ['sequence_batching { state { input_name: "s" } }', 'sequence_batching.state[0] must have an input_name and an output_name'],
+    [
+      'sequence_batching { state { input_name: "s" output_name: "t" initial_state { data_file: "zeros" name: "z" } } }',
+      'MODEL_UNSUPPORTED: config.pbtxt: sequence_batching.state[0].initial_state is a data_file',
+    ],
+    ['sequence_batching { control_input { name: "a" } }', 'sequence_batching.control_input[0] must have a name and a control'],
+    [
+      'sequence_batching { control_input { name: "a" control [ { kind: CONTROL_SEQUENCE_START }, { kind: CONTROL_SEQUENCE_END } ] } }',
+      'has several controls',
+    ],
     ['model_warmup { batch_size: 2 }', 'batch_size is 2, but max_batch_size is 0'],
     ['parameters { key: "execution_mode" value { string_value: "2" } }', 'parameters["execution_mode"] cannot be "2"'],
   ])('%s is refused', (text, sentence) => {
@@ -130,7 +140,43 @@ describe('settings', () => {
       'max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 500 }',
       { maxBatch: 8, batching: { maxSize: 8, maxDelayMs: 0.5 } },
     ],
-    ['max_batch_size: 8 sequence_batching { }', { maxBatch: 8, batching: false }],
+    ['max_batch_size: 8 sequence_batching { }', { maxBatch: 8, batching: { maxSize: 8 } }],
+    [
+      'max_batch_size: 8 output { name: "y" } sequence_batching { state { input_name: "s" output_name: "y" dims: [ 2, -1 ] } state { input_name: "t" output_name: "u" initial_state { data_type: TYPE_FP32 dims: [ 3 ] zero_data: true name: "z" } } }',
+      {
+        maxBatch: 8,
+        batching: { maxSize: 8 },
+        outputs: { y: {} },
+        sequences: {
+          state: { s: { output: 'y', returned: true, dims: [-1, 2, 1] }, t: { output: 'u', dims: [-1, 3] } },
+          controls: {},
+          idleTimeoutMs: 1000,
+        },
+      },
+    ],
+    [
+      `sequence_batching {
+        max_sequence_idle_microseconds: 5000000
+        control_input [
+          { name: "a" control { kind: CONTROL_SEQUENCE_START fp32_false_true: [ 0, 2 ] } },
+          { name: "b" control { kind: CONTROL_SEQUENCE_END bool_false_true: [ false, true ] } },
+          { name: "c" control { kind: CONTROL_SEQUENCE_READY int32_false_true: [ 1, 0 ] } },
+          { name: "d" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } }
+        ]
+      }`,
+      {
+        sequences: {
+          state: {},
+          controls: {
+            a: { is: 'start', values: [0, 2] },
+            b: { is: 'end', values: [0, 1] },
+            c: { is: 'ready', values: [1, 0] },
+            d: { is: 'id' },
+          },
+          idleTimeoutMs: 5000,
+        },
+      },
+    ],
     [
       'max_batch_size: 8 dynamic_batching { default_queue_policy { default_timeout_microseconds: 20000 max_queue_size: 16 } }',
       { maxBatch: 8, batching: { maxSize: 8 }, maxWaitMs: 20, maxQueue: 16 },

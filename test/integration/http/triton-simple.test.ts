@@ -85,15 +85,22 @@ describe.skipIf(!isThere)('triton-simple', () => {
     })
   })
 
-  test('a sequence model takes its controls as inputs, and refuses a sequence that nobody would keep', async () => {
-    const input = (name: string, data: number) => ({ name, shape: [1, 1], datatype: 'INT32', data: [data] })
-    const inputs = [input('INPUT', 10), input('START', 1), input('READY', 1)]
-    expect((await call.post('/v2/models/simple_sequence/infer', { inputs })).json).toMatchObject({ outputs: [{ data: [11] }] })
-    const parameters = { sequence_id: 7, sequence_start: true, sequence_end: false }
-    expect(await call.post('/v2/models/simple_sequence/infer', { inputs, parameters })).toMatchObject({
-      status: 400,
-      json: { details: { field: 'parameters.sequence_id' } },
-    })
+  test('sequence models are told where in a sequence they are, and which one it is', async () => {
+    expect((await call.get('/v2')).json).toMatchObject({ extensions: expect.arrayContaining(['sequence']) })
+    expect((await call.get('/v2/models/simple_sequence')).json).toMatchObject({ inputs: [{ name: 'INPUT', shape: [-1, 1] }] })
+    const send = async (model: string, data: number, id: number | string, start: boolean, end: boolean) => {
+      const inputs = [{ name: 'INPUT', shape: [1, 1], datatype: 'INT32', data: [data] }]
+      const parameters = { sequence_id: id, sequence_start: start, sequence_end: end }
+      return (await call.post(`/v2/models/${model}/infer`, { inputs, parameters })).json
+    }
+    // The sum of the input and the flag of a start, and in the other one, at the end, of the id.
+    expect(await send('simple_sequence', 10, 7, true, false)).toMatchObject({ outputs: [{ data: [11] }] })
+    expect(await send('simple_sequence', 10, 7, false, false)).toMatchObject({ outputs: [{ data: [10] }] })
+    expect(await send('simple_dyna_sequence', 10, 1007, true, false)).toMatchObject({ outputs: [{ data: [11] }] })
+    expect(await send('simple_dyna_sequence', 10, 1007, false, true)).toMatchObject({ outputs: [{ data: [1017] }] })
+    expect(await send('simple_dyna_sequence', 10, 'seven', true, false)).toMatchObject({ code: 'INPUT_INVALID' })
+    expect(await send('simple_sequence', 10, 8, false, false)).toMatchObject({ code: 'SEQUENCE_NOT_FOUND' })
+    expect(await send('simple_sequence', 10, 0, false, false)).toMatchObject({ code: 'SEQUENCE_REQUIRED' })
   })
 
   test('load and unload', async () => {

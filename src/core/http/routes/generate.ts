@@ -1,6 +1,6 @@
 /** Triton's generate extension, which its metadata does not list. */
 
-import { asEvent, decodeGenerate, encodeGenerate, scheduleOf } from '../../protocol/index.ts'
+import { asEvent, decodeGenerate, encodeGenerate, scheduleOf, sequenceOf } from '../../protocol/index.ts'
 import type { HttpResponse } from '../../types.ts'
 import { packed, unpacked } from '../content-coding.ts'
 import { checkJsonType } from '../media-type.ts'
@@ -17,7 +17,9 @@ export const generate: TableMaker = (deps, { config }) => {
     const body = await unpacked(request, deps.maxBodyBytes)
     const { id, inputs, parameters } = decodeGenerate(body, model.signature, model.config)
     const { priority, timeoutMs } = scheduleOf(parameters)
-    const call = { id: id ?? '', signal: request.signal, priority, timeoutMs: earlier(timeoutMs, timeoutOf(request)) }
+    const sequence = sequenceOf(parameters, model.config.sequences !== undefined)
+    const timeout = earlier(timeoutMs, timeoutOf(request))
+    const call = { id: id ?? '', version, signal: request.signal, priority, timeoutMs: timeout, sequence }
     return encodeGenerate(await deps.run(model, inputs, call, request.headers), id)
   }
 

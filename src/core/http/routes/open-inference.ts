@@ -10,6 +10,7 @@ import {
   isLarge,
   readLargeJson,
   scheduleOf,
+  sequenceOf,
 } from '../../protocol/index.ts'
 import type { HttpRequest, HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
@@ -48,7 +49,14 @@ export const openInference: TableMaker = (deps, mount) => {
     }
   }
 
-  const server = (): HttpResponse => json(200, encodeServerMetadata(deps.serverName, VERSION, mount.extensions()))
+  function server(): HttpResponse {
+    const keepsState = deps.known().some(({ config, state }) => config.sequences !== undefined && state === 'ready')
+    // In Triton's order.
+    const extensions = mount
+      .extensions()
+      .flatMap((name) => (keepsState && name === 'classification' ? [name, 'sequence'] : [name]))
+    return json(200, encodeServerMetadata(deps.serverName, VERSION, extensions))
+  }
 
   function metadata({ params: { model = '', version } }: Call): HttpResponse {
     const info = deps.info(deps.resolve(model, version))
@@ -74,7 +82,8 @@ export const openInference: TableMaker = (deps, mount) => {
     })
     const { priority, timeoutMs } = scheduleOf(parameters)
     const timeout = earlier(timeoutMs, timeoutOf(request))
-    const call = { id: id ?? '', outputs, signal: request.signal, priority, timeoutMs: timeout }
+    const sequence = sequenceOf(parameters, config.sequences !== undefined)
+    const call = { id: id ?? '', version, outputs, signal: request.signal, priority, timeoutMs: timeout, sequence }
     const result = await deps.run(model, inputs, call, request.headers)
     return packed(inferAnswer(encodeInfer(result, { id, forms, signature, labels: config.labels })), request)
   }

@@ -29,7 +29,10 @@ export function encodeConfig(info: ModelInfo, maxRows: number): Uint8Array {
     ],
     default_model_filename: 'model.onnx',
     model_transaction_policy: { decoupled: false },
-    ...(info.batching.enabled ? { dynamic_batching: {} } : {}),
+    ...(info.sequences
+      ? { sequence_batching: { max_sequence_idle_microseconds: Math.round(info.sequences.idleTimeoutMs * 1000) } }
+      : {}),
+    ...(info.batching.enabled && !info.sequences ? { dynamic_batching: {} } : {}),
     parameters: Object.fromEntries(Object.entries(info.metadata).map(([key, value]) => [key, { string_value: value }])),
   }
   const merged = { ...completed, ...declared, name: info.name }

@@ -27,7 +27,7 @@ import {
   readParameters,
   refuseParameters,
 } from '../fields.ts'
-import { parseExactWhere } from '../long-integers.ts'
+import { hasLongSequenceId, parseExactWhere } from '../long-integers.ts'
 import type { Room } from '../room.ts'
 import { type Blobs, createBlobs, elementsIn } from './blobs.ts'
 import { ALL_BINARY, ALL_JSON, type Forms, readOutputs } from './forms.ts'
@@ -87,7 +87,7 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   const isRaw = typeof body === 'string' || isBytes
   const json = headerLength === undefined ? (body as Uint8Array | string) : bytes.subarray(0, headerLength)
   const blobs = headerLength === undefined ? undefined : createBlobs([bytes.subarray(headerLength), ...rest], opts.room)
-  const request = opts.parsed ?? (isRaw ? parseExactWhere(hasLongIntegerInputs, json) : body)
+  const request = opts.parsed ?? (isRaw ? parseExactWhere(hasLongIntegers, json) : body)
   if (request === undefined) throw new ModelmountError('REQUEST_INVALID', 'the request body is empty')
   if (!isObject(request))
     throw new ModelmountError('REQUEST_INVALID', `the request body must be a JSON object, got ${kindOf(request)}`)
@@ -114,8 +114,10 @@ function longHeader(headerLength: number, bodyLength: number): ModelmountError {
   })
 }
 
-function hasLongIntegerInputs(request: unknown): boolean {
+/** Where every digit counts: elements of such inputs, and the id of a sequence. */
+function hasLongIntegers(request: unknown): boolean {
   if (!isObject(request) || !Array.isArray(request.inputs)) return false
+  if (hasLongSequenceId(request)) return true
   return request.inputs.some((input) => isObject(input) && (input.datatype === 'INT64' || input.datatype === 'UINT64'))
 }
 

@@ -1,9 +1,8 @@
 /**
- * What a request's own parameters say of its turn: Triton's schedule policy, and the sequences that are not served.
+ * What a request's own parameters say of its turn: Triton's schedule policy.
  * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_schedule_policy.md
  */
 
-import { ModelmountError } from '../../errors.ts'
 import type { Priority } from '../../types.ts'
 import { type Parameters, readCount } from '../fields.ts'
 
@@ -29,21 +28,10 @@ export function scheduleOf(parameters: Readonly<Parameters>): Schedule {
 }
 
 function read(parameters: Readonly<Parameters>): Schedule {
-  refuseSequence(parameters)
   const priority = readCount(parameters, 'priority', 'parameters') ?? 0
   const timeoutUs = readCount(parameters, 'timeout', 'parameters') ?? 0
   return {
     priority: priority === 0 ? undefined : priority === 1 ? 'high' : priority === 2 ? 'normal' : 'low',
     timeoutMs: timeoutUs === 0 ? undefined : Math.min(timeoutUs / 1000, MAX_TIMEOUT_MS),
   }
-}
-
-/** No model keeps state between requests: an answer as if it did would be wrong. */
-function refuseSequence({ sequence_id: id, sequence_start: start, sequence_end: end }: Readonly<Parameters>): void {
-  const isGiven = id !== undefined && id !== 0 && id !== ''
-  if (!isGiven && start !== true && end !== true) return
-  const field = isGiven ? 'parameters.sequence_id' : `parameters.sequence_${start === true ? 'start' : 'end'}`
-  throw new ModelmountError('REQUEST_INVALID', `${field} is not supported: this model keeps no state between requests`, {
-    details: { field },
-  })
 }

@@ -1,11 +1,9 @@
 /** Triton's ModelConfig as settings of ours. What cannot be honoured as written becomes a note; what would serve something else, an error. */
 
-import { ModelmountError } from '../../errors.ts'
 import type { SettingsLayer } from '../../options.ts'
 import type {
   DType,
   ExecutionProvider,
-  JsonValue,
   ModelSettings,
   ModelSpec,
   Priority,
@@ -13,6 +11,8 @@ import type {
   ValueSettings,
   VersionPolicy,
 } from '../../types.ts'
+import { sequencesOf } from './sequences.ts'
+import { invalid, type Json, type Note, number, numbers, object, objects, string, TYPES, unsupported } from './values.ts'
 
 /** What a model's own file decides. */
 export interface FileConfig {
@@ -38,43 +38,12 @@ export interface WarmupInput {
   readonly fill: 'zero' | 'random' | { readonly file: string }
 }
 
-type Note = (field: string, reason: string) => void
-type Json = { readonly [field: string]: JsonValue }
-
-const TYPES: Readonly<Record<string, DType>> = {
-  TYPE_BOOL: 'bool',
-  TYPE_UINT8: 'uint8',
-  TYPE_UINT16: 'uint16',
-  TYPE_UINT32: 'uint32',
-  TYPE_UINT64: 'uint64',
-  TYPE_INT8: 'int8',
-  TYPE_INT16: 'int16',
-  TYPE_INT32: 'int32',
-  TYPE_INT64: 'int64',
-  TYPE_FP16: 'float16',
-  TYPE_FP32: 'float32',
-  TYPE_FP64: 'float64',
-  TYPE_STRING: 'string',
-}
-
 /** Memory for kept results where `response_cache` asks for them and nobody says how much. */
 const CACHE_BYTES = 64 * 1024 * 1024
 const MAX_WARMUP_RUNS = 1000
 /** Largest number of rows that a run of ours may have. */
 const MAX_RUN_ROWS = 1024
 const MAX_DELAY_MS = 10_000
-
-const object = (value: JsonValue | undefined): Json =>
-  (typeof value === 'object' && !Array.isArray(value) ? (value as Json | null) : null) ?? {}
-const objects = (value: JsonValue | undefined): readonly Json[] => (Array.isArray(value) ? value.map(object) : [])
-const numbers = (value: JsonValue | undefined): readonly number[] => (Array.isArray(value) ? value.map(Number) : [])
-const number = (value: JsonValue | undefined): number => Number(value ?? 0)
-const string = (value: JsonValue | undefined): string => (typeof value === 'string' ? value : '')
-
-const invalid = (field: string, sentence: string): ModelmountError =>
-  new ModelmountError('CONFIG_INVALID', `config.pbtxt: ${sentence}`, { details: { field } })
-const unsupported = (field: string, sentence: string): ModelmountError =>
-  new ModelmountError('MODEL_UNSUPPORTED', `config.pbtxt: ${sentence}`, { details: { field } })
 
 /**
  * @param config as `modelConfigOf` reads it
@@ -105,6 +74,7 @@ export function settingsOf(config: Json, name: string, note: Note): FileConfig {
       ...(inputs.length > 0 ? { inputs: valuesOf(inputs, 'input', isBatched) } : {}),
       ...(outputs.length > 0 ? { outputs: valuesOf(outputs, 'output', isBatched) } : {}),
       ...(isSilent ? {} : { batching: batchingOf(config, maxBatch, note) }),
+      ...sequencesOf(config, outputs, isBatched, note),
       ...queueOf(object(config.dynamic_batching), note),
       ...instancesOf(objects(config.instance_group), object(config.optimization), note),
       ...(object(config.response_cache).enable === true ? { cache: { maxBytes: CACHE_BYTES } } : {}),
@@ -185,7 +155,6 @@ function noteInput(input: Json, path: string, note: Note): void {
 
 function batchingOf(config: Json, maxBatch: number, note: Note): ModelSettings['batching'] {
   const dynamic = config.dynamic_batching === undefined ? undefined : object(config.dynamic_batching)
-  if (config.sequence_batching !== undefined) return false
   if (maxBatch === 0) {
     if (dynamic) note('dynamic_batching', 'max_batch_size is 0, so requests do not share runs')
     return false
@@ -378,7 +347,6 @@ const NEVER: Readonly<Record<string, string>> = {
   runtime: 'ONNX Runtime is the only runtime',
   batch_input: 'inputs made from the batch are not filled in; requests have to carry them',
   batch_output: 'outputs are split by their rows',
-  sequence_batching: 'sequences are not kept together; requests have to carry the control inputs',
   cc_model_filenames: 'there is one model file per version',
   metric_tags: 'they are not labels of the metrics',
   model_metrics: 'metrics are the same for all models',

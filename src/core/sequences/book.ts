@@ -1,0 +1,138 @@
+/** Which sequences there are, within their bounds: an open one is never dropped to make room, one that is left alone for too long is. */
+
+import type { Clock, Timer } from '../clock.ts'
+import type { Tensor } from '../types.ts'
+import { tooLarge, tooMany, tooManyOfTenant } from './refusals.ts'
+import type { SequenceSettings } from './settings.ts'
+import { createTally } from './tally.ts'
+
+export interface Sequence<Turn = unknown> {
+  readonly key: string
+  readonly tenant: string
+  /** By name of the input; `undefined` before its first request was answered, and once it has ended. */
+  state: Readonly<Record<string, Tensor>> | undefined
+  /** What its state takes, or what is set aside for its first. */
+  bytes: number
+  /** The first one runs, the others wait. Only a sequence with nobody in line grows old. */
+  readonly line: Turn[]
+  usedAt: number
+}
+
+export interface Book<Turn> {
+  find(key: string): Sequence<Turn> | undefined
+  /** @throws ModelmountError `SEQUENCE_LIMIT`, `QUOTA_EXCEEDED` */
+  begin(key: string, tenant: string, bytes: number): Sequence<Turn>
+  /**
+   * Counts the bytes of a sequence's state anew.
+   * @throws ModelmountError `SEQUENCE_LIMIT`, and then they are what they were
+   */
+  setAside(sequence: Sequence<Turn>, bytes: number): void
+  /** Nobody is in line any more. */
+  rest(sequence: Sequence<Turn>): void
+  /** Drops its state; the sequence itself is there for as long as somebody is in line. */
+  close(sequence: Sequence<Turn>): void
+  forget(sequence: Sequence<Turn>): void
+  readonly size: number
+  readonly bytes: number
+  clear(): void
+}
+
+/** Longest advice on when to come back; who holds a place may let go of it at any time. */
+const MAX_RETRY_S = 60
+
+export function createBook<Turn>(settings: Omit<SequenceSettings, 'state' | 'controls'>, clock: Clock): Book<Turn> {
+  const { idleTimeoutMs, maxSequences, maxPerTenant, maxBytes } = settings
+  /** Those used last come last. */
+  const open = new Map<string, Sequence<Turn>>()
+  const byTenant = createTally()
+  let bytes = 0
+  let timer: Timer | undefined
+
+  const isOver = ({ line, usedAt }: Sequence<Turn>): boolean => line.length === 0 && usedAt + idleTimeoutMs <= clock.now()
+
+  function setAside(sequence: Sequence<Turn>, needed: number): void {
+    const isOverBound = (): boolean => needed > sequence.bytes && bytes - sequence.bytes + needed > maxBytes
+    if (isOverBound()) expire()
+    if (isOverBound()) throw tooLarge(maxBytes, retryAfterS())
+    bytes += needed - sequence.bytes
+    sequence.bytes = needed
+  }
+
+  function close(sequence: Sequence<Turn>): void {
+    sequence.state = undefined
+    setAside(sequence, 0)
+  }
+
+  function forget(sequence: Sequence<Turn>): void {
+    open.delete(sequence.key)
+    byTenant.add(sequence.tenant, -1)
+    close(sequence)
+  }
+
+  /** Until the sequence that has been left alone for longest is forgotten. */
+  function retryAfterS(): number {
+    for (const { line, usedAt } of open.values())
+      if (line.length === 0) return Math.min(MAX_RETRY_S, Math.max(1, Math.ceil((usedAt + idleTimeoutMs - clock.now()) / 1000)))
+    return 1
+  }
+
+  function expire(): void {
+    timer?.cancel()
+    timer = undefined
+    for (const sequence of open.values()) {
+      if (isOver(sequence)) forget(sequence)
+      else if (sequence.line.length === 0) {
+        watch(sequence)
+        return
+      }
+    }
+  }
+
+  /** Does not keep the process alive. */
+  function watch({ usedAt }: Sequence<Turn>): void {
+    timer ??= clock.after(usedAt + idleTimeoutMs - clock.now(), expire)
+  }
+
+  return {
+    find(key) {
+      const sequence = open.get(key)
+      // Its timer may be late.
+      if (sequence === undefined || !isOver(sequence)) return sequence
+      forget(sequence)
+      return undefined
+    },
+    begin(key, tenant, needed) {
+      const isFull = (): boolean => open.size >= maxSequences
+      const hasEnough = (): boolean => tenant !== '' && byTenant.of(tenant) >= maxPerTenant
+      if (isFull() || hasEnough()) expire()
+      if (hasEnough()) throw tooManyOfTenant(byTenant.of(tenant), retryAfterS())
+      if (isFull()) throw tooMany(open.size, retryAfterS())
+      const sequence: Sequence<Turn> = { key, tenant, state: undefined, bytes: 0, line: [], usedAt: clock.now() }
+      setAside(sequence, needed)
+      open.set(key, sequence)
+      byTenant.add(tenant, 1)
+      return sequence
+    },
+    setAside,
+    rest(sequence) {
+      if (!sequence.state) return forget(sequence)
+      sequence.usedAt = clock.now()
+      open.delete(sequence.key)
+      open.set(sequence.key, sequence)
+      watch(sequence)
+    },
+    close,
+    forget,
+    get size() {
+      return open.size
+    },
+    get bytes() {
+      return bytes
+    },
+    clear() {
+      timer?.cancel()
+      timer = undefined
+      for (const sequence of open.values()) forget(sequence)
+    },
+  }
+}

@@ -1,0 +1,18 @@
+/** Counts by tenant; those without any take no memory. */
+export interface Tally {
+  of(tenant: string): number
+  add(tenant: string, count: 1 | -1): void
+}
+
+export function createTally(): Tally {
+  const counts = new Map<string, number>()
+  const of = (tenant: string): number => counts.get(tenant) ?? 0
+  return {
+    of,
+    add(tenant, count) {
+      const sum = of(tenant) + count
+      if (sum > 0) counts.set(tenant, sum)
+      else counts.delete(tenant)
+    },
+  }
+}

@@ -1,0 +1,307 @@
+/** Whose turn it is: the requests of one sequence run one after the other, in the order in which they came. */
+
+import { onAbort } from '../abort.ts'
+import type { Clock } from '../clock.ts'
+import type { Memory } from '../engine/buffers.ts'
+import { ModelmountError } from '../errors.ts'
+import { createDeadlines } from '../scheduler/deadlines.ts'
+import type { Finished } from '../scheduler/entry.ts'
+import type { AbortSignalLike, SequencesInfo, Tensor } from '../types.ts'
+import { createBook, type Sequence } from './book.ts'
+import { type SequenceCall, sequenceKey } from './call.ts'
+import { bytesOf, type SequencePlan } from './plan.ts'
+import { lateInLine, noSequence, notOpen, tooLargeAlone, tooManyWaiting, tooManyWaitingOfTenant } from './refusals.ts'
+import type { SequenceSettings } from './settings.ts'
+import { createTally } from './tally.ts'
+
+type Tensors = Readonly<Record<string, Tensor>>
+
+/** One request as the sequences see it. */
+export interface SequenceRequest {
+  readonly sequence?: SequenceCall | undefined
+  readonly tenant?: string | undefined
+  /** Outputs that were asked for. */
+  readonly fetches: readonly string[]
+  readonly signal?: AbortSignalLike | undefined
+  /** On the clock. */
+  readonly deadline: number
+}
+
+/** Queues a run. What it is given is its own from there on. */
+export type Submit = (inputs: Tensors, fetches: readonly string[]) => Promise<Finished>
+
+/** The open sequences of one model version. */
+export interface Sequences {
+  /**
+   * Runs a request when its turn has come. One that fails leaves the state as it was; a first one that fails leaves no sequence.
+   * @throws ModelmountError `SEQUENCE_REQUIRED`, `SEQUENCE_NOT_FOUND`, `SEQUENCE_LIMIT`, `QUOTA_EXCEEDED`, `QUEUE_FULL`, `DEADLINE_EXCEEDED`,
+   *   `ABORTED`, `INPUT_INVALID`, and what `submit` throws
+   */
+  run(inputs: Tensors, request: SequenceRequest, submit: Submit): Promise<Finished>
+  /** @param key of `sequenceKey` */
+  has(key: string): boolean
+  /** Ends a sequence behind the requests that it has. */
+  end(key: string): void
+  readonly info: SequencesInfo
+  /** Resolves when every request that was accepted is answered; then forgets all state. */
+  drain(): Promise<void>
+  /** Rejects the requests that wait for their turn. */
+  abandon(error: ModelmountError): void
+}
+
+interface Settings extends Omit<SequenceSettings, 'state' | 'controls'> {
+  readonly model: string
+  readonly maxQueue: number
+  readonly maxQueueBytes: number
+  readonly maxQueuePerTenant: number
+}
+
+interface Turn {
+  readonly sequence: Sequence<Turn>
+  readonly call: SequenceCall
+  readonly inputs: Tensors
+  readonly bytes: number
+  readonly request: SequenceRequest
+  readonly submit: Submit
+  readonly arrivedAt: number
+  /** A beginning behind it came to nothing: what follows must not take the old state for the new. */
+  closes: boolean
+  resolve(finished: Finished): void
+  reject(error: unknown): void
+  stopListening: (() => void) | undefined
+}
+
+interface Deps {
+  readonly clock: Clock
+  /** For copies of large state. @default fresh */
+  readonly memory?: Memory | undefined
+}
+
+export function createSequences(plan: SequencePlan, settings: Settings, { clock, memory }: Deps): Sequences {
+  const { model, idleTimeoutMs, maxSequences, maxBytes, maxQueue, maxQueueBytes, maxQueuePerTenant } = settings
+  const book = createBook<Turn>(settings, clock)
+  const waiting = new Set<Turn>()
+  const waitingOf = createTally()
+  const deadlines = createDeadlines(
+    clock,
+    () => waiting,
+    ({ request }) => request.deadline,
+    (turn) => leave(turn, lateInLine()),
+  )
+  let waitingBytes = 0
+  /** Accepted and not answered. */
+  let turns = 0
+  let drained: (() => void) | undefined
+
+  // ---------------------------------------------------------------- entering
+
+  function enter(inputs: Tensors, request: SequenceRequest, submit: Submit): Promise<Finished> {
+    const { sequence: call, tenant = '', signal } = request
+    if (!call) throw noSequence(model)
+    if (signal?.aborted) throw aborted(signal)
+    const key = sequenceKey(tenant, call)
+    const known = book.find(key)
+    if (!known && !call.start) throw notOpen(model, call, idleTimeoutMs)
+    const needed = call.start ? plan.freshBytes(inputs) : 0
+    if (needed > maxBytes) throw tooLargeAlone(needed, maxBytes)
+    const sequence = known ?? book.begin(key, tenant, needed)
+    const last = sequence.line.at(-1)
+    const bytes = bytesOf(inputs)
+    if (last) checkRoom(tenant, bytes, call, last)
+    return new Promise((resolve, reject) => {
+      const arrivedAt = clock.now()
+      const turn: Turn = {
+        sequence,
+        call,
+        inputs,
+        bytes,
+        request,
+        submit,
+        arrivedAt,
+        closes: false,
+        resolve,
+        reject,
+        stopListening: undefined,
+      }
+      turns++
+      sequence.line.push(turn)
+      if (last) wait(turn)
+      else advance(sequence)
+    })
+  }
+
+  function checkRoom(tenant: string, bytes: number, call: SequenceCall, last: Turn): void {
+    const isFull = waiting.size >= maxQueue || (waiting.size > 0 && waitingBytes + bytes > maxQueueBytes)
+    const hasEnough = tenant !== '' && waitingOf.of(tenant) >= maxQueuePerTenant
+    if (!isFull && !hasEnough) return
+    // The requests behind it belong to the sequence that it would have begun.
+    if (call.start) last.closes = true
+    throw isFull ? tooManyWaiting(waiting.size) : tooManyWaitingOfTenant(waitingOf.of(tenant))
+  }
+
+  // ---------------------------------------------------------------- waiting
+
+  function wait(turn: Turn): void {
+    const { signal, deadline } = turn.request
+    waiting.add(turn)
+    waitingOf.add(turn.sequence.tenant, 1)
+    waitingBytes += turn.bytes
+    deadlines.watch(deadline)
+    if (signal) turn.stopListening = onAbort(signal, () => leave(turn, aborted(signal)))
+  }
+
+  function stopWaiting(turn: Turn): void {
+    if (!waiting.delete(turn)) return
+    waitingOf.add(turn.sequence.tenant, -1)
+    waitingBytes -= turn.bytes
+    turn.stopListening?.()
+    if (waiting.size === 0) deadlines.rest()
+  }
+
+  /** Before its turn has come. */
+  function leave(turn: Turn, error: ModelmountError): void {
+    if (!waiting.has(turn)) return
+    const { line } = turn.sequence
+    const place = line.indexOf(turn)
+    const before = line[place - 1]
+    if (before && (turn.call.start || turn.closes)) before.closes = true
+    line.splice(place, 1)
+    stopWaiting(turn)
+    turn.reject(error)
+    settled()
+  }
+
+  function settled(): void {
+    turns--
+    if (turns === 0) drained?.()
+  }
+
+  // ---------------------------------------------------------------- running
+
+  /** Lets the first in line run; those that cannot are told, and the next one is first. */
+  function advance(sequence: Sequence<Turn>): void {
+    for (let turn = sequence.line[0]; turn; turn = sequence.line[0]) {
+      stopWaiting(turn)
+      try {
+        dispatch(turn)
+        return
+      } catch (error) {
+        fail(turn, error)
+      }
+    }
+    book.rest(sequence)
+  }
+
+  function dispatch(turn: Turn): void {
+    const { sequence, call, inputs, request, submit, arrivedAt } = turn
+    if (request.deadline <= clock.now()) throw lateInLine()
+    const waitedMs = clock.now() - arrivedAt
+    const before = stateFor(turn)
+    // The run keeps what it is given; an old state must be there for another try.
+    const state = call.start ? before : copied(before, memory)
+    const feed = Object.assign(Object.create(null), inputs, state, plan.controls(inputs, call))
+    const succeed = (finished: Finished): void => {
+      keep(turn, finished.outputs, before)
+      const outputs = pick(finished.outputs, request.fetches)
+      turn.resolve({ ...finished, outputs, queueMs: finished.queueMs + waitedMs })
+      sequence.line.shift()
+      settled()
+    }
+    // Who is next is settled in the same turn of the event loop as what is answered: nothing may come in between.
+    submit(feed, [...new Set([...request.fetches, ...plan.outputs])]).then(
+      (finished) => {
+        try {
+          succeed(finished)
+        } catch (error) {
+          fail(turn, error)
+        }
+        advance(sequence)
+      },
+      (error) => {
+        fail(turn, error)
+        advance(sequence)
+      },
+    )
+  }
+
+  function stateFor({ sequence, call, inputs }: Turn): Tensors {
+    if (call.start) {
+      // The one before is over, whatever becomes of this.
+      sequence.state = undefined
+      book.setAside(sequence, plan.freshBytes(inputs))
+      return plan.fresh(inputs)
+    }
+    if (!sequence.state) throw notOpen(model, call, idleTimeoutMs)
+    plan.check(inputs, sequence.state)
+    return sequence.state
+  }
+
+  /** Throws when the new state cannot be kept; then the old one is still there. */
+  function keep({ sequence, call, closes }: Turn, outputs: Tensors, before: Tensors): void {
+    const state = plan.next(outputs, before)
+    if (call.end || closes) book.close(sequence)
+    else {
+      book.setAside(sequence, bytesOf(state))
+      sequence.state = state
+    }
+  }
+
+  function fail(turn: Turn, error: unknown): void {
+    if (turn.call.start || turn.closes) book.close(turn.sequence)
+    turn.sequence.line.shift()
+    turn.reject(error)
+    settled()
+  }
+
+  return {
+    run(inputs, request, submit) {
+      try {
+        return enter(inputs, request, submit)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    },
+    has: (key) => book.find(key) !== undefined,
+    end(key) {
+      const sequence = book.find(key)
+      const last = sequence?.line.at(-1)
+      if (last) last.closes = true
+      else if (sequence) book.forget(sequence)
+    },
+    get info() {
+      return { open: book.size, bytes: book.bytes, waiting: waiting.size, idleTimeoutMs, maxSequences, maxBytes }
+    },
+    async drain() {
+      if (turns > 0)
+        await new Promise<void>((resolve) => {
+          drained = resolve
+        })
+      book.clear()
+    },
+    abandon(error) {
+      for (const turn of [...waiting]) leave(turn, error)
+    },
+  }
+}
+
+const aborted = (signal: AbortSignalLike): ModelmountError =>
+  new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason })
+
+function copied(state: Tensors, memory: Memory | undefined): Tensors {
+  const copies: Record<string, Tensor> = Object.create(null)
+  for (const [name, tensor] of Object.entries(state)) {
+    if (tensor.type === 'string') copies[name] = tensor
+    else copies[name] = { ...tensor, data: memory ? memory.copy(tensor.data) : tensor.data.slice() } as Tensor
+  }
+  return copies
+}
+
+/** Those that were asked for. */
+function pick(outputs: Tensors, names: readonly string[]): Record<string, Tensor> {
+  const picked: Record<string, Tensor> = Object.create(null)
+  for (const name of names) {
+    const tensor = outputs[name]
+    if (tensor) picked[name] = tensor
+  }
+  return picked
+}
