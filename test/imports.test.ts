@@ -160,6 +160,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'registry (types)',
     'telemetry (types)',
+    'tensor',
     'types (types)',
     'version',
   ],

@@ -76,7 +76,7 @@ export async function answer(
 /** A body parser has read the stream; reading it again would wait for ever. */
 const wasParsed = (stream: Readable): boolean => stream.readableEnded || stream.readableDidRead
 
-function write(res: ServerResponse, { status, headers, body, rest = [] }: HttpResponse, { claim }: Framework): void {
+function write(res: ServerResponse, { status, headers, body, rest = [], discard }: HttpResponse, { claim }: Framework): void {
   // Whoever answered meanwhile (a time-out of the app, for example) was first.
   if (res.headersSent || res.destroyed) return
   const earlier = claim?.()
@@ -92,6 +92,8 @@ function write(res: ServerResponse, { status, headers, body, rest = [] }: HttpRe
   res.write(...chunk(body))
   for (const piece of rest.slice(0, -1)) res.write(piece)
   res.end(last)
+  // All of it is with the system then. Listeners of the app may still look at what was written, in the same turn.
+  if (discard) res.once('finish', () => setImmediate(discard))
 }
 
 /** As text a small body goes out with the head in one write; latin1 keeps every byte. */

@@ -883,6 +883,11 @@ export interface HttpResponse {
    * model. Only in answers to requests with `acceptsRest`.
    */
   readonly rest?: readonly Uint8Array[]
+  /**
+   * Frees the memory of `rest`. For whoever can tell when the answer has left and nobody looks at it any more; without it the memory is freed
+   * by the next garbage collections.
+   */
+  discard?(): void
 }
 
 /** A request format with its own routes and its own shape of errors. */

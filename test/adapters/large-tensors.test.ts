@@ -1,7 +1,9 @@
 /** Tensors that are larger than one piece of a socket, there and back through every adapter, byte for byte. */
 
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { createModelServer, type ModelServer } from 'modelmount'
+import { nodeHandler } from 'modelmount/node'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { identityModel } from '../../tools/models.mjs'
 import { openSocket, type RawSocket } from '../support/socket.ts'
@@ -139,4 +141,50 @@ describe.each(HOSTS)('$name', (host) => {
     await raw.send(wire(infer(tensor)))
     await expectAnswer(raw, tensor)
   })
+})
+
+test('the memory of an answer is freed once it has left: listeners of the app still see it, what comes later does not', async () => {
+  const handler = nodeHandler(server, { prefix: '/ml' })
+  const written: Uint8Array[] = []
+  const seen: number[] = []
+  const app = createServer((req, res) => {
+    handler(req, res)
+    const end = res.end.bind(res) as (chunk: Uint8Array) => typeof res
+    res.end = ((chunk: Uint8Array) => {
+      written.push(chunk)
+      return end(chunk)
+    }) as typeof res.end
+    res.on('finish', () => seen.push(written.at(-1)?.byteLength ?? 0))
+  })
+  app.listen(0, '127.0.0.1')
+  await once(app, 'listening')
+  const raw = await openSocket((app.address() as { port: number }).port)
+  for (const seed of [9, 10]) {
+    await raw.send(wire(infer(tensorOf(seed))))
+    await expectAnswer(raw, tensorOf(seed))
+  }
+  await expect.poll(() => written.map(({ byteLength }) => byteLength)).toEqual([0, 0])
+  expect(seen).toEqual([4 * FLOATS, 4 * FLOATS])
+  raw.socket.destroy()
+  await new Promise((resolve) => app.close(resolve))
+})
+
+test('answers out of the cache are kept', async () => {
+  const cached = await createModelServer({
+    logger: false,
+    strict: true,
+    models: [{ name: 'm', source: identityModel('float', ['batch', FLOATS]), cache: { maxBytes: 2 ** 24 } }],
+  })
+  onTestFinished(() => cached.close())
+  const app = createServer(nodeHandler(cached, { prefix: '/ml' }))
+  app.listen(0, '127.0.0.1')
+  await once(app, 'listening')
+  const raw = await openSocket((app.address() as { port: number }).port)
+  for (let i = 0; i < 3; i++) {
+    await raw.send(wire(infer(tensorOf(11))))
+    await expectAnswer(raw, tensorOf(11))
+  }
+  expect(cached.model('m').cache).toMatchObject({ hits: 2 })
+  raw.socket.destroy()
+  await new Promise((resolve) => app.close(resolve))
 })

@@ -59,8 +59,11 @@ function defaultMaxBytes(): number {
   return Math.min(MOST_BYTES, Math.min(granted, totalmem()) / 16)
 }
 
-/** Powers of two: batches of nearly the same size find each other's buffers, and what is never written costs no memory. */
-const sizeFor = (bytes: number): number => 2 ** Math.ceil(Math.log2(bytes))
+/** Eight sizes between a power of two and the next: batches of nearly the same size find each other's buffers, and little is left over. */
+function sizeFor(bytes: number): number {
+  const step = 2 ** (Math.floor(Math.log2(bytes)) - 3)
+  return Math.ceil(bytes / step) * step
+}
 
 interface Free {
   readonly buffer: ArrayBuffer

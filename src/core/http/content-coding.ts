@@ -69,9 +69,9 @@ export function packed(response: HttpResponse, { headers }: HttpRequest): HttpRe
 }
 
 async function pack(response: HttpResponse, coding: Coding): Promise<HttpResponse> {
-  const whole = joined(response)
-  const body = await PACK[coding](whole.body, LEVEL)
-  return { ...whole, headers: { ...response.headers, 'content-encoding': coding }, body }
+  const body = await PACK[coding](joined(response).body, LEVEL)
+  response.discard?.()
+  return { status: response.status, headers: { ...response.headers, 'content-encoding': coding }, body }
 }
 
 /** The coding of the highest weight, the first of equals, as Triton chooses; other codings and `*` do not count. */

@@ -104,7 +104,7 @@ export function createHandler(
       const isHead = request.method === 'HEAD'
       try {
         const response = await route(request)
-        return framed(marked(request, request.acceptsRest ? response : joined(response)), isHead)
+        return framed(marked(request, request.acceptsRest ? response : whole(response)), isHead)
       } catch (error) {
         return framed(marked(request, failure(error, request.path, requestIdOf(request.headers))), isHead)
       }
@@ -121,11 +121,19 @@ function adviceOf({ status, retryAfterS, details }: ModelmountError): Record<str
 
 /** An answer to HEAD tells the length of the body that GET would get; RFC 9110, 8.6 forbids the field with 204. */
 function framed(response: HttpResponse, isHead: boolean): HttpResponse {
-  const { status, headers, body, rest } = response
+  const { status, headers, body, rest, discard } = response
   if (status === 204) return { status, headers, body }
   const all = { ...headers, 'content-length': String(bytesIn(response)) }
   if (isHead) return { status, headers: all, body: NOTHING }
-  return rest ? { status, headers: all, body, rest } : { status, headers: all, body }
+  if (!rest) return { status, headers: all, body }
+  return discard ? { status, headers: all, body, rest, discard } : { status, headers: all, body, rest }
+}
+
+/** In one piece, for adapters that do not take several. */
+function whole(response: HttpResponse): HttpResponse {
+  const { status, headers, body } = joined(response)
+  response.discard?.()
+  return { status, headers, body }
 }
 
 function decodeGroups(groups: Readonly<Record<string, string | undefined>> | undefined): Call['params'] {

@@ -11,6 +11,7 @@ import type { Done, Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { Answer } from '../engine/standing.ts'
 import { ModelmountError } from '../errors.ts'
+import { discard } from '../tensor/index.ts'
 import type { QueueInfo } from '../types.ts'
 import { aborted, type Limits, refuse, unavailable } from './admission.ts'
 import { type Batching, type Place, unbatched } from './batching.ts'
@@ -323,6 +324,8 @@ export function createScheduler(deps: Deps): Scheduler {
       retryAlone(entries)
       return
     }
+    // Each has a copy of its own rows.
+    if (entries.length > 1) discard(outcome.outputs)
     for (const [index, entry] of entries.entries()) {
       const outputs = pieces[index] ?? Object.create(null)
       settle(entry, { outputs, queueMs: entry.startedAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt })

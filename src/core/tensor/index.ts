@@ -4,6 +4,7 @@ export { copyOf, isSmall } from './arena.ts'
 export { checkInputs } from './check.ts'
 export { type Dialect, inputFault, mismatch, quote, shorten } from './dialect.ts'
 export { formatShape, product } from './dims.ts'
+export { discard } from './discard.ts'
 export {
   allocate,
   DTYPES,

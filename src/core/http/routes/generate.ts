@@ -1,6 +1,7 @@
 /** Triton's generate extension, which its metadata does not list. */
 
 import { asEvent, decodeGenerate, encodeGenerate, scheduleOf, sequenceOf } from '../../protocol/index.ts'
+import { discard } from '../../tensor/index.ts'
 import type { HttpResponse } from '../../types.ts'
 import { packed, unpacked } from '../content-coding.ts'
 import { checkJsonType } from '../media-type.ts'
@@ -20,7 +21,10 @@ export const generate: TableMaker = (deps, { config }) => {
     const sequence = sequenceOf(parameters, model.config.sequences !== undefined)
     const timeout = earlier(timeoutMs, timeoutOf(request))
     const call = { id: id ?? '', version, signal: request.signal, priority, timeoutMs: timeout, sequence }
-    return encodeGenerate(await deps.run(model, inputs, call, request.headers), id)
+    const result = await deps.run(model, inputs, call, request.headers)
+    const encoded = encodeGenerate(result, id)
+    discard(result.outputs)
+    return encoded
   }
 
   /** No model of ours answers more than once, so a stream is one event; what fails, fails before it and is plain JSON. */

@@ -2,6 +2,7 @@
 
 import { ModelmountError } from '../../errors.ts'
 import { decodeInvocation, encodeInvocation, encodeMlflowError } from '../../protocol/index.ts'
+import { discard } from '../../tensor/index.ts'
 import type { HttpRequest, HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
 import { packed, unpacked } from '../content-coding.ts'
@@ -30,7 +31,9 @@ export const mlflow: TableMaker = (deps, { config }) => {
     const { inputs, isTable } = decodeInvocation(body, mediaType, model.signature, model.config)
     const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request) }
     const result = await deps.run(model, inputs, call, request.headers)
-    return packed(json(200, encodeInvocation(result, isTable)), request)
+    const answer = encodeInvocation(result, isTable)
+    discard(result.outputs)
+    return packed(json(200, answer), request)
   }
   const counted = inference(deps, invoke)
 

@@ -12,6 +12,7 @@ import {
   scheduleOf,
   sequenceOf,
 } from '../../protocol/index.ts'
+import { discard } from '../../tensor/index.ts'
 import type { HttpRequest, HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
 import { packed, unpacked } from '../content-coding.ts'
@@ -85,7 +86,11 @@ export const openInference: TableMaker = (deps, mount) => {
     const sequence = sequenceOf(parameters, config.sequences !== undefined)
     const call = { id: id ?? '', version, outputs, signal: request.signal, priority, timeoutMs: timeout, sequence }
     const result = await deps.run(model, inputs, call, request.headers)
-    return packed(inferAnswer(encodeInfer(result, { id, forms, signature, labels: config.labels })), request)
+    const encoded = encodeInfer(result, { id, forms, signature, labels: config.labels })
+    // The result is this request's alone, also where there is a cache.
+    const free = (): void => discard(result.outputs)
+    if (!encoded.rest) free()
+    return packed(inferAnswer(encoded, free), request)
   }
 
   return {
@@ -112,8 +117,8 @@ const isReadInPieces = ({ body, headers }: HttpRequest, headerLength: number | u
   headerLength <= body.byteLength
 
 /** Some client libraries look for the header alone, some for the content type. */
-function inferAnswer({ body, rest, headerLength }: EncodedInfer): HttpResponse {
+function inferAnswer({ body, rest, headerLength }: EncodedInfer, discard: () => void): HttpResponse {
   if (headerLength === undefined) return json(200, body)
   const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(headerLength) }
-  return { status: 200, headers, body, rest }
+  return rest ? { status: 200, headers, body, rest, discard } : { status: 200, headers, body }
 }

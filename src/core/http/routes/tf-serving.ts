@@ -3,6 +3,7 @@
 import { ModelmountError } from '../../errors.ts'
 import type { Model } from '../../model.ts'
 import { decodeTfPredict, encodeTfError, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../protocol/index.ts'
+import { discard } from '../../tensor/index.ts'
 import type { HttpResponse } from '../../types.ts'
 import { packed, unpacked } from '../content-coding.ts'
 import { type Call, inference, json, type Route, type TableMaker } from '../route.ts'
@@ -29,7 +30,9 @@ export const tfServing: TableMaker = (deps, { config }) => {
     const { inputs, form } = decodeTfPredict(await unpacked(request, deps.maxBodyBytes), model.signature, model.config)
     const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request), label: params.label }
     const result = await deps.run(model, inputs, call, request.headers)
-    return packed(json(200, encodeTfPredict(result, form)), request)
+    const answer = encodeTfPredict(result, form)
+    discard(result.outputs)
+    return packed(json(200, answer), request)
   }
 
   function status({ params }: Call): HttpResponse {
