@@ -75,7 +75,7 @@ function chart({ x, y, width, height }, { series, unit, stacked }) {
   let at = x + 12
   for (const [index, { name }] of series.entries()) {
     const label = name.replace(/ ?127\.0\.0\.1:\d+/, '')
-    const wide = 20 + label.length * 6.3
+    const wide = 20 + [...label].reduce((sum, char) => sum + (/[A-Z_]/.test(char) ? 7.2 : 6), 0)
     if (label === '' || at + wide > x + width) continue
     parts.push(
       `<rect x="${at.toFixed(1)}" y="${y + height - 17}" width="10" height="4" fill="${COLOURS[index % COLOURS.length]}"/>`,

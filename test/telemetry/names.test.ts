@@ -97,6 +97,12 @@ test('the rules ask for metrics that there are', () => {
   expect(expressions.flatMap(namesIn).filter((name) => !KNOWN.has(name))).toEqual([])
 })
 
+test('every metric is in a panel, or something is told when it is wrong', () => {
+  const seen = new Set(['dashboard.json', 'rules.yml'].flatMap((file) => namesIn(readFileSync(new URL(file, EXAMPLE), 'utf8'))))
+  const unseen = Object.values(METRICS).filter((metric) => !prometheusNames(metric).some((name) => seen.has(name)))
+  expect(unseen.map(({ name }) => name)).toEqual([])
+})
+
 const promtool = process.env.PROMETHEUS?.replace(/prometheus$/, 'promtool') ?? 'promtool'
 test.skipIf(spawnSync(promtool, ['--version']).error)('promtool finds the rules, their tests and the configuration valid', () => {
   const cwd = fileURLToPath(EXAMPLE)
