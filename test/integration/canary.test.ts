@@ -4,26 +4,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ModelServer, signModel } from 'modelmount'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { workerPids } from '../support/children.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { nextWorker, workerPids } from '../support/children.ts'
 import { ecPair } from '../support/openssl.ts'
 import { serverFor } from '../support/server.ts'
 import { slowLoadModel } from '../support/slow-load.ts'
 import { constantOf, slowEcho } from '../support/small-models.ts'
 
 const answerOf = async (server: ModelServer, name = 'm'): Promise<unknown> => (await server.predict(name, {})).outputs.y?.data[0]
-
-/** The one child that is not among those before. */
-async function newChild(before: readonly number[]): Promise<number> {
-  return vi.waitFor(
-    () => {
-      const [pid] = workerPids().filter((pid) => !before.includes(pid))
-      if (pid === undefined) throw new Error('no new child yet')
-      return pid
-    },
-    { timeout: 10_000, interval: 5 },
-  )
-}
 
 /** Long enough to be killed in the middle, on any machine. */
 const SLOW_LOAD = 400
@@ -39,7 +27,7 @@ describe.skipIf(process.platform !== 'linux')('a canary', () => {
       expect(serving).toHaveLength(1)
       const load = server.load({ name: 'm', source: slowLoadModel(SLOW_LOAD), isolation: 'process' })
       const failed = expect(load).rejects.toMatchObject({ code: 'MODEL_LOAD_FAILED', message: expect.stringContaining(signal) })
-      process.kill(await newChild(serving), signal)
+      process.kill(await nextWorker(serving), signal)
       await failed
       // No other child of that model was ever started, and the one before goes on.
       expect(workerPids()).toEqual(serving)
@@ -52,12 +40,16 @@ describe.skipIf(process.platform !== 'linux')('a canary', () => {
     const server = await serverFor({ models: [] })
     const load = server.load({ name: 'm', source: slowLoadModel(4 * SLOW_LOAD), isolation: 'process', loadTimeoutMs: 300 })
     await expect(load).rejects.toMatchObject({ code: 'MODEL_LOAD_FAILED', message: expect.stringContaining('loadTimeoutMs') })
-    await vi.waitFor(() => expect(workerPids()).toEqual([]))
+    await expect.poll(() => workerPids()).toEqual([])
   })
 
   test('that hangs in its trial run is killed, before a thread that nobody could end is started', async () => {
     const server = await serverFor({ models: [{ name: 'm', source: constantOf(1) }] })
-    const load = server.load({ name: 'm', source: slowEcho(), canary: true, warmup: [HOURS], loadTimeoutMs: 5000 })
+    // Time enough to load it, here and now, and far too little for the run.
+    const before = performance.now()
+    await server.load({ name: 'quick', source: slowEcho(), canary: true, warmup: [trips(1n)] })
+    const loadTimeoutMs = 500 + 5 * (performance.now() - before)
+    const load = server.load({ name: 'm', source: slowEcho(), canary: true, warmup: [HOURS], loadTimeoutMs })
     await expect(load).rejects.toMatchObject({
       code: 'MODEL_LOAD_FAILED',
       message: expect.stringContaining('its trial run took longer'),
@@ -72,9 +64,15 @@ describe.skipIf(process.platform !== 'linux')('a canary', () => {
     const server = await serverFor({ models: [] })
     const load = server.load({ name: 'm', source: slowEcho(), canary: true, warmup: [trips(1n), HOURS] })
     const failed = expect(load).rejects.toMatchObject({ message: expect.stringMatching(/crashed in its trial run.*SIGSEGV/) })
-    const pid = await newChild([])
-    // It has begun to run once it has used its processor for a while; loading a model of this size takes a moment.
-    await vi.waitFor(() => expect(cpuTicks(pid)).toBeGreaterThan(60), { timeout: 20_000, interval: 20 })
+    const pid = await nextWorker([])
+    // It has begun to run once it computes and computes and reads nothing any more, neither files nor messages.
+    let [readAt, reads] = [0, -1]
+    const computedTicks = (): number => {
+      const [ticks, now] = [cpuTicks(pid), readsOf(pid)]
+      if (now !== reads) [readAt, reads] = [ticks, now]
+      return ticks - readAt
+    }
+    await expect.poll(computedTicks).toBeGreaterThan(40)
     process.kill(pid, 'SIGSEGV')
     await failed
     expect(workerPids()).toEqual([])
@@ -118,6 +116,11 @@ describe.skipIf(process.platform !== 'linux')('a canary', () => {
     await expect(load).rejects.toMatchObject({ message: expect.stringContaining('warmup[0] failed') })
   })
 })
+
+/** Calls of read(2) so far. */
+function readsOf(pid: number): number {
+  return Number(/^syscr: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'latin1'))?.[1])
+}
 
 function cpuTicks(pid: number): number {
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1')

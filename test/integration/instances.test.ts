@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { ModelServer, ServerEvent, Telemetry } from 'modelmount'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { slowLoopModel } from '../../tools/models.mjs'
-import { hold, workerPids } from '../support/children.ts'
+import { hold, nextWorker, workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
 import { posted, serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
@@ -164,12 +164,7 @@ describe.skipIf(!twoCpus)('scaling', () => {
     const [first] = workerPids()
     const failed = events.next((event) => event.type === 'scaled' && event.reason === 'failed')
     const killed = events.next(scaledTo(2)).then(async () => {
-      for (;;) {
-        const second = workerPids().find((pid) => pid !== first)
-        if (second !== undefined) return process.kill(second, 'SIGKILL')
-        // The next look is in the turn in which it is started, long before it can have loaded.
-        await new Promise(setImmediate)
-      }
+      process.kill(await nextWorker([first!]), 'SIGKILL')
     })
     const load = traffic(server)
     await killed

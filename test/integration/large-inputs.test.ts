@@ -7,6 +7,7 @@ import { systemClock } from '../../src/core/clock.ts'
 import { createBuffers } from '../../src/core/engine/buffers.ts'
 import type { Channel, OpenChannel } from '../../src/core/engine/channel.ts'
 import { createInstance, type RunOutcome } from '../../src/core/engine/instance.ts'
+import { FIXED_COST } from '../../tools/models.mjs'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { posted, serverFor } from '../support/server.ts'
 
@@ -14,16 +15,19 @@ import { posted, serverFor } from '../support/server.ts'
 const SIZE = 70_000
 
 const ENDS = [
-  node('Slice', ['x', 'zero', 'two', 'one'], ['head']),
+  node('Slice', ['x', 'start', 'two', 'one'], ['head']),
   node('Slice', ['x', 'end', 'size', 'one'], ['tail']),
-  node('ReduceMax', ['x'], ['max'], { axes: attr.ints([1]), keepdims: attr.int(1) }),
+  node('ReduceMax', ['x'], ['largest'], { axes: attr.ints([1]), keepdims: attr.int(1) }),
+  ...FIXED_COST.nodes,
+  node('Add', ['largest', 'zero'], ['max']),
 ]
 const CONSTANTS = [
-  tensor('zero', 'int64', [1], [0n]),
+  tensor('start', 'int64', [1], [0n]),
   tensor('one', 'int64', [1], [1n]),
   tensor('two', 'int64', [1], [2n]),
   tensor('end', 'int64', [1], [BigInt(SIZE - 2)]),
   tensor('size', 'int64', [1], [BigInt(SIZE)]),
+  ...FIXED_COST.initializers,
 ]
 
 /** x float32 [N, SIZE] -> y [N, 5]: the first two of each row, the last two, and the largest. */
@@ -61,9 +65,11 @@ const sharedModel = (): Uint8Array =>
       nodes: [
         node('Slice', ['all', 'before', 'size'], ['last']),
         node('Gather', ['table', 'index'], ['found']),
-        node('Slice', ['x', 'zero', 'one', 'one'], ['first']),
+        node('Slice', ['x', 'start', 'one', 'one'], ['first']),
         node('Add', ['first', 'found'], ['sum']),
-        node('Add', ['sum', 'last'], ['y']),
+        ...FIXED_COST.nodes,
+        node('Add', ['last', 'zero'], ['same']),
+        node('Add', ['sum', 'same'], ['y']),
       ],
       initializers: [...CONSTANTS, tensor('before', 'int64', [1], [BigInt(SIZE - 1)]), tensor('table', 'float', [2, 1], [0, 1])],
     },

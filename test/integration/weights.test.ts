@@ -23,7 +23,7 @@ import { createModelServer, type ModelServer, type ModelSpec, type ServerEvent }
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { matmulChainModel } from '../../tools/models.mjs'
 import { node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
-import { workerPids } from '../support/children.ts'
+import { nextWorker, workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
 
 const SIZE = 512
@@ -154,17 +154,15 @@ describe.skipIf(process.platform !== 'linux')('what is mapped', () => {
     deriveBefore()
     const served = await serve({ isolation: 'process' })
     await served.settled()
-    await expect.poll(() => workerPids().length === 2 && workerPids().every(maps), { timeout: 15_000 }).toBe(true)
+    await expect.poll(() => workerPids().length === 2 && workerPids().every(maps)).toBe(true)
     const [first, second] = workerPids() as [number, number]
     process.kill(first, 'SIGKILL')
-    await expect
-      .poll(() => workerPids().length === 2 && !workerPids().includes(first) && workerPids().every(maps), { timeout: 15_000 })
-      .toBe(true)
+    await expect.poll(() => workerPids().length === 2 && !workerPids().includes(first) && workerPids().every(maps)).toBe(true)
 
     await served.answer()
     rmSync(cache, { recursive: true })
     process.kill(second, 'SIGKILL')
-    await expect.poll(() => served.server.model('m').weights.form, { timeout: 15_000 }).toBe('plain')
+    await expect.poll(() => served.server.model('m').weights.form).toBe('plain')
     expect(await served.settled()).toMatchObject({ failed: true, reason: expect.stringContaining('changed or gone') })
     await served.answer()
   })
@@ -205,10 +203,10 @@ describe.skipIf(process.platform !== 'linux')('instances that come later map it 
     const x = { type: 'float32', dims: [rows, SIZE], data: new Float32Array(rows * SIZE) } as const
     const { server } = served
     let more = true
-    const callers = Array.from({ length: 6 }, async () => {
+    const callers = Array.from({ length: 24 }, async () => {
       while (more) await server.predict('m', { x }, { batch: false })
     })
-    await expect.poll(() => server.model('m').instances.ready, { timeout: 15_000, interval: 5 }).toBe(2)
+    await expect.poll(() => server.model('m').instances.ready).toBe(2)
     more = false
     await Promise.all(callers)
     expect(workerPids().map(maps)).toEqual([true, true])
@@ -223,7 +221,7 @@ describe.skipIf(process.platform !== 'linux')('instances that come later map it 
     deriveBefore()
     const served = await serve({ isolation: 'process', instances: { min: 0, max: 2 }, scaling: { idleMs: 1000 } })
     expect(await served.settled()).toMatchObject({ form: 'shared' })
-    await expect.poll(() => served.server.model('m').resident, { timeout: 15_000 }).toBe(false)
+    await expect.poll(() => served.server.model('m').resident).toBe(false)
     expect(workerPids()).toEqual([])
     await served.answer()
     expect(workerPids().map(maps)).toEqual([true])
@@ -355,9 +353,9 @@ describe('a build', () => {
   })
 
   test.skipIf(process.platform !== 'linux')('that is killed costs sharing, nothing else', async () => {
+    const builder = nextWorker()
     const served = await serve()
-    await expect.poll(() => workerPids().length, { interval: 1 }).toBe(1)
-    for (const pid of workerPids()) process.kill(pid, 'SIGKILL')
+    process.kill(await builder, 'SIGKILL')
     expect(await served.settled()).toEqual({ form: 'plain', reason: expect.stringContaining('SIGKILL'), failed: true })
     expect(served.server.model('m').instances).toMatchObject({ ready: 2, target: 2 })
     await served.answer()

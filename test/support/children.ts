@@ -45,3 +45,15 @@ export function workerPids(parent = process.pid): number[] {
     .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('worker.cjs'))
     .map(Number)
 }
+
+/**
+ * The next worker that is started besides those that are there, in the turn in which that happens: long before it can be done with anything.
+ * To be called before what starts it goes on.
+ */
+export async function nextWorker(before: readonly number[] = workerPids()): Promise<number> {
+  for (;;) {
+    const found = workerPids().find((pid) => !before.includes(pid))
+    if (found !== undefined) return found
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}

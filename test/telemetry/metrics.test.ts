@@ -188,7 +188,7 @@ test.skipIf(process.platform === 'win32')(
     await vi.waitFor(
       async () =>
         expect(numbers((await found.metrics()).get('hw.gpu.utilization'))).toEqual(new Map([['GPU-1 NVIDIA H100', 0.37]])),
-      5000,
+      30_000,
     )
     for (const script of ['exit 9', 'exec sleep 30']) {
       fakeSmi(script)

@@ -7,7 +7,7 @@ import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vi
 import { matmulChainModel, mlpModel, slowLoopModel } from '../../tools/models.mjs'
 import { HOSTS } from '../adapters/hosts.ts'
 import { connectTo } from '../support/http.ts'
-import { serverFor } from '../support/server.ts'
+import { posted, serverFor } from '../support/server.ts'
 import { idOf, type Kept, keep, linksOf, w3c } from './support.ts'
 
 beforeAll(() => void propagation.setGlobalPropagator(w3c))
@@ -128,15 +128,17 @@ describe('a request', () => {
   test('that its caller gave up is not an error; one that failed is, by its code', async () => {
     const kept = keep()
     const server = await serverFor({
-      models: [{ name: 'slow', source: slowLoopModel(), maxQueue: 1 }],
+      models: [{ name: 'slow', source: slowLoopModel() }],
       telemetry: kept.telemetry,
     })
     const giveUp = new AbortController()
-    const running = server.predict('slow', { trips: 20_000n }, { signal: giveUp.signal })
-    const waiting = server.predict('slow', { trips: 1n }, { timeoutMs: 1 })
-    setImmediate(() => setImmediate(() => giveUp.abort()))
-    const outcomes = await Promise.allSettled([running, waiting])
-    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    const running = server.predict('slow', { trips: 1n }, { signal: giveUp.signal })
+    await posted()
+    giveUp.abort()
+    await expect(running).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(server.predict('slow', { trips: 1n }, { timeoutMs: Number.MIN_VALUE })).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    })
     await server.close()
     const byError = new Map(kept.named('predict slow').map((span) => [span.attributes['error.type'], span.status]))
     expect(byError.get('ABORTED')).toEqual({ code: SpanStatusCode.UNSET })

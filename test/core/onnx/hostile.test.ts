@@ -300,14 +300,15 @@ describe('size', () => {
     const sampler = setInterval(() => {
       peak = Math.max(peak, process.memoryUsage().rss)
     }, 1)
-    const started = performance.now()
+    const started = process.cpuUsage()
     const facts = await readOnnx(path)
-    const took = performance.now() - started
+    const used = process.cpuUsage(started)
     clearInterval(sampler)
     peak = Math.max(peak, process.memoryUsage().rss)
     expect(facts.initializerBytes).toBe(GIB3)
     expect(facts.outputs.map(({ name }) => name)).toEqual(['y'])
-    expect(took).toBeLessThan(1000)
+    // Of the processor, in microseconds: not of the clock, which runs on while others are at work.
+    expect(used.user + used.system).toBeLessThan(1_000_000)
     expect(peak - before).toBeLessThan(64 * 1024 * 1024)
   })
 
