@@ -349,14 +349,17 @@ describe('a worker thread', () => {
       const x: Tensor = { type: 'float32', dims, data: buffers.copy(data as Float32Array) }
       return new Promise((resolve) => instance.run([{ inputs: { x }, fetches: ['y'] }], resolve))
     }
+    const free = new Set<number>()
     for (let i = 0; i < 5; i++) {
       const [outcome] = (await run(i)) as readonly RunOutcome[]
       expect(outcome && 'outputs' in outcome && Array.from((outcome.outputs.y?.data ?? []) as Float32Array)).toEqual(
         answerTo(1, i),
       )
-      // Always the same one.
-      expect(buffers.freeBytes).toBe(512 * 1024)
+      free.add(buffers.freeBytes)
     }
+    // Always the same one.
+    expect(free.size).toBe(1)
+    expect(buffers.freeBytes).toBeGreaterThanOrEqual(4 * SIZE)
     breakIt()
     expect(await Promise.all([run(1), run(2)])).toEqual(['lost', 'unstarted'])
     expect(lost).toEqual(['gone'])
