@@ -8,7 +8,7 @@ import { createCpuBudget } from './engine/cpu.ts'
 import { checkOnnxRuntime, disableOrtTelemetry, onnxRuntimeVersion } from './environment.ts'
 import { ModelmountError, toModelmountError } from './errors.ts'
 import { createEvents } from './events.ts'
-import { createHttp, type RequestOptions } from './http/index.ts'
+import { createHttp, type RequestOptions, requestIdOf } from './http/index.ts'
 import { createIds } from './ids.ts'
 import { createGate } from './integrity/index.ts'
 import { cpuDemandOf, createModel, type Model, type ModelEvent, type RunOptions } from './model.ts'
@@ -66,7 +66,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const buffers = createBuffers(clock)
   const { emit, subscribe } = createEvents(config.logger)
   const telemetry = config.telemetry && isolated(config.telemetry, (message) => emit({ type: 'warning', message }))
-  const observer = telemetry && observeRequests(telemetry, clock)
+  const observer = telemetry && observeRequests(telemetry, clock, requestIdOf)
   const gate = await createGate(config.integrity, {
     dataNamesOf,
     wallNow: Date.now,

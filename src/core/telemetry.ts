@@ -15,7 +15,7 @@ export interface RequestStart {
   readonly model: string
   readonly version: string
   readonly startedAt: number
-  /** The caller's id, or `undefined` for a made-up one. */
+  /** The caller's id, that of the request or of the `x-request-id` that came with it; `undefined` for a made-up one. */
   readonly id?: string | undefined
   /** The label that it was asked for by, where it was. */
   readonly label?: string | undefined
@@ -147,7 +147,12 @@ export interface RequestObserver {
   refused(model: Named | undefined, startedAt: number, error: unknown): void
 }
 
-export function observeRequests(telemetry: Telemetry, clock: Clock): RequestObserver {
+/** @param idOf the id that the headers of an HTTP request bring, where it is one */
+export function observeRequests(
+  telemetry: Telemetry,
+  clock: Clock,
+  idOf: (headers: RequestStart['headers']) => string | undefined,
+): RequestObserver {
   /** Errors that were told: one that leaves by an HTTP route passes here twice. */
   const told = new WeakSet<object>()
 
@@ -171,7 +176,7 @@ export function observeRequests(telemetry: Telemetry, clock: Clock): RequestObse
 
   return {
     begin: ({ name, version }, startedAt, { id, label }, headers) =>
-      telemetry.begin?.({ model: name, version, startedAt, id: id || undefined, label, headers }),
+      telemetry.begin?.({ model: name, version, startedAt, id: id || idOf(headers), label, headers }),
     answered({ model, version, batchSize, cached, timings }, startedAt, trace) {
       const { queueMs, inferMs, totalMs } = timings
       telemetry.end?.(

@@ -910,7 +910,7 @@ export interface MountOptions {
    * @default false: it tells them how loaded the server is, too
    */
   readonly serverTiming?: boolean
-  /** Answer `/metrics` for Prometheus. @default false */
+  /** Answer `/metrics` for Prometheus: a route of the mount like the others, open to whom they are open to. @default false */
   readonly metrics?: boolean
   /** Answer `/openapi.json`. @default true */
   readonly openapi?: boolean

@@ -76,8 +76,7 @@ export function createTraces(tracer: Tracer, { propagation: continues, choose }:
       chosen,
     )
     if (!span.isRecording()) return undefined
-    const known = id ?? headers?.['x-request-id']
-    if (typeof known === 'string') span.setAttribute(names.ATTR_REQUEST_ID, known.slice(0, MAX_ID_CHARS))
+    if (id !== undefined) span.setAttribute(names.ATTR_REQUEST_ID, id.slice(0, MAX_ID_CHARS))
     if (label !== undefined) span.setAttribute(names.ATTR_LABEL, label)
     return { span, ended: false } satisfies Recorded
   }

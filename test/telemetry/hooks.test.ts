@@ -108,6 +108,28 @@ test('a telemetry that throws everywhere costs no answer, and is reported once',
   expect(warnings).toEqual([expect.stringContaining('telemetry is broken')])
 })
 
+test('metrics that cannot be told are an error of their route, which says nothing of why', async () => {
+  let broken = true
+  const server = await serverFor({
+    models: [{ name: 'mlp', source: mlpModel() }],
+    telemetry: {
+      async metricsText() {
+        if (broken) throw new Error('secret of the collector')
+        return { contentType: 'text/plain', text: 'up 1\n' }
+      },
+    },
+  })
+  const mount = server.http.mount({ metrics: true })
+  const scrape = async () => {
+    const { status, body } = await mount.handle({ method: 'GET', path: '/metrics', headers: {} })
+    return [status, Buffer.from(body as Uint8Array).toString()]
+  }
+  expect(await scrape()).toEqual([500, expect.not.stringContaining('secret')])
+  expect(await server.predict('mlp', { features: [row(1)] })).toMatchObject({ model: 'mlp' })
+  broken = false
+  expect(await scrape()).toEqual([200, 'up 1\n'])
+})
+
 test('it is watched from before the first model until the server is closed', async () => {
   const seen: string[] = []
   let ended = 0

@@ -231,6 +231,49 @@ describe('startTelemetry()', () => {
     expect(told.grownMiB).toBeLessThan(20)
   })
 
+  test('ten thousand spans a second, five seconds of them at once, to a collector that takes its time', async () => {
+    let posts = 0
+    const slow = createServer((req, res) => {
+      posts++
+      req.resume().on('end', () => setTimeout(() => res.writeHead(200).end(), 50))
+    })
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => {
+      slow.closeAllConnections()
+      slow.close()
+    })
+    const told = await run(`
+      import { setFlagsFromString } from 'node:v8'
+      import { runInNewContext } from 'node:vm'
+      import { startTelemetry } from 'modelmount/telemetry/sdk'
+      const telemetry = await startTelemetry({ otlp: { endpoint: 'http://127.0.0.1:${(slow.address() as AddressInfo).port}' } })
+      setFlagsFromString('--expose-gc')
+      const heap = () => { runInNewContext('gc')(); return process.memoryUsage().heapUsed }
+      const of = { model: 'm', version: '1' }
+      const times = { startedAt: 0, endedAt: 3, queueMs: 1, inferMs: 1, batchSize: 1, cached: false }
+      let made = 0
+      async function second() {
+        for (let i = 0; i < 10_000; i++) {
+          const trace = telemetry.begin({ ...of, startedAt: 0, id: 'request-' + i })
+          if (trace) made++
+          telemetry.end({ ...of, ...times }, trace)
+          if (i % 100 === 99) await new Promise(setImmediate)
+        }
+      }
+      await second()
+      const kept = heap()
+      for (let i = 0; i < 5; i++) await second()
+      const grownMiB = (heap() - kept) / 2 ** 20
+      const before = performance.now()
+      await telemetry.shutdown({ timeoutMs: 2000 })
+      tell({ made, grownMiB, endedInMs: performance.now() - before })
+      process.exit(0)`)
+    expect(told.made).toBe(60_000)
+    expect(told.grownMiB).toBeLessThan(20)
+    expect(told.endedInMs).toBeLessThan(10_000)
+    expect(posts).toBeGreaterThan(0)
+  })
+
   test.each([
     ['by option', '{ sampleRatio: 0 }', undefined],
     ['by the environment', '{}', '0'],

@@ -1,14 +1,19 @@
 /** What a trace viewer is shown: one connected trace per request, across the batch, and nothing that was not asked for. */
 
 import { context, propagation, SpanStatusCode, trace } from '@opentelemetry/api'
-import { AlwaysOffSampler, ParentBasedSampler, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace-base'
+import {
+  AlwaysOffSampler,
+  BasicTracerProvider,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler,
+} from '@opentelemetry/sdk-trace-base'
 import type { ModelServer } from 'modelmount'
 import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { matmulChainModel, mlpModel, slowLoopModel } from '../../tools/models.mjs'
 import { HOSTS } from '../adapters/hosts.ts'
 import { connectTo } from '../support/http.ts'
 import { posted, serverFor } from '../support/server.ts'
-import { idOf, type Kept, keep, linksOf, w3c } from './support.ts'
+import { idOf, type Kept, keep, linksOf, numbers, w3c } from './support.ts'
 
 beforeAll(() => void propagation.setGlobalPropagator(w3c))
 afterEach(() => expect(trace.getActiveSpan()).toBeUndefined())
@@ -152,6 +157,45 @@ describe('a request', () => {
     const server = await serverFor({ models: [MLP], telemetry: kept.telemetry })
     await server.predict('mlp', { features: [row] }, { id: '\u0000\n"\u202e'.repeat(100_000) })
     expect(kept.named('predict mlp')[0]?.attributes['modelmount.request.id']).toHaveLength(128)
+  })
+
+  test('has the x-request-id of its client, where that is one', async () => {
+    const kept = keep()
+    const server = await serverFor({ models: [MLP], telemetry: kept.telemetry })
+    const inputs = [{ name: 'features', shape: [1, 32], datatype: 'FP32', data: row }]
+    const post = (id: string | string[], body: object = { inputs }) =>
+      server.http.handle({
+        method: 'POST',
+        path: '/v2/models/mlp/infer',
+        headers: { 'x-request-id': id },
+        body: Buffer.from(JSON.stringify(body)),
+      })
+    await post('order-17')
+    // What a caller calls the request itself goes first.
+    await post('order-18', { id: 'eighteen', inputs })
+    for (const hostile of ['', 'x'.repeat(1_000_000), 'a\r\nset-cookie: b', '<script>', '\u202e', ['a', 'b']]) await post(hostile)
+    expect(kept.named('predict mlp').map(({ attributes }) => attributes['modelmount.request.id'])).toEqual([
+      'order-17',
+      'eighteen',
+      ...Array(6).fill(undefined),
+    ])
+  })
+
+  test('is answered where the SDK itself breaks, and what does not break goes on', async () => {
+    const fail = (): never => {
+      throw new Error('the processor is broken')
+    }
+    const tracers = new BasicTracerProvider({
+      spanProcessors: [{ onStart: fail, onEnd: fail, forceFlush: async () => {}, shutdown: async () => {} }],
+    })
+    const kept = keep({ tracer: tracers.getTracer('broken') })
+    const warnings: string[] = []
+    const warn = (message: string): void => void warnings.push(message)
+    const server = await serverFor({ models: [MLP], telemetry: kept.telemetry, logger: { info() {}, warn, error: warn } })
+    const answers = await Promise.all([1, 2].map((seed) => server.predict('mlp', { features: [row.map((x) => x * seed)] })))
+    expect(answers).toHaveLength(2)
+    expect(warnings).toEqual([expect.stringContaining('the processor is broken')])
+    expect(numbers((await kept.metrics()).get('modelmount.requests'))).toEqual(new Map([['mlp 1 ok', 2]]))
   })
 
   test('never shows a value that went in or came out', async () => {
