@@ -5,6 +5,7 @@
 
 import { allocate, DTYPES, type ElementArrays } from '../tensor/index.ts'
 import type { DType } from '../types.ts'
+import type { Span } from './data-spans.ts'
 import { type Room, takeRoom } from './room.ts'
 
 /** `odd`: not a list of exactly that many numbers of that type, or not worth deciding here. */
@@ -79,7 +80,7 @@ export function createNumberScanner(
   room?: Room,
 ): NumberScanner | undefined {
   // Each number takes a digit and a comma.
-  if (type === 'string' || type === 'bool' || type === 'float16' || count > (to - from + 1) / 2) return undefined
+  if (!isScannable(type) || count > (to - from + 1) / 2) return undefined
   const elements = takeRoom(room, type, count) ?? allocate(type, count)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const cursor: Cursor = { bytes, view, to, count, at: from, index: 0 }
@@ -91,6 +92,24 @@ export function createNumberScanner(
         ? readFloats(cursor, elements as Float32Array, type === 'float32', cursor.at + budget)
         : readIntegers(cursor, elements as Int32Array, type, cursor.at + budget),
   }
+}
+
+/** True for element types that are read this way. */
+export const isScannable = (type: DType): type is Exclude<DType, 'string' | 'bool' | 'float16'> =>
+  type !== 'string' && type !== 'bool' && type !== 'float16'
+
+/**
+ * Reads a short list in one go.
+ * @param elements as many as there must be, of a type that {@link isScannable}; their content is undefined where the list is another
+ */
+export function scanAll(type: DType, bytes: Uint8Array, { from, to }: Span, elements: ElementArrays[DType]): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const cursor: Cursor = { bytes, view, to, count: elements.length, at: from, index: 0 }
+  const progress =
+    type === 'float32' || type === 'float64'
+      ? readFloats(cursor, elements as Float32Array, type === 'float32', Number.POSITIVE_INFINITY)
+      : readIntegers(cursor, elements as Int32Array, type, Number.POSITIVE_INFINITY)
+  return progress === 'done'
 }
 
 const textAt = (bytes: Uint8Array, from: number, to: number): string => String.fromCharCode(...bytes.subarray(from, to))

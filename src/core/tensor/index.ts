@@ -1,6 +1,6 @@
 /** Element types, half floats, and the check of a request's inputs against a signature. */
 
-export { copyOf, isSmall } from './arena.ts'
+export { allocateInside, copyOf, isSmall } from './arena.ts'
 export { checkInputs } from './check.ts'
 export { type Dialect, inputFault, mismatch, quote, shorten } from './dialect.ts'
 export { formatShape, product } from './dims.ts'

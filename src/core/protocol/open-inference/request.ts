@@ -32,6 +32,7 @@ import type { Room } from '../room.ts'
 import { type Blobs, createBlobs, elementsIn } from './blobs.ts'
 import { ALL_BINARY, ALL_JSON, type Forms, readOutputs } from './forms.ts'
 import { rawInput } from './raw.ts'
+import { templatesOf } from './templates.ts'
 
 /** A decoded infer request. */
 export interface InferRequest {
@@ -84,6 +85,9 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
     return { inputs, forms: ALL_BINARY, parameters: readParameters(undefined, 'parameters') }
   }
 
+  const templates = isBytes && headerLength === undefined && !opts.parsed ? templatesOf(signature) : undefined
+  const like = templates?.read(bytes, maxElements)
+  if (like) return like
   const isRaw = typeof body === 'string' || isBytes
   const json = headerLength === undefined ? (body as Uint8Array | string) : bytes.subarray(0, headerLength)
   const blobs = headerLength === undefined ? undefined : createBlobs([bytes.subarray(headerLength), ...rest], opts.room)
@@ -97,7 +101,9 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   blobs?.end()
   const { outputs, forms } = readOutputs(request.outputs, signature, readFlag(parameters, 'binary_data_output', 'parameters'))
   const inputs = checkInputs(signature, tensors, { maxElements, dialect: dialectFor(paths, isRaw) })
-  return { id, inputs, outputs, forms: forms ?? ALL_JSON, parameters }
+  const read = { id, inputs, outputs, forms: forms ?? ALL_JSON, parameters }
+  templates?.learn(bytes, [...paths.keys()], read)
+  return read
 }
 
 function parsedBody(): ModelmountError {
