@@ -57,6 +57,7 @@ test('the first program answers the curl below it with the output below that', a
 
 test.each([
   ['caching', 'server.purge', 'hits:'],
+  ['sequences', 'let heard', 'idleTimeoutMs: 60000'],
   ['batching', 'const birds', "3 [ '0.998'"],
   ['watching', 'startTelemetry', 'modelmount_rows_total'],
   ['protocols', "await ask('/invocations'", '{"predictions":[[0.0000206'],

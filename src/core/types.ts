@@ -283,7 +283,7 @@ export interface ModelSettings {
   readonly batching?: false | BatchOptions
   /**
    * Keeping results, for models whose inputs repeat; `false` for none. Given for the whole server it holds for each model version by itself.
-   * Not for models that draw random numbers: a kept result is the same every time.
+   * Not for models that draw random numbers: a kept result is the same every time. Nothing is kept for models with `sequences`.
    * @default false
    */
   readonly cache?: false | CacheOptions

@@ -10,7 +10,7 @@ import {
 } from 'modelmount'
 import { createClient } from 'modelmount/client'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { addModel, identityModel } from '../../tools/models.mjs'
+import { addModel, identityModel, totalModel } from '../../tools/models.mjs'
 import { type Answer, type Connection, connectTo } from '../support/http.ts'
 import { serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
@@ -32,6 +32,7 @@ beforeAll(async () => {
     models: [
       { name: 'add', source: addModel() },
       { name: 'add', version: '2', source: addModel(), versionLabels: { stable: '1', canary: '2' } },
+      { name: 'total', source: totalModel(), sequences: { state: { s: 'next' } } },
       { name: 'long', source: identityModel('int64', ['N']) },
       { name: 'string', source: identityModel('string', ['N']) },
     ],

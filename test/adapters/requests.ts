@@ -52,6 +52,14 @@ function torn(): Uint8Array {
   return bytes
 }
 
+const TOTAL = { model: 'total' }
+/** @param isWhole it begins and ends with this request */
+const sequence = (parameters: object | string, isWhole = false): string => {
+  const id = `{"sequence_id":${parameters},"sequence_start":${isWhole},"sequence_end":${isWhole}}`
+  const text = typeof parameters === 'string' ? id : JSON.stringify(parameters)
+  return `{"inputs":[${JSON.stringify(floats('x', [1, 2], [1, 2]))}],"parameters":${text}}`
+}
+
 /** The header in JSON and, behind it, the bytes of the tensors. */
 function binary(header: object, ...blobs: readonly Uint8Array[]): { body: Uint8Array; headers: OutgoingHttpHeaders } {
   const json = Buffer.from(JSON.stringify(header))
@@ -280,6 +288,10 @@ export const BAD: readonly Exchange[] = [
   infer('nothing for floats', 400, { inputs: [floats('a', [1, 4], [1, null, 3, 4]), ADD.inputs[1]] }),
   infer('a type that is none', 400, { inputs: [{ ...ADD.inputs[0], datatype: 'FLOAT' }, ADD.inputs[1]] }),
   infer('a type that is not the model’s', 400, { inputs: [{ ...ADD.inputs[0], datatype: 'FP64' }, ADD.inputs[1]] }),
+  infer('a sequence of one request', 200, sequence({ sequence_id: 7, sequence_start: true, sequence_end: true }), TOTAL),
+  infer('a sequence with a long id', 200, sequence('18446744073709551615', true), TOTAL),
+  infer('a sequence that is not open', 404, sequence({ sequence_id: 'seven' }), TOTAL),
+  infer('a model with state without a sequence', 400, sequence({}), TOTAL),
   infer('a sequence that nobody keeps', 400, { ...ADD, parameters: { sequence_id: 7, sequence_start: true } }),
 
   post('TensorFlow Serving, neither form', '/v1/models/add:predict', 400, 'application/json', {}),

@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { identityModel } from '../../tools/models.mjs'
+import { identityModel, totalModel } from '../../tools/models.mjs'
 import { node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 
 /** INPUT0, INPUT1 int32 [N, 16] -> their sum and their difference: what Triton's own examples are written for. */
@@ -54,6 +54,8 @@ if (directory === undefined) throw new Error('usage: node test/interop/repositor
 const files = {
   'simple/1/model.onnx': sumAndDifference(),
   'simple/2/model.onnx': sumAndDifference(1000),
+  'total/model.json': JSON.stringify({ sequences: { state: { s: 'next' } } }),
+  'total/1/model.onnx': totalModel(),
   'text/1/model.onnx': identityModel('string', ['N']),
   'words/1/model.onnx': identityModel('string', ['N', 1]),
   'table/1/model.onnx': table(),

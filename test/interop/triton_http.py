@@ -140,6 +140,26 @@ def sync():
     refused(lambda: client.infer("simple", pair(True), sequence_id=7, sequence_start=True), 400, "a sequence of a model without state")
     done("priority, timeout, parameters of one's own")
 
+    # sequences (simple_http_sequence_sync_infer_client): interleaved, ids of both kinds and beyond 2^53
+    assert "sequence" in client.get_server_metadata()["extensions"]
+    assert [t["name"] for t in client.get_model_metadata("total")["inputs"]] == ["x"]
+    assert "sequence_batching" in client.get_model_config("total")
+    values = [11, 7, 5, 3, 2, 0, 1]
+    ids = [1000, "thousand", 2**64 - 1, 2**64 - 2]
+    for binary in (True, False):
+        totals = {i: 0 for i in ids}
+        for at, v in enumerate(values):
+            for factor, i in enumerate(ids, 1):
+                step = triton.InferInput("x", [1, 2], "FP32")
+                step.set_data_from_numpy(np.array([[v * factor, 1]], dtype=np.float32), binary_data=binary)
+                first, last = at == 0, at == len(values) - 1
+                answer = client.infer("total", [step], sequence_id=i, sequence_start=first, sequence_end=last).as_numpy("y")
+                totals[i] += v * factor
+                assert answer.tolist() == [[totals[i], at + 1]], (i, answer)
+    refused(lambda: client.infer("total", [step], sequence_id=1000), 404, "a sequence that is over")
+    refused(lambda: client.infer("total", [step]), 400, "a model with state without a sequence")
+    done("sequences")
+
     refused(lambda: client.infer("simple", pair(True)[:1]), 400, "a missing input")
     wrong = triton.InferInput("INPUT0", [1, 15], "INT32")
     wrong.set_data_from_numpy(A[:, :15])
