@@ -14,7 +14,10 @@ export interface Framework {
   readonly body?: Readable | null
   /** A lower limit than the server's. */
   readonly maxBodyBytes?: number
-  /** Called once, right before writing: headers that the app has set so far, or `undefined` when the app has answered by itself. */
+  /**
+   * Called once, right before writing: headers that the app has set so far, in an object of their own, or `undefined` when the app has answered
+   * by itself.
+   */
   claim?(): Headers | undefined
 }
 
@@ -84,7 +87,7 @@ function write(res: ServerResponse, { status, headers, body, rest = [], discard 
   const { vary } = headers
   // What the app varies by (an origin, by its CORS middleware) stays true.
   const also = vary === undefined ? undefined : (earlier?.vary ?? res.getHeader('vary'))
-  const all = earlier ? { ...earlier, ...headers } : headers
+  const all = earlier ? Object.assign(earlier, headers) : headers
   res.writeHead(status, (also === undefined ? all : { ...all, vary: `${also}, ${vary}` }) as OutgoingHttpHeaders)
   const last = rest.at(-1)
   if (last === undefined) return void res.end(...chunk(body))

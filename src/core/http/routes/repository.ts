@@ -13,7 +13,7 @@ import type { HttpResponse } from '../../types.ts'
 import { type Call, json, type TableMaker } from '../route.ts'
 import { isOpenInference } from './open-inference.ts'
 
-const DONE: HttpResponse = { status: 200, headers: {}, body: new Uint8Array() }
+const done = (): HttpResponse => ({ status: 200, headers: {}, body: new Uint8Array() })
 
 export const repository: TableMaker = (deps, { config }) => {
   if (!config.management) return undefined
@@ -32,13 +32,13 @@ export const repository: TableMaker = (deps, { config }) => {
     } catch (error) {
       throw loadFailure(model, toModelmountError(error))
     }
-    return DONE
+    return done()
   }
 
   async function unload({ request, params: { model = '' } }: Call): Promise<HttpResponse> {
     checkUnloadRequest(request.body)
     await deps.control.unload(model)
-    return DONE
+    return done()
   }
 
   return {
