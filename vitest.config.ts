@@ -5,7 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Child processes, not threads: modelmount sets ORT_DISABLE_TELEMETRY in the real environment, which a thread only has a copy of.
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the CPUs of a small machine: some tests only wait.
+    maxWorkers: 3,
     // Some tests load ONNX Runtime by themselves, to compare with; running them must not report anything to anybody.
     env: { ORT_DISABLE_TELEMETRY: '1' },
     testTimeout: 90_000,

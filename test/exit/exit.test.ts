@@ -15,7 +15,7 @@ const models = { run: join(dir, 'slow-run.onnx'), load: join(dir, 'slow-load.onn
 
 beforeAll(() => {
   writeFileSync(models.run, slowLoopModel())
-  writeFileSync(models.load, slowLoadModel(30))
+  writeFileSync(models.load, slowLoadModel(20))
 })
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 

@@ -15,11 +15,11 @@ const loaded = server.load({ name: 'm', source: model })
 
 if (phase === 'run') {
   await loaded
-  server.predict('m', { trips: 1_000_000n }, { timeoutMs: 60_000 }).then(
+  server.predict('m', { trips: 400_000n }, { timeoutMs: 60_000 }).then(
     () => console.log('answered'),
     (error) => console.log(error.code),
   )
-  setTimeout(end, 150)
+  setTimeout(end, 50)
 } else {
   loaded.then(
     () => console.log('loaded'),
