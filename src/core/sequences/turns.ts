@@ -194,7 +194,6 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
 
   function dispatch(turn: Turn): void {
     const { sequence, call, inputs, request, submit, arrivedAt } = turn
-    if (request.deadline <= clock.now()) throw lateInLine()
     const waitedMs = clock.now() - arrivedAt
     const before = stateFor(turn)
     // The run keeps what it is given; an old state must be there for another try.

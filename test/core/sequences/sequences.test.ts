@@ -148,6 +148,35 @@ describe('time', () => {
   })
 })
 
+describe('a beginning that comes to nothing', () => {
+  test('because the line is full leaves no sequence to those behind it', async () => {
+    const { runs, send } = bench({ bounds: { maxQueue: 1 } })
+    const first = send(1, { id: 1, start: true })
+    const second = send(2, { id: 1 })
+    expect(await send(3, { id: 1, start: true })).toBe('QUEUE_FULL')
+    runs[0]?.answer()
+    expect(await first).toMatchObject({ y: 1 })
+    const follower = send(4, { id: 1 })
+    runs[1]?.answer()
+    expect(await second).toMatchObject({ y: 3 })
+    expect(await follower).toBe('SEQUENCE_NOT_FOUND')
+  })
+
+  test('leaves none either when the request before it fails', async () => {
+    const { clock, runs, send } = bench()
+    const first = send(1, { id: 1, start: true })
+    runs[0]?.answer()
+    await first
+    const second = send(2, { id: 1 })
+    const start = send(3, { id: 1, start: true }, { ms: 50 })
+    const follower = send(4, { id: 1 })
+    await clock.letPass(60)
+    expect(await start).toBe('DEADLINE_EXCEEDED')
+    runs[1]?.fail(new Error('lost'))
+    expect([await second, await follower]).toEqual(['lost', 'SEQUENCE_NOT_FOUND'])
+  })
+})
+
 describe('state', () => {
   test('is there for another try after a run that failed, although the run took what it was given', async () => {
     const { runs, send } = bench()
