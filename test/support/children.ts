@@ -12,6 +12,15 @@ const stat = (pid: string): string[] => {
   }
 }
 
+/** Empty for a process that has ended meanwhile. */
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1')
+  } catch {
+    return ''
+  }
+}
+
 export function isAlive(pid: number): boolean {
   const [state] = stat(String(pid))
   return state !== undefined && state !== 'Z'
@@ -42,7 +51,7 @@ export function hold(pids: readonly number[] = workerPids()): () => void {
 export function workerPids(parent = process.pid): number[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry) && Number(stat(entry)[1]) === parent && isAlive(Number(entry)))
-    .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('worker.cjs'))
+    .filter((pid) => commandOf(pid).includes('worker.cjs'))
     .map(Number)
 }
 
