@@ -46,6 +46,7 @@ export async function answer(
   const { body: stream = req } = framework
   let body: unknown
   let rest: readonly Uint8Array[] | undefined
+  let isGiven: boolean | undefined
   let { headers } = req
   if (stream !== null && method !== 'GET' && method !== 'HEAD') {
     if (wasParsed(stream)) {
@@ -68,10 +69,12 @@ export async function answer(
       }
       body = read.body
       rest = read.rest
+      // Of a stream that an app has put in place of the request's own, nobody knows who has the pieces.
+      isGiven = read.isGiven && stream === req
     }
   }
   const client = new ClientSignal(res)
-  const response = await handler.handle({ method, path, headers, body, rest, signal: client, acceptsRest: true })
+  const response = await handler.handle({ method, path, headers, body, rest, isGiven, signal: client, acceptsRest: true })
   client.rest()
   if (!client.aborted) write(res, response, framework)
 }

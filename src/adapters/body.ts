@@ -21,6 +21,8 @@ export interface Collected {
   readonly body: Uint8Array
   /** What follows, in pieces. */
   readonly rest?: readonly Uint8Array[]
+  /** Nobody else has the pieces. */
+  readonly isGiven?: boolean
 }
 
 /** Bytes that come in pieces. They are copied as they come: a million pieces of one byte cost a megabyte, not a million views. */
@@ -100,18 +102,25 @@ function createPieces(): Pick<Collector, 'add' | 'length'> & { take(): Collected
  * @param announced value of `content-length`, where the stream is what came over the wire
  * @param inPieces whether a body that comes in large pieces may stay in them
  */
-export async function readBody(
+export function readBody(
   stream: Readable,
   announced: string | undefined,
   limits: BodyLimits,
   inPieces = false,
 ): Promise<BodyResult> {
   const length = announced === undefined ? Number.NaN : Number(announced)
-  if (length > limits.maxBodyBytes) return { kind: 'too-large' }
-  // A small body comes in one piece with its head, and is there once the parser is through with that piece.
-  await undefined
-  if (stream.destroyed) return { kind: 'gone' }
-  return takeWhole(stream, length) ?? collect(stream, inPieces ? createPieces() : oneBody(length), limits)
+  if (length > limits.maxBodyBytes) return Promise.resolve({ kind: 'too-large' })
+  const collected = (): Promise<BodyResult> => collect(stream, inPieces ? createPieces() : oneBody(length), limits)
+  // Somebody of the app listens, too: nothing waits for us.
+  if (stream.readableFlowing !== null) return collected()
+  return new Promise((resolve) => {
+    // A small body comes in one piece with its head, and is there once the parser is through with that piece. Not a microtask: what begins to
+    // listen in this turn, after us, would have the body before those.
+    process.nextTick(() => {
+      if (stream.destroyed) resolve({ kind: 'gone' })
+      else resolve(takeWhole(stream, length) ?? collected())
+    })
+  })
 }
 
 /** A body that has arrived as a whole and that nobody else reads: no listeners, no timer. */
@@ -128,6 +137,15 @@ function oneBody(announced: number): ReturnType<typeof createPieces> {
   return { ...collector, take: () => ({ body: collector.take() }) }
 }
 
+/** What stands between a stream and its listeners where an app, or what watches it, wants to see a body too. */
+const TAPS = ['on', 'addListener', 'emit', 'push', 'pipe'] as const
+
+/** True when the pieces of a stream went to one listener alone. */
+const isOnlyReader = (stream: Readable): boolean =>
+  stream.listenerCount('data') === 1 &&
+  stream.listenerCount('readable') === 0 &&
+  !TAPS.some((name) => Object.hasOwn(stream, name))
+
 function collect(stream: Readable, collector: ReturnType<typeof createPieces>, limits: BodyLimits): Promise<BodyResult> {
   return new Promise((resolve) => {
     const finish = (result: BodyResult): void => {
@@ -142,13 +160,15 @@ function collect(stream: Readable, collector: ReturnType<typeof createPieces>, l
       if (collector.length() + chunk.length > limits.maxBodyBytes) finish({ kind: 'too-large' })
       else collector.add(chunk)
     }
-    const onEnd = (): void => finish({ kind: 'body', ...collector.take() })
+    const onEnd = (): void => finish({ kind: 'body', ...collector.take(), isGiven: isOnlyReader(stream) })
     const onGone = (): void => finish({ kind: 'gone' })
     const timer = setTimeout(() => finish({ kind: 'too-slow' }), limits.bodyTimeoutMs)
     stream.on('data', onData)
     stream.on('end', onEnd)
     stream.on('error', onGone)
     stream.on('close', onGone)
+    // Paused by what came before us, until somebody should read.
+    if (stream.isPaused()) stream.resume()
   })
 }
 

@@ -1,7 +1,7 @@
 /** Tensors that are larger than one piece of a socket, there and back through every adapter, byte for byte. */
 
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import { createModelServer, type ModelServer } from 'modelmount'
 import { nodeHandler } from 'modelmount/node'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -167,6 +167,50 @@ test('the memory of an answer is freed once it has left: listeners of the app st
   expect(seen).toEqual([4 * FLOATS, 4 * FLOATS])
   raw.socket.destroy()
   await new Promise((resolve) => app.close(resolve))
+})
+
+type See = (piece: Uint8Array) => void
+
+const TAPS: readonly (readonly [what: string, tap: (req: IncomingMessage, see: See) => void])[] = [
+  ['listens too', (req, see) => void req.on('data', see)],
+  [
+    'has put itself in between',
+    (req, see) => {
+      const emit = req.emit.bind(req)
+      req.emit = (event: string, ...args: unknown[]) => {
+        if (event === 'data') see(args[0] as Uint8Array)
+        return emit(event, ...args)
+      }
+    },
+  ],
+]
+
+describe.each(TAPS)('an app that %s', (_what, tap) => {
+  test.each([
+    ['before', 280_000],
+    ['after', 280_000],
+    ['before', 8],
+    ['after', 8],
+  ] as const)('%s us sees a body of %i bytes, keeps what it saw, and so do we', async (when, bytes) => {
+    const handler = nodeHandler(server, { prefix: '/ml' })
+    const seen: Uint8Array[] = []
+    const app = createServer((req, res) => {
+      if (when === 'before') tap(req, (piece) => void seen.push(piece))
+      handler(req, res)
+      if (when === 'after') tap(req, (piece) => void seen.push(piece))
+    })
+    app.listen(0, '127.0.0.1')
+    await once(app, 'listening')
+    const raw = await openSocket((app.address() as { port: number }).port)
+    const request = infer(tensorOf(12).subarray(0, bytes))
+    await raw.send(wire(request))
+    const { status } = await raw.answer()
+    // Eight bytes are no tensor of this model.
+    expect(status).toBe(bytes === 8 ? 400 : 200)
+    expect(Buffer.compare(Buffer.concat(seen), request.body)).toBe(0)
+    raw.socket.destroy()
+    await new Promise((resolve) => app.close(resolve))
+  })
 })
 
 test('answers out of the cache are kept', async () => {

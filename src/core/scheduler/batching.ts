@@ -248,7 +248,7 @@ function judge(points: readonly Point[], { maxRunMs }: BatchSettings): { readonl
   if (single === undefined || points.length < 2) return 'one run takes too long to try larger ones'
   const gains = points
     .filter(({ ms }) => ms <= maxRunMs)
-    .map(({ rows, ms }) => ({ rows, gain: Math.min(rows, (rows * single) / ms) }))
+    .map(({ rows, ms, copyMs }) => ({ rows, gain: Math.min(rows, (rows * single) / (ms + copyMs)) }))
   const best = Math.max(1, ...gains.map(({ gain }) => gain))
   if (best < MIN_GAIN) return `batching gains nothing: ${best.toFixed(2)} times the rows per second at best`
   const enough = gains.find(({ gain }) => gain >= ENOUGH * best)

@@ -180,7 +180,15 @@ export interface Point {
   readonly rows: number
   /** Shortest of several runs: noise only ever adds. */
   readonly ms: number
+  /** What joining the inputs and cutting the outputs apart takes; nothing for one row. */
+  readonly copyMs: number
 }
+
+/**
+ * Into fresh memory, where it is faulted in page by page: 6 to 8 GB/s were measured for some megabytes. Only counts for rows that are large
+ * beside the work that they make, such as images that are hardly touched.
+ */
+const COPIED_BYTES_PER_MS = 6e6
 
 /** The sizes that a run may have, ascending. @param row one of its rows */
 export function sizesFor(row: TensorRecord, bounds: { readonly maxSize: number; readonly maxElements: number }): number[] {
@@ -198,7 +206,7 @@ export async function measure(
   bounds: { readonly maxSize: number; readonly maxRunMs: number; readonly maxElements: number },
   trial: Trial,
 ): Promise<Point[]> {
-  const points = new Map<number, number>()
+  const points = new Map<number, Point>()
   const rows = [makeRow(1, 1), makeRow(2, 1), makeRow(3, 1)]
   const sizes = sizesFor(rows[0] ?? {}, bounds)
   const start = performance.now()
@@ -210,20 +218,26 @@ export async function measure(
     settled = pass > 0
     for (const size of sizes) {
       const requests = Array.from({ length: size }, (_, i) => rows[i % 3] as TensorRecord)
-      const ms = await shortest(join(requests, axes), trial)
-      if (ms === undefined) break
-      const known = points.get(size) ?? ms
+      const found = await shortest(join(requests, axes), trial)
+      if (found === undefined) break
+      const { ms, bytes } = found
+      const known = points.get(size)?.ms ?? ms
       if (ms < SETTLED * known) settled = false
-      points.set(size, Math.min(ms, known))
+      points.set(size, { rows: size, ms: Math.min(ms, known), copyMs: size === 1 ? 0 : bytes / COPIED_BYTES_PER_MS })
       // The next size may take twice as long, several times.
       if (ms > bounds.maxRunMs || performance.now() - passStart + 2 * FIRST_TRIES * ms > PASS_MS) break
     }
   }
-  return [...points].map(([size, ms]) => ({ rows: size, ms }))
+  return [...points.values()]
 }
 
-async function shortest(inputs: TensorRecord, { fetches, runAll }: Trial): Promise<number | undefined> {
+/** The shortest run, and the bytes that went in and came out of it. */
+async function shortest(
+  inputs: TensorRecord,
+  { fetches, runAll }: Trial,
+): Promise<{ readonly ms: number; readonly bytes: number } | undefined> {
   let best = Number.POSITIVE_INFINITY
+  let bytes = 0
   for (const tries of [FIRST_TRIES, MORE_TRIES]) {
     if (tries === MORE_TRIES && best > SHORT_MS) break
     // Large tensors are given away with the message, so that each run needs its own.
@@ -231,10 +245,15 @@ async function shortest(inputs: TensorRecord, { fetches, runAll }: Trial): Promi
     for (const outcome of outcomes) {
       if ('error' in outcome) return undefined
       best = Math.min(best, outcome.inferMs)
+      bytes = bytesOf(inputs) + bytesOf(outcome.outputs)
     }
   }
-  return best
+  return { ms: best, bytes }
 }
+
+/** Strings are not worth counting: a model of strings takes far longer than they do. */
+const bytesOf = (tensors: TensorRecord): number =>
+  Object.values(tensors).reduce((sum, { type, data }) => sum + (type === 'string' ? 0 : data.byteLength), 0)
 
 /** For runs that must not share memory: large tensors are given away with the message. */
 export function copyAll(inputs: TensorRecord): TensorRecord {

@@ -1,6 +1,7 @@
 /** What a model is found to cost, on machines that have other work while it loads. Runs are made up: they take what the test says. */
 
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { proveBatching } from '../../../src/core/scheduler/batching.ts'
 import { measure } from '../../../src/core/scheduler/proof.ts'
 import type { Tensor } from '../../../src/core/types.ts'
 
@@ -48,4 +49,33 @@ test('a neighbour that is busy while the single row is looked at does not make a
 test('a machine that gets no quieter is not waited for', async () => {
   const { calls } = await measured((call) => 2 ** -(call / SIZES))
   expect(calls).toBeLessThan(1000)
+})
+
+/** A model that gives back its rows, each of so many floats, at a cost that more rows in a run bring down by a fifth. */
+async function batchingOf(floats: number) {
+  const value = { name: 'x', type: 'float32', declaredType: 'float32', dims: ['N', floats] } as const
+  const settings = {
+    maxSize: 16,
+    maxRunMs: 50,
+    maxElements: 2 ** 24,
+    maxDelayMs: 0,
+    mixTenants: false,
+    axes: {},
+    ragged: undefined,
+  }
+  const { batching } = await proveBatching(
+    { inputs: [value], outputs: [value] },
+    { ...settings, independentRows: true },
+    [],
+    async (runs) => runs.map(({ inputs }) => ({ outputs: { ...inputs }, inferMs: 0.02 + 0.08 * (inputs.x?.dims[0] ?? 0) })),
+    async () => undefined,
+  )
+  return batching.info
+}
+
+test('rows that are dearer to copy than to run together gain nothing', async () => {
+  expect(await batchingOf(32)).toMatchObject({ enabled: true })
+  const image = await batchingOf(3 * 224 * 224)
+  expect(image).toMatchObject({ enabled: false, maxSize: 1 })
+  expect(image.reason).toMatch(/^batching gains nothing: 1\.00 times/)
 })

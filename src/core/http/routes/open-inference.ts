@@ -79,6 +79,7 @@ export const openInference: TableMaker = (deps, mount) => {
       maxElements,
       parsed,
       rest: given.rest,
+      isGiven: given.isGiven,
       room: model.room,
     })
     const { priority, timeoutMs } = scheduleOf(parameters)

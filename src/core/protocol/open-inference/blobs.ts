@@ -7,7 +7,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import { ModelmountError } from '../../errors.ts'
-import { DTYPES, type ElementArrays, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
+import { DTYPES, type ElementArrays, free, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
 import type { DType, Tensor } from '../../types.ts'
 import { type Room, takeRoom } from '../room.ts'
 
@@ -34,6 +34,14 @@ function copyTo(target: Uint8Array, blob: Blob): Uint8Array {
   return target
 }
 
+/** What becomes of the bytes of a blob. */
+export interface Target {
+  /** Where large tensors may lie. */
+  readonly room?: Room | undefined
+  /** Pieces of the body that have been copied may be freed. @default false */
+  readonly isGiven?: boolean | undefined
+}
+
 /** What follows the JSON part of a body, taken tensor by tensor. */
 export interface Blobs {
   /**
@@ -43,10 +51,10 @@ export interface Blobs {
   take(size: number, field: string): Blob
   /** @throws ModelmountError `REQUEST_INVALID` when bytes are left */
   end(): void
-  readonly room: Room | undefined
+  readonly target: Target
 }
 
-export function createBlobs(body: Blob, room?: Room): Blobs {
+export function createBlobs(body: Blob, target: Target = {}): Blobs {
   const total = bytesOf(body)
   let at = 0
   let piece = 0
@@ -65,7 +73,7 @@ export function createBlobs(body: Blob, room?: Room): Blobs {
   }
 
   return {
-    room,
+    target,
     take(size, field) {
       const left = total - at
       if (size > left) {
@@ -103,7 +111,13 @@ export interface BlobPlace {
  * @param count how many there should be; BYTES stop at one more
  * @throws ModelmountError `INPUT_INVALID`
  */
-export function elementsIn(type: DType, blob: Blob, count: number, place: BlobPlace, room?: Room): ElementArrays[DType] {
+export function elementsIn(
+  type: DType,
+  blob: Blob,
+  count: number,
+  place: BlobPlace,
+  { room, isGiven }: Target = {},
+): ElementArrays[DType] {
   if (type === 'string') return stringsIn(wholeOf(blob), count, place)
   const { bytes, array } = DTYPES[type]
   const size = bytesOf(blob)
@@ -112,6 +126,7 @@ export function elementsIn(type: DType, blob: Blob, count: number, place: BlobPl
   const lent = takeRoom(room, type, count)
   if (lent) {
     copyTo(new Uint8Array(lent.buffer, lent.byteOffset, size), blob)
+    if (isGiven) free(blob)
     return lent
   }
   const whole = wholeOf(blob)

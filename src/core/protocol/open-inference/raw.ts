@@ -3,8 +3,7 @@
 import { ModelmountError } from '../../errors.ts'
 import { DTYPES, formatShape, product } from '../../tensor/index.ts'
 import type { Dim, DType, ModelSignature, ValueInfo } from '../../types.ts'
-import type { Room } from '../room.ts'
-import { type Blob, bytesOf, elementsIn, textOf, wholeOf } from './blobs.ts'
+import { type Blob, bytesOf, elementsIn, type Target, textOf, wholeOf } from './blobs.ts'
 
 interface RawTensor {
   readonly type: DType
@@ -16,7 +15,7 @@ interface RawTensor {
  * The one input of the model, out of the whole body.
  * @throws ModelmountError `REQUEST_INVALID` when the model does not take exactly one input, or when its shape leaves too much open
  */
-export function rawInput(body: Blob, { inputs }: ModelSignature, room?: Room): readonly [name: string, tensor: RawTensor] {
+export function rawInput(body: Blob, { inputs }: ModelSignature, target: Target): readonly [name: string, tensor: RawTensor] {
   const [info] = inputs
   if (!info?.type || inputs.length !== 1) throw refusal(`a model with one input, and this one has ${inputs.length}`)
   const { name, type } = info
@@ -27,7 +26,7 @@ export function rawInput(body: Blob, { inputs }: ModelSignature, room?: Room): r
   const count = product(dims)
   // A fraction of an element, or of a row: the fault is told as one of size.
   if (!dims.every(Number.isInteger)) throw refusal(`a body that fills the shape ${formatShape(info.dims ?? [null])}`)
-  return [name, { type, dims, data: elementsIn(type, body, count, { input: name, field: 'body' }, room) }]
+  return [name, { type, dims, data: elementsIn(type, body, count, { input: name, field: 'body' }, target) }]
 }
 
 /** One string is the bare bytes of the body, without a length before them; there is no way to send two. */

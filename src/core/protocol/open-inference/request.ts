@@ -60,6 +60,8 @@ export interface DecodeOptions {
   readonly parsed?: Readonly<Record<string, unknown>> | undefined
   /** What follows a body that is bytes, where it came in pieces; the JSON ends in the first. */
   readonly rest?: readonly Uint8Array[] | undefined
+  /** The memory of the body may be freed where tensors have been copied out of it. @default false */
+  readonly isGiven?: boolean | undefined
   /** Where large tensors may lie; whoever runs them must be able to take them from there. @default memory of their own, or the body's */
   readonly room?: Room | undefined
 }
@@ -79,7 +81,7 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   const bytes = isBytes ? (body as Uint8Array) : new Uint8Array()
   if (headerLength !== undefined && headerLength > bytes.byteLength) throw longHeader(headerLength, bytes.byteLength)
   if (headerLength === 0) {
-    const [name, tensor] = rawInput([bytes, ...rest], signature, opts.room)
+    const [name, tensor] = rawInput([bytes, ...rest], signature, opts)
     paths.set(name, 'body')
     const inputs = checkInputs(signature, { [name]: tensor }, { maxElements, dialect: dialectFor(paths, true) })
     return { inputs, forms: ALL_BINARY, parameters: readParameters(undefined, 'parameters') }
@@ -90,7 +92,7 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   if (like) return like
   const isRaw = typeof body === 'string' || isBytes
   const json = headerLength === undefined ? (body as Uint8Array | string) : bytes.subarray(0, headerLength)
-  const blobs = headerLength === undefined ? undefined : createBlobs([bytes.subarray(headerLength), ...rest], opts.room)
+  const blobs = headerLength === undefined ? undefined : createBlobs([bytes.subarray(headerLength), ...rest], opts)
   const request = opts.parsed ?? (isRaw ? parseExactWhere(hasLongIntegers, json) : body)
   if (request === undefined) throw new ModelmountError('REQUEST_INVALID', 'the request body is empty')
   if (!isObject(request))
@@ -207,7 +209,7 @@ function readInput(input: unknown, path: string, blobs: Blobs | undefined): Wire
     name,
     type,
     dims: shape,
-    data: elementsIn(type, blobs.take(size, field), count, { input: shorten(name), field }, blobs.room),
+    data: elementsIn(type, blobs.take(size, field), count, { input: shorten(name), field }, blobs.target),
   }
 }
 
