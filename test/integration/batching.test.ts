@@ -366,7 +366,7 @@ describe('a warm-up that hangs', () => {
     expect(server.model('endless')).toMatchObject({ state: 'failed', reason: { code: 'MODEL_LOAD_FAILED' } })
     expect((await server.predict('good', { features: [row(1)] })).outputs.scores?.dims).toEqual([1, 2])
     await server.close()
-    expect(workerPids()).toEqual([])
+    await expect.poll(workerPids).toEqual([])
   })
 })
 

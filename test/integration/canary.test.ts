@@ -30,7 +30,7 @@ describe.skipIf(process.platform !== 'linux')('a canary', () => {
       process.kill(await nextWorker(serving), signal)
       await failed
       // No other child of that model was ever started, and the one before goes on.
-      expect(workerPids()).toEqual(serving)
+      await expect.poll(workerPids).toEqual(serving)
       expect(await answerOf(server)).toBe(1)
       expect(server.health()).toMatchObject({ ready: true, models: [{ reloadFailed: expect.stringContaining(signal) }] })
     },
@@ -54,7 +54,7 @@ describe.skipIf(process.platform !== 'linux')('a canary', () => {
       code: 'MODEL_LOAD_FAILED',
       message: expect.stringContaining('its trial run took longer'),
     })
-    expect(workerPids()).toEqual([])
+    await expect.poll(workerPids).toEqual([])
     expect(await answerOf(server)).toBe(1)
     // Had a thread got it, this would wait for it.
     await server.close({ timeoutMs: 60_000 })
@@ -75,7 +75,7 @@ describe.skipIf(process.platform !== 'linux')('a canary', () => {
     await expect.poll(computedTicks).toBeGreaterThan(40)
     process.kill(pid, 'SIGSEGV')
     await failed
-    expect(workerPids()).toEqual([])
+    await expect.poll(workerPids).toEqual([])
   })
 
   test('flies by default where instances are processes, and for whom nobody vouches where that is asked for', async () => {

@@ -138,7 +138,7 @@ test('a changed byte in the weights is refused before ONNX Runtime sees anything
   writeFileSync(file, bytes)
   const server = await serve({ isolation: 'process' })
   expect(reasonOf(server)).toMatchObject({ code: 'MODEL_UNTRUSTED', message: expect.stringContaining('weights.bin.enc') })
-  expect(workerPids()).toEqual([])
+  await expect.poll(workerPids).toEqual([])
 })
 
 describe('signed, then encrypted', () => {

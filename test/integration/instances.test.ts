@@ -155,7 +155,7 @@ describe.skipIf(!twoCpus)('scaling', () => {
     await (how === 'close' ? server.close() : server.unload('m'))
     expect((await Promise.allSettled(accepted)).filter(({ status }) => status === 'rejected')).toEqual([])
     expect(await stopped).toBeGreaterThan(0)
-    expect(workerPids()).toEqual([])
+    await expect.poll(workerPids).toEqual([])
   })
 
   test.skipIf(process.platform !== 'linux')('a new instance that dies while it loads costs nothing', async () => {
@@ -210,7 +210,7 @@ describe('on demand', () => {
     expect(await out).toMatchObject({ version: '1', reason: 'idle' })
     expect(server.model('m')).toMatchObject({ state: 'ready', resident: false, instances: { ready: 0, target: 0, min: 1 } })
     expect(server.health()).toMatchObject({ ready: true, models: [{ name: 'm', state: 'ready' }] })
-    if (isolation === 'process') expect(workerPids()).toEqual([])
+    if (isolation === 'process') await expect.poll(workerPids).toEqual([])
 
     const back = events.next(moved('m', true))
     const results = await Promise.all(Array.from({ length: 20 }, () => server.predict('m', {})))

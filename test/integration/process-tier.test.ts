@@ -72,7 +72,7 @@ describe.skipIf(process.platform !== 'linux')('the process tier', () => {
       expect(await lost).toMatchObject({ reason: expect.stringContaining(signal) })
       // The neighbour that was queued behind it gets its answer from the new child.
       expect((await waiting).outputs.y?.dims).toEqual([64])
-      expect(workerPids()).not.toContain(pid)
+      await expect.poll(workerPids).not.toContain(pid)
     },
   )
 

@@ -373,7 +373,7 @@ describe('versions', () => {
     await loading
     expect(server.models()).toEqual([])
     await server.close()
-    expect(workerPids()).toEqual([])
+    await expect.poll(workerPids).toEqual([])
   })
 
   test('states are told in order', async () => {

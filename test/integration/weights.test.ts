@@ -222,7 +222,7 @@ describe.skipIf(process.platform !== 'linux')('instances that come later map it 
     const served = await serve({ isolation: 'process', instances: { min: 0, max: 2 }, scaling: { idleMs: 1000 } })
     expect(await served.settled()).toMatchObject({ form: 'shared' })
     await expect.poll(() => served.server.model('m').resident).toBe(false)
-    expect(workerPids()).toEqual([])
+    await expect.poll(workerPids).toEqual([])
     await served.answer()
     expect(workerPids().map(maps)).toEqual([true])
     const { memory } = served.server.model('m')
@@ -366,7 +366,7 @@ describe('a build', () => {
     const served = await serve()
     await served.server.close()
     expect(entries()).toEqual([])
-    if (process.platform === 'linux') expect(workerPids()).toEqual([])
+    if (process.platform === 'linux') await expect.poll(workerPids).toEqual([])
   })
 
   test('is judged once: answers must be the same, and unless asked for, runs as fast', async () => {
