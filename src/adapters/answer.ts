@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream'
 import type { HttpHandler, HttpResponse } from '../core/types.ts'
 import { type BodyLimits, bodyFault, discardRest, readBody } from './body.ts'
 import { ClientSignal } from './client-signal.ts'
+import { latin1, ONE_WRITE_BYTES } from './latin1.ts'
 
 type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>
 
@@ -20,9 +21,6 @@ export interface Framework {
    */
   claim?(): Headers | undefined
 }
-
-/** Larger bodies are not worth copying. */
-const ONE_WRITE_BYTES = 16 * 1024
 
 /**
  * Answers one request.
@@ -73,9 +71,12 @@ export async function answer(
       isGiven = read.isGiven && stream === req
     }
   }
-  const client = new ClientSignal(res)
+  const client = new ClientSignal()
+  const onClose = (): void => client.abort()
+  res.on('close', onClose)
   const response = await handler.handle({ method, path, headers, body, rest, isGiven, signal: client, acceptsRest: true })
-  client.rest()
+  // What happens to the connection from now on concerns nobody.
+  res.off('close', onClose)
   if (!client.aborted) write(res, response, framework)
 }
 
@@ -102,8 +103,6 @@ function write(res: ServerResponse, { status, headers, body, rest = [], discard 
   if (discard) res.once('finish', () => setImmediate(discard))
 }
 
-/** As text a small body goes out with the head in one write; latin1 keeps every byte. */
+/** As text a small body goes out with the head in one write. */
 const chunk = (body: Uint8Array): [Uint8Array | string, BufferEncoding] =>
   body.byteLength <= ONE_WRITE_BYTES ? [latin1(body), 'latin1'] : [body, 'latin1']
-
-const latin1 = (body: Uint8Array): string => Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1')

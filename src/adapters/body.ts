@@ -2,13 +2,11 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
+import { type BodyCollector, type Collected, collectorFor } from './collector.ts'
 
 /** How much of a refused body is read and dropped, so that a client which still sends gets to see the answer. */
 export const DISCARD_BYTES = 16 * 1024 * 1024
 export const DISCARD_MS = 5000
-
-/** What a length that is only announced is worth: a client that says 64 MiB and sends a byte gets no more than this. */
-const TRUSTED_BYTES = 1024 * 1024
 
 export interface BodyLimits {
   readonly maxBodyBytes: number
@@ -16,86 +14,6 @@ export interface BodyLimits {
 }
 
 export type BodyResult = ({ readonly kind: 'body' } & Collected) | { readonly kind: 'too-large' | 'too-slow' | 'gone' }
-
-export interface Collected {
-  readonly body: Uint8Array
-  /** What follows, in pieces. */
-  readonly rest?: readonly Uint8Array[]
-  /** Nobody else has the pieces. */
-  readonly isGiven?: boolean
-}
-
-/** Bytes that come in pieces. They are copied as they come: a million pieces of one byte cost a megabyte, not a million views. */
-export interface Collector {
-  add(piece: Uint8Array): void
-  /** Bytes so far. A function: V8 makes a hidden class for every object literal with a getter. */
-  length(): number
-  take(): Uint8Array
-}
-
-/** @param announced the length that the client promised, a hint; not a number where it promised none */
-export function createCollector(announced = Number.NaN): Collector {
-  let bytes: Uint8Array | undefined
-  let owned = false
-  let length = 0
-
-  function makeRoom(needed: number): void {
-    const grown = Math.max(needed, 2 * length, Math.min(announced || 0, TRUSTED_BYTES))
-    // Announced lengths are mostly true: the last step of growth then fits exactly.
-    const size = announced >= needed && announced < grown ? announced : grown
-    const larger = Buffer.allocUnsafeSlow(size)
-    if (bytes) larger.set(bytes.subarray(0, length))
-    bytes = larger
-    owned = true
-  }
-
-  return {
-    length: () => length,
-    add(piece) {
-      if (length === 0) {
-        // Most bodies are one piece, which needs no copy.
-        bytes = piece
-        owned = false
-      } else {
-        if (!bytes || !owned || bytes.length < length + piece.length) makeRoom(length + piece.length)
-        bytes?.set(piece, length)
-      }
-      length += piece.length
-    },
-    take: () => bytes?.subarray(0, length) ?? new Uint8Array(0),
-  }
-}
-
-/** Pieces from this size are worth keeping as they are; what comes between them is joined, so that there are never many. */
-const LARGE_PIECE_BYTES = 16 * 1024
-
-/** A body whose large pieces stay as they came, for whoever copies out of them. */
-function createPieces(): Pick<Collector, 'add' | 'length'> & { take(): Collected } {
-  const pieces: Uint8Array[] = []
-  let small = createCollector()
-  let length = 0
-
-  function endSmall(): void {
-    if (small.length() === 0) return
-    pieces.push(small.take())
-    small = createCollector()
-  }
-
-  return {
-    length: () => length,
-    add(piece) {
-      length += piece.length
-      if (piece.length < LARGE_PIECE_BYTES) return small.add(piece)
-      endSmall()
-      pieces.push(piece)
-    },
-    take() {
-      endSmall()
-      const [body = new Uint8Array(0), ...rest] = pieces
-      return rest.length > 0 ? { body, rest } : { body }
-    },
-  }
-}
 
 /**
  * @param stream the body; nobody has read of it
@@ -110,7 +28,7 @@ export function readBody(
 ): Promise<BodyResult> {
   const length = announced === undefined ? Number.NaN : Number(announced)
   if (length > limits.maxBodyBytes) return Promise.resolve({ kind: 'too-large' })
-  const collected = (): Promise<BodyResult> => collect(stream, inPieces ? createPieces() : oneBody(length), limits)
+  const collected = (): Promise<BodyResult> => collect(stream, collectorFor(length, inPieces), limits)
   // Somebody of the app listens, too: nothing waits for us.
   if (stream.readableFlowing !== null) return collected()
   return new Promise((resolve) => {
@@ -132,11 +50,6 @@ function takeWhole(stream: Readable, length: number): BodyResult | undefined {
   return { kind: 'body', body }
 }
 
-function oneBody(announced: number): ReturnType<typeof createPieces> {
-  const collector = createCollector(announced)
-  return { ...collector, take: () => ({ body: collector.take() }) }
-}
-
 /** What stands between a stream and its listeners where an app, or what watches it, wants to see a body too. */
 const TAPS = ['on', 'addListener', 'emit', 'push', 'pipe'] as const
 
@@ -146,7 +59,7 @@ const isOnlyReader = (stream: Readable): boolean =>
   stream.listenerCount('readable') === 0 &&
   !TAPS.some((name) => Object.hasOwn(stream, name))
 
-function collect(stream: Readable, collector: ReturnType<typeof createPieces>, limits: BodyLimits): Promise<BodyResult> {
+function collect(stream: Readable, collector: BodyCollector, limits: BodyLimits): Promise<BodyResult> {
   return new Promise((resolve) => {
     const finish = (result: BodyResult): void => {
       clearTimeout(timer)

@@ -4,7 +4,8 @@
  */
 
 import type { HttpResponse, ModelServer, MountOptions } from '../core/types.ts'
-import { type BodyLimits, type BodyResult, bodyFault, createCollector, DISCARD_BYTES, DISCARD_MS } from './body.ts'
+import { type BodyLimits, type BodyResult, bodyFault, DISCARD_BYTES, DISCARD_MS } from './body.ts'
+import { createCollector } from './collector.ts'
 import { belowPrefix } from './path.ts'
 
 export interface FetchHandlerOptions extends MountOptions {

@@ -3,14 +3,23 @@
  * @module modelmount/node
  */
 
+import { channel } from 'node:diagnostics_channel'
+import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { ModelServer, MountOptions } from '../core/types.ts'
+import type { HttpHandler, ModelServer, MountOptions } from '../core/types.ts'
 import { answer } from './answer.ts'
+import { enterLane, type Finder } from './lane/index.ts'
 import { belowPrefix, pathOf } from './path.ts'
 
 export interface NodeHandlerOptions extends MountOptions {
   /** Where the routes are: with `/ml`, at `/ml/v2/…`. @default '' */
   readonly prefix?: string
+  /**
+   * Read plain requests from the connection itself, which costs half of what `node:http` does. `false` for servers that are not to be
+   * changed in any way.
+   * @default true
+   */
+  readonly fastLane?: boolean
 }
 
 /** A request listener of `node:http`; with a third argument, middleware that passes on what is not its own. */
@@ -18,35 +27,74 @@ export type NodeHandler = (req: IncomingMessage, res: ServerResponse, next?: (er
 
 /**
  * The prediction routes as a request listener: `createServer(nodeHandler(server)).listen(8080)`. Other paths get a 404, or go to `next` where
- * there is one.
+ * there is one. As the only listener of a server whose requests nobody else watches, it reads plain requests from the connection itself, as
+ * `attach()` does.
  * @throws ModelmountError `OPTIONS_INVALID`
  */
 export function nodeHandler(server: ModelServer, options: NodeHandlerOptions = {}): NodeHandler {
-  const { prefix, ...mount } = options
+  const { prefix, fastLane = true, ...mount } = options
   const handler = server.http.mount(mount)
   const below = belowPrefix(prefix)
-  return (req, res, next) => {
+  const find = finderOf(handler, prefix)
+  const servers = new WeakSet<Server>()
+
+  function enter(http: Server | undefined): void {
+    if (!http || servers.has(http)) return
+    servers.add(http)
+    enterLane(http, (target) => (isAlone(http, handle) ? find(target) : undefined))
+  }
+
+  function handle(req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void {
     const path = below(pathOf(req.url)) ?? ''
-    if (next && !handler.owns(path)) return next()
+    if (next && !handler.owns(path)) {
+      next()
+      return
+    }
+    if (!next && fastLane) enter((req.socket as { server?: Server }).server)
     answer(handler, req, res, path).catch(next ?? (() => void res.destroy()))
+  }
+  return handle
+}
+
+/** What `node:http` tells of requests to whoever subscribes: tracing, mostly. */
+const WATCHED = ['http.server.request.start', 'http.server.response.created', 'http.server.response.finish'].map((name) =>
+  channel(name),
+)
+
+/** True when nobody would see a request that goes through the server as usual, except this listener. */
+function isAlone(http: Server, listener: NodeHandler): boolean {
+  return (
+    http.emit === EventEmitter.prototype.emit &&
+    http.listenerCount('request') === 1 &&
+    http.listenerCount('request', listener) === 1 &&
+    !WATCHED.some(({ hasSubscribers }) => hasSubscribers)
+  )
+}
+
+function finderOf(handler: HttpHandler, prefix: string | undefined): Finder {
+  const below = belowPrefix(prefix)
+  return (target) => {
+    const path = below(pathOf(target))
+    return path !== undefined && handler.owns(path) ? { handler, path } : undefined
   }
 }
 
 /**
  * The fast lane: answers the routes below `prefix` before the app on `httpServer` sees the request. The app's middleware (its authentication,
- * CORS, logging, rate limits) is bypassed for them; everything inside modelmount holds as everywhere.
+ * CORS, logging, rate limits) is bypassed for them; everything inside modelmount holds as everywhere. Plain requests are read from the connection
+ * itself; whatever else comes on a connection, and all that follows on it, goes through `node:http`.
  * @returns takes the lane out again
  * @throws ModelmountError `OPTIONS_INVALID`
  */
 export function attach(httpServer: Server, server: ModelServer, options: NodeHandlerOptions = {}): () => void {
-  const { prefix, ...mount } = options
-  const handler = server.http.mount(mount)
-  const below = belowPrefix(prefix)
+  const { prefix, fastLane = true, ...mount } = options
+  const find = finderOf(server.http.mount(mount), prefix)
+  const leave = fastLane ? enterLane(httpServer, find) : () => {}
   let isAttached = true
   const take = (req: IncomingMessage, res: ServerResponse): boolean => {
-    const path = below(pathOf(req.url))
-    if (!isAttached || path === undefined || !handler.owns(path)) return false
-    answer(handler, req, res, path).catch(() => void res.destroy())
+    const found = isAttached ? find(req.url ?? '/') : undefined
+    if (!found) return false
+    answer(found.handler, req, res, found.path).catch(() => void res.destroy())
     return true
   }
   // Not a listener: those that others add would get the same request, whenever they were added.
@@ -57,5 +105,6 @@ export function attach(httpServer: Server, server: ModelServer, options: NodeHan
   } as Server['emit']
   return () => {
     isAttached = false
+    leave()
   }
 }

@@ -1,0 +1,269 @@
+/**
+ * One connection in the fast lane: request, answer, request, answer. At the first request that is not plain or not ours the connection goes to
+ * `node:http`, with every byte that has not been answered, and stays there.
+ */
+
+import type { Socket } from 'node:net'
+import type { HttpHandler, HttpResponse } from '../../core/types.ts'
+import { bodyFault } from '../body.ts'
+import { ClientSignal } from '../client-signal.ts'
+import { type BodyCollector, collectorFor } from '../collector.ts'
+import { latin1, ONE_WRITE_BYTES } from '../latin1.ts'
+import { type Head, LONGEST_HEAD, readHead } from './head.ts'
+import { headOf } from './written.ts'
+
+/** Who answers a request. */
+export interface Destination {
+  readonly handler: HttpHandler
+  /** Path below the mount point, without query. */
+  readonly path: string
+}
+
+/** What a connection asks of the lane it is in. */
+export interface Surroundings {
+  /** Seconds, by the lane's own count. */
+  now(): number
+  /** Whose a request target is; `undefined` for what is the app's. */
+  find(target: string): Destination | undefined
+  /** Gives the socket to `node:http`. */
+  handOver(socket: Socket): void
+  /** It is closed, or handed over. */
+  left(connection: LaneConnection): void
+  /** An error of the socket; true when the app cares for it. */
+  tellError(error: Error, socket: Socket): boolean
+  /** The longest head that the app takes, in bytes. */
+  longestHead(): number
+  /** How long an idle connection is kept, in ms, 0 for no limit; `undefined` when no connection is kept any more. */
+  keepAliveMs(): number | undefined
+  /** How long a request may take to arrive, in ms, 0 for no limit. */
+  requestTimeoutMs(): number
+}
+
+const HEAD_END = Buffer.from('\r\n\r\n')
+const NOTHING = Buffer.alloc(0)
+
+const isRead = (socket: Socket): boolean => socket.listenerCount('data') > 0 || socket.listenerCount('readable') > 0
+const nobody = (): void => {}
+
+/** A request whose body is still arriving. */
+interface Arriving {
+  readonly head: Head
+  readonly to: Destination
+  readonly collector: BodyCollector
+  readonly timer: NodeJS.Timeout | undefined
+}
+
+/** `fresh` until the first request; `gone` once it is closed or somebody else's. */
+type State = 'fresh' | 'idle' | 'arriving' | 'busy' | 'gone'
+
+/** What helpers that end servers look for on a socket: whether an answer is on its way, and a way to have the connection closed after it. */
+class Exchange {
+  readonly headersSent = false
+  readonly finished = false
+  closes = false
+
+  setHeader(name: string, value: unknown): void {
+    if (name.toLowerCase() === 'connection' && value === 'close') this.closes = true
+  }
+}
+
+export class LaneConnection {
+  /** When it became fresh or idle, on the lane's clock. */
+  since: number
+  state: State = 'fresh'
+  readonly #socket: Socket & { _httpMessage?: Exchange | null }
+  readonly #lane: Surroundings
+  #arriving: Arriving | undefined
+  #client: ClientSignal | undefined
+  readonly #exchange = new Exchange()
+  /** What has come after the request that is being answered. */
+  #early: Buffer = NOTHING
+  /** Heads of one client are mostly the same. */
+  #known: { readonly text: string; readonly head: Head } | undefined
+
+  constructor(socket: Socket, lane: Surroundings) {
+    this.#socket = socket
+    this.#lane = lane
+    this.since = lane.now()
+    socket.on('error', this.#onError)
+    socket.on('close', this.#onClose)
+  }
+
+  /** Starts to read. Not at once: who else wants to look at connections has to have done so. */
+  begin(): void {
+    const socket = this.#socket
+    if (this.state !== 'fresh' || socket.destroyed) return
+    // Somebody reads along, and would see twice what is handed over.
+    if (isRead(socket)) this.handOver(NOTHING)
+    else socket.on('end', this.#onEnd).on('data', this.#onData)
+  }
+
+  /** @param bytes what has come and not been answered */
+  handOver(bytes: Buffer): void {
+    const socket = this.#socket
+    this.state = 'gone'
+    socket.off('data', this.#onData)
+    socket.off('end', this.#onEnd)
+    socket.off('close', this.#onClose)
+    socket.off('error', this.#onError)
+    socket._httpMessage = null
+    socket.pause()
+    if (bytes.length > 0) socket.unshift(bytes)
+    this.#lane.left(this)
+    const readsAlong = isRead(socket)
+    this.#lane.handOver(socket)
+    // Node takes bytes past the stream, until a listener comes that wants them.
+    if (readsAlong) socket.on('data', nobody).off('data', nobody)
+    socket.resume()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /** As `node:http` does: a connection that has not asked for anything yet is not idle, it is about to. */
+  closeIdle(): void {
+    if (this.state === 'idle') this.destroy()
+  }
+
+  readonly #onData = (bytes: Buffer): void => {
+    if (this.state === 'arriving') this.#add(bytes)
+    else if (this.state === 'busy') this.#keep(bytes)
+    else if (!this.#start(bytes)) this.handOver(bytes)
+  }
+
+  /** Whoever sends ahead waits: the kernel's buffer is bounded, ours is not. */
+  #keep(bytes: Buffer): void {
+    this.#early = this.#early.length === 0 ? bytes : Buffer.concat([this.#early, bytes])
+    this.#socket.pause()
+  }
+
+  /** Takes the request that begins with these bytes; false for one that is not for the lane. */
+  #start(bytes: Buffer): boolean {
+    const end = bytes.indexOf(HEAD_END)
+    if (end < 0 || end > Math.min(LONGEST_HEAD, this.#lane.longestHead())) return false
+    const head = this.#headOf(bytes.toString('latin1', 0, end + 2))
+    const to = head && this.#lane.find(head.target)
+    if (!head || !to || head.length > to.handler.maxBodyBytes) return false
+    const from = end + HEAD_END.length
+    const available = bytes.length - from
+    if (available < head.length) {
+      this.#await(head, to)
+      if (available > 0) this.#add(bytes.subarray(from))
+      return true
+    }
+    if (available > head.length) this.#early = bytes.subarray(from + head.length)
+    this.#ask(head, to, head.length > 0 ? bytes.subarray(from, from + head.length) : undefined)
+    return true
+  }
+
+  #headOf(text: string): Head | undefined {
+    const known = this.#known
+    // The headers are the request's own: what is remembered of a request goes by them.
+    if (known?.text === text) return { ...known.head, headers: { ...known.head.headers } }
+    const head = readHead(text)
+    if (head) this.#known = { text, head }
+    return head
+  }
+
+  #await(head: Head, to: Destination): void {
+    const limits = [to.handler.bodyTimeoutMs, this.#lane.requestTimeoutMs()].filter((ms) => ms > 0)
+    const collector = collectorFor(head.length, head.headers['inference-header-content-length'] !== undefined)
+    const timer = limits.length > 0 ? setTimeout(() => this.#refuseSlow(to), Math.min(...limits)) : undefined
+    this.state = 'arriving'
+    this.#arriving = { head, to, collector, timer }
+  }
+
+  #add(bytes: Buffer): void {
+    const { head, to, collector, timer } = this.#arriving as Arriving
+    const missing = head.length - collector.length()
+    collector.add(bytes.length > missing ? bytes.subarray(0, missing) : bytes)
+    if (bytes.length < missing) return
+    if (bytes.length > missing) this.#early = bytes.subarray(missing)
+    clearTimeout(timer)
+    this.#arriving = undefined
+    const { body, rest } = collector.take()
+    this.#ask(head, to, body, rest)
+  }
+
+  #refuseSlow({ handler, path }: Destination): void {
+    const { maxBodyBytes, bodyTimeoutMs } = handler
+    this.#arriving = undefined
+    this.#exchange.closes = true
+    this.#write(handler.error(bodyFault('too-slow', { maxBodyBytes, bodyTimeoutMs }), path))
+  }
+
+  #ask({ method, headers }: Head, { handler, path }: Destination, body: Uint8Array | undefined, rest?: readonly Uint8Array[]) {
+    this.state = 'busy'
+    const client = new ClientSignal()
+    this.#client = client
+    this.#socket._httpMessage = this.#exchange
+    const isGiven = this.#socket.listenerCount('data') === 1
+    handler
+      .handle({ method, path, headers, body, rest, isGiven, signal: client, acceptsRest: true })
+      .then(this.#answer)
+      .catch(this.#fail)
+  }
+
+  readonly #answer = (response: HttpResponse): void => {
+    if (this.state !== 'busy') return
+    this.#write(response)
+    // Whoever does not read its answers gets no more of them: they would pile up here.
+    if (this.#socket.writableNeedDrain) this.#socket.once('drain', this.#next)
+    else this.#next()
+  }
+
+  readonly #next = (): void => {
+    if (this.state !== 'busy') return
+    this.state = 'idle'
+    this.since = this.#lane.now()
+    this.#socket._httpMessage = null
+    if (this.#early.length > 0) this.handOver(this.#early)
+  }
+
+  readonly #fail = (): void => void this.#socket.destroy()
+
+  #write({ status, headers, body, rest, discard }: HttpResponse): void {
+    const socket = this.#socket
+    this.#client = undefined
+    const keepAliveMs = this.#exchange.closes ? undefined : this.#lane.keepAliveMs()
+    const head = headOf(status, headers, keepAliveMs)
+    if (!rest && body.byteLength <= ONE_WRITE_BYTES) socket.write(head + latin1(body), 'latin1')
+    else {
+      socket.cork()
+      socket.write(head, 'latin1')
+      socket.write(body)
+      for (const piece of rest ?? []) socket.write(piece)
+      // The system has it all when the last of it is written.
+      if (discard) socket.write(NOTHING, () => void discard())
+      socket.uncork()
+    }
+    if (keepAliveMs !== undefined) return
+    this.state = 'gone'
+    socket.destroySoon()
+  }
+
+  readonly #onEnd = (): void => {
+    // Half a connection is none, as for `node:http`.
+    this.#abort()
+    this.#socket.end()
+  }
+
+  readonly #onError = (error: Error): void => {
+    if (!this.#lane.tellError(error, this.#socket)) this.#socket.destroy()
+  }
+
+  readonly #onClose = (): void => {
+    this.#abort()
+    this.#lane.left(this)
+  }
+
+  #abort(): void {
+    this.state = 'gone'
+    clearTimeout(this.#arriving?.timer)
+    this.#arriving = undefined
+    const client = this.#client
+    this.#client = undefined
+    client?.abort()
+  }
+}
