@@ -44,7 +44,7 @@ export async function answer(
   const { body: stream = req } = framework
   let body: unknown
   let rest: readonly Uint8Array[] | undefined
-  let isGiven: boolean | undefined
+  let given: readonly ArrayBufferLike[] | undefined
   let { headers } = req
   if (stream !== null && method !== 'GET' && method !== 'HEAD') {
     if (wasParsed(stream)) {
@@ -68,13 +68,13 @@ export async function answer(
       body = read.body
       rest = read.rest
       // Of a stream that an app has put in place of the request's own, nobody knows who has the pieces.
-      isGiven = read.isGiven && stream === req
+      if (stream === req) given = read.given
     }
   }
   const client = new ClientSignal()
   const onClose = (): void => client.abort()
   res.on('close', onClose)
-  const response = await handler.handle({ method, path, headers, body, rest, isGiven, signal: client, acceptsRest: true })
+  const response = await handler.handle({ method, path, headers, body, rest, given, signal: client, acceptsRest: true })
   // What happens to the connection from now on concerns nobody.
   res.off('close', onClose)
   if (!client.aborted) write(res, response, framework)

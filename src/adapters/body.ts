@@ -8,12 +8,17 @@ import { type BodyCollector, type Collected, collectorFor } from './collector.ts
 export const DISCARD_BYTES = 16 * 1024 * 1024
 export const DISCARD_MS = 5000
 
+export interface Read extends Collected {
+  /** Buffers of the body that nobody else has. */
+  readonly given?: readonly ArrayBufferLike[] | undefined
+}
+
 export interface BodyLimits {
   readonly maxBodyBytes: number
   readonly bodyTimeoutMs: number
 }
 
-export type BodyResult = ({ readonly kind: 'body' } & Collected) | { readonly kind: 'too-large' | 'too-slow' | 'gone' }
+export type BodyResult = ({ readonly kind: 'body' } & Read) | { readonly kind: 'too-large' | 'too-slow' | 'gone' }
 
 /**
  * @param stream the body; nobody has read of it
@@ -35,8 +40,7 @@ export function readBody(
     // A small body comes in one piece with its head, and is there once the parser is through with that piece. Not a microtask: what begins to
     // listen in this turn, after us, would have the body before those.
     process.nextTick(() => {
-      if (stream.destroyed) resolve({ kind: 'gone' })
-      else resolve(takeWhole(stream, length) ?? collected())
+      resolve(takeWhole(stream, length) ?? (stream.destroyed ? { kind: 'gone' } : collected()))
     })
   })
 }
@@ -44,7 +48,9 @@ export function readBody(
 /** A body that has arrived as a whole and that nobody else reads: no listeners, no timer. */
 function takeWhole(stream: Readable, length: number): BodyResult | undefined {
   if (stream.readableLength !== length || length === 0 || stream.readableFlowing !== null) return undefined
-  const body = stream.read() as Uint8Array
+  const body = stream.read() as Uint8Array | null
+  // A stream that was destroyed gives nothing any more.
+  if (!body) return undefined
   // Its end has no data to bring it about.
   if (stream.listenerCount('end') > 0 || stream.listenerCount('close') > 0) stream.resume()
   return { kind: 'body', body }
@@ -58,6 +64,10 @@ const isOnlyReader = (stream: Readable): boolean =>
   stream.listenerCount('data') === 1 &&
   stream.listenerCount('readable') === 0 &&
   !TAPS.some((name) => Object.hasOwn(stream, name))
+
+/** Buffers that hold a piece and nothing else. */
+const ownBuffers = (pieces: readonly Uint8Array[]): ArrayBufferLike[] =>
+  pieces.filter(({ buffer, byteLength }) => byteLength === buffer.byteLength).map(({ buffer }) => buffer)
 
 function collect(stream: Readable, collector: BodyCollector, limits: BodyLimits): Promise<BodyResult> {
   return new Promise((resolve) => {
@@ -73,7 +83,12 @@ function collect(stream: Readable, collector: BodyCollector, limits: BodyLimits)
       if (collector.length() + chunk.length > limits.maxBodyBytes) finish({ kind: 'too-large' })
       else collector.add(chunk)
     }
-    const onEnd = (): void => finish({ kind: 'body', ...collector.take(), isGiven: isOnlyReader(stream) })
+    const onEnd = (): void => {
+      const { body, rest } = collector.take()
+      // Small bodies are not worth freeing.
+      if (rest) finish({ kind: 'body', body, rest, given: isOnlyReader(stream) ? ownBuffers([body, ...rest]) : undefined })
+      else finish({ kind: 'body', body })
+    }
     const onGone = (): void => finish({ kind: 'gone' })
     const timer = setTimeout(() => finish({ kind: 'too-slow' }), limits.bodyTimeoutMs)
     stream.on('data', onData)

@@ -7,8 +7,6 @@ export interface Collected {
   readonly body: Uint8Array
   /** What follows, in pieces. */
   readonly rest?: readonly Uint8Array[]
-  /** Nobody else has the pieces. */
-  readonly isGiven?: boolean
 }
 
 /** Bytes that come in pieces. They are copied as they come: a million pieces of one byte cost a megabyte, not a million views. */
@@ -58,7 +56,7 @@ export interface BodyCollector extends Pick<Collector, 'add' | 'length'> {
 }
 
 /** Pieces from this size are worth keeping as they are; what comes between them is joined, so that there are never many. */
-const LARGE_PIECE_BYTES = 16 * 1024
+export const LARGE_PIECE_BYTES = 4 * 1024
 
 /** A body whose large pieces stay as they came, for whoever copies out of them. */
 function createPieces(): BodyCollector {

@@ -859,8 +859,8 @@ export interface HttpRequest {
   readonly body?: unknown
   /** What follows `body`, which is bytes then: large pieces that the adapter has not joined, because tensors are copied out of them anyway. */
   readonly rest?: readonly Uint8Array[]
-  /** Nobody else has `body` and `rest`: their memory may be freed once tensors have been copied out of it. @default false */
-  readonly isGiven?: boolean | undefined
+  /** Buffers of `body` and `rest` that nobody else has, nor will: they may be freed once tensors have been copied out of them. @default none */
+  readonly given?: readonly ArrayBufferLike[] | undefined
   /** Fires when the client goes away. */
   readonly signal?: AbortSignalLike
   /** The adapter writes `rest` of an answer, too. @default false: an answer is `body`, whole */

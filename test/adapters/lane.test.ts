@@ -386,6 +386,11 @@ describe('a connection', () => {
     expect(await raw.answer()).toMatchObject({ status: 200 })
     expect(seen.some(({ length }) => length === 0)).toBe(false)
     expect(usual()).toBe(0)
+    // The next request comes with the end of the body.
+    const other = await connected(port)
+    await other.send(Buffer.concat([imageRequest(new Float32Array(300_000)), Buffer.from(post())]))
+    expect((await other.answer()).bytes.length).toBeGreaterThan(1_200_000)
+    expect(await other.answer()).toMatchObject({ status: 200 })
   })
 
   test('a body that does not come gets 408 and the end of its connection', async () => {

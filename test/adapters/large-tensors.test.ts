@@ -2,7 +2,10 @@
 
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
-import { createModelServer, type ModelServer } from 'modelmount'
+import { PassThrough } from 'node:stream'
+import Fastify from 'fastify'
+import { createModelServer, type HttpHandler, type ModelServer } from 'modelmount'
+import { modelPlugin } from 'modelmount/fastify'
 import { nodeHandler } from 'modelmount/node'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { identityModel } from '../../tools/models.mjs'
@@ -167,6 +170,58 @@ test('the memory of an answer is freed once it has left: listeners of the app st
   expect(seen).toEqual([4 * FLOATS, 4 * FLOATS])
   raw.socket.destroy()
   await new Promise((resolve) => app.close(resolve))
+})
+
+test.each([
+  ['nobody else has it', 0],
+  ['somebody reads the connection', 4 * FLOATS],
+] as const)('the memory of a body is freed once its tensors are copied, where %s', async (_what, least) => {
+  const mount = server.http.mount()
+  const bodies: Uint8Array[] = []
+  const handler: HttpHandler = {
+    ...mount,
+    handle(request) {
+      bodies.push(request.body as Uint8Array, ...(request.rest ?? []))
+      return mount.handle(request)
+    },
+  }
+  const models = nodeHandler({ ...server, http: { ...handler, mount: () => handler } }, { prefix: '/ml' })
+  const app = createServer((req, res) => models(req, res))
+  const seen: Uint8Array[] = []
+  if (least > 0) app.on('connection', (socket) => void socket.on('data', (bytes) => void seen.push(bytes)))
+  app.listen(0, '127.0.0.1')
+  await once(app, 'listening')
+  const raw = await openSocket((app.address() as { port: number }).port)
+  await raw.send(wire(infer(tensorOf(11))))
+  await expectAnswer(raw, tensorOf(11))
+  expect(bodies.length).toBeGreaterThan(1)
+  if (least === 0) expect(bodies.map(({ byteLength }) => byteLength).filter((bytes) => bytes >= 4096)).toEqual([])
+  else expect(Buffer.compare(Buffer.concat(seen), wire(infer(tensorOf(11))))).toBe(0)
+  raw.socket.destroy()
+  await new Promise((resolve) => app.close(resolve))
+})
+
+test('a stream that an app has put in place of the body may be somebody else’s, too', async () => {
+  const app = Fastify()
+  const seen: Uint8Array[] = []
+  app.addHook('preParsing', async (_request, _reply, payload) => {
+    const through = new PassThrough()
+    payload.on('data', (piece: Uint8Array) => {
+      seen.push(piece)
+      through.write(piece)
+    })
+    payload.on('end', () => through.end())
+    return through
+  })
+  await app.register(modelPlugin, { server, prefix: '/ml', closeServer: false, bodyLimit: 10_000_000 })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const raw = await openSocket((app.server.address() as { port: number }).port)
+  const request = infer(tensorOf(13))
+  await raw.send(wire(request))
+  await expectAnswer(raw, tensorOf(13))
+  expect(Buffer.compare(Buffer.concat(seen), request.body)).toBe(0)
+  raw.socket.destroy()
+  await app.close()
 })
 
 type See = (piece: Uint8Array) => void

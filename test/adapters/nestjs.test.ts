@@ -3,6 +3,7 @@
 import 'reflect-metadata'
 import type { AddressInfo } from 'node:net'
 import {
+  Body,
   type CallHandler,
   type CanActivate,
   Controller,
@@ -14,6 +15,7 @@ import {
   Injectable,
   Module,
   type NestInterceptor,
+  Post,
   RequestTimeoutException,
   type Type,
   VersioningType,
@@ -200,6 +202,23 @@ describe.each(PLATFORMS)('on $name', ({ adapter }) => {
     const { status } = await connection.send('POST', '/ml/v2/models/add/infer', JSON.stringify(ADD), { 'x-user': 'me' })
     expect(status).toBe(200)
     expect(seen).toEqual(['application/json', 'application/json', undefined])
+  })
+
+  test('routes of the app have its parsers, and its answers to what they refuse', async () => {
+    class EchoController {
+      echo(body: unknown): unknown {
+        return body
+      }
+    }
+    Controller()(EchoController)
+    const descriptor = Object.getOwnPropertyDescriptor(EchoController.prototype, 'echo') as PropertyDescriptor
+    Post('/echo')(EchoController.prototype, 'echo', descriptor)
+    Body()(EchoController.prototype, 'echo', 0)
+    const parts = { imports: [ModelServerModule.forRoot({ ...quiet, models })], controllers: [EchoController] }
+    const { connection } = await start(adapter(), parts)
+    expect(await connection.post('/echo', { a: 1 })).toMatchObject({ status: 201, json: { a: 1 } })
+    expect(await connection.post('/echo', '{')).toMatchObject({ status: 400, json: { statusCode: 400 } })
+    expect(await connection.post('/v2/models/add/infer', '{')).toMatchObject({ status: 400, json: { code: 'REQUEST_INVALID' } })
   })
 
   test('interceptors run around the answer and cannot change what the protocol says', async () => {

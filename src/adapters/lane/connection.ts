@@ -4,10 +4,10 @@
  */
 
 import type { Socket } from 'node:net'
-import type { HttpHandler, HttpResponse } from '../../core/types.ts'
+import type { HttpHandler, HttpRequest, HttpResponse } from '../../core/types.ts'
 import { bodyFault } from '../body.ts'
 import { ClientSignal } from '../client-signal.ts'
-import { type BodyCollector, collectorFor } from '../collector.ts'
+import { type BodyCollector, collectorFor, LARGE_PIECE_BYTES } from '../collector.ts'
 import { latin1, ONE_WRITE_BYTES } from '../latin1.ts'
 import { type Head, LONGEST_HEAD, readHead } from './head.ts'
 import { headOf } from './written.ts'
@@ -50,8 +50,12 @@ interface Arriving {
   readonly head: Head
   readonly to: Destination
   readonly collector: BodyCollector
+  /** Memory of its pieces, where these are kept. */
+  readonly buffers: Set<ArrayBufferLike> | undefined
   readonly timer: NodeJS.Timeout | undefined
 }
+
+type Body = Pick<HttpRequest, 'body' | 'rest' | 'given'>
 
 /** `fresh` until the first request; `gone` once it is closed or somebody else's. */
 type State = 'fresh' | 'idle' | 'arriving' | 'busy' | 'gone'
@@ -153,7 +157,7 @@ export class LaneConnection {
       return true
     }
     if (available > head.length) this.#early = bytes.subarray(from + head.length)
-    this.#ask(head, to, head.length > 0 ? bytes.subarray(from, from + head.length) : undefined)
+    this.#ask(head, to, { body: head.length > 0 ? bytes.subarray(from, from + head.length) : undefined })
     return true
   }
 
@@ -168,22 +172,27 @@ export class LaneConnection {
 
   #await(head: Head, to: Destination): void {
     const limits = [to.handler.bodyTimeoutMs, this.#lane.requestTimeoutMs()].filter((ms) => ms > 0)
-    const collector = collectorFor(head.length, head.headers['inference-header-content-length'] !== undefined)
+    const inPieces = head.headers['inference-header-content-length'] !== undefined
+    const collector = collectorFor(head.length, inPieces)
     const timer = limits.length > 0 ? setTimeout(() => this.#refuseSlow(to), Math.min(...limits)) : undefined
     this.state = 'arriving'
-    this.#arriving = { head, to, collector, timer }
+    this.#arriving = { head, to, collector, buffers: inPieces ? new Set() : undefined, timer }
   }
 
   #add(bytes: Buffer): void {
-    const { head, to, collector, timer } = this.#arriving as Arriving
+    const { head, to, collector, buffers, timer } = this.#arriving as Arriving
     const missing = head.length - collector.length()
     collector.add(bytes.length > missing ? bytes.subarray(0, missing) : bytes)
+    // What the socket gives has memory of its own.
+    if (bytes.length >= LARGE_PIECE_BYTES) buffers?.add(bytes.buffer)
     if (bytes.length < missing) return
     if (bytes.length > missing) this.#early = bytes.subarray(missing)
     clearTimeout(timer)
     this.#arriving = undefined
     const { body, rest } = collector.take()
-    this.#ask(head, to, body, rest)
+    // In the last of it the next request may begin; and others may have read along.
+    const isAlone = this.#early.length === 0 && this.#socket.listenerCount('data') === 1
+    this.#ask(head, to, { body, rest, given: buffers && isAlone ? [...buffers] : undefined })
   }
 
   #refuseSlow({ handler, path }: Destination): void {
@@ -193,14 +202,13 @@ export class LaneConnection {
     this.#write(handler.error(bodyFault('too-slow', { maxBodyBytes, bodyTimeoutMs }), path))
   }
 
-  #ask({ method, headers }: Head, { handler, path }: Destination, body: Uint8Array | undefined, rest?: readonly Uint8Array[]) {
+  #ask({ method, headers }: Head, { handler, path }: Destination, { body, rest, given }: Body): void {
     this.state = 'busy'
     const client = new ClientSignal()
     this.#client = client
     this.#socket._httpMessage = this.#exchange
-    const isGiven = this.#socket.listenerCount('data') === 1
     handler
-      .handle({ method, path, headers, body, rest, isGiven, signal: client, acceptsRest: true })
+      .handle({ method, path, headers, body, rest, given, signal: client, acceptsRest: true })
       .then(this.#answer)
       .catch(this.#fail)
   }

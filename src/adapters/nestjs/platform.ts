@@ -56,26 +56,27 @@ interface ExpressRequest extends IncomingMessage {
   readonly originalUrl: string
 }
 
-/** Express has one line of parsers for all routes. They pass on what has no content type, so for their time ours have none. */
+type Middleware = (req: ExpressRequest, res: unknown, next: () => void) => unknown
+
+/** Express has one line of parsers for all routes: ours go past each of them. */
 function passBodiesOfExpress(adapter: HttpAdapter, isOurs: (path: string) => boolean): void {
-  const types = new WeakMap<IncomingMessage, string>()
+  const past =
+    (parser: Middleware): Middleware =>
+    (req, res, next) =>
+      isOurs(req.originalUrl.split('?')[0] ?? '') ? next() : parser(req, res, next)
   const { registerParserMiddleware } = adapter
   adapter.registerParserMiddleware = function (this: HttpAdapter, prefix, rawBody) {
-    this.use((req: ExpressRequest, _res: unknown, next: () => void) => {
-      const type = req.headers['content-type']
-      if (type !== undefined && isOurs(req.originalUrl.split('?')[0] ?? '')) {
-        types.set(req, type)
-        delete req.headers['content-type']
-      }
-      next()
-    })
-    const result = registerParserMiddleware.call(this, prefix, rawBody)
-    this.use((req: ExpressRequest, _res: unknown, next: () => void) => {
-      const type = types.get(req)
-      if (type !== undefined) req.headers['content-type'] = type
-      next()
-    })
-    return result
+    const { use } = this
+    this.use = (...args) =>
+      use.apply(
+        this,
+        args.map((arg) => (typeof arg === 'function' ? past(arg) : arg)),
+      )
+    try {
+      return registerParserMiddleware.call(this, prefix, rawBody)
+    } finally {
+      this.use = use
+    }
   }
 }
 

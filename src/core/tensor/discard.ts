@@ -15,23 +15,30 @@ type Transferable = ArrayBuffer & { transfer?(byteLength: number): ArrayBuffer }
  * Frees the large tensors that are alone in their buffers. Whoever still has one finds an array of length 0, never what the memory holds next.
  */
 export function discard(tensors: Readonly<Record<string, Tensor>>): void {
-  const large: ArrayBufferView[] = []
+  const large: ArrayBufferLike[] = []
   for (const name of Object.keys(tensors)) {
     const tensor = tensors[name]
-    if (tensor && tensor.type !== 'string' && tensor.data.byteLength >= LARGE_BYTES) large.push(tensor.data)
+    if (!tensor || tensor.type === 'string') continue
+    const { buffer, byteLength } = tensor.data
+    if (byteLength >= LARGE_BYTES && byteLength === buffer.byteLength) large.push(buffer)
   }
-  free(large)
+  free(new Set(large))
 }
 
-/** The same for arrays of any size. */
-export function free(arrays: readonly ArrayBufferView[]): void {
-  const buffers = new Set<Transferable>()
-  for (const { buffer, byteLength } of arrays)
-    if (byteLength > 0 && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffers.add(buffer)
-  if (buffers.size === 0) return
-  if (canTransfer) for (const buffer of buffers) buffer.transfer?.(0)
+/** Frees those of the buffers, if they are large together, that no tensor is a view of. */
+export function freeUnused(buffers: readonly ArrayBufferLike[], tensors: Readonly<Record<string, Tensor>>): void {
+  if (buffers.reduce((sum, { byteLength }) => sum + byteLength, 0) < LARGE_BYTES) return
+  const unused = new Set(buffers)
+  for (const tensor of Object.values(tensors)) if (tensor.type !== 'string') unused.delete(tensor.data.buffer)
+  free(unused)
+}
+
+function free(buffers: ReadonlySet<ArrayBufferLike>): void {
+  const own = [...buffers].filter((buffer): buffer is Transferable => buffer instanceof ArrayBuffer && buffer.byteLength > 0)
+  if (own.length === 0) return
+  if (canTransfer) for (const buffer of own) buffer.transfer?.(0)
   // structuredClone() does the same ten times slower.
-  else toNobody().postMessage(undefined, [...buffers])
+  else toNobody().postMessage(undefined, own)
 }
 
 /** From Node 21 on. */

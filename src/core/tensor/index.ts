@@ -4,7 +4,7 @@ export { allocateInside, copyOf, isSmall } from './arena.ts'
 export { checkInputs } from './check.ts'
 export { type Dialect, inputFault, mismatch, quote, shorten } from './dialect.ts'
 export { formatShape, product } from './dims.ts'
-export { discard, free } from './discard.ts'
+export { discard, freeUnused } from './discard.ts'
 export {
   allocate,
   DTYPES,

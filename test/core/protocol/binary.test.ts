@@ -121,26 +121,6 @@ describe('requests', () => {
     expect(decodeInfer(Buffer.from('ab'), single('string', [null]), text).inputs.x?.data).toEqual(['abc'])
   })
 
-  test('pieces that were given are freed once they are copied; others, and what holds more than a tensor, stay', () => {
-    const count = 100_000
-    const blob = new Uint8Array(Float32Array.from({ length: count }, (_, i) => i / 3).buffer)
-    const { body, headerLength } = framed({ inputs: [blobInput('x', 'FP32', [count], 4 * count)] }, [blob])
-    const room = { take: (ofType: typeof Float32Array, length: number) => new ofType(length) } as never
-    for (const isGiven of [undefined, true]) {
-      const first = body.slice(0, headerLength + 100)
-      const rest = [body.slice(headerLength + 100, 200_000), body.slice(200_000)]
-      const opts = { maxElements: count, headerLength, rest, room, isGiven }
-      const { data } = decodeInfer(first, single('float32', [null]), opts).inputs.x as Tensor
-      expect(Buffer.compare(new Uint8Array((data as Float32Array).buffer), blob)).toBe(0)
-      expect(first).toHaveLength(headerLength + 100)
-      expect(rest.map(({ length }) => length > 0)).toEqual(isGiven ? [false, false] : [true, true])
-    }
-    // Without room, tensors are views of the body.
-    const whole = body.slice(headerLength)
-    const raw = { maxElements: count, headerLength: 0, isGiven: true }
-    expect(decodeInfer(whole, single('float32', [null]), raw).inputs.x?.data).toHaveLength(count)
-  })
-
   test('empty tensors, and a header without any blob', () => {
     expect(decode({ inputs: [blobInput('x', 'FP32', [0, 2], 0)] }, []).inputs.x).toMatchObject({ dims: [0, 2] })
     expect(

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { discard } from '../../../src/core/tensor/index.ts'
+import { discard, freeUnused } from '../../../src/core/tensor/index.ts'
 import type { Tensor } from '../../../src/core/types.ts'
 
 const COUNT = 100_000
@@ -24,4 +24,25 @@ test('frees large tensors that are alone in their memory, and nothing else', () 
   })
   expect([alone.length, alone.buffer.byteLength]).toEqual([0, 0])
   expect([first, last, shared, small].map(({ length }) => length)).toEqual([COUNT, COUNT, COUNT, 10])
+})
+
+test('frees buffers that no tensor is a view of, if they are worth it', () => {
+  const make = (): readonly [Uint8Array, Float32Array, Uint8Array] => [
+    new Uint8Array(100_000),
+    new Float32Array(COUNT),
+    new Uint8Array(10),
+  ]
+  const [copied, viewed, small] = make()
+  const shared = new SharedArrayBuffer(100_000)
+  const tensors = { x: floats(viewed.subarray(3)), text: { type: 'string', dims: [1], data: ['x'] } } as const
+  freeUnused([copied.buffer, copied.buffer, viewed.buffer, small.buffer, shared], tensors)
+  expect([copied, viewed, small].map(({ length }) => length)).toEqual([0, COUNT, 0])
+  expect(shared.byteLength).toBe(100_000)
+
+  const few = [new Uint8Array(100_000), new Uint8Array(100_000)]
+  freeUnused(
+    few.map(({ buffer }) => buffer),
+    {},
+  )
+  expect(few.map(({ length }) => length)).toEqual([100_000, 100_000])
 })

@@ -12,7 +12,7 @@ import {
   scheduleOf,
   sequenceOf,
 } from '../../protocol/index.ts'
-import { discard } from '../../tensor/index.ts'
+import { discard, freeUnused } from '../../tensor/index.ts'
 import type { HttpRequest, HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
 import { packed, unpacked } from '../content-coding.ts'
@@ -79,9 +79,9 @@ export const openInference: TableMaker = (deps, mount) => {
       maxElements,
       parsed,
       rest: given.rest,
-      isGiven: given.isGiven,
       room: model.room,
     })
+    if (request.given) freeUnused(request.given, inputs)
     const { priority, timeoutMs } = scheduleOf(parameters)
     const timeout = earlier(timeoutMs, timeoutOf(request))
     const sequence = sequenceOf(parameters, config.sequences !== undefined)

@@ -7,7 +7,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import { ModelmountError } from '../../errors.ts'
-import { DTYPES, type ElementArrays, free, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
+import { DTYPES, type ElementArrays, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
 import type { DType, Tensor } from '../../types.ts'
 import { type Room, takeRoom } from '../room.ts'
 
@@ -38,8 +38,6 @@ function copyTo(target: Uint8Array, blob: Blob): Uint8Array {
 export interface Target {
   /** Where large tensors may lie. */
   readonly room?: Room | undefined
-  /** Pieces of the body that have been copied may be freed. @default false */
-  readonly isGiven?: boolean | undefined
 }
 
 /** What follows the JSON part of a body, taken tensor by tensor. */
@@ -116,7 +114,7 @@ export function elementsIn(
   blob: Blob,
   count: number,
   place: BlobPlace,
-  { room, isGiven }: Target = {},
+  { room }: Target = {},
 ): ElementArrays[DType] {
   if (type === 'string') return stringsIn(wholeOf(blob), count, place)
   const { bytes, array } = DTYPES[type]
@@ -126,7 +124,6 @@ export function elementsIn(
   const lent = takeRoom(room, type, count)
   if (lent) {
     copyTo(new Uint8Array(lent.buffer, lent.byteOffset, size), blob)
-    if (isGiven) free(blob)
     return lent
   }
   const whole = wholeOf(blob)

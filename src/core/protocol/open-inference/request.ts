@@ -60,8 +60,6 @@ export interface DecodeOptions {
   readonly parsed?: Readonly<Record<string, unknown>> | undefined
   /** What follows a body that is bytes, where it came in pieces; the JSON ends in the first. */
   readonly rest?: readonly Uint8Array[] | undefined
-  /** The memory of the body may be freed where tensors have been copied out of it. @default false */
-  readonly isGiven?: boolean | undefined
   /** Where large tensors may lie; whoever runs them must be able to take them from there. @default memory of their own, or the body's */
   readonly room?: Room | undefined
 }
