@@ -18,6 +18,8 @@ const FLOATS = 32
 /** An image of 224 by 224 pixels in three colours. */
 const IMAGE = 3 * 224 * 224
 const MS = 500
+/** Half a megabyte at a time, it takes longer until as many requests have been answered. */
+const BINARY_MS = 1500
 /** Each app gets so much before anything is measured: it takes V8 some ten thousand requests to compile what they need. */
 const WARM_MS = 2000
 const PAIRS = 3
@@ -33,12 +35,13 @@ interface Claim<K> {
 interface Group<K extends string> {
   readonly apps: AppsWithRequests<K>
   readonly connections: number
+  readonly ms: number
   readonly what: (name: string) => string
   readonly claims: readonly Claim<K>[]
 }
 
-async function rowsOf<K extends string>(load: Load, { apps, connections, what, claims }: Group<K>): Promise<Row[]> {
-  const rate = async (key: K, ms = MS): Promise<number> => {
+async function rowsOf<K extends string>(load: Load, { apps, connections, ms: usual, what, claims }: Group<K>): Promise<Row[]> {
+  const rate = async (key: K, ms = usual): Promise<number> => {
     const answer = await load.ask({ port: apps.port[key], connections, ms, requests: apps.requests })
     if (answer.failures > 0) throw new Error(`${key}: ${answer.failures} requests failed`)
     return answer.rate
@@ -54,7 +57,7 @@ async function rowsOf<K extends string>(load: Load, { apps, connections, what, c
         pairs: await measurePairs({ ours: () => rate(ours), rival: () => rate(rival), pairs: PAIRS }),
         format: perSecond,
         target: { op: '>=', value: target },
-        how: `keep-alive, closed loop of ${MS} ms after ${WARM_MS / 1000} s of warm-up`,
+        how: `keep-alive, closed loop of ${usual} ms after ${WARM_MS / 1000} s of warm-up`,
       }),
     )
   await apps.stop()
@@ -76,6 +79,7 @@ async function jsonRows(load: Load): Promise<Row[]> {
   return rowsOf(load, {
     apps: await startJsonApps(asks, jsonRequests({ name: 'features', length: FLOATS })),
     connections: 64,
+    ms: MS,
     what: (name) => `${name}, ${FLOATS} floats in JSON, 32-16-2 MLP, 64 connections`,
     claims: [
       { ours: 'fastify', rival: 'fastify echo', target: 1.2 },
@@ -97,6 +101,7 @@ async function nestRows(load: Load): Promise<Row[]> {
       jsonRequests({ name: 'features', length: FLOATS }, names),
     ),
     connections: 64,
+    ms: MS,
     what: () => `Nest, two models, ${FLOATS} floats in JSON, 64 connections`,
     claims: [{ ours: 'ours', rival: 'naive', target: 2 }],
   })
@@ -125,6 +130,7 @@ async function binaryRows(load: Load): Promise<Row[]> {
   return rowsOf(load, {
     apps: { ...(await startAll(asks, (port) => sentBack(port, requests[0] as Buffer))), requests },
     connections: 8,
+    ms: BINARY_MS,
     what: (name) => `${name}, a binary tensor of 602 KB there and back, identity model, 8 connections`,
     claims: [
       { ours: 'fastify', rival: 'node:http', target: 0.9 },
