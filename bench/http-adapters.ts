@@ -19,7 +19,7 @@ const FLOATS = 32
 const IMAGE = 3 * 224 * 224
 const MS = 500
 /** Half a megabyte at a time, it takes longer until as many requests have been answered. */
-const BINARY_MS = 1500
+const BINARY_MS = 1000
 /** Each app gets so much before anything is measured: it takes V8 some ten thousand requests to compile what they need. */
 const WARM_MS = 2000
 const PAIRS = 3
@@ -54,10 +54,10 @@ async function rowsOf<K extends string>(load: Load, { apps, connections, ms: usu
         bench: 'http-adapters',
         what: what(ours),
         rival: apps.label[rival],
-        pairs: await measurePairs({ ours: () => rate(ours), rival: () => rate(rival), pairs: PAIRS }),
+        pairs: await measurePairs({ ours: () => rate(ours), rival: () => rate(rival), pairs: PAIRS, areWarm: true }),
         format: perSecond,
         target: { op: '>=', value: target },
-        how: `keep-alive, closed loop of ${usual} ms after ${WARM_MS / 1000} s of warm-up`,
+        how: `keep-alive, closed loop of ${usual} ms after ${WARM_MS} ms of warm-up`,
       }),
     )
   await apps.stop()

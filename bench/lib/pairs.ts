@@ -35,13 +35,23 @@ export interface Sides {
   possible?(rival: number): number
   /** @default 7 */
   readonly pairs?: number
+  /** Both sides have run before. @default false: each runs once before anything counts */
+  readonly areWarm?: boolean
 }
 
-export async function measurePairs({ ours, rival, possible = (figure) => figure, pairs = 7 }: Sides): Promise<Pairs> {
+export async function measurePairs({
+  ours,
+  rival,
+  possible = (figure) => figure,
+  pairs = 7,
+  areWarm = false,
+}: Sides): Promise<Pairs> {
   const result = { ratios: [] as number[], ours: [] as number[], rival: [] as number[], unsteady: 0 }
   // The first run of each side pays for compiling.
-  await rival()
-  await ours()
+  if (!areWarm) {
+    await rival()
+    await ours()
+  }
   let repeats = 0
   let before = await rival()
   while (result.ratios.length < pairs) {
