@@ -56,6 +56,8 @@ export async function createOutput(path: string, opts: { readonly replace?: bool
     },
     async discard() {
       stream.destroy()
+      // It may still be about to make the file.
+      if (!stream.closed) await new Promise<void>((resolve) => stream.once('close', resolve))
       await rm(unfinished, { force: true })
       ours.delete(unfinished)
     },
