@@ -8,7 +8,7 @@ import { type BodyCollector, type Collected, collectorFor } from './collector.ts
 export const DISCARD_BYTES = 16 * 1024 * 1024
 export const DISCARD_MS = 5000
 
-export interface Read extends Collected {
+interface Read extends Collected {
   /** Buffers of the body that nobody else has. */
   readonly given?: readonly ArrayBufferLike[] | undefined
 }

@@ -519,6 +519,32 @@ describe('the end of a server', () => {
     await Promise.all([busy.closed, fresh.closed])
   })
 
+  test('what comes while a connection closes is not answered, however long its last answer takes', async () => {
+    const mount = server.http.mount()
+    const body = new Uint8Array(20_000_000)
+    let answered = 0
+    const handler: HttpHandler = {
+      ...mount,
+      async handle() {
+        answered++
+        http.close()
+        return { status: 200, headers: { 'content-length': String(body.length) }, body }
+      },
+    }
+    const { http, port, usual } = await attached({ ...server, http: { ...handler, mount: () => handler } })
+    const raw = await connected(port)
+    raw.socket.pause()
+    await raw.send(post())
+    await until(() => answered === 1)
+    await raw.send(post() + get('/hello'))
+    for (let i = 0; i < 20; i++) await turns()
+    raw.socket.resume()
+    const answer = await raw.answer()
+    expect([answer.headers.connection, answer.bytes.length]).toEqual(['close', body.length])
+    await raw.closed
+    expect([answered, usual()]).toEqual([1, 0])
+  })
+
   test('helpers that end the sockets without an answer under way find it, and may ask for the end after it', async () => {
     const { of, asked, release } = held()
     const sockets = new Set<

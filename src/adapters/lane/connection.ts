@@ -131,6 +131,8 @@ export class LaneConnection {
   }
 
   readonly #onData = (bytes: Buffer): void => {
+    // Closing: nobody answers what still comes.
+    if (this.state === 'gone') return
     if (this.state === 'arriving') this.#add(bytes)
     else if (this.state === 'busy') this.#keep(bytes)
     else if (!this.#start(bytes)) this.handOver(bytes)
