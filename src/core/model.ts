@@ -2,7 +2,6 @@
 
 import { admitFiles, type IntegrityEvent } from './admission.ts'
 import { type CallOptions, contentId, type ResultCache } from './cache/index.ts'
-import { flyCanary } from './canary.ts'
 import type { Clock } from './clock.ts'
 import { type Contract, contractOf } from './contract.ts'
 import { type Ahead, startAhead } from './engine/ahead.ts'
@@ -38,8 +37,9 @@ import { signatureOf } from './signature.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 import type { Telemetry } from './telemetry.ts'
 import { checkInputs } from './tensor/index.ts'
+import { flyCanary } from './trial/canary.ts'
+import { type Acquaintance, getAcquainted, rehearse } from './trial/warm-up.ts'
 import type { MemoryInfo, ModelInfo, ModelSignature, ModelState, OnnxModelFacts, PredictInputs, Tensor } from './types.ts'
-import { type Acquaintance, getAcquainted, rehearse } from './warm-up.ts'
 import { createWeights, type Weights, type WeightsEvent } from './weights.ts'
 
 export interface Model {

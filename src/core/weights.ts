@@ -30,7 +30,7 @@ import { openProcess } from './engine/process.ts'
 import { ModelmountError } from './errors.ts'
 import { filesOf } from './model-files.ts'
 import type { ModelConfig } from './options.ts'
-import { sameWithin } from './scheduler/samples.ts'
+import { sameWithin } from './trial/compare.ts'
 import type { OnnxModelFacts, WeightsInfo } from './types.ts'
 
 /** From here on sharing is worth a file, by itself. */

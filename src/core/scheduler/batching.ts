@@ -1,6 +1,5 @@
 /**
- * Whether a model's requests may share a run, and whether that pays. Read from the signature, then proved with the model itself: a dynamic
- * first dimension is no promise that rows do not influence each other, or that more of them are cheaper.
+ * How requests of a model share runs, given what a trial has found of it.
  */
 
 import { createHash } from 'node:crypto'
@@ -12,20 +11,7 @@ import { axesOf, type DeclaredAxes, type ModelAxes } from './axes.ts'
 import { type BatchAxes, concat, rowsOf, split } from './batch.ts'
 import { type Cap, createCap } from './cap.ts'
 import { type Curve, createCurve, rowsWithin } from './curve.ts'
-import {
-  copySome,
-  findRows,
-  join,
-  type MakeRow,
-  measure,
-  type Point,
-  type RunAll,
-  refute,
-  refutePadding,
-  rowsFrom,
-  sizesFor,
-  type Trial,
-} from './proof.ts'
+import { copySome, join } from './join.ts'
 import { type Ragged, type RaggedSettings, raggedOf } from './ragged.ts'
 
 export interface BatchSettings {
@@ -91,11 +77,6 @@ export interface Batching {
   paste(outputs: readonly TensorRecord[]): TensorRecord
 }
 
-/** Less than this and the copying eats the gain. */
-const MIN_GAIN = 1.15
-/** The cap is the smallest size that has this share of the best gain: beyond it only latency grows. */
-const ENOUGH = 0.95
-
 /** The lane of requests that run by themselves. */
 const SOLO = ''
 /** The lane of requests that all have the same shapes and want all outputs: the usual case, found without building a key. */
@@ -136,56 +117,27 @@ export function findRagged(signature: ModelSignature, settings: BatchSettings | 
   return typeof axes === 'string' ? axes : raggedOf(signature, axes, settings.ragged)
 }
 
-export interface Proof {
-  readonly batching: Batching
-  /** Single-row requests that the model takes, given or made up; nothing when it took none. */
-  readonly makeRow: MakeRow | undefined
+/** What a trial has found of a model whose requests may share runs. */
+export interface Verdict {
+  /** What runs cost. */
+  readonly curve: Curve
+  /** Most rows of a run at first, and by how many times that raises the rows per second. */
+  readonly cap: number
+  readonly gain: number
+  /** The sizes that a run may have, ascending. */
+  readonly sizes: readonly number[]
+  /** Rows of different lengths, where they are declared. */
+  readonly ragged: Ragged | undefined
+  readonly padding: BatchingInfo['padding'] | undefined
 }
 
-/**
- * Runs the model a few times, which also warms it up, and decides. Never rejects: a model that cannot be judged is served unbatched.
- * @param findMixing looks for an operator that certainly lets rows influence each other; trying can only refute, and not for all values
- */
-export async function proveBatching(
-  signature: ModelSignature,
-  settings: BatchSettings | false,
-  samples: readonly TensorRecord[],
-  runAll: RunAll,
-  findMixing: (rows: BatchAxes) => Promise<string | undefined>,
-): Promise<Proof> {
-  const curve = createCurve()
-  const trial = { runAll, fetches: signature.outputs.map((output) => output.name) }
-  const axes = settings === false ? 'switched off' : axesOf(signature, settings.axes)
-  const found = findRagged(signature, settings)
-  const ragged = typeof found === 'object' ? found : undefined
-  const given = typeof axes === 'string' ? [] : alike(samples.filter((sample) => rowsOf(sample, axes.inputs) === 1))
-  const makeRow =
-    given.length > 0 ? rowsFrom(given) : await findRows(signature, typeof axes === 'string' ? undefined : axes, ragged, trial)
-  const alone = (reason: string): Proof => {
-    const batching = unbatched(reason, curve)
-    if (found === undefined) return { batching, makeRow }
-    const padding = { enabled: false, reason: typeof found === 'string' ? found : 'requests do not share runs' }
-    return { batching: { ...batching, info: { ...batching.info, padding } }, makeRow }
-  }
-  if (settings === false || typeof axes === 'string') return alone(String(axes))
-  if (!makeRow) return alone('the model refused made-up inputs, so batching could not be tried')
-
-  const refuted = await refute(makeRow, axes, trial)
-  const mixing = refuted || !settings.independentRows ? await findMixing(axes.inputs) : undefined
-  if (refuted) return alone(mixing ? `${refuted}: ${mixing}` : refuted)
-  if (mixing) return alone(`${mixing}; where that does no harm, say so with batching.independentRows`)
-  const points = await measure(makeRow, axes, settings, trial)
-  for (const { rows, ms } of points) curve.observe(rows, ms)
-  const verdict = judge(points, settings)
-  if (typeof verdict === 'string') return alone(verdict)
-  const { cap: first, gain } = verdict
-  const padding = found === undefined ? undefined : await judgePadding(makeRow, axes, found, trial)
-  const filler = padding?.enabled ? ragged : undefined
+export function createBatching(signature: ModelSignature, axes: ModelAxes, settings: BatchSettings, verdict: Verdict): Batching {
   const { maxRunMs } = settings
-  const sizes = sizesFor(makeRow(1, 1), settings)
+  const { curve, cap: first, gain, sizes, padding } = verdict
+  const filler = padding?.enabled ? verdict.ragged : undefined
   const caps = createCaps(first, () => createCap(first, sizes, maxRunMs))
   const curveOf = createCurves(curve)
-  const batching: Batching = {
+  return {
     curve,
     curveOf,
     maxRunMs,
@@ -218,42 +170,9 @@ export async function proveBatching(
     cut: (inputs, rows) => cutInputs(inputs, rows, axes),
     paste: (outputs) => concat(outputs, pick(axes.outputs, outputs[0])),
   }
-  return { batching, makeRow }
 }
 
 const inputsOf = ({ run }: Member): TensorRecord => run.inputs
-
-/** Those with the shapes of the first: only they can be run together whatever the model does. */
-function alike(samples: readonly TensorRecord[]): readonly TensorRecord[] {
-  const shapes = (sample: TensorRecord | undefined): string =>
-    JSON.stringify(Object.entries(sample ?? {}).map(([name, { dims }]) => [name, dims]))
-  return samples.filter((sample) => shapes(sample) === shapes(samples[0]))
-}
-
-async function judgePadding(
-  makeRow: MakeRow,
-  axes: ModelAxes,
-  ragged: Ragged | string,
-  trial: Trial,
-): Promise<NonNullable<BatchingInfo['padding']>> {
-  const reason = typeof ragged === 'string' ? ragged : await refutePadding(makeRow, axes, ragged, trial)
-  return reason === undefined
-    ? { enabled: true, reason: 'filled-up rows were answered as they are alone' }
-    : { enabled: false, reason }
-}
-
-/** The size worth batching for, or why there is none. */
-function judge(points: readonly Point[], { maxRunMs }: BatchSettings): { readonly cap: number; readonly gain: number } | string {
-  const single = points[0]?.ms
-  if (single === undefined || points.length < 2) return 'one run takes too long to try larger ones'
-  const gains = points
-    .filter(({ ms }) => ms <= maxRunMs)
-    .map(({ rows, ms, copyMs }) => ({ rows, gain: Math.min(rows, (rows * single) / (ms + copyMs)) }))
-  const best = Math.max(1, ...gains.map(({ gain }) => gain))
-  if (best < MIN_GAIN) return `batching gains nothing: ${best.toFixed(2)} times the rows per second at best`
-  const enough = gains.find(({ gain }) => gain >= ENOUGH * best)
-  return { cap: enough?.rows ?? 1, gain: enough?.gain ?? 1 }
-}
 
 /** Curves of lanes, each beginning with what is known of the model. */
 function createCurves(all: Curve): Batching['curveOf'] {

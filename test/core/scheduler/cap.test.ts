@@ -2,8 +2,9 @@
 
 import { describe, expect, test } from 'vitest'
 import type { RunOutcome } from '../../../src/core/engine/instance.ts'
-import { type Batching, proveBatching } from '../../../src/core/scheduler/batching.ts'
+import type { Batching } from '../../../src/core/scheduler/batching.ts'
 import { createCap } from '../../../src/core/scheduler/cap.ts'
+import { proveBatching } from '../../../src/core/trial/prove.ts'
 import type { ModelSignature, Tensor } from '../../../src/core/types.ts'
 import { createRandom, lognormal } from '../../support/simulated-clock.ts'
 import { createLoad, type Load, type LoadOptions } from '../../support/simulated-load.ts'

@@ -1,8 +1,8 @@
 /** What a model is found to cost, on machines that have other work while it loads. Runs are made up: they take what the test says. */
 
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { proveBatching } from '../../../src/core/scheduler/batching.ts'
-import { measure } from '../../../src/core/scheduler/proof.ts'
+import { measure } from '../../../src/core/trial/measure.ts'
+import { proveBatching } from '../../../src/core/trial/prove.ts'
 import type { Tensor } from '../../../src/core/types.ts'
 
 const AXES = { inputs: { x: 0 }, outputs: { y: 0 }, shared: [] }

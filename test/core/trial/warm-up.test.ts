@@ -1,12 +1,12 @@
 /** What an instance runs before requests get to it, and what comes of runs that fail or hang. */
 
 import { expect, test } from 'vitest'
-import type { Done, Instance, Run, RunOutcome } from '../../src/core/engine/instance.ts'
-import { ModelmountError } from '../../src/core/errors.ts'
-import { checkInputs } from '../../src/core/tensor/index.ts'
-import type { ModelSignature, PredictInputs } from '../../src/core/types.ts'
-import { getAcquainted, rehearse } from '../../src/core/warm-up.ts'
-import { createSimulatedClock } from '../support/simulated-clock.ts'
+import type { Done, Instance, Run, RunOutcome } from '../../../src/core/engine/instance.ts'
+import { ModelmountError } from '../../../src/core/errors.ts'
+import { checkInputs } from '../../../src/core/tensor/index.ts'
+import { getAcquainted, rehearse } from '../../../src/core/trial/warm-up.ts'
+import type { ModelSignature, PredictInputs } from '../../../src/core/types.ts'
+import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
 const signature: ModelSignature = {
   inputs: [{ name: 'x', type: 'float32', dims: [null, 2] }],

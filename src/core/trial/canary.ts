@@ -3,14 +3,15 @@
  * instances that serve, nor, in the thread tier, near the host itself.
  */
 
-import type { Clock } from './clock.ts'
-import type { TensorRecord } from './engine/frame.ts'
-import { createInstance, type LoadRequest, type RunOutcome } from './engine/instance.ts'
-import type { Loaded } from './engine/messages.ts'
-import { openProcess } from './engine/process.ts'
-import { ModelmountError } from './errors.ts'
-import { copyAll, findRows, type RunAll } from './scheduler/proof.ts'
-import type { ModelSignature } from './types.ts'
+import type { Clock } from '../clock.ts'
+import type { TensorRecord } from '../engine/frame.ts'
+import { createInstance, type LoadRequest, type RunOutcome } from '../engine/instance.ts'
+import type { Loaded } from '../engine/messages.ts'
+import { openProcess } from '../engine/process.ts'
+import { ModelmountError } from '../errors.ts'
+import { copyAll } from '../scheduler/join.ts'
+import type { ModelSignature } from '../types.ts'
+import { findRows, type RunAll } from './rows.ts'
 
 /** Longest time that a killed child takes to be gone. */
 const END_MS = 10_000

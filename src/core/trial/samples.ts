@@ -1,8 +1,8 @@
-/** Made-up inputs for trying a model, and the comparison of what it answers. Deterministic. */
+/** Made-up inputs for trying a model. Deterministic. */
 
+import type { BatchAxes } from '../scheduler/batch.ts'
 import { allocate, toHalf } from '../tensor/index.ts'
 import type { Dim, ModelSignature, Tensor, ValueInfo } from '../types.ts'
-import type { BatchAxes } from './batch.ts'
 
 /** Sizes tried for dynamic dimensions that do not count rows. */
 export const FREE_SIZES = [16, 64, 1, 224]
@@ -19,10 +19,6 @@ export interface SampleOptions {
   /** Dimensions that count rows. @default the first of each input */
   readonly axes: BatchAxes | undefined
 }
-
-/** Relative and absolute difference that counts as the same: kernels for several rows may sum in another order. */
-const RELATIVE = 1e-3
-const ABSOLUTE = 1e-5
 
 /** Numerical Recipes' linear congruential generator; good enough to make rows differ. */
 function generator(seed: number): () => number {
@@ -56,19 +52,4 @@ function sampleTensor(info: ValueInfo, opts: SampleOptions, random: () => number
     else data[i] = type === 'float32' || type === 'float64' ? random() * opts.scale : bit()
   }
   return { type, dims, data } as Tensor
-}
-
-/** True when two outputs agree: exactly for integers and strings, within a small tolerance for floats. */
-export function sameWithin(a: Tensor, b: Tensor): boolean {
-  if (a.type !== b.type || a.dims.length !== b.dims.length || a.dims.some((dim, i) => dim !== b.dims[i])) return false
-  const isFloat = a.type === 'float32' || a.type === 'float64'
-  for (let i = 0; i < a.data.length; i++) {
-    const [x, y] = [a.data[i], b.data[i]]
-    if (Object.is(x, y) || x === y) continue
-    if (a.type === 'float16' && Math.abs(Number(x) - Number(y)) <= 4) continue
-    if (!isFloat) return false
-    const [p, q] = [x as number, y as number]
-    if (!(Math.abs(p - q) <= ABSOLUTE + RELATIVE * Math.max(Math.abs(p), Math.abs(q)))) return false
-  }
-  return true
 }

@@ -3,15 +3,17 @@
  * share a run and what that gains; the others only run what is usual.
  */
 
-import type { Clock } from './clock.ts'
-import type { TensorRecord } from './engine/frame.ts'
-import type { Instance, Run, RunOutcome } from './engine/instance.ts'
-import { isModelmountError, ModelmountError } from './errors.ts'
-import type { ModelConfig } from './options.ts'
-import type { BatchAxes } from './scheduler/batch.ts'
-import { type Batching, proveBatching } from './scheduler/batching.ts'
-import { copyAll, type RunAll } from './scheduler/proof.ts'
-import type { ModelSignature, PredictInputs } from './types.ts'
+import type { Clock } from '../clock.ts'
+import type { TensorRecord } from '../engine/frame.ts'
+import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
+import { isModelmountError, ModelmountError } from '../errors.ts'
+import type { ModelConfig } from '../options.ts'
+import type { BatchAxes } from '../scheduler/batch.ts'
+import type { Batching } from '../scheduler/batching.ts'
+import { copyAll } from '../scheduler/join.ts'
+import type { ModelSignature, PredictInputs } from '../types.ts'
+import { proveBatching } from './prove.ts'
+import type { RunAll } from './rows.ts'
 
 /** What the first instance has shown. */
 export interface Acquaintance {

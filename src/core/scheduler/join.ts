@@ -1,0 +1,31 @@
+/** Requests put together into the inputs of one run, without sharing their memory. */
+
+import type { Memory } from '../engine/buffers.ts'
+import type { TensorRecord } from '../engine/frame.ts'
+import type { Tensor } from '../types.ts'
+import type { ModelAxes } from './axes.ts'
+import { concat } from './batch.ts'
+
+/** The batched inputs joined, and the shared ones of the first. Never shares memory with the requests, which may have to run again. */
+export function join(requests: readonly TensorRecord[], axes: ModelAxes, memory?: Memory): TensorRecord {
+  return { ...concat(requests, axes.inputs, memory), ...copySome(requests[0] ?? {}, axes.shared, memory) }
+}
+
+/** Copies of those tensors that are there. */
+export function copySome(inputs: TensorRecord, names: readonly string[], memory?: Memory): TensorRecord {
+  const copies: Record<string, Tensor> = Object.create(null)
+  for (const name of names) {
+    const tensor = inputs[name]
+    if (!tensor) continue
+    const data = tensor.type === 'string' ? tensor.data : memory ? memory.copy(tensor.data) : tensor.data.slice()
+    copies[name] = { ...tensor, data } as Tensor
+  }
+  return copies
+}
+
+/** For runs that must not share memory: large tensors are given away with the message. */
+export function copyAll(inputs: TensorRecord): TensorRecord {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]),
+  ) as TensorRecord
+}

@@ -1,0 +1,93 @@
+/** What a run of n rows costs. */
+
+import type { TensorRecord } from '../engine/frame.ts'
+import type { ModelAxes } from '../scheduler/axes.ts'
+import { copyAll, join } from '../scheduler/join.ts'
+import { sizesFor } from '../scheduler/sizes.ts'
+import type { MakeRow, Trial } from './rows.ts'
+
+/** Time that one pass over the sizes may take; a slow model is judged by fewer sizes. */
+const PASS_MS = 250
+/** Every model gets this many passes, as far as half of that time goes. */
+const PASSES = 3
+/** A pass that finds runs shorter than this share of what was known says that the machine was disturbed before: it is looked at again. */
+const SETTLED = 0.97
+/** Time after which nothing is looked at again. */
+const MEASURE_MS = 3 * PASS_MS
+const FIRST_TRIES = 2
+const MORE_TRIES = 10
+/** Runs shorter than this get a second, longer look, which costs little. */
+const SHORT_MS = 0.2
+
+export interface Point {
+  readonly rows: number
+  /** Shortest of several runs: noise only ever adds. */
+  readonly ms: number
+  /** What joining the inputs and cutting the outputs apart takes; nothing for one row. */
+  readonly copyMs: number
+}
+
+/**
+ * Into fresh memory, where it is faulted in page by page: 6 to 8 GB/s were measured for some megabytes. Only counts for rows that are large
+ * beside the work that they make, such as images that are hardly touched.
+ */
+const COPIED_BYTES_PER_MS = 6e6
+
+/**
+ * Measures runs of growing size until the bounds are met or the time is used up, then again, and on a machine with other work again and again:
+ * a neighbour that was busy for a moment must not decide what the model is worth.
+ */
+export async function measure(
+  makeRow: MakeRow,
+  axes: ModelAxes,
+  bounds: { readonly maxSize: number; readonly maxRunMs: number; readonly maxElements: number },
+  trial: Trial,
+): Promise<Point[]> {
+  const points = new Map<number, Point>()
+  const rows = [makeRow(1, 1), makeRow(2, 1), makeRow(3, 1)]
+  const sizes = sizesFor(rows[0] ?? {}, bounds)
+  const start = performance.now()
+  const elapsed = (): number => performance.now() - start
+  let settled = false
+  // The first pass also warms caches and code up.
+  for (let pass = 0; pass === 0 || (pass < PASSES && elapsed() < PASS_MS / 2) || (!settled && elapsed() < MEASURE_MS); pass++) {
+    const passStart = performance.now()
+    settled = pass > 0
+    for (const size of sizes) {
+      const requests = Array.from({ length: size }, (_, i) => rows[i % 3] as TensorRecord)
+      const found = await shortest(join(requests, axes), trial)
+      if (found === undefined) break
+      const { ms, bytes } = found
+      const known = points.get(size)?.ms ?? ms
+      if (ms < SETTLED * known) settled = false
+      points.set(size, { rows: size, ms: Math.min(ms, known), copyMs: size === 1 ? 0 : bytes / COPIED_BYTES_PER_MS })
+      // The next size may take twice as long, several times.
+      if (ms > bounds.maxRunMs || performance.now() - passStart + 2 * FIRST_TRIES * ms > PASS_MS) break
+    }
+  }
+  return [...points.values()]
+}
+
+/** The shortest run, and the bytes that went in and came out of it. */
+async function shortest(
+  inputs: TensorRecord,
+  { fetches, runAll }: Trial,
+): Promise<{ readonly ms: number; readonly bytes: number } | undefined> {
+  let best = Number.POSITIVE_INFINITY
+  let bytes = 0
+  for (const tries of [FIRST_TRIES, MORE_TRIES]) {
+    if (tries === MORE_TRIES && best > SHORT_MS) break
+    // Large tensors are given away with the message, so that each run needs its own.
+    const outcomes = await runAll(Array.from({ length: tries }, () => ({ inputs: copyAll(inputs), fetches })))
+    for (const outcome of outcomes) {
+      if ('error' in outcome) return undefined
+      best = Math.min(best, outcome.inferMs)
+      bytes = bytesOf(inputs) + bytesOf(outcome.outputs)
+    }
+  }
+  return { ms: best, bytes }
+}
+
+/** Strings are not worth counting: a model of strings takes far longer than they do. */
+const bytesOf = (tensors: TensorRecord): number =>
+  Object.values(tensors).reduce((sum, { type, data }) => sum + (type === 'string' ? 0 : data.byteLength), 0)
