@@ -11,7 +11,7 @@ export const OPTIONS: ort.InferenceSession.SessionOptions = {
   graphOptimizationLevel: 'all',
   executionMode: 'sequential',
   enableCpuMemArena: false,
-  enableMemPattern: true,
+  enableMemPattern: false,
   logSeverityLevel: 4,
   executionProviders: ['cpu'],
   extra: { 'session.intra_op.allow_spinning': '0', 'session.inter_op.allow_spinning': '0' },
@@ -19,7 +19,7 @@ export const OPTIONS: ort.InferenceSession.SessionOptions = {
 
 /** @param arena ONNX Runtime's own memory pool, its default; modelmount leaves it off, because it never gives memory back */
 export function openSession(model: Uint8Array, arena = false): Promise<ort.InferenceSession> {
-  return ort.InferenceSession.create(model, { ...OPTIONS, enableCpuMemArena: arena })
+  return ort.InferenceSession.create(model, { ...OPTIONS, enableCpuMemArena: arena, enableMemPattern: arena })
 }
 
 /**

@@ -138,9 +138,9 @@ export interface SessionOptions {
   readonly graphOptimizationLevel?: 'disabled' | 'basic' | 'extended' | 'layout' | 'all'
   /** @default 'sequential' */
   readonly executionMode?: 'sequential' | 'parallel'
-  /** ONNX Runtime's arena never gives memory back after a large request. @default false */
+  /** ONNX Runtime's arena never gives memory back after a large request. @default `enableMemPattern`, or false without it */
   readonly enableCpuMemArena?: boolean
-  /** @default true */
+  /** Plans memory by shape. Without the arena it keeps memory for every new size of input. @default `enableCpuMemArena`, or false without it */
   readonly enableMemPattern?: boolean
   /** Let idle threads spin, which burns CPU that the host's event loop needs. @default false */
   readonly allowSpinning?: boolean

@@ -327,7 +327,7 @@ describe('a worker thread', () => {
         graphOptimizationLevel: 'all' as const,
         executionMode: 'sequential' as const,
         enableCpuMemArena: false,
-        enableMemPattern: true,
+        enableMemPattern: false,
         logSeverityLevel: 4 as const,
         extra: {},
       },

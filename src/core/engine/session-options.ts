@@ -17,8 +17,9 @@ export function ortSessionOptions(session: SessionOptions): OrtSessionOptions {
     interOpNumThreads: session.interOpNumThreads ?? 1,
     graphOptimizationLevel: session.graphOptimizationLevel ?? 'all',
     executionMode: session.executionMode ?? 'sequential',
-    enableCpuMemArena: session.enableCpuMemArena ?? false,
-    enableMemPattern: session.enableMemPattern ?? true,
+    // Patterns without the arena keep memory for each new size of input. So one that is given stands for both.
+    enableCpuMemArena: session.enableCpuMemArena ?? session.enableMemPattern ?? false,
+    enableMemPattern: session.enableMemPattern ?? session.enableCpuMemArena ?? false,
     // Native log lines quote names from the model raw, so a hostile model could forge the host's log; the text still comes with the error.
     logSeverityLevel: 4,
     extra,
