@@ -4,7 +4,7 @@ import { contractOf } from '../../core/contract.ts'
 import { isModelmountError, ModelmountError } from '../../core/errors.ts'
 import { readOnnx, servableOutputs, unsupportedReason } from '../../core/onnx/index.ts'
 import { resolveFound } from '../../core/options.ts'
-import { type FoundModel, scanRepository } from '../../core/registry/repository.ts'
+import { type FoundModel, type Ignored, scanRepository } from '../../core/registry/repository.ts'
 import { findRagged } from '../../core/scheduler/batching.ts'
 import { planSequences } from '../../core/sequences/index.ts'
 import type { ModelSignature } from '../../core/types.ts'
@@ -24,6 +24,8 @@ export interface Collected {
   readonly models: readonly ModelEntry[]
   /** Models that are there and cannot be typed, and why. */
   readonly skipped: readonly { readonly name: string; readonly reason: string }[]
+  /** What looks like a model or a version and is none. */
+  readonly ignored: readonly Ignored[]
 }
 
 /**
@@ -31,7 +33,7 @@ export interface Collected {
  *   model that is broken: leaving its types out would make code compile that ought not to
  */
 export async function collect(directory: string): Promise<Collected> {
-  const { models: found } = await scanRepository(directory)
+  const { models: found, ignored } = await scanRepository(directory)
   const byName = grouped(found)
   const models: ModelEntry[] = []
   const skipped: { name: string; reason: string }[] = []
@@ -47,7 +49,7 @@ export async function collect(directory: string): Promise<Collected> {
       skipped.push({ name, reason: error.message })
     }
   }
-  return { models, skipped }
+  return { models, skipped, ignored }
 }
 
 function grouped(found: readonly FoundModel[]): Map<string, FoundModel[]> {

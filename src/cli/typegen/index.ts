@@ -41,6 +41,7 @@ const say = (message: string): void => void process.stderr.write(`modelmount: ${
 async function textFor(directory: string): Promise<{ readonly text: string; readonly count: number }> {
   const collected = await collect(directory)
   for (const { name, reason } of collected.skipped) say(`${name} is left out: ${printable(reason)}`)
+  for (const { path, reason } of collected.ignored) say(`${printable(path)} is left out: ${reason}`)
   return { text: render(collected), count: collected.models.length }
 }
 

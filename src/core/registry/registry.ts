@@ -2,6 +2,7 @@
 
 import { ModelmountError } from '../errors.ts'
 import type { ModelState } from '../types.ts'
+import { compareVersions } from './versions.ts'
 
 /** What the registry needs to know of a model version. */
 export interface Registered {
@@ -39,11 +40,6 @@ export interface Registry<T extends Registered> {
 }
 
 const NO_LABELS: ReadonlyMap<string, string> = new Map()
-
-const numeric = new Intl.Collator('en', { numeric: true })
-
-/** Digits compare as numbers, so `10` follows `9` and `v10` follows `v9`. */
-export const compareVersions = (a: string, b: string): number => numeric.compare(a, b)
 
 /** A name from a request as an error may repeat it. */
 const shown = (name: unknown): string => (typeof name === 'string' ? name.slice(0, 130) : `<${typeof name}>`)

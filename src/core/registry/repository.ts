@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { ModelmountError } from '../errors.ts'
 import type { VersionPolicy } from '../types.ts'
 import { type DirectoryConfig, readModelConfig } from './model-config.ts'
-import { compareVersions } from './registry.ts'
+import { compareVersions, isVersionNumber, looksLikeVersion, VERSION_RULE } from './versions.ts'
 
 /** A model version found on disk; `source` may turn out not to be loadable. */
 export interface FoundModel {
@@ -34,10 +34,6 @@ const NAME_RULE = 'names are letters, digits, ".", "_" or "-", at most 128 long,
 const MODEL_FILE = /\.(onnx|onnx\.enc|ort)$/
 /** Looked for in this order. */
 const USUAL_NAMES = ['model.onnx', 'model.onnx.enc', 'model.ort']
-/** A directory of this name always is a version, also when its model file is missing: that is worth an error. */
-const VERSION_DIRECTORY = /^[0-9]+$/
-/** What Triton takes for a version. */
-const TRITON_VERSION = /^[1-9][0-9]*$/
 
 /** A lone file has no directory to say anything in. */
 const NO_CONFIG: DirectoryConfig = {
@@ -80,19 +76,15 @@ async function versionsOf(directory: string, config: DirectoryConfig, ignored: I
     return found
   }
   for (const entry of entries) {
-    if (entry.name.startsWith('.')) continue
     const path = join(directory, entry.name)
     const kind = await kindOf(path)
     // A version behind a dead link is a version that cannot be loaded, which says more than silence.
-    if (kind ? !kind.isDirectory() : !(entry.isSymbolicLink() && VERSION_DIRECTORY.test(entry.name))) continue
-    // The bare model of this directory, together with its external data.
-    if (MODEL_FILE.test(entry.name)) continue
-    const source = await modelFileIn(path, config.file)
-    if (!source && !VERSION_DIRECTORY.test(entry.name)) continue
-    if (!NAME.test(entry.name)) ignored.push({ path, reason: NAME_RULE })
-    else if (config.tritonConfig && !TRITON_VERSION.test(entry.name))
-      ignored.push({ path, reason: 'beside a config.pbtxt, versions are whole numbers from 1' })
-    else found.push({ version: entry.name, source: source ?? join(path, config.file ?? 'model.onnx') })
+    if (!(kind ? kind.isDirectory() : entry.isSymbolicLink())) continue
+    if (isVersionNumber(entry.name)) {
+      // One without a model file is worth an error too.
+      const source = (await modelFileIn(path, config.file)) ?? join(path, config.file ?? 'model.onnx')
+      found.push({ version: entry.name, source })
+    } else if (await isMistaken(entry.name, path, config.file)) ignored.push({ path, reason: VERSION_RULE })
   }
   const bare = await bareModel(directory, entries, config.file)
   if (bare === undefined) return found
@@ -100,6 +92,14 @@ async function versionsOf(directory: string, config: DirectoryConfig, ignored: I
     ignored.push({ path: bare, reason: 'there is a directory for version 1 already' })
   else found.push({ version: '1', source: bare })
   return found
+}
+
+/** A directory that somebody may take for a version: it is called like one, or holds a model. Labels and warm-up data are neither. */
+async function isMistaken(name: string, path: string, file: string | undefined): Promise<boolean> {
+  if (looksLikeVersion(name)) return true
+  // The bare model of this directory, together with its external data.
+  if (name.startsWith('.') || MODEL_FILE.test(name)) return false
+  return (await modelFileIn(path, file)) !== undefined
 }
 
 /** A dangling or circular link is named too: the load then says what is wrong with it. */

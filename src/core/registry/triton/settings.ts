@@ -110,7 +110,7 @@ function refuseOthers(config: Json, name: string): void {
 
 function versionPolicyOf({ latest, all, specific }: Json): VersionPolicy | undefined {
   if (all !== undefined) return 'all'
-  if (specific !== undefined) return { specific: numbers(object(specific).versions).map(String) }
+  if (specific !== undefined) return { specific: [object(specific).versions ?? []].flat().map(String) }
   return latest === undefined ? undefined : { latest: Math.max(1, number(object(latest).num_versions)) }
 }
 
