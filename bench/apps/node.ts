@@ -16,15 +16,15 @@ async function listen(label: string, listener: RequestListener, prepare = (_http
   return { port: (http.address() as AddressInfo).port, label }
 }
 
-/** @param isLane the handler in front of an app, instead of as the app */
+/** @param isLane in front of an app and in the fast lane, instead of as the app */
 export async function startNode({ model, names = ['m'] }: AppAsk, isLane: boolean): Promise<AppAnswer> {
   const models = names.map((name) => ({ name, source: model, session: SESSION }))
   const server = await createModelServer({ models, strict: true })
-  if (!isLane) return listen('modelmount', nodeHandler(server))
+  if (!isLane) return listen('modelmount', nodeHandler(server, { fastLane: true }))
   return listen(
     'modelmount',
     (_req, res) => void res.writeHead(404).end(),
-    (http) => void attach(http, server),
+    (http) => void attach(http, server, { fastLane: true }),
   )
 }
 

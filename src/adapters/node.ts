@@ -8,16 +8,17 @@ import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { HttpHandler, ModelServer, MountOptions } from '../core/types.ts'
 import { answer } from './answer.ts'
+import { putInFront } from './attached.ts'
 import { enterLane, type Finder } from './lane/index.ts'
-import { belowPrefix, pathOf } from './path.ts'
+import { belowPrefix, pathOf, trimmed } from './path.ts'
 
 export interface NodeHandlerOptions extends MountOptions {
   /** Where the routes are: with `/ml`, at `/ml/v2/…`. @default '' */
   readonly prefix?: string
   /**
-   * Read plain requests from the connection itself, which costs half of what `node:http` does. `false` for servers that are not to be
-   * changed in any way.
-   * @default true
+   * Read plain requests from the connection itself, which costs half of what `node:http` does. Such requests pass by what the app has put on
+   * its server: response classes, patched prototypes, performance observers, async context.
+   * @default false
    */
   readonly fastLane?: boolean
 }
@@ -27,12 +28,12 @@ export type NodeHandler = (req: IncomingMessage, res: ServerResponse, next?: (er
 
 /**
  * The prediction routes as a request listener: `createServer(nodeHandler(server)).listen(8080)`. Other paths get a 404, or go to `next` where
- * there is one. As the only listener of a server whose requests nobody else watches, it reads plain requests from the connection itself, as
- * `attach()` does.
+ * there is one. With `fastLane: true`, and as the only listener of a server whose requests nothing else watches, it reads plain requests from the
+ * connection itself.
  * @throws ModelmountError `OPTIONS_INVALID`
  */
 export function nodeHandler(server: ModelServer, options: NodeHandlerOptions = {}): NodeHandler {
-  const { prefix, fastLane = true, ...mount } = options
+  const { prefix, fastLane = false, ...mount } = options
   const handler = server.http.mount(mount)
   const below = belowPrefix(prefix)
   const find = finderOf(handler, prefix)
@@ -80,31 +81,24 @@ function finderOf(handler: HttpHandler, prefix: string | undefined): Finder {
 }
 
 /**
- * The fast lane: answers the routes below `prefix` before the app on `httpServer` sees the request. The app's middleware (its authentication,
- * CORS, logging, rate limits) is bypassed for them; everything inside modelmount holds as everywhere. Plain requests are read from the connection
- * itself; whatever else comes on a connection, and all that follows on it, goes through `node:http`.
- * @returns takes the lane out again
- * @throws ModelmountError `OPTIONS_INVALID`
+ * Answers the routes below `prefix` before the app on `httpServer` sees the request. The app's middleware (its authentication, CORS, logging,
+ * rate limits) is bypassed for them; everything inside modelmount holds as everywhere. With `fastLane: true` plain requests are read from the
+ * connection itself; whatever else comes on a connection, and all that follows on it, goes through `node:http`.
+ * @returns takes the routes out again
+ * @throws ModelmountError `OPTIONS_INVALID`, also for a prefix at which another mount of this HTTP server is attached
  */
 export function attach(httpServer: Server, server: ModelServer, options: NodeHandlerOptions = {}): () => void {
-  const { prefix, fastLane = true, ...mount } = options
+  const { prefix, fastLane = false, ...mount } = options
   const find = finderOf(server.http.mount(mount), prefix)
-  const leave = fastLane ? enterLane(httpServer, find) : () => {}
-  let isAttached = true
-  const take = (req: IncomingMessage, res: ServerResponse): boolean => {
-    const found = isAttached ? find(req.url ?? '/') : undefined
+  const detach = putInFront(httpServer, trimmed(prefix), (req, res) => {
+    const found = find(req.url ?? '/')
     if (!found) return false
     answer(found.handler, req, res, found.path).catch(() => void res.destroy())
     return true
-  }
-  // Not a listener: those that others add would get the same request, whenever they were added.
-  const emit = httpServer.emit as (event: string | symbol, ...args: unknown[]) => boolean
-  httpServer.emit = function (this: Server, event: string | symbol, ...args: unknown[]): boolean {
-    if (event === 'request' && take(args[0] as IncomingMessage, args[1] as ServerResponse)) return true
-    return emit.call(this, event, ...args)
-  } as Server['emit']
+  })
+  const leave = fastLane ? enterLane(httpServer, find) : () => {}
   return () => {
-    isAttached = false
+    detach()
     leave()
   }
 }

@@ -9,11 +9,14 @@ export function pathOf(target = '/'): string {
   return path.startsWith('/') ? path : path.replace(/^https?:\/\/[^/]*/i, '')
 }
 
+/** A prefix in its canonical form: without slashes at its ends. */
+export const trimmed = (prefix = ''): string => prefix.replace(/^\/*|\/+$/g, '')
+
 /** Makes a function that gives the rest of a path below `prefix`; `undefined` for a path elsewhere. */
 export function belowPrefix(prefix = ''): (path: string) => string | undefined {
-  const trimmed = prefix.replace(/^\/*|\/+$/g, '')
-  if (trimmed === '') return (path) => path
-  const start = `/${trimmed}`
+  const name = trimmed(prefix)
+  if (name === '') return (path) => path
+  const start = `/${name}`
   return (path) => (path.startsWith(start) && path[start.length] === '/' ? path.slice(start.length) : undefined)
 }
 

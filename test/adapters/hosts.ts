@@ -134,15 +134,15 @@ const onNode: Host = {
   },
 }
 
-const onAttach: Host = {
-  name: 'attach()',
+const onAttach = (name: string, fastLane: boolean): Host => ({
+  name,
   bypasses: true,
   start(mounts, app) {
     const http = createServer(expressApp(express5, app))
-    for (const { server, prefix, options } of mounts) attach(http, server, { prefix, ...options })
+    for (const { server, prefix, options } of mounts) attach(http, server, { prefix, fastLane, ...options })
     return listening(http)
   },
-}
+})
 
 const onFetch: Host = {
   name: 'Request and Response',
@@ -252,7 +252,8 @@ export const HOSTS: readonly Host[] = [
   onExpress('Express 5', express5),
   onFastify,
   onNode,
-  onAttach,
+  onAttach('attach()', false),
+  onAttach('the fast lane', true),
   onFetch,
   onHono,
   onNest('Nest on Express', () => new ExpressAdapter(), true),

@@ -362,7 +362,10 @@ describe('a connection', () => {
   })
 
   test('requests with the same head are requests of their own', async () => {
-    const { port, usual } = await listening(app, (http) => void attach(http, server, { prefix: '/ml', serverTiming: true }))
+    const { port, usual } = await listening(
+      app,
+      (http) => void attach(http, server, { prefix: '/ml', serverTiming: true, fastLane: true }),
+    )
     const raw = await connected(port)
     await raw.send(post())
     expect((await raw.answer()).headers).toHaveProperty('server-timing')
@@ -469,7 +472,7 @@ describe('a connection', () => {
   test('what reads along, or wants limits of node:http, has node:http', async () => {
     const count = async (prepare: (http: Server) => void): Promise<number> => {
       const { port, usual } = await listening(app, (http) => {
-        attach(http, server, { prefix: '/ml' })
+        attach(http, server, { prefix: '/ml', fastLane: true })
         prepare(http)
       })
       const raw = await connected(port)
@@ -602,7 +605,13 @@ describe('who enters', () => {
     }
     return usual()
   }
-  const handler = (fastLane?: boolean) => nodeHandler(server, { prefix: '/ml', ...(fastLane === undefined ? {} : { fastLane }) })
+  const handler = (fastLane = true) => nodeHandler(server, { prefix: '/ml', fastLane })
+
+  test('only those that have asked for it', async () => {
+    expect(await usualOf(await listening(nodeHandler(server, { prefix: '/ml' })))).toBe(3)
+    expect(await usualOf(await listening(app, (http) => void attach(http, server, { prefix: '/ml' })))).toBe(3)
+    expect(await usualOf(await attached())).toBe(0)
+  })
 
   test('a handler that is all there is', async () => {
     expect(await usualOf(await listening(handler()))).toBe(1)
@@ -648,7 +657,7 @@ describe('who enters', () => {
   test('several mounts of one server; and none when they are taken out', async () => {
     const detach: (() => void)[] = []
     const { port, usual } = await listening(app, (http) => {
-      detach.push(attach(http, server, { prefix: '/one' }), attach(http, server, { prefix: '/two' }))
+      detach.push(...['/one', '/two'].map((prefix) => attach(http, server, { prefix, fastLane: true })))
     })
     const raw = await connected(port)
     for (const prefix of ['/one', '/two', '/one']) {

@@ -226,6 +226,39 @@ describe('attach()', () => {
   })
 })
 
+describe('attach() at a prefix', () => {
+  test('that is taken throws, however the prefix is written; another one, or another server, does not', async () => {
+    const client = await httpFor((_req, res) => void res.end('the app'))
+    const detach = attach(client.http, server, { prefix: '/ml' })
+    for (const [prefix, fastLane] of [
+      ['/ml', false],
+      ['ml/', true],
+      ['//ml', false],
+    ] as const)
+      expect(() => attach(client.http, server, { prefix, fastLane })).toThrowError(
+        expect.objectContaining({ code: 'OPTIONS_INVALID', details: { field: 'prefix' } }),
+      )
+    const other = await httpFor((_req, res) => void res.end('the app'))
+    attach(other.http, server, { prefix: '/ml' })
+    attach(client.http, server, { prefix: '/ml2' })
+    detach()
+    detach()
+    const again = attach(client.http, server, { prefix: '/ml/' })
+    expect(await client.get('/ml/v2/health/live')).toMatchObject({ status: 200 })
+    // The one that has left takes nothing of its successor with it.
+    detach()
+    expect(await client.get('/ml/v2/health/live')).toMatchObject({ status: 200 })
+    again()
+    expect(await client.get('/ml/v2/health/live')).toMatchObject({ text: 'the app' })
+  })
+
+  test('may come and go ten thousand times', async () => {
+    const client = await httpFor((_req, res) => void res.end('the app'))
+    for (let i = 0; i < 10_000; i++) attach(client.http, server, { prefix: '/ml' })()
+    expect(await client.get('/ml/v2')).toMatchObject({ text: 'the app' })
+  })
+})
+
 describe('fetchHandler()', () => {
   test('without a socket: a Request in, a Response out', async () => {
     const handle = fetchHandler(server)

@@ -44,7 +44,7 @@ async function serveByCommand(models, { management = false, dialects = ['open-in
 async function serveInLane(models, mount) {
   const server = await createModelServer({ repository: models, logger: false })
   const http = createServer((_req, res) => res.writeHead(404).end())
-  attach(http, server, mount)
+  attach(http, server, { ...mount, fastLane: true })
   http.listen(0, '127.0.0.1')
   await once(http, 'listening')
   return {
