@@ -1,8 +1,8 @@
 /** What it saves that the memory of large inputs comes back from the worker and is used again. */
 
 import { createModelServer, type ModelServer } from 'modelmount'
-import { node, tensor, value, writeModel } from '../tools/onnx-writer.mjs'
 import { SESSION } from './lib/direct.ts'
+import { firstPixels, IMAGE } from './lib/first-pixels.ts'
 import { product, rotatingFloats } from './lib/inputs.ts'
 import { closedLoop } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
@@ -10,27 +10,11 @@ import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/r
 import { assertSame } from './lib/same.ts'
 
 const MS = 200
-const IMAGE = [3, 224, 224]
 /** A batch of eight images; or one image each of eight callers, which this model is not found to gain from joining: copying is all it does. */
 const CASES: readonly { readonly callers: number; readonly images: number; readonly target?: Target }[] = [
   { callers: 1, images: 8, target: { op: '>=', value: 3 } },
   { callers: 8, images: 1 },
 ]
-
-/** x float32 [N, 3, 224, 224] -> y [N, 1, 1, 4], its first pixels: takes next to no time, so that the way there and back is what is measured. */
-const firstPixels = (): Uint8Array =>
-  writeModel({
-    graph: {
-      inputs: [value('x', 'float', ['N', ...IMAGE])],
-      outputs: [value('y', 'float', ['N', 1, 1, 4])],
-      nodes: [node('Slice', ['x', 'starts', 'ends', 'axes'], ['y'])],
-      initializers: [
-        tensor('starts', 'int64', [3], [0n, 0n, 0n]),
-        tensor('ends', 'int64', [3], [1n, 1n, 4n]),
-        tensor('axes', 'int64', [3], [1n, 2n, 3n]),
-      ],
-    },
-  })
 
 /** A server that keeps memory for the next request, or one that has none to keep: it may hold a sixteenth of what the process is granted. */
 async function serve(source: Uint8Array, granted: () => number): Promise<ModelServer> {

@@ -1,17 +1,20 @@
 /**
  * `npm run bench [-- name ...]`: runs the benches, prints one table, writes it as JSON, and fails when a promise is not kept.
  * `npm run bench -- --compare`: prints what earlier runs on several versions of Node have written, side by side.
+ * `npm run bench -- --against DIR [part ...]`: this build and another checkout's in turns.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { parseAgainst, runAgainst } from './against/index.ts'
 import { BENCHES } from './lib/benches.ts'
 import { startChild } from './lib/child.ts'
 import { compare, type Results } from './lib/compare.ts'
 import type { Bench, Row } from './lib/row.ts'
 import { table } from './lib/table.ts'
 
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const DIR = fileURLToPath(new URL('../.bench/', import.meta.url))
 /** All benches together. What has not run by then has failed. */
 const BUDGET_S = 600
@@ -88,6 +91,19 @@ function showComparison(): boolean {
   return pass
 }
 
-const args = process.argv.slice(2)
-const passed = args[0] === '--compare' ? showComparison() : await runAll(args)
-process.exitCode = passed ? 0 : 1
+async function against(args: readonly string[]): Promise<boolean> {
+  try {
+    mkdirSync(DIR, { recursive: true })
+    return await runAgainst(parseAgainst(args), ROOT, DIR)
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+    return false
+  }
+}
+
+async function main(args: readonly string[]): Promise<boolean> {
+  if (args.includes('--against')) return against(args)
+  return args[0] === '--compare' ? showComparison() : runAll(args)
+}
+
+process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1

@@ -8,7 +8,7 @@ import { createModelServer, type ModelInfo, type ModelServer, type Telemetry } f
 import { modelRouter } from 'modelmount/express'
 import { type StartedTelemetry, type StartTelemetryOptions, startTelemetry } from 'modelmount/telemetry/sdk'
 import { answerParent } from '../lib/child.ts'
-import { mainThreadMs } from '../lib/cpu.ts'
+import { mainThread } from '../lib/cpu.ts'
 import { SESSION } from '../lib/direct.ts'
 import { median } from '../lib/stats.ts'
 
@@ -66,7 +66,7 @@ const OPTIONS: Readonly<Record<Mode, () => StartTelemetryOptions>> = {
 }
 
 answerParent(async (ask: TelemetryAsk | CpuAsk | CollectAsk): Promise<TelemetryAnswer | CollectAnswer | number> => {
-  if (ask.mode === 'cpu') return mainThreadMs()
+  if (ask.mode === 'cpu') return mainThread.read()
   if (ask.mode === 'collect') return collectMany(ask.model)
   const telemetry = await startTelemetry(OPTIONS[ask.mode]())
   return { port: await mount(ask.model, telemetry), offPort: await mount(ask.model, undefined) }
