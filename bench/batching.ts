@@ -9,6 +9,7 @@ import { closedLoop } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
+import { PROMISES } from './promises.ts'
 
 interface Case {
   readonly what: string
@@ -69,7 +70,7 @@ export const batching = benchOf('batching', () => [
     rowDims: [256],
     callers: 64,
     sizes: SIZES,
-    target: { op: '>=', value: 0.9 },
+    target: PROMISES.batching5MB,
   },
   {
     what: '38 MB MLP',
@@ -78,7 +79,7 @@ export const batching = benchOf('batching', () => [
     rowDims: [768],
     callers: 64,
     sizes: SIZES,
-    target: { op: '>=', value: 0.95 },
+    target: PROMISES.batching38MB,
   },
 ])
 
@@ -91,7 +92,7 @@ export const noGain = benchOf('no-gain', () => [
     rowDims: [3, 128, 128],
     callers: 16,
     sizes: [1],
-    target: { op: '>=', value: 0.97 },
+    target: PROMISES.cnn,
   },
   {
     what: 'transformer block, 128x256',
@@ -100,6 +101,6 @@ export const noGain = benchOf('no-gain', () => [
     rowDims: [128, 256],
     callers: 16,
     sizes: [1],
-    target: { op: '>=', value: 0.97 },
+    target: PROMISES.transformer,
   },
 ])

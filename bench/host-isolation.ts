@@ -12,6 +12,7 @@ import { latencies } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, milliseconds, pairedRow, perSecond, rowOfRatios } from './lib/row.ts'
 import { median, quantile } from './lib/stats.ts'
+import { PROMISES } from './promises.ts'
 
 const CONNECTIONS = 64
 const PROBES_PER_SECOND = 100
@@ -86,7 +87,7 @@ export const hostIsolation: Bench = {
         rival: 'session.run() in the route',
         pairs: loaded,
         format: milliseconds,
-        target: { op: '<=', value: 0.2 },
+        target: PROMISES.hostIsolation,
         how: `probe of ${PROBES_PER_SECOND}/s at fixed times, from the moment it was due`,
         note: `one run takes ${milliseconds(ms)}; model route meanwhile ${served(apps.port.ours)}, rival ${served(apps.port.naive)}`,
       }),

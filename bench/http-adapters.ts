@@ -12,7 +12,8 @@ import { type Child, startChild } from './lib/child.ts'
 import { binaryRequest, sendOnce } from './lib/http-connection.ts'
 import { rotatingFloats } from './lib/inputs.ts'
 import { measurePairs } from './lib/pairs.ts'
-import { type Bench, pairedRow, perSecond, type Row } from './lib/row.ts'
+import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
+import { PROMISES } from './promises.ts'
 
 const FLOATS = 32
 /** An image of 224 by 224 pixels in three colours. */
@@ -29,7 +30,7 @@ type Load = Child<LoadAsk, LoadAnswer>
 interface Claim<K> {
   readonly ours: K
   readonly rival: K
-  readonly target: number
+  readonly target: Target
 }
 
 interface Group<K extends string> {
@@ -56,7 +57,7 @@ async function rowsOf<K extends string>(load: Load, { apps, connections, ms: usu
         rival: apps.label[rival],
         pairs: await measurePairs({ ours: () => rate(ours), rival: () => rate(rival), pairs: PAIRS, areWarm: true }),
         format: perSecond,
-        target: { op: '>=', value: target },
+        target,
         how: `keep-alive, closed loop of ${usual} ms after ${WARM_MS} ms of warm-up`,
       }),
     )
@@ -82,11 +83,11 @@ async function jsonRows(load: Load): Promise<Row[]> {
     ms: MS,
     what: (name) => `${name}, ${FLOATS} floats in JSON, 32-16-2 MLP, 64 connections`,
     claims: [
-      { ours: 'fastify', rival: 'fastify echo', target: 1.2 },
-      { ours: 'fastify', rival: 'node:http echo', target: 1 },
-      { ours: 'node:http', rival: 'node:http echo', target: 1.3 },
-      { ours: 'attach()', rival: 'node:http echo', target: 1.3 },
-      { ours: 'express', rival: 'express echo', target: 1.5 },
+      { ours: 'fastify', rival: 'fastify echo', target: PROMISES.fastifyEcho },
+      { ours: 'fastify', rival: 'node:http echo', target: PROMISES.fastifyNodeEcho },
+      { ours: 'node:http', rival: 'node:http echo', target: PROMISES.nodeEcho },
+      { ours: 'attach()', rival: 'node:http echo', target: PROMISES.attachEcho },
+      { ours: 'express', rival: 'express echo', target: PROMISES.expressEcho },
     ],
   })
 }
@@ -103,7 +104,7 @@ async function nestRows(load: Load): Promise<Row[]> {
     connections: 64,
     ms: MS,
     what: () => `Nest, two models, ${FLOATS} floats in JSON, 64 connections`,
-    claims: [{ ours: 'ours', rival: 'naive', target: 2 }],
+    claims: [{ ours: 'ours', rival: 'naive', target: PROMISES.nest }],
   })
 }
 
@@ -133,8 +134,8 @@ async function binaryRows(load: Load): Promise<Row[]> {
     ms: BINARY_MS,
     what: (name) => `${name}, a binary tensor of 602 KB there and back, identity model, 8 connections`,
     claims: [
-      { ours: 'fastify', rival: 'node:http', target: 0.9 },
-      { ours: 'express', rival: 'node:http', target: 0.9 },
+      { ours: 'fastify', rival: 'node:http', target: PROMISES.binaryFastify },
+      { ours: 'express', rival: 'node:http', target: PROMISES.binaryExpress },
     ],
   })
 }

@@ -7,6 +7,7 @@ import { startApps } from './lib/apps.ts'
 import { startChild } from './lib/child.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
+import { PROMISES } from './promises.ts'
 
 const CONNECTIONS = 64
 const MS = 700
@@ -15,7 +16,7 @@ interface Rival {
   readonly pairs: number
   readonly target?: Target
 }
-const NAIVE: Rival = { kind: 'naive', pairs: 5, target: { op: '>=', value: 2 } }
+const naive = (target: Target): Rival => ({ kind: 'naive', pairs: 5, target })
 /** Beside the faster framework only: it takes long to find its best configuration. */
 const PISCINA: Rival = { kind: 'piscina', pairs: 2 }
 
@@ -50,6 +51,9 @@ export const httpJson: Bench = {
   name: 'http-json',
   limitS: 150,
   async run() {
-    return [...(await rowsOf('express', [NAIVE])), ...(await rowsOf('fastify', [NAIVE, PISCINA]))]
+    return [
+      ...(await rowsOf('express', [naive(PROMISES.httpJsonExpress)])),
+      ...(await rowsOf('fastify', [naive(PROMISES.httpJsonFastify), PISCINA])),
+    ]
   },
 }

@@ -7,6 +7,7 @@ import { cpuMs } from './lib/cpu.ts'
 import { SESSION } from './lib/direct.ts'
 import { type Bench, type Row, rowOfRatios } from './lib/row.ts'
 import { median } from './lib/stats.ts'
+import { PROMISES } from './promises.ts'
 
 /** Several windows and their median: V8 collects garbage a few more times in the half minute after a load, and that is not idling. */
 const WINDOWS = 5
@@ -45,7 +46,7 @@ export const idle: Bench = {
         ours: `${(median(shares) * 100).toFixed(2)} % of a core`,
         rival: `limit: ${LIMIT * 100} %`,
         ratios: shares.map((share) => share / LIMIT),
-        target: { op: '<=', value: 1 },
+        target: PROMISES.idle,
         how: `CPU time in ${WINDOWS} windows of ${WINDOW_MS / 1000} s`,
       }),
     ]

@@ -10,6 +10,7 @@ import { matmulChainModel } from '../tools/models.mjs'
 import { SESSION } from './lib/direct.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, milliseconds, pairedRow, type Row } from './lib/row.ts'
+import { PROMISES } from './promises.ts'
 
 /** 8 layers of 16.8 MB. */
 const MODEL = { size: 2048, count: 8 }
@@ -67,8 +68,8 @@ async function measureVerified(dir: string): Promise<Row[]> {
   const warmPairs = await measurePairs({ ours: () => loadMs(warm), rival })
   await Promise.all([plain.close(), warm.close()])
   return [
-    pairedRow({ ...row, what: `${what}, first time`, pairs: coldPairs, target: { op: '<=', value: 1.5 } }),
-    pairedRow({ ...row, what: `${what}, known to the store`, pairs: warmPairs, target: { op: '<=', value: 1.1 } }),
+    pairedRow({ ...row, what: `${what}, first time`, pairs: coldPairs, target: PROMISES.loadSigned }),
+    pairedRow({ ...row, what: `${what}, known to the store`, pairs: warmPairs, target: PROMISES.loadKnown }),
   ]
 }
 
@@ -105,7 +106,7 @@ async function measureEncrypted(dir: string): Promise<Row[]> {
       rival: 'node:crypto AES-256-GCM of the same bytes',
       pairs,
       format: (perMs) => `${(perMs / 1000).toFixed(0)} MB/s`,
-      target: { op: '>=', value: 0.6 },
+      target: PROMISES.loadEncrypted,
     }),
   ]
 }

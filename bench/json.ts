@@ -5,12 +5,11 @@ import { createTextSink, writeElements } from '../src/core/protocol/write-json.t
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, milliseconds, pairedRow, perSecond, type Row, rowOfRatios } from './lib/row.ts'
 import { median } from './lib/stats.ts'
+import { PROMISES } from './promises.ts'
 
 const IMAGE = 3 * 224 * 224
 const LARGE = 2_000_000
 const MS = 300
-/** Node 24 parses numbers about twice as fast as Node 20. */
-const PARSE_TARGET = Number(process.versions.node.split('.')[0]) < 22 ? 2.2 : 1.3
 
 const value = (): number => Math.fround(Math.random() * 2 - 1)
 
@@ -56,7 +55,7 @@ async function parsing(digits: string, write: () => string): Promise<Row> {
     rival: 'JSON.parse and Float32Array.from',
     pairs: await measurePairs({ ours: () => rate((i) => read(body(i))), rival: () => rate((i) => parse(body(i))) }),
     format: perSecond,
-    target: { op: '>=', value: PARSE_TARGET },
+    target: PROMISES.jsonParse,
   })
 }
 
@@ -77,7 +76,7 @@ async function writing(): Promise<Row> {
       rival: () => rate((i) => Buffer.from(JSON.stringify(Array.from(array(i))))),
     }),
     format: perSecond,
-    target: { op: '>=', value: 2 },
+    target: PROMISES.jsonWrite,
   })
 }
 
@@ -114,7 +113,7 @@ async function stalls(): Promise<Row> {
     ours: milliseconds(median(ours)),
     rival: `JSON.parse: ${milliseconds(median(rival))}`,
     ratios: ours.map((ms) => ms / 10),
-    target: { op: '<=', value: 1 },
+    target: PROMISES.jsonStall,
     how: `the same event loop turning beside it, ${ours.length} bodies`,
   })
 }

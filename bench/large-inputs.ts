@@ -8,11 +8,12 @@ import { closedLoop } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
+import { PROMISES } from './promises.ts'
 
 const MS = 200
 /** A batch of eight images; or one image each of eight callers, which this model is not found to gain from joining: copying is all it does. */
 const CASES: readonly { readonly callers: number; readonly images: number; readonly target?: Target }[] = [
-  { callers: 1, images: 8, target: { op: '>=', value: 3 } },
+  { callers: 1, images: 8, target: PROMISES.largeInputs },
   { callers: 8, images: 1 },
 ]
 

@@ -9,6 +9,7 @@ import { latencies } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, milliseconds, pairedRow } from './lib/row.ts'
 import { median } from './lib/stats.ts'
+import { PROMISES } from './promises.ts'
 
 const MS = 500
 
@@ -62,7 +63,7 @@ export const oneCaller: Bench = {
         rival: 'limit: message to a worker thread that is busy as long, and back',
         pairs,
         format: milliseconds,
-        target: { op: '<=', value: 1.4 },
+        target: PROMISES.oneCaller,
         how: `one call at a time for ${MS} ms`,
         note: `the model itself takes ${milliseconds(busyMs)}`,
       }),

@@ -9,14 +9,13 @@ import { measurePairs } from './lib/pairs.ts'
 import { startPiscina } from './lib/piscina.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
+import { PROMISES } from './promises.ts'
 
 const MS = 300
 const MANY = 64
-/** Node 24's `session.run()` costs more than Node 20's. */
-const MANY_TARGET = Number(process.versions.node.split('.')[0]) >= 24 ? 4 : 3
 const CALLERS: readonly { readonly callers: number; readonly target?: Target }[] = [
-  { callers: MANY, target: { op: '>=', value: MANY_TARGET } },
-  { callers: 512, target: { op: '>=', value: 8 } },
+  { callers: MANY, target: PROMISES.predict64 },
+  { callers: 512, target: PROMISES.predict512 },
   { callers: 1 },
   { callers: 8 },
 ]

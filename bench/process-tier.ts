@@ -8,6 +8,7 @@ import { latencies } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, milliseconds, pairedRow } from './lib/row.ts'
 import { median } from './lib/stats.ts'
+import { PROMISES } from './promises.ts'
 
 const MS = 500
 
@@ -35,7 +36,7 @@ export const processTier: Bench = {
         rival: "isolation 'thread'",
         pairs,
         format: milliseconds,
-        target: { op: '<=', value: 3 },
+        target: PROMISES.processTier,
       }),
     ]
   },

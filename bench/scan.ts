@@ -7,6 +7,7 @@ import type { ScanAnswer, ScanAsk } from './children/scan.ts'
 import { startChild } from './lib/child.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, megabytes, pairedRow, type Row, rowOfRatios } from './lib/row.ts'
+import { PROMISES } from './promises.ts'
 
 const BYTES = 2 ** 30
 const MAX_EXTRA_BYTES = 64 * 2 ** 20
@@ -46,7 +47,7 @@ async function measure(what: string, path: string): Promise<Row[]> {
       rival: 'reading the file',
       pairs,
       format: (perMs) => `${(perMs / 1e6).toFixed(1)} GB/s`,
-      target: { op: '>=', value: 0.5 },
+      target: PROMISES.scanSpeed,
     }),
     rowOfRatios({
       bench: 'scan',
@@ -54,7 +55,7 @@ async function measure(what: string, path: string): Promise<Row[]> {
       ours: megabytes(extraBytes),
       rival: `bound: ${megabytes(MAX_EXTRA_BYTES)}`,
       ratios: [extraBytes / MAX_EXTRA_BYTES],
-      target: { op: '<=', value: 1 },
+      target: PROMISES.scanMemory,
       how: 'resident memory of a fresh process, once',
     }),
   ]

@@ -13,6 +13,7 @@ import { measurePairs } from './lib/pairs.ts'
 import { type Bench, megabytes, pairedRow, perSecond, type Row, rowOfRatios, type Target } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
 import { sharedOrNot } from './lib/settled.ts'
+import { PROMISES } from './promises.ts'
 
 /** 8 layers of 16.8 MB. */
 const SIZE = 2048
@@ -21,7 +22,6 @@ const LAYERS = 8
 const ROWS = [1, 8]
 /** Instances whose difference is the cost of one more. */
 const [FEW, MANY] = [2, 5]
-const TARGET: Target = { op: '<=', value: 0.15 }
 const RUNS_MS = 400
 /** glibc keeps what a load has freed unless it is told at the start of the process; children are told, threads share the host's. */
 const MALLOC = { MALLOC_MMAP_THRESHOLD_: String(4 * 2 ** 20), MALLOC_TRIM_THRESHOLD_: String(8 * 2 ** 20) }
@@ -78,8 +78,12 @@ async function measure(dir: string): Promise<Row[]> {
   }
 
   return [
-    await memoryRow('in a process', { isolation: 'process', shareWeights: true }, TARGET),
-    await memoryRow('in a thread, with bounds for malloc', { isolation: 'thread', shareWeights: true, env: MALLOC }, TARGET),
+    await memoryRow('in a process', { isolation: 'process', shareWeights: true }, PROMISES.instanceMemory),
+    await memoryRow(
+      'in a thread, with bounds for malloc',
+      { isolation: 'thread', shareWeights: true, env: MALLOC },
+      PROMISES.instanceMemory,
+    ),
     await memoryRow('in a thread', { isolation: 'thread', shareWeights: true }),
     await memoryRow('in a thread, weights not shared', { isolation: 'thread', shareWeights: false }),
     speed,
@@ -115,6 +119,6 @@ async function speedRow(source: string, cacheDirectory: string): Promise<Row> {
     rival: 'on weights of its own',
     pairs,
     format: perSecond,
-    target: { op: '>=', value: 0.95 },
+    target: PROMISES.sharedSpeed,
   })
 }

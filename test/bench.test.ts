@@ -5,8 +5,10 @@ import { fit } from '../bench/lib/fit.ts'
 import { gainChart, gainOf, type Series } from '../bench/lib/gain-chart.ts'
 import { startOpenLoop } from '../bench/lib/open-loop.ts'
 import { measurePairs, pairsOf } from '../bench/lib/pairs.ts'
-import { pairedRow } from '../bench/lib/row.ts'
+import { pairedRow, type Target } from '../bench/lib/row.ts'
 import { median, quantile } from '../bench/lib/stats.ts'
+import { table } from '../bench/lib/table.ts'
+import { PROMISES } from '../bench/promises.ts'
 
 const SIZES = [1, 2, 4, 8, 16, 32, 64]
 const lawful = (a: number, b: number): Map<number, number> => new Map(SIZES.map((rows) => [rows, a + b * rows]))
@@ -84,11 +86,37 @@ describe('pairs', () => {
     expect((await measurePairs({ rival: from([1, 80, 80]), ours: from([1, 40]), possible, pairs: 1 })).ratios).toEqual([0.8])
   })
 
-  test('a row passes by its median, a rate above its target and a latency below', () => {
+  test('a row passes by its median: a floor that is missed is red, a goal never', () => {
     const pairs = { ratios: [0.5, 1, 3], ours: [1], rival: [1], unsteady: 0 }
-    const passes = (op: '>=' | '<=', value: number) =>
-      pairedRow({ bench: '', what: '', rival: '', pairs, format: String, target: { op, value } }).pass
-    expect([passes('>=', 1), passes('>=', 1.1), passes('<=', 1), passes('<=', 0.9)]).toEqual([true, false, true, false])
+    const row = (op: '>=' | '<=', floor: number, goal: number) =>
+      pairedRow({ bench: '', what: '', rival: '', pairs, format: String, target: { op, floor, goal } })
+    const judged = [
+      row('>=', 1, 1),
+      row('>=', 1, 1.1),
+      row('>=', 1.1, 1.2),
+      row('<=', 1, 1),
+      row('<=', 1, 0.9),
+      row('<=', 0.9, 0.8),
+    ]
+    expect(judged.map(({ pass, met }) => [pass, met])).toEqual([
+      [true, true],
+      [true, false],
+      [false, false],
+      [true, true],
+      [true, false],
+      [false, false],
+    ])
+    expect(table(judged.slice(1, 2))).toMatch(/>= 1 +\| pass +\| >= 1.1 +\| not yet/)
+  })
+
+  test('a row that promises nothing is neither red nor short of a goal', () => {
+    const pairs = { ratios: [1], ours: [1], rival: [1], unsteady: 0 }
+    const { floor, goal, pass, met } = pairedRow({ bench: '', what: '', rival: '', pairs, format: String })
+    expect({ floor, goal, pass, met }).toEqual({ floor: 'report', goal: '', pass: undefined, met: undefined })
+  })
+
+  test.each(Object.entries(PROMISES))('the goal of %s is no less than its floor', (_, { op, floor, goal }: Target) => {
+    expect(op === '>=' ? goal >= floor : goal <= floor).toBe(true)
   })
 })
 

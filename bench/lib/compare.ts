@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Row } from './row.ts'
-import { columns, ratioOf, verdictOf } from './table.ts'
+import { columns, goalOf, ratioOf, verdictOf } from './table.ts'
 
 export interface Results {
   readonly node: string
@@ -17,11 +17,12 @@ export function compare(dir: string): { readonly text: string; readonly pass: bo
   const all = files.map((file) => JSON.parse(readFileSync(`${dir}${file}`, 'utf8')) as Results)
   const keyOf = ({ bench, what, rival }: Row): string => `${bench}: ${what} / ${nameOf(rival)}`
   const keys = new Set(all.flatMap(({ rows }) => rows.map(keyOf)))
-  const head = ['what', ...all.flatMap(({ node }) => [`Node ${node}`, '']), 'target']
+  const head = ['what', ...all.flatMap(({ node }) => [`Node ${node}`, '', '']), 'floor', 'goal']
   const lines = [...keys].map((key) => {
     const rows = all.map(({ rows }) => rows.find((row) => keyOf(row) === key))
-    const targets = new Set(rows.flatMap((row) => row?.target ?? []))
-    return [key, ...rows.flatMap((row) => (row ? [ratioOf(row), verdictOf(row.pass)] : ['-', '-'])), [...targets].join(', ')]
+    const promised = (of: 'floor' | 'goal'): string => [...new Set(rows.flatMap((row) => row?.[of] ?? []))].join(', ')
+    const cells = rows.flatMap((row) => (row ? [ratioOf(row), verdictOf(row.pass), goalOf(row.met)] : ['-', '-', '']))
+    return [key, ...cells, promised('floor'), promised('goal')]
   })
   return { text: columns(head, lines), pass: all.every(({ rows }) => rows.every(({ pass }) => pass !== false)) }
 }

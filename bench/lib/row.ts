@@ -5,7 +5,10 @@ import { median } from './stats.ts'
 
 export interface Target {
   readonly op: '>=' | '<='
-  readonly value: number
+  /** Missing it is red. */
+  readonly floor: number
+  /** Printed, never red; the floor or better. */
+  readonly goal: number
 }
 
 export interface Row {
@@ -17,9 +20,12 @@ export interface Row {
   readonly rival: string
   readonly ratio: { readonly median: number; readonly min: number; readonly max: number } | undefined
   /** As printed; `report` for a row that promises nothing. */
-  readonly target: string
-  /** `undefined` for a row without a target. */
+  readonly floor: string
+  readonly goal: string
+  /** Whether the floor is held; `undefined` for a row without one. */
   readonly pass: boolean | undefined
+  /** Whether the goal is reached; `undefined` for a row without one. */
+  readonly met: boolean | undefined
   readonly pairs: number
   /** Pairs whose two baselines disagreed even after the allowed repetitions. */
   readonly unsteady: number
@@ -78,14 +84,16 @@ export function rowOfRatios({ ratios, target, ...rest }: RowOfRatios): Row {
   return {
     ...rest,
     ratio,
-    target: target ? `${target.op} ${target.value}` : 'report',
-    pass: target && meets(ratio.median, target),
+    floor: target ? `${target.op} ${target.floor}` : 'report',
+    goal: target ? `${target.op} ${target.goal}` : '',
+    pass: target && meets(ratio.median, target.op, target.floor),
+    met: target && meets(ratio.median, target.op, target.goal),
     pairs: ratios.length,
     unsteady: 0,
   }
 }
 
-const meets = (value: number, { op, value: limit }: Target): boolean => (op === '>=' ? value >= limit : value <= limit)
+const meets = (value: number, op: Target['op'], limit: number): boolean => (op === '>=' ? value >= limit : value <= limit)
 
 export const perSecond = (rate: number): string => (rate >= 10_000 ? `${(rate / 1000).toFixed(1)}k/s` : `${rate.toFixed(0)}/s`)
 export const milliseconds = (ms: number): string => `${ms.toFixed(ms < 1 ? 3 : 1)} ms`

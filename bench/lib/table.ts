@@ -2,9 +2,11 @@
 
 import type { Row } from './row.ts'
 
-const HEADER = ['what', 'ours', 'rival or limit', 'ratio [min..max]', 'target', '', 'how compared']
+const HEADER = ['what', 'ours', 'rival or limit', 'ratio [min..max]', 'floor', '', 'goal', '', 'how compared']
 
 export const verdictOf = (pass: boolean | undefined): string => (pass === undefined ? '-' : pass ? 'pass' : 'FAIL')
+
+export const goalOf = (met: boolean | undefined): string => (met === undefined ? '' : met ? 'reached' : 'not yet')
 
 export function ratioOf({ ratio }: Row): string {
   if (!ratio) return '-'
@@ -29,8 +31,10 @@ export function table(rows: readonly Row[]): string {
     row.ours,
     row.rival,
     ratioOf(row),
-    row.target,
+    row.floor,
     verdictOf(row.pass),
+    row.goal,
+    goalOf(row.met),
     row.unsteady > 0 ? `${row.how} (${row.unsteady} unsteady)` : row.how,
   ])
   const notes = rows.flatMap((row) => (row.note ? [`  ${row.what}: ${row.note}`] : []))

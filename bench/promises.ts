@@ -1,0 +1,56 @@
+/**
+ * What each row must reach and what it is to reach. Missing a floor is red; a floor only moves up, when what was gained holds on a busy machine
+ * as well. A goal is printed and never red.
+ */
+
+import type { Target } from './lib/row.ts'
+
+const MAJOR = Number(process.versions.node.split('.')[0])
+
+const atLeast = (floor: number, goal: number): Target => ({ op: '>=', floor, goal })
+const atMost = (floor: number, goal: number): Target => ({ op: '<=', floor, goal })
+
+export const PROMISES = {
+  // Node 24's `session.run()` costs more than Node 20's.
+  predict64: atLeast(1.1, MAJOR >= 24 ? 4 : 3),
+  predict512: atLeast(2, 8),
+  oneCaller: atMost(2.3, 1.4),
+  processTier: atMost(3, 3),
+  largeInputs: atLeast(1.3, 3),
+  batching5MB: atLeast(0.7, 0.9),
+  batching38MB: atLeast(0.8, 0.95),
+  cnn: atLeast(0.85, 0.97),
+  transformer: atLeast(0.8, 0.97),
+  overloadAnswers: atLeast(0.85, 0.95),
+  overloadAnswersP99: atMost(1.2, 1),
+  overloadRefusals: atMost(6, 1),
+  overloadRefusalsFromCall: atMost(1, 1),
+  // Node 24 parses numbers about twice as fast as Node 20.
+  jsonParse: atLeast(MAJOR < 22 ? 1.8 : 1.1, MAJOR < 22 ? 2.2 : 1.3),
+  jsonWrite: atLeast(1.8, 2),
+  jsonStall: atMost(1, 1),
+  httpJsonExpress: atLeast(1.4, 2),
+  httpJsonFastify: atLeast(1.1, 2),
+  fastifyEcho: atLeast(0.8, 1.2),
+  fastifyNodeEcho: atLeast(0.6, 1),
+  nodeEcho: atLeast(0.85, 1.3),
+  attachEcho: atLeast(0.85, 1.3),
+  expressEcho: atLeast(1.3, 1.5),
+  nest: atLeast(1.4, 2),
+  binaryFastify: atLeast(0.5, 0.9),
+  binaryExpress: atLeast(0.45, 0.9),
+  hostIsolation: atMost(0.3, 0.2),
+  idle: atMost(1, 1),
+  slowInstance: atMost(1.5, 1.5),
+  telemetryMetrics: atLeast(0.9, 0.97),
+  telemetrySampled: atLeast(0.85, 0.93),
+  telemetryAll: atLeast(0.7, 0.75),
+  collection: atMost(1, 1),
+  loadSigned: atMost(1.8, 1.5),
+  loadKnown: atMost(1.3, 1.1),
+  loadEncrypted: atLeast(0.4, 0.6),
+  scanSpeed: atLeast(0.4, 0.5),
+  scanMemory: atMost(1, 1),
+  instanceMemory: atMost(0.15, 0.15),
+  sharedSpeed: atLeast(0.85, 0.95),
+} as const satisfies Record<string, Target>
