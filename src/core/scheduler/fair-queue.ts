@@ -4,6 +4,7 @@
  */
 
 import type { Priority } from '../types.ts'
+import { createHeap, type Heap, type Heaped, OUT } from './heap.ts'
 import { createLane, type Lane } from './lane.ts'
 
 /** Shares of the priorities while all of them have work. */
@@ -29,10 +30,12 @@ interface Spot<T> {
 }
 
 /** The requests of one tenant in one priority. */
-interface Flow<T> {
+interface Flow<T> extends Heaped {
   readonly tenant: string
   readonly level: Level<T>
   served: number
+  /** Orders flows that were served alike: the one that has been there for longer is next. */
+  turn: number
   count: number
   rows: number
   readonly lanes: Map<string, Spot<T>>
@@ -41,18 +44,22 @@ interface Flow<T> {
 interface Level<T> {
   readonly weight: number
   served: number
-  /** `served` of the flow that was picked last: where a flow that wakes up begins. */
+  /** Never falls: most that a picked flow had been served, or a forgotten one. A flow that wakes up, or comes back, begins there. */
   now: number
   count: number
-  /** Flows that have something waiting. */
-  active: number
   readonly flows: Map<string, Flow<T>>
+  /** Flows that have something waiting, served least first. */
+  readonly active: Heap<Flow<T>>
+  /** The others, which are remembered so that nobody gains by leaving. */
+  readonly idle: Heap<Flow<T>>
 }
 
 export interface FairQueue<T extends Queued<T>> {
   readonly count: number
   readonly rows: number
   readonly bytes: number
+  /** Tenants that are known now, once per priority: all that have something waiting, and a bounded number of others. */
+  readonly remembered: number
   push(entry: T, atHead?: boolean): void
   /** The entry whose turn it is; it stays. */
   peek(): T | undefined
@@ -76,23 +83,31 @@ export interface FairQueue<T extends Queued<T>> {
   newestBelow(priority: Priority): T | undefined
 }
 
-/** Flows of tenants that are gone are dropped once there are this many. */
-const MANY_FLOWS = 64
+export interface FairQueueOptions {
+  /** Idle flows of a priority that are kept in any case, because most of them come back soon. @default 64 */
+  readonly fewIdle?: number
+  /** Most idle flows of a priority. @default 1024 */
+  readonly mostIdle?: number
+}
 
-export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
+const isNext = <T>(a: Flow<T>, b: Flow<T>): boolean => a.served < b.served || (a.served === b.served && a.turn < b.turn)
+
+export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 1024 }: FairQueueOptions = {}): FairQueue<T> {
   const level = (priority: Priority): Level<T> => ({
     weight: WEIGHTS[priority],
     served: 0,
     now: 0,
     count: 0,
-    active: 0,
     flows: new Map(),
+    active: createHeap<Flow<T>>(isNext),
+    idle: createHeap<Flow<T>>(isNext),
   })
   const levels: Readonly<Record<Priority, Level<T>>> = { high: level('high'), normal: level('normal'), low: level('low') }
   const byRank = [levels.high, levels.normal, levels.low]
   let count = 0
   let rows = 0
   let bytes = 0
+  let turn = 0
   /** `served` of the level that was picked last. */
   let now = 0
 
@@ -100,15 +115,26 @@ export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
     const level = levels[priority]
     let flow = level.flows.get(tenant)
     if (!flow) {
-      if (level.flows.size >= MANY_FLOWS) forgetIdle(level)
-      flow = { tenant, level, served: 0, count: 0, rows: 0, lanes: new Map() }
+      flow = { tenant, level, served: 0, turn: turn++, count: 0, rows: 0, lanes: new Map(), spotInHeap: 0 }
       level.flows.set(tenant, flow)
+      level.idle.add(flow)
     }
     return flow
   }
 
+  /**
+   * Drops idle flows that would begin at `now` anyway. Where too many are ahead of it, `now` catches up with those that are least so: all
+   * flows that wake up begin there, so that no tenant gains by leaving or by another name.
+   */
   function forgetIdle(level: Level<T>): void {
-    for (const [tenant, flow] of level.flows) if (flow.count === 0 && flow.served <= level.now) level.flows.delete(tenant)
+    const { idle, flows } = level
+    while (idle.size > fewIdle) {
+      const first = idle.first() as Flow<T>
+      if (first.served > level.now && idle.size <= mostIdle) return
+      level.now = Math.max(level.now, first.served)
+      idle.remove(first)
+      flows.delete(first.tenant)
+    }
   }
 
   function spotIn(flow: Flow<T>, key: string): Spot<T> {
@@ -120,11 +146,22 @@ export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
     return spot
   }
 
+  /** Something waits in it now, or nothing more does. */
+  function swap(flow: Flow<T>): void {
+    const { active, idle } = flow.level
+    const [from, to] = flow.count > 0 ? [idle, active] : [active, idle]
+    from.remove(flow)
+    flow.turn = turn++
+    to.add(flow)
+    if (to === idle) forgetIdle(flow.level)
+  }
+
   function account(entry: T, { flow, lane }: Spot<T>, sign: 1 | -1): void {
-    if (flow.count === (sign > 0 ? 0 : 1)) flow.level.active += sign
+    const { level } = flow
     flow.count += sign
+    if (flow.count === 0 || (flow.count === 1 && sign > 0)) swap(flow)
     flow.rows += sign * entry.rows
-    flow.level.count += sign
+    level.count += sign
     lane.rows += sign * entry.rows
     count += sign
     rows += sign * entry.rows
@@ -138,13 +175,15 @@ export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
   }
 
   function charge({ flow }: Spot<T>, rows: number): void {
+    const { level } = flow
     flow.served += rows
-    flow.level.served += rows / flow.level.weight
+    level.served += rows / level.weight
+    if (flow.spotInHeap !== OUT) (flow.count > 0 ? level.active : level.idle).moved(flow)
   }
 
-  const least = <F extends { served: number; count: number }>(candidates: Iterable<F>): F | undefined => {
-    let best: F | undefined
-    for (const candidate of candidates) if (candidate.count > 0 && (!best || candidate.served < best.served)) best = candidate
+  function levelInTurn(): Level<T> | undefined {
+    let best: Level<T> | undefined
+    for (const level of byRank) if (level.count > 0 && (!best || level.served < best.served)) best = level
     return best
   }
 
@@ -167,6 +206,9 @@ export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
     get bytes() {
       return bytes
     },
+    get remembered() {
+      return byRank.reduce((sum, { flows }) => sum + flows.size, 0)
+    },
     push(entry, atHead = false) {
       entry.waits = true
       const flow = flowOf(entry)
@@ -180,8 +222,7 @@ export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
       else spot.lane.push(entry)
     },
     peek() {
-      const level = least(byRank)
-      const flow = level && least(level.flows.values())
+      const flow = levelInTurn()?.active.first()
       return flow && oldestIn(flow)
     },
     rowsBeside: (entry) => entry.spot?.lane.rows ?? 0,
@@ -191,16 +232,15 @@ export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
       for (const level of byRank) {
         if (level.count === 0) continue
         // Nobody else is there, the usual case.
-        if (level.active === 1 && spot?.flow.level === level && spot.flow.count > 0) {
+        if (level.active.size === 1 && spot?.flow.level === level && spot.flow.count > 0) {
           const head = spot.lane.peek()
           if (head) return head
           continue
         }
-        for (const flow of mixTenants ? level.flows.values() : [level.flows.get(entry.tenant)]) {
+        for (const flow of mixTenants ? level.active : [level.flows.get(entry.tenant)]) {
           const head = flow && flow.count > 0 ? flow.lanes.get(entry.lane)?.lane.peek() : undefined
-          if (!flow || !head) continue
           // Higher priorities first; within one, whose turn it is.
-          if (!best || (best.flow.level === level && flow.served < best.flow.served)) best = { head, flow }
+          if (flow && head && (!best || isNext(flow, best.flow))) best = { head, flow }
         }
         if (best) return best.head
       }
@@ -212,10 +252,11 @@ export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
       const { flow, lane } = spot
       lane.shift()
       entry.waits = false
-      account(entry, spot, -1)
-      flow.level.now = flow.served
+      flow.level.now = Math.max(flow.level.now, flow.served)
       now = flow.level.served
+      // Charged first: once it is idle it may be forgotten.
       charge(spot, entry.rows)
+      account(entry, spot, -1)
     },
     putBack(entry) {
       refund(entry)
@@ -236,7 +277,7 @@ export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
       const own = levels[priority]
       const mine = own.flows.get(tenant)?.rows ?? 0
       const weights = byRank.reduce((sum, level) => sum + (level.count > 0 || level === own ? level.weight : 0), 0)
-      return Math.min(rows, (mine * own.active * weights) / own.weight)
+      return Math.min(rows, (mine * own.active.size * weights) / own.weight)
     },
     countOf(tenant) {
       return byRank.reduce((sum, level) => sum + (level.flows.get(tenant)?.count ?? 0), 0)
@@ -246,7 +287,7 @@ export function createFairQueue<T extends Queued<T>>(): FairQueue<T> {
         if (level === levels[priority]) return undefined
         if (level.count === 0) continue
         let newest: T | undefined
-        for (const flow of level.flows.values())
+        for (const flow of level.active)
           for (const { lane } of flow.lanes.values()) {
             const last = lane.last()
             if (last && (!newest || last.enqueuedAt > newest.enqueuedAt)) newest = last
