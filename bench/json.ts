@@ -1,7 +1,8 @@
 /** Numbers in and out of JSON: the codecs by themselves, and how long one large body holds the host's thread. */
 
-import { isLarge, readLargeJson } from '../src/core/protocol/large-json.ts'
-import { createTextSink, writeElements } from '../src/core/protocol/write-json.ts'
+import { readLargeJson } from '../src/core/protocol/large-json.ts'
+import { atOnce, createTextSink, writeElements } from '../src/core/protocol/write-json.ts'
+import type { ModelSignature } from '../src/core/types.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, milliseconds, pairedRow, perSecond, type Row, rowOfRatios } from './lib/row.ts'
 import { median } from './lib/stats.ts'
@@ -26,9 +27,14 @@ interface Request {
   readonly inputs: readonly { readonly data: ArrayLike<number> }[]
 }
 
-async function read(body: Uint8Array): Promise<Float32Array> {
-  const request = isLarge(body) ? await readLargeJson(body, LARGE) : undefined
-  if (!request) throw new Error('the body was not read in slices')
+const SIGNATURE: ModelSignature = {
+  inputs: [{ name: 'x', type: 'float32', declaredType: 'float32', dims: ['N', null] }],
+  outputs: [],
+}
+
+function read(body: Uint8Array): Float32Array {
+  const request = readLargeJson(body, SIGNATURE, { maxElements: LARGE })
+  if (!request) throw new Error('the numbers were not scanned')
   return (request as unknown as Request).inputs[0]?.data as Float32Array
 }
 
@@ -47,7 +53,7 @@ async function rate(call: (index: number) => unknown): Promise<number> {
 
 async function parsing(digits: string, write: () => string): Promise<Row> {
   const body = bodies(IMAGE, write)
-  const same = Buffer.compare(Buffer.from((await read(body(0))).buffer), Buffer.from(parse(body(0)).buffer)) === 0
+  const same = Buffer.compare(Buffer.from(read(body(0)).buffer), Buffer.from(parse(body(0)).buffer)) === 0
   if (!same) throw new Error('the two sides read different numbers')
   return pairedRow({
     bench: 'json',
@@ -64,7 +70,7 @@ async function writing(): Promise<Row> {
   const array = (i: number) => arrays[i % arrays.length] as Float32Array
   const ours = (i: number) => {
     const sink = createTextSink()
-    writeElements({ type: 'float32', dims: [1000], data: array(i) }, sink)
+    atOnce(writeElements({ type: 'float32', dims: [1000], data: array(i) }, sink))
     return sink.finish()
   }
   return pairedRow({

@@ -119,3 +119,11 @@ export function json(status: number, body: unknown, headers: Readonly<Record<str
   const bytes = body instanceof Uint8Array ? body : encoder.encode(JSON.stringify(body))
   return { status, headers: { 'content-type': 'application/json', ...headers }, body: bytes }
 }
+
+/** An answer whose JSON was written already, in one piece or several. */
+export function written([body = NOTHING, ...rest]: readonly Uint8Array[], contentType = 'application/json'): HttpResponse {
+  const headers = { 'content-type': contentType }
+  return rest.length > 0 ? { status: 200, headers, body, rest } : { status: 200, headers, body }
+}
+
+const NOTHING = new Uint8Array()

@@ -3,8 +3,10 @@
 import { ModelmountError } from '../errors.ts'
 import { kindOf, typedArrayName } from '../tensor/index.ts'
 import type { ModelSignature } from '../types.ts'
+import { boundsOf } from './bounds.ts'
+import { refuseExcessIn } from './count.ts'
 import { isObject, type Json } from './fields.ts'
-import { parseExactWhere } from './long-integers.ts'
+import { parseBody, takesLong } from './long-integers.ts'
 
 export interface JsonBody {
   readonly json: Json
@@ -13,16 +15,21 @@ export interface JsonBody {
 }
 
 /**
- * @param signature of the model that it is for: long integers are kept exact where the model takes any
+ * @param signature of the model that it is for: long integers are kept exact where the model takes any, and nothing is built that no input takes
  * @throws ModelmountError `REQUEST_INVALID`
  */
-export function readJsonObject(body: unknown, signature: ModelSignature): JsonBody {
+export function readJsonObject(
+  body: unknown,
+  signature: ModelSignature,
+  { maxElements }: { readonly maxElements: number },
+): JsonBody {
   const isRaw = typeof body === 'string' || typedArrayName(body) === 'Uint8Array'
-  const hasLong = (): boolean => signature.inputs.some(({ type }) => type === 'int64' || type === 'uint64')
-  const json = isRaw ? parseExactWhere(hasLong, body as Uint8Array | string) : body
+  const bounds = boundsOf(signature, maxElements)
+  const json = isRaw ? parseBody(body as Uint8Array | string, { exact: takesLong(signature), bounds }) : body
   if (json === undefined) throw new ModelmountError('REQUEST_INVALID', 'the request body is empty')
-  if (isObject(json)) return { json, isRaw }
-  throw new ModelmountError('REQUEST_INVALID', `the request body must be a JSON object, got ${kindOf(json)}`)
+  if (!isObject(json)) throw new ModelmountError('REQUEST_INVALID', `the request body must be a JSON object, got ${kindOf(json)}`)
+  if (!isRaw) refuseExcessIn(json, bounds)
+  return { json, isRaw }
 }
 
 /** How a long integer is to be sent, which ends the sentence that refuses one. */

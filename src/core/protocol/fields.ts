@@ -18,10 +18,17 @@ export function invalid(field: string, expected: string, value: unknown): Modelm
   return new ModelmountError('REQUEST_INVALID', `${field} must be ${expected}, got ${got}`, { details: { field, expected, got } })
 }
 
+/** Characters of an id, which every answer repeats. */
+const LONGEST_ID = 1024
+/** Of one object. A client has a handful. */
+const MOST_PARAMETERS = 256
+
 export function readId(id: unknown): string | undefined {
   if (id === undefined || id === '') return undefined
   if (typeof id !== 'string') throw invalid('id', 'a string', id)
-  return id
+  if (id.length <= LONGEST_ID) return id
+  const [field, expected, got] = ['id', `a string of at most ${LONGEST_ID} characters`, `${id.length}`]
+  throw new ModelmountError('REQUEST_INVALID', `id must be ${expected}, got ${got}`, { details: { field, expected, got } })
 }
 
 const NONE: Readonly<Parameters> = Object.freeze(Object.create(null))
@@ -30,13 +37,22 @@ export function readParameters(parameters: unknown, path: string): Readonly<Para
   if (parameters === undefined) return NONE
   if (!isObject(parameters)) throw invalid(path, 'an object', parameters)
   const result: Parameters = Object.create(null)
+  let count = 0
   for (const [name, value] of Object.entries(parameters)) {
+    if (++count > MOST_PARAMETERS) throw tooMany(path)
     if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'bigint' && typeof value !== 'boolean') {
       throw invalid(`${path}[${quote(name)}]`, 'a string, number or boolean', value)
     }
     result[name] = value
   }
   return result
+}
+
+function tooMany(field: string): ModelmountError {
+  const expected = `at most ${MOST_PARAMETERS} members`
+  return new ModelmountError('REQUEST_INVALID', `${field} must have ${expected}, got more`, {
+    details: { field, expected, got: 'more' },
+  })
 }
 
 /** Refuses parameters whose silent loss would change what the request means. */

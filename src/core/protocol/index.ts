@@ -1,12 +1,11 @@
 /** The face of the room: bytes <-> requests and results, one codec per dialect. */
 
 export { parseJsonExact } from './json.ts'
-export { isLarge, readLargeJson } from './large-json.ts'
 export { decodeInvocation } from './mlflow/request.ts'
 export { encodeInvocation, encodeMlflowError } from './mlflow/response.ts'
 export { encodeConfig } from './open-inference/config.ts'
 export { encodeError } from './open-inference/errors.ts'
-export { asEvent, decodeGenerate, encodeGenerate } from './open-inference/generate.ts'
+export { decodeGenerate, encodeGenerate, encodeGenerateEvent } from './open-inference/generate.ts'
 export { encodeModelMetadata, encodeServerMetadata } from './open-inference/metadata.ts'
 export {
   checkLoadRequest,
@@ -24,3 +23,4 @@ export { encodeStatistics } from './open-inference/statistics.ts'
 export { encodeTfError, encodeTfMetadata, encodeTfStatus } from './tf-serving/metadata.ts'
 export { decodeTfPredict } from './tf-serving/request.ts'
 export { encodeTfPredict } from './tf-serving/response.ts'
+export { atOnce, type Steps } from './write-json.ts'

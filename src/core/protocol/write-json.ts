@@ -5,45 +5,90 @@ import type { Tensor } from '../types.ts'
 import { floatsBytes, floatsText } from './float-text.ts'
 
 /** Elements per piece. */
-const PIECE = 65536
+const PIECE = 8192
 
 /** So few floats go the way of the text around them: bytes of their own would cost more than they save. */
 const FEW = 128
 
-/** Characters that are collected before they become bytes. */
-const FLUSH = 1 << 20
+/** Characters that are collected before they become bytes, and bytes before they are a piece of the answer. */
+const FLUSH = 256 * 1024
 
-/** Collects text and gives it out as UTF-8 in one buffer. */
+/** What is written between two turns of the event loop: about a millisecond. */
+const SLICE_BYTES = 128 * 1024
+
+/**
+ * Work that can stop after each slice, so that the event loop turns in between; it yields the bytes that a slice went through. Short work
+ * never yields.
+ */
+export type Steps<T> = Generator<number, T, void>
+
+/** Does all of it in one go. */
+export function atOnce<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+  }
+}
+
+/** Collects text and gives it out as UTF-8. */
 export interface TextSink {
   write(text: string): void
   /** @param bytes UTF-8 that nobody else writes to */
   append(bytes: Uint8Array): void
-  finish(): Uint8Array
+  /** Characters and bytes since the last slice, once they are one; otherwise 0. */
+  due(): number
+  /** At least one piece; more of them where the text is long. */
+  finish(): readonly Uint8Array[]
 }
 
 /** A {@link TextSink} in memory. */
 export function createTextSink(): TextSink {
-  const parts: Uint8Array[] = []
+  const pieces: Uint8Array[] = []
+  let parts: Uint8Array[] = []
+  let partBytes = 0
   let pending = ''
+  let written = 0
 
   function flush(): void {
-    parts.push(Buffer.from(pending, 'utf8'))
+    add(Buffer.from(pending, 'utf8'))
     pending = ''
+  }
+
+  function add(bytes: Uint8Array): void {
+    parts.push(bytes)
+    partBytes += bytes.byteLength
+    if (partBytes >= FLUSH) closePiece()
+  }
+
+  function closePiece(): void {
+    const [only] = parts
+    pieces.push(only && parts.length === 1 ? only : Buffer.concat(parts, partBytes))
+    parts = []
+    partBytes = 0
   }
 
   return {
     write(text) {
       pending += text
+      written += text.length
       if (pending.length >= FLUSH) flush()
     },
     append(bytes) {
       if (pending !== '') flush()
-      parts.push(bytes)
+      written += bytes.byteLength
+      add(bytes)
+    },
+    due() {
+      if (written < SLICE_BYTES) return 0
+      const slice = written
+      written = 0
+      return slice
     },
     finish() {
-      if (parts.length === 0) return Buffer.from(pending, 'utf8')
-      flush()
-      return Buffer.concat(parts)
+      if (pieces.length === 0 && parts.length === 0) return [Buffer.from(pending, 'utf8')]
+      if (pending !== '') flush()
+      if (parts.length > 0) closePiece()
+      return pieces
     },
   }
 }
@@ -53,20 +98,31 @@ export function createTextSink(): TextSink {
  * Floats read back bit for bit, -0 included: float64 as its shortest text, float32 and float16 as the shortest that tells a float32 apart;
  * non-finite ones are the strings `NaN`, `Infinity` and `-Infinity`. Integers are bare digits, however long.
  */
-export function writeElements(tensor: Tensor, sink: TextSink): void {
+export function* writeElements(tensor: Tensor, sink: TextSink): Steps<void> {
+  if (isShort(tensor)) return writeShort(tensor, sink)
   sink.write('[')
-  if (tensor.type === 'float32') writeFloats(tensor.data, sink)
-  else
+  if (tensor.type === 'float32') {
+    for (const bytes of floatsBytes(tensor.data)) {
+      sink.append(bytes)
+      const slice = sink.due()
+      if (slice > 0) yield slice
+    }
+  } else
     for (let start = 0; start < tensor.data.length; start += PIECE) {
       if (start > 0) sink.write(',')
       sink.write(pieceOf(tensor, start, start + PIECE))
+      const slice = sink.due()
+      if (slice > 0) yield slice
     }
   sink.write(']')
 }
 
-function writeFloats(values: Float32Array, sink: TextSink): void {
-  if (values.length <= FEW) sink.write(floatsText(values))
-  else for (const bytes of floatsBytes(values)) sink.append(bytes)
+/** True for tensors that are written at once: what stands around a generator would cost more. */
+export const isShort = ({ data }: Tensor): boolean => data.length <= FEW
+
+export function writeShort(tensor: Tensor, sink: TextSink): void {
+  const text = tensor.type === 'float32' ? floatsText(tensor.data) : pieceOf(tensor, 0, tensor.data.length)
+  sink.write(`[${text}]`)
 }
 
 function pieceOf(tensor: Exclude<Tensor, { readonly type: 'float32' }>, start: number, end: number): string {

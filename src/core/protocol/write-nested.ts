@@ -3,7 +3,7 @@
 import { fromHalf, product } from '../tensor/index.ts'
 import type { Tensor } from '../types.ts'
 import { shortest } from './float-text.ts'
-import type { TextSink } from './write-json.ts'
+import type { Steps, TextSink } from './write-json.ts'
 
 /**
  * How elements are spelled. Both dialects write whole floats with `.0` and not-a-number as the bare tokens that Python reads and JSON does not
@@ -16,27 +16,41 @@ export interface NestedStyle {
   text(value: string): string
 }
 
+/** Rows up to here are written without a stop. */
+const SHORT_ROW = 1024
+
 /** The whole tensor, or what is at one index of its first dimension. */
-export function writeNested(tensor: Tensor, sink: TextSink, style: NestedStyle, index?: number): void {
+export function* writeNested(tensor: Tensor, sink: TextSink, style: NestedStyle, index?: number): Steps<void> {
   const dims = index === undefined ? tensor.dims : tensor.dims.slice(1)
   const start = index === undefined ? 0 : index * product(dims)
   const strides = dims.map((_, depth) => product(dims.slice(depth + 1)))
   const spell = speller(tensor, style)
+  const rowDepth = dims.length - 1
 
-  function write(depth: number, at: number): void {
+  function* write(depth: number, at: number): Steps<void> {
     const [size, stride] = [dims[depth] as number, strides[depth] as number]
-    const isRow = depth === dims.length - 1
     sink.write('[')
     for (let i = 0; i < size; i++) {
       if (i > 0) sink.write(',')
-      if (isRow) sink.write(spell(at + i))
-      else write(depth + 1, at + i * stride)
+      if (depth === rowDepth) sink.write(spell(at + i))
+      else if (depth + 1 === rowDepth && (dims[rowDepth] as number) <= SHORT_ROW) writeRow(at + i * stride)
+      else yield* write(depth + 1, at + i * stride)
+      const slice = sink.due()
+      if (slice > 0) yield slice
     }
     sink.write(']')
   }
 
+  /** One of many that are short. */
+  function writeRow(at: number): void {
+    const size = dims[rowDepth] as number
+    sink.write('[')
+    for (let i = 0; i < size; i++) sink.write(i > 0 ? `,${spell(at + i)}` : spell(at))
+    sink.write(']')
+  }
+
   if (dims.length === 0) sink.write(spell(start))
-  else write(0, start)
+  else yield* write(0, start)
 }
 
 function speller(tensor: Tensor, { shortFloats, text }: NestedStyle): (at: number) => string {

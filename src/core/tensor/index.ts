@@ -17,3 +17,4 @@ export {
 } from './dtypes.ts'
 export { type ElementPolicy, kindOf } from './elements.ts'
 export { fromHalf, isFiniteHalf, toHalf } from './float16.ts'
+export { MAX_RANK } from './nested.ts'

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { topClasses, topIndices } from '../../../src/core/protocol/open-inference/classification.ts'
+import { atOnce } from '../../../src/core/protocol/index.ts'
+import { topClasses, topIndices as topSteps } from '../../../src/core/protocol/open-inference/classification.ts'
 import type { Dim, ModelSignature, Tensor } from '../../../src/core/types.ts'
 import { input } from '../tensor/support.ts'
 
@@ -11,7 +12,7 @@ const top = (
   classes: number,
   dims: readonly Dim[] | undefined = ['N', null],
   labels?: Record<string, string[]>,
-) => topClasses('y', tensor, classes, { signature: declared(dims), labels })
+) => atOnce(topClasses('y', tensor, classes, { signature: declared(dims), labels }))
 
 describe('top classes', () => {
   test('best first, per row where the model has rows', () => {
@@ -65,7 +66,7 @@ describe('top classes', () => {
             ) as [number, number]
             return y - x || a - b
           })
-          expect(topIndices(Float64Array.from(values), count)).toEqual(sorted.slice(0, count))
+          expect(atOnce(topSteps(Float64Array.from(values), count))).toEqual(sorted.slice(0, count))
         },
       ),
     )

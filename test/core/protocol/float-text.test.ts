@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { floatsBytes, floatsText, shortest } from '../../../src/core/protocol/float-text.ts'
-import { createTextSink, writeElements } from '../../../src/core/protocol/write-json.ts'
+import { atOnce, createTextSink, writeElements } from '../../../src/core/protocol/write-json.ts'
 
 const float = fc.oneof(
   fc.float({ noNaN: true, noDefaultInfinity: true }),
@@ -61,9 +61,9 @@ test('many floats, in bytes and in pieces', () => {
   expect(Float32Array.from(JSON.parse(`[${text}]`) as number[])).toEqual(values)
   const sink = createTextSink()
   sink.write('ü')
-  writeElements({ type: 'float32', dims: [5000], data: values }, sink)
+  atOnce(writeElements({ type: 'float32', dims: [5000], data: values }, sink))
   sink.write('é')
-  expect(Buffer.from(sink.finish()).toString()).toBe(`ü[${text}]é`)
+  expect(Buffer.concat(sink.finish()).toString()).toBe(`ü[${text}]é`)
 })
 
 test('as a person would write it', () => {

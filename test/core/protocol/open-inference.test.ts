@@ -2,11 +2,12 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isModelmountError, ModelmountError } from '../../../src/core/errors.ts'
 import {
+  atOnce,
   decodeInfer,
   encodeError,
-  encodeInfer,
   encodeModelMetadata,
   encodeServerMetadata,
+  encodeInfer as encodeSteps,
 } from '../../../src/core/protocol/index.ts'
 import { toHalf, toWireType } from '../../../src/core/tensor/index.ts'
 import type { DType, ModelInfo, ModelSignature, PredictResult, Tensor } from '../../../src/core/types.ts'
@@ -35,6 +36,11 @@ const single = (type: DType, dims: (number | null)[] = [null]): ModelSignature =
 function element(type: DType, json: string): unknown {
   const body = `{"inputs":[{"name":"x","shape":[1],"datatype":"${toWireType(type)}","data":[${json}]}]}`
   return decodeInfer(bytes(body), single(type), limit).inputs.x?.data[0]
+}
+
+function encodeInfer(...args: Parameters<typeof encodeSteps>): { readonly body: Uint8Array } {
+  const { body, rest = [] } = atOnce(encodeSteps(...args))
+  return { body: Buffer.concat([body, ...rest]) }
 }
 
 describe('requests', () => {

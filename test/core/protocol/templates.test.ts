@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decodeInfer } from '../../../src/core/protocol/index.ts'
+import { formOf } from '../../../src/core/protocol/open-inference/forms.ts'
 import { createTemplates } from '../../../src/core/protocol/open-inference/templates.ts'
 import type { DType, ModelSignature } from '../../../src/core/types.ts'
 
@@ -23,7 +24,7 @@ function outcomeOf(body: Uint8Array | string, signature: ModelSignature, maxElem
       if (type === 'string') return [name, type, dims, data]
       return [name, type, dims, Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex')]
     })
-    return [tensors, forms('y'), rest]
+    return [tensors, formOf(forms, 'y'), rest]
   } catch (error) {
     const { code, message, details } = error as { code: string; message: string; details: unknown }
     return [code, message, details]

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isModelmountError } from '../../../src/core/errors.ts'
-import { decodeTfPredict, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../../src/core/protocol/index.ts'
+import { atOnce, decodeTfPredict, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../../src/core/protocol/index.ts'
 import type { ModelInfo, ModelSignature, PredictResult, Tensor } from '../../../src/core/types.ts'
 import { fault, input } from '../tensor/support.ts'
 
@@ -191,7 +191,7 @@ describe('requests', () => {
 
 describe('answers', () => {
   const answer = (outputs: Record<string, Tensor>, form: 'row' | 'column') =>
-    Buffer.from(encodeTfPredict({ ...({} as PredictResult), outputs }, form)).toString()
+    Buffer.concat(atOnce(encodeTfPredict({ ...({} as PredictResult), outputs }, form))).toString()
   const floats = (dims: number[], ...data: number[]): Tensor => ({ type: 'float32', dims, data: new Float32Array(data) })
 
   test('one output, several outputs, rows and columns', () => {

@@ -1,18 +1,22 @@
 /** Triton's generate extension, which its metadata does not list. */
 
-import { asEvent, decodeGenerate, encodeGenerate, scheduleOf, sequenceOf } from '../../protocol/index.ts'
+import { decodeGenerate, encodeGenerate, encodeGenerateEvent, scheduleOf, sequenceOf } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
 import type { HttpResponse } from '../../types.ts'
 import { packed, unpacked } from '../content-coding.ts'
 import { checkJsonType } from '../media-type.ts'
-import { type Call, inference, json, type TableMaker } from '../route.ts'
+import { type Call, inference, type TableMaker, written } from '../route.ts'
 import { earlier, timeoutOf } from '../timeout.ts'
+import { inTurns } from '../turns.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
 export const generate: TableMaker = (deps, { config }) => {
   if (!config.dialects.includes('open-inference')) return undefined
 
-  async function answer({ request, params: { model: name = '', version } }: Call): Promise<Uint8Array> {
+  async function answer(
+    { request, params: { model: name = '', version } }: Call,
+    encode: typeof encodeGenerate,
+  ): Promise<readonly Uint8Array[]> {
     const model = deps.resolve(name, version)
     checkJsonType(request)
     const body = await unpacked(request, deps.maxBodyBytes)
@@ -22,17 +26,14 @@ export const generate: TableMaker = (deps, { config }) => {
     const timeout = earlier(timeoutMs, timeoutOf(request))
     const call = { id: id ?? '', version, signal: request.signal, priority, timeoutMs: timeout, sequence }
     const result = await deps.run(model, inputs, call, request.headers)
-    const encoded = encodeGenerate(result, id)
+    const pieces = await inTurns(encode(result, id))
     discard(result.outputs)
-    return encoded
+    return pieces
   }
 
   /** No model of ours answers more than once, so a stream is one event; what fails, fails before it and is plain JSON. */
-  const stream = async (call: Call): Promise<HttpResponse> => ({
-    status: 200,
-    headers: { 'content-type': 'text/event-stream; charset=utf-8' },
-    body: asEvent(await answer(call)),
-  })
+  const stream = async (call: Call): Promise<HttpResponse> =>
+    written(await answer(call, encodeGenerateEvent), 'text/event-stream; charset=utf-8')
 
   return {
     owns: isOpenInference,
@@ -40,7 +41,7 @@ export const generate: TableMaker = (deps, { config }) => {
       {
         method: 'POST',
         path: new RegExp(`^${MODEL}/generate$`),
-        handle: inference(deps, async (call) => packed(json(200, await answer(call)), call.request)),
+        handle: inference(deps, async (call) => packed(written(await answer(call, encodeGenerate)), call.request)),
       },
       { method: 'POST', path: new RegExp(`^${MODEL}/generate_stream$`), handle: inference(deps, stream) },
     ],

@@ -6,8 +6,9 @@ import { discard } from '../../tensor/index.ts'
 import type { HttpRequest, HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
 import { packed, unpacked } from '../content-coding.ts'
-import { type Call, inference, json, type TableMaker } from '../route.ts'
+import { type Call, inference, json, type TableMaker, written } from '../route.ts'
 import { timeoutOf } from '../timeout.ts'
+import { inTurns } from '../turns.ts'
 
 const PATHS: ReadonlySet<string> = new Set(['/invocations', '/ping', '/health', '/version'])
 
@@ -31,9 +32,9 @@ export const mlflow: TableMaker = (deps, { config }) => {
     const { inputs, isTable } = decodeInvocation(body, mediaType, model.signature, model.config)
     const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request) }
     const result = await deps.run(model, inputs, call, request.headers)
-    const answer = encodeInvocation(result, isTable)
+    const pieces = await inTurns(encodeInvocation(result, isTable))
     discard(result.outputs)
-    return packed(json(200, answer), request)
+    return packed(written(pieces), request)
   }
   const counted = inference(deps, invoke)
 

@@ -7,8 +7,6 @@ import {
   encodeInfer,
   encodeModelMetadata,
   encodeServerMetadata,
-  isLarge,
-  readLargeJson,
   scheduleOf,
   sequenceOf,
 } from '../../protocol/index.ts'
@@ -18,8 +16,9 @@ import { VERSION } from '../../version.ts'
 import { packed, unpacked } from '../content-coding.ts'
 import { checkJsonType, headerLengthOf } from '../media-type.ts'
 import { joined } from '../rest.ts'
-import { type Call, inference, json, type TableMaker } from '../route.ts'
+import { type Call, inference, json, type TableMaker, written } from '../route.ts'
 import { earlier, timeoutOf } from '../timeout.ts'
+import { inTurns } from '../turns.ts'
 
 /** The start of every path about one model. */
 export const MODEL = '/v2/models/(?<model>[^/]+)(?:/versions/(?<version>[^/]+))?'
@@ -73,11 +72,9 @@ export const openInference: TableMaker = (deps, mount) => {
     const { signature, config } = model
     const bytes = body instanceof Promise ? await body : body
     const { maxElements } = config
-    const parsed = headerLength === undefined && isLarge(bytes) ? await readLargeJson(bytes, maxElements, model.room) : undefined
     const { id, inputs, outputs, forms, parameters } = decodeInfer(bytes, signature, {
       headerLength,
       maxElements,
-      parsed,
       rest: given.rest,
       room: model.room,
     })
@@ -87,10 +84,11 @@ export const openInference: TableMaker = (deps, mount) => {
     const sequence = sequenceOf(parameters, config.sequences !== undefined)
     const call = { id: id ?? '', version, outputs, signal: request.signal, priority, timeoutMs: timeout, sequence }
     const result = await deps.run(model, inputs, call, request.headers)
-    const encoded = encodeInfer(result, { id, forms, signature, labels: config.labels })
+    const steps = inTurns(encodeInfer(result, { id, forms, signature, labels: config.labels }))
+    const encoded = steps instanceof Promise ? await steps : steps
     // The result is this request's alone, also where there is a cache.
     const free = (): void => discard(result.outputs)
-    if (!encoded.rest) free()
+    if (!encoded.hasViews) free()
     return packed(inferAnswer(encoded, free), request)
   }
 
@@ -118,8 +116,9 @@ const isReadInPieces = ({ body, headers }: HttpRequest, headerLength: number | u
   headerLength <= body.byteLength
 
 /** Some client libraries look for the header alone, some for the content type. */
-function inferAnswer({ body, rest, headerLength }: EncodedInfer, discard: () => void): HttpResponse {
-  if (headerLength === undefined) return json(200, body)
+function inferAnswer({ body, rest, hasViews, headerLength }: EncodedInfer, discard: () => void): HttpResponse {
+  if (headerLength === undefined) return rest ? written([body, ...rest]) : json(200, body)
   const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(headerLength) }
-  return rest ? { status: 200, headers, body, rest, discard } : { status: 200, headers, body }
+  if (!rest) return { status: 200, headers, body }
+  return hasViews ? { status: 200, headers, body, rest, discard } : { status: 200, headers, body, rest }
 }

@@ -6,8 +6,9 @@ import { decodeTfPredict, encodeTfError, encodeTfMetadata, encodeTfPredict, enco
 import { discard } from '../../tensor/index.ts'
 import type { HttpResponse } from '../../types.ts'
 import { packed, unpacked } from '../content-coding.ts'
-import { type Call, inference, json, type Route, type TableMaker } from '../route.ts'
+import { type Call, inference, json, type Route, type TableMaker, written } from '../route.ts'
 import { timeoutOf } from '../timeout.ts'
+import { inTurns } from '../turns.ts'
 
 /** Names are matched as TensorFlow Serving matches them: any case of the fixed words, no colon in a name. */
 const MODEL = '/v1/models/(?<model>[^/:]+)(?:/versions/(?<version>[^/:]+)|/labels/(?<label>[^/:]+))?'
@@ -30,9 +31,9 @@ export const tfServing: TableMaker = (deps, { config }) => {
     const { inputs, form } = decodeTfPredict(await unpacked(request, deps.maxBodyBytes), model.signature, model.config)
     const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request), label: params.label }
     const result = await deps.run(model, inputs, call, request.headers)
-    const answer = encodeTfPredict(result, form)
+    const pieces = await inTurns(encodeTfPredict(result, form))
     discard(result.outputs)
-    return packed(json(200, answer), request)
+    return packed(written(pieces), request)
   }
 
   function status({ params }: Call): HttpResponse {

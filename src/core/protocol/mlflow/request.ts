@@ -35,7 +35,7 @@ export function decodeInvocation(
     return check({ field: 'rows', columns, rows, cell: csvCell }, true)
   }
 
-  const { json, isRaw } = readJsonObject(body, signature)
+  const { json, isRaw } = readJsonObject(body, signature, opts)
   const given = FORMATS.filter((format) => json[format] !== undefined)
   const [format] = given
   if (!format || given.length > 1) {

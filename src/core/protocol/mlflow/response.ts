@@ -3,7 +3,7 @@
 import { ModelmountError } from '../../errors.ts'
 import { quote } from '../../tensor/index.ts'
 import type { PredictResult } from '../../types.ts'
-import { createTextSink } from '../write-json.ts'
+import { createTextSink, type Steps } from '../write-json.ts'
 import { type NestedStyle, writeNested } from '../write-nested.ts'
 
 const STYLE: NestedStyle = { shortFloats: false, text: (value) => JSON.stringify(value) }
@@ -12,23 +12,23 @@ const STYLE: NestedStyle = { shortFloats: false, text: (value) => JSON.stringify
  * Tensors: `{ predictions: { output: nested, … } }`. Tables: `{ predictions: [{ output: value, … }, …] }`, each output laid flat as one column.
  * @throws ModelmountError `REQUEST_INVALID` for tables of outputs of different lengths
  */
-export function encodeInvocation({ outputs }: PredictResult, isTable: boolean): Uint8Array {
+export function* encodeInvocation({ outputs }: PredictResult, isTable: boolean): Steps<readonly Uint8Array[]> {
   const named = Object.entries(outputs)
   const sink = createTextSink()
   sink.write('{"predictions":')
-  if (isTable) writeRecords(named)
+  if (isTable) yield* writeRecords(named)
   else {
     sink.write('{')
     for (const [i, [name, tensor]] of named.entries()) {
       sink.write(`${i > 0 ? ',' : ''}${JSON.stringify(name)}:`)
-      writeNested(tensor, sink, STYLE)
+      yield* writeNested(tensor, sink, STYLE)
     }
     sink.write('}')
   }
   sink.write('}')
   return sink.finish()
 
-  function writeRecords(columns: typeof named): void {
+  function* writeRecords(columns: typeof named): Steps<void> {
     const flat = columns.map(([name, tensor]) => ({
       key: JSON.stringify(name),
       column: { ...tensor, dims: [tensor.data.length] },
@@ -44,9 +44,11 @@ export function encodeInvocation({ outputs }: PredictResult, isTable: boolean): 
       sink.write(row > 0 ? ',{' : '{')
       for (const [i, { key, column }] of flat.entries()) {
         sink.write(`${i > 0 ? ',' : ''}${key}:`)
-        writeNested(column, sink, STYLE, row)
+        yield* writeNested(column, sink, STYLE, row)
       }
       sink.write('}')
+      const slice = sink.due()
+      if (slice > 0) yield slice
     }
     sink.write(']')
   }

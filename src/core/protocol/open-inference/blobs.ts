@@ -10,6 +10,7 @@ import { ModelmountError } from '../../errors.ts'
 import { DTYPES, type ElementArrays, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
 import type { DType, Tensor } from '../../types.ts'
 import { type Room, takeRoom } from '../room.ts'
+import type { Steps } from '../write-json.ts'
 
 type NumericArray = Exclude<Tensor['data'], readonly string[]>
 type NumericConstructor = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => NumericArray
@@ -162,15 +163,26 @@ export function textOf(bytes: Buffer, index: number, { input, field }: BlobPlace
   })
 }
 
+/** Strings between two turns of the event loop. */
+const STRINGS_PER_SLICE = 8192
+const STRING_BYTES = 16
+
 /** A tensor as a blob; numbers are a view of its memory. */
-export function blobOf(tensor: Tensor): Uint8Array {
+export function* blobOf(tensor: Tensor): Steps<Uint8Array> {
   if (tensor.type !== 'string') return new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength)
-  const sizes = tensor.data.map((text) => Buffer.byteLength(text))
-  const blob = Buffer.allocUnsafe(sizes.reduce((sum, size) => sum + 4 + size, 0))
+  const sizes = new Uint32Array(tensor.data.length)
+  let bytes = 0
+  for (const [i, text] of tensor.data.entries()) {
+    sizes[i] = Buffer.byteLength(text)
+    bytes += 4 + (sizes[i] as number)
+    if ((i + 1) % STRINGS_PER_SLICE === 0) yield STRINGS_PER_SLICE * STRING_BYTES
+  }
+  const blob = Buffer.allocUnsafe(bytes)
   let at = 0
   for (const [i, text] of tensor.data.entries()) {
     at = blob.writeUInt32LE(sizes[i] as number, at)
     at += blob.write(text, at, 'utf8')
+    if ((i + 1) % STRINGS_PER_SLICE === 0) yield STRINGS_PER_SLICE * STRING_BYTES
   }
   return blob
 }

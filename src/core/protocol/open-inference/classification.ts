@@ -5,6 +5,8 @@
 
 import { product } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor } from '../../types.ts'
+import type { Steps } from '../write-json.ts'
+import { hasRows } from './forms.ts'
 
 export interface ClassNames {
   readonly signature?: ModelSignature
@@ -18,29 +20,44 @@ type Ordered = Extract<Tensor, { data: ArrayLike<number> | ArrayLike<bigint> }>
  * One row of strings per row of a tensor that has rows (an open first dimension before others), else one for all of it. NaN counts as the
  * lowest score; equal scores stay in order.
  */
-export function topClasses(output: string, tensor: Tensor, classes: number, { signature, labels }: ClassNames): Tensor {
+export function* topClasses(output: string, tensor: Tensor, classes: number, { signature, labels }: ClassNames): Steps<Tensor> {
   const { dims, data } = tensor as Ordered
-  const declared = signature?.outputs.find(({ name }) => name === output)?.dims
-  const hasRows = dims.length >= 2 && typeof declared?.[0] !== 'number'
-  const rows = hasRows ? (dims[0] as number) : 1
-  const width = product(hasRows ? dims.slice(1) : dims)
-  const count = Math.min(classes, width)
+  const { isInRows, rows, width, count } = classShape(output, tensor, classes, signature)
   const names = labels && Object.hasOwn(labels, output) ? labels[output] : undefined
   const strings: string[] = []
   for (let row = 0; row < rows; row++) {
     const scores = data.subarray(row * width, (row + 1) * width)
-    for (const index of topIndices(scores, count)) {
+    for (const index of yield* topIndices(scores, count)) {
       const label = names?.[index]
       strings.push(`${format(scores[index] as number | bigint, tensor.type)}:${index}${label === undefined ? '' : `:${label}`}`)
+      if (strings.length % STRINGS_PER_SLICE === 0) yield STRINGS_PER_SLICE * STRING_BYTES
     }
   }
-  return { type: 'string', dims: hasRows ? [rows, count] : [count], data: strings }
+  return { type: 'string', dims: isInRows ? [dims[0] as number, count] : [count], data: strings }
+}
+
+/** How many labels that makes. */
+export function labelsIn(output: string, tensor: Tensor, classes: number, signature: ModelSignature | undefined): number {
+  const { rows, count } = classShape(output, tensor, classes, signature)
+  return rows * count
+}
+
+function classShape(output: string, { dims }: Tensor, classes: number, signature: ModelSignature | undefined) {
+  const isInRows = hasRows(dims, signature?.outputs.find(({ name }) => name === output)?.dims)
+  const rows = isInRows ? (dims[0] as number) : 1
+  const width = product(isInRows ? dims.slice(1) : dims)
+  return { isInRows, rows, width, count: Math.min(classes, width) }
 }
 
 type Scores = ArrayLike<number | bigint>
 
+/** Between two turns of the event loop: about a millisecond each. */
+const SCORES_PER_SLICE = 16 * 1024
+const STRINGS_PER_SLICE = 4 * 1024
+const [SCORE_BYTES, STRING_BYTES] = [8, 32]
+
 /** Indices of the `count` highest scores, highest first. A heap of the best so far, its worst at the root: n log count at most. */
-export function topIndices(scores: Scores, count: number): number[] {
+export function* topIndices(scores: Scores, count: number): Steps<number[]> {
   const better = (a: number, b: number): boolean => isHigher(scores[a], scores[b]) || (!isHigher(scores[b], scores[a]) && a < b)
   const heap: number[] = []
 
@@ -53,11 +70,11 @@ export function topIndices(scores: Scores, count: number): number[] {
     }
   }
 
-  function siftDown(): void {
+  function siftDown(size: number): void {
     for (let i = 0; ; ) {
       let worst = i
       for (const child of [2 * i + 1, 2 * i + 2])
-        if (child < heap.length && better(heap[worst] as number, heap[child] as number)) worst = child
+        if (child < size && better(heap[worst] as number, heap[child] as number)) worst = child
       if (worst === i) return
       swap(i, worst)
       i = worst
@@ -74,10 +91,17 @@ export function topIndices(scores: Scores, count: number): number[] {
     if (heap.length < count) siftUp(heap.push(i) - 1)
     else if (better(i, heap[0] as number)) {
       heap[0] = i
-      siftDown()
+      siftDown(count)
     }
+    if ((i + 1) % SCORES_PER_SLICE === 0) yield SCORES_PER_SLICE * SCORE_BYTES
   }
-  return heap.sort((a, b) => (better(a, b) ? -1 : 1))
+  // The worst goes to the end, time after time.
+  for (let size = heap.length - 1; size > 0; size--) {
+    swap(0, size)
+    siftDown(size)
+    if (size % STRINGS_PER_SLICE === 0) yield STRINGS_PER_SLICE * SCORE_BYTES
+  }
+  return heap
 }
 
 /** NaN is below everything. */

@@ -7,7 +7,7 @@ import { checkInputs, type Dialect, mismatch, product, toWireType } from '../../
 import type { ModelSignature, PredictResult, Tensor, ValueInfo } from '../../types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
 import { invalid, isObject, type Json, type Parameters, readId, readParameters } from '../fields.ts'
-import { createTextSink, writeElements } from '../write-json.ts'
+import { createTextSink, isShort, type Steps, type TextSink, writeElements, writeShort } from '../write-json.ts'
 
 export interface GenerateRequest {
   readonly id?: string
@@ -23,7 +23,7 @@ export function decodeGenerate(
   signature: ModelSignature,
   opts: { readonly maxElements: number },
 ): GenerateRequest {
-  const { json, isRaw } = readJsonObject(body, signature)
+  const { json, isRaw } = readJsonObject(body, signature, opts)
   const { id, parameters: nested = {}, ...members } = json
   if (!isObject(nested)) throw invalid('parameters', 'an object', nested)
   const tensors: Record<string, unknown> = Object.create(null)
@@ -60,14 +60,30 @@ function shaped(
 }
 
 /** All outputs by name, flat; one element by itself. */
-export function encodeGenerate({ model, version, outputs }: PredictResult, id: string | undefined): Uint8Array {
+export function encodeGenerate(answer: PredictResult, id: string | undefined): Steps<readonly Uint8Array[]> {
+  return write(answer, id, createTextSink())
+}
+
+/** The same as the one event of a stream. */
+export function* encodeGenerateEvent(answer: PredictResult, id: string | undefined): Steps<readonly Uint8Array[]> {
   const sink = createTextSink()
+  sink.write('data: ')
+  const json = yield* write(answer, id, sink)
+  return [...json, Buffer.from('\n\n')]
+}
+
+function* write(
+  { model, version, outputs }: PredictResult,
+  id: string | undefined,
+  sink: TextSink,
+): Steps<readonly Uint8Array[]> {
   sink.write(`{"model_name":${JSON.stringify(model)},"model_version":${JSON.stringify(version)}`)
   if (id !== undefined) sink.write(`,"id":${JSON.stringify(id)}`)
   for (const [name, tensor] of Object.entries(outputs)) {
     sink.write(`,${JSON.stringify(name)}:`)
     if (tensor.data.length === 1) sink.write(single(tensor))
-    else writeElements(tensor, sink)
+    else if (isShort(tensor)) writeShort(tensor, sink)
+    else yield* writeElements(tensor, sink)
   }
   sink.write('}')
   return sink.finish()
@@ -75,9 +91,6 @@ export function encodeGenerate({ model, version, outputs }: PredictResult, id: s
 
 function single(tensor: Tensor): string {
   const sink = createTextSink()
-  writeElements(tensor, sink)
-  return Buffer.from(sink.finish()).toString('utf8').slice(1, -1)
+  writeShort(tensor, sink)
+  return Buffer.concat(sink.finish()).toString('utf8').slice(1, -1)
 }
-
-/** The same as the one event of a stream. */
-export const asEvent = (json: Uint8Array): Uint8Array => Buffer.concat([Buffer.from('data: '), json, Buffer.from('\n\n')])

@@ -7,7 +7,6 @@ import {
   type ElementArrays,
   fromWireType,
   inputFault,
-  kindOf,
   product,
   quote,
   shorten,
@@ -15,7 +14,7 @@ import {
   typedArrayName,
 } from '../../tensor/index.ts'
 import type { DType, ModelSignature, Tensor } from '../../types.ts'
-import { bigIntegerAdvice } from '../body.ts'
+import { bigIntegerAdvice, readJsonObject } from '../body.ts'
 import {
   invalid,
   isObject,
@@ -27,10 +26,10 @@ import {
   readParameters,
   refuseParameters,
 } from '../fields.ts'
-import { hasLongSequenceId, parseExactWhere } from '../long-integers.ts'
+import { isLarge, readLargeJson } from '../large-json.ts'
 import type { Room } from '../room.ts'
 import { type Blobs, createBlobs, elementsIn } from './blobs.ts'
-import { ALL_BINARY, ALL_JSON, type Forms, readOutputs } from './forms.ts'
+import { ALL_BINARY, type Forms, readOutputs, refuseLabels } from './forms.ts'
 import { rawInput } from './raw.ts'
 import { templatesOf } from './templates.ts'
 
@@ -56,8 +55,6 @@ export interface DecodeOptions {
    * makes a request binary; its content type says nothing.
    */
   readonly headerLength?: number
-  /** What {@link readLargeJson} made of the body, if anything. */
-  readonly parsed?: Readonly<Record<string, unknown>> | undefined
   /** What follows a body that is bytes, where it came in pieces; the JSON ends in the first. */
   readonly rest?: readonly Uint8Array[] | undefined
   /** Where large tensors may lie; whoever runs them must be able to take them from there. @default memory of their own, or the body's */
@@ -85,23 +82,23 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
     return { inputs, forms: ALL_BINARY, parameters: readParameters(undefined, 'parameters') }
   }
 
-  const templates = isBytes && headerLength === undefined && !opts.parsed ? templatesOf(signature) : undefined
+  const isJson = isBytes && headerLength === undefined
+  const large = isJson && isLarge(bytes) ? readLargeJson(bytes, signature, opts) : undefined
+  const templates = isJson && !large ? templatesOf(signature) : undefined
   const like = templates?.read(bytes, maxElements)
   if (like) return like
   const isRaw = typeof body === 'string' || isBytes
-  const json = headerLength === undefined ? (body as Uint8Array | string) : bytes.subarray(0, headerLength)
+  const json = headerLength === undefined ? body : bytes.subarray(0, headerLength)
   const blobs = headerLength === undefined ? undefined : createBlobs([bytes.subarray(headerLength), ...rest], opts)
-  const request = opts.parsed ?? (isRaw ? parseExactWhere(hasLongIntegers, json) : body)
-  if (request === undefined) throw new ModelmountError('REQUEST_INVALID', 'the request body is empty')
-  if (!isObject(request))
-    throw new ModelmountError('REQUEST_INVALID', `the request body must be a JSON object, got ${kindOf(request)}`)
+  const request = large ?? readJsonObject(json, signature, opts).json
   const id = readId(request.id)
   const parameters = readParameters(request.parameters, 'parameters')
   const tensors = readInputs(request.inputs, signature, blobs, paths)
   blobs?.end()
   const { outputs, forms } = readOutputs(request.outputs, signature, readFlag(parameters, 'binary_data_output', 'parameters'))
   const inputs = checkInputs(signature, tensors, { maxElements, dialect: dialectFor(paths, isRaw) })
-  const read = { id, inputs, outputs, forms: forms ?? ALL_JSON, parameters }
+  if (forms.named.size > 0) refuseLabels(forms, signature, inputs)
+  const read = { id, inputs, outputs, forms, parameters }
   templates?.learn(bytes, [...paths.keys()], read)
   return read
 }
@@ -118,13 +115,6 @@ function longHeader(headerLength: number, bodyLength: number): ModelmountError {
   return new ModelmountError('REQUEST_INVALID', `the header ${field} must be ${expected}, got ${got}`, {
     details: { field, expected, got },
   })
-}
-
-/** Where every digit counts: elements of such inputs, and the id of a sequence. */
-function hasLongIntegers(request: unknown): boolean {
-  if (!isObject(request) || !Array.isArray(request.inputs)) return false
-  if (hasLongSequenceId(request)) return true
-  return request.inputs.some((input) => isObject(input) && (input.datatype === 'INT64' || input.datatype === 'UINT64'))
 }
 
 function dialectFor(paths: ReadonlyMap<string, string>, isRaw: boolean): Dialect {

@@ -27,7 +27,7 @@ export function decodeTfPredict(
   signature: ModelSignature,
   opts: { readonly maxElements: number },
 ): TfPredictRequest {
-  const { json, isRaw } = readJsonObject(body, signature)
+  const { json, isRaw } = readJsonObject(body, signature, opts)
   const { signature_name: name, instances, inputs } = json
   if (name !== undefined && name !== '' && name !== SIGNATURE)
     throw invalid('signature_name', `'${SIGNATURE}', the only one of an ONNX model`, name)

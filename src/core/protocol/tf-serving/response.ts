@@ -3,7 +3,7 @@
 import { ModelmountError } from '../../errors.ts'
 import { formatShape, quote } from '../../tensor/index.ts'
 import type { PredictResult, Tensor } from '../../types.ts'
-import { createTextSink } from '../write-json.ts'
+import { createTextSink, type Steps } from '../write-json.ts'
 import { type NestedStyle, writeNested } from '../write-nested.ts'
 import type { PredictForm } from './request.ts'
 
@@ -20,21 +20,21 @@ const styleOf = (output: string): NestedStyle => (output.endsWith('_bytes') ? BA
  * Rows: `{ predictions: [item, …] }`; columns: `{ outputs: … }`. The name of a single output is left out.
  * @throws ModelmountError `REQUEST_INVALID` for rows of outputs that do not have one item for each
  */
-export function encodeTfPredict({ outputs }: PredictResult, form: PredictForm): Uint8Array {
+export function* encodeTfPredict({ outputs }: PredictResult, form: PredictForm): Steps<readonly Uint8Array[]> {
   const named = Object.entries(outputs)
   const sink = createTextSink()
   /** All outputs, at one row or whole. */
-  const write = (index?: number): void => {
+  function* write(index?: number): Steps<void> {
     if (named.length > 1) sink.write('{')
     for (const [i, [name, tensor]] of named.entries()) {
       if (named.length > 1) sink.write(`${i > 0 ? ',' : ''}${JSON.stringify(name)}:`)
-      writeNested(tensor, sink, styleOf(name), index)
+      yield* writeNested(tensor, sink, styleOf(name), index)
     }
     if (named.length > 1) sink.write('}')
   }
   if (form === 'column') {
     sink.write('{"outputs":')
-    write()
+    yield* write()
     sink.write('}')
     return sink.finish()
   }
@@ -42,7 +42,9 @@ export function encodeTfPredict({ outputs }: PredictResult, form: PredictForm): 
   sink.write('{"predictions":[')
   for (let row = 0; row < rows; row++) {
     if (row > 0) sink.write(',')
-    write(row)
+    yield* write(row)
+    const slice = sink.due()
+    if (slice > 0) yield slice
   }
   sink.write(']}')
   return sink.finish()
