@@ -1,22 +1,57 @@
 /** When two answers of a model are the same. */
 
+import { fromHalf } from '../tensor/index.ts'
 import type { Tensor } from '../types.ts'
 
-/** Relative and absolute difference that counts as the same: kernels for several rows may sum in another order. */
+/** Kernels for several rows may sum in another order: the difference allowed, as a share of the number itself. */
 const RELATIVE = 1e-3
-const ABSOLUTE = 1e-5
+/** The same as a share of the largest number beside it, which is what sums that cancel out are made of. */
+const OF_LARGEST = 1e-5
+/** Half precision is coarser than `RELATIVE`: this many steps of its last bit are allowed besides. */
+const HALF_STEPS = 4
 
-/** True when two outputs agree: exactly for integers and strings, within a small tolerance for floats. */
-export function sameWithin(a: Tensor, b: Tensor): boolean {
-  if (a.type !== b.type || a.dims.length !== b.dims.length || a.dims.some((dim, i) => dim !== b.dims[i])) return false
-  const isFloat = a.type === 'float32' || a.type === 'float64'
-  for (let i = 0; i < a.data.length; i++) {
-    const [x, y] = [a.data[i], b.data[i]]
+/**
+ * True when two outputs agree in type, dimensions and elements. Integers, booleans and strings must be equal. Floats may differ by
+ * `1e-3 * |x| + 1e-5 * max(1, max|row|)`, where `max|row|` is the largest finite number of `alone`; NaN equals NaN.
+ * @param alone what a row is answered by itself
+ */
+export function sameWithin(alone: Tensor, other: Tensor): boolean {
+  if (alone.type !== other.type || !sameDims(alone.dims, other.dims) || alone.data.length !== other.data.length) return false
+  const read = READERS[alone.type]
+  return read ? sameFloats(alone.data as FloatData, other.data as FloatData, read) : sameElements(alone.data, other.data)
+}
+
+const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((dim, i) => dim === b[i])
+
+const sameElements = (a: Tensor['data'], b: Tensor['data']): boolean => {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+type FloatData = Readonly<ArrayLike<number>>
+const plain = (value: number): number => value
+const READERS: Readonly<Partial<Record<Tensor['type'], (element: number) => number>>> = {
+  float16: fromHalf,
+  float32: plain,
+  float64: plain,
+}
+
+function sameFloats(alone: FloatData, other: FloatData, read: (element: number) => number): boolean {
+  let largest = 1
+  for (let i = 0; i < alone.length; i++) {
+    const size = Math.abs(read(alone[i] as number))
+    if (size > largest && size < Number.POSITIVE_INFINITY) largest = size
+  }
+  for (let i = 0; i < alone.length; i++) {
+    const [a, b] = [alone[i] as number, other[i] as number]
+    const [x, y] = [read(a), read(b)]
     if (Object.is(x, y) || x === y) continue
-    if (a.type === 'float16' && Math.abs(Number(x) - Number(y)) <= 4) continue
-    if (!isFloat) return false
-    const [p, q] = [x as number, y as number]
-    if (!(Math.abs(p - q) <= ABSOLUTE + RELATIVE * Math.max(Math.abs(p), Math.abs(q)))) return false
+    // An infinite difference would be allowed to be infinite.
+    if (!Number.isFinite(x)) return false
+    if (Math.abs(x - y) <= RELATIVE * Math.abs(x) + OF_LARGEST * largest) continue
+    if (read === fromHalf && Math.abs(a - b) <= HALF_STEPS) continue
+    return false
   }
   return true
 }

@@ -44,7 +44,9 @@ export async function proveBatching(
   const ragged = typeof found === 'object' ? found : undefined
   const given = typeof axes === 'string' ? [] : alike(samples.filter((sample) => rowsOf(sample, axes.inputs) === 1))
   const makeRow =
-    given.length > 0 ? rowsFrom(given) : await findRows(signature, typeof axes === 'string' ? undefined : axes, ragged, trial)
+    given.length > 0
+      ? await rowsFrom(given, batchedOf(axes, ragged), trial)
+      : await findRows(signature, typeof axes === 'string' ? undefined : axes, ragged, trial)
   const alone = (reason: string): Proof => {
     const batching = unbatched(reason, curve)
     if (found === undefined) return { batching, makeRow }
@@ -54,7 +56,7 @@ export async function proveBatching(
   if (settings === false || typeof axes === 'string') return alone(String(axes))
   if (!makeRow) return alone('the model refused made-up inputs, so batching could not be tried')
 
-  const refuted = await refute(makeRow, axes, trial)
+  const refuted = await refute(makeRow, axes, trial, ragged?.mask)
   const mixing = refuted || !settings.independentRows ? await findMixing(axes.inputs) : undefined
   if (refuted) return alone(mixing ? `${refuted}: ${mixing}` : refuted)
   if (mixing) return alone(`${mixing}; where that does no harm, say so with batching.independentRows`)
@@ -66,6 +68,10 @@ export async function proveBatching(
   const sizes = sizesFor(makeRow(1, 1), settings)
   return { batching: createBatching(signature, axes, settings, { ...verdict, curve, sizes, ragged, padding }), makeRow }
 }
+
+/** Inputs in which rows differ: a mask says only that nothing is filled up. */
+const batchedOf = (axes: ModelAxes | string, ragged: Ragged | undefined): readonly string[] =>
+  typeof axes === 'string' ? [] : Object.keys(axes.inputs).filter((name) => name !== ragged?.mask)
 
 /** Those with the shapes of the first: only they can be run together whatever the model does. */
 function alike(samples: readonly TensorRecord[]): readonly TensorRecord[] {

@@ -6,10 +6,34 @@ import { split } from '../scheduler/batch.ts'
 import { copyAll, copySome, join } from '../scheduler/join.ts'
 import type { Ragged } from '../scheduler/ragged.ts'
 import { sameWithin } from './compare.ts'
-import { type MakeRow, runOne, type Trial } from './rows.ts'
+import { inputAlike, type MakeRow, runOne, type Trial } from './rows.ts'
 
-/** Made-up neighbours, quiet and loud: a model may let rows influence each other only where one of them is out of the ordinary. */
-const SCALES = [1, -1000, 1e6]
+/**
+ * Who runs beside whom: each a seed and a factor. A model may let rows influence each other only where one of them is out of the ordinary, or
+ * heed the first or last alone. The first row stands in all places, and beside quiet, loud and other neighbours.
+ */
+const NEIGHBOURHOODS: readonly (readonly (readonly [seed: number, scale: number])[])[] = [
+  [
+    [1, 1],
+    [2, 1],
+    [3, 1],
+  ],
+  [
+    [4, 1],
+    [5, 1],
+    [1, 1],
+  ],
+  [
+    [1, 1],
+    [2, -1000],
+    [3, 1],
+  ],
+  [
+    [2, 1e6],
+    [1, 1],
+    [3, 1],
+  ],
+]
 
 /** What became of rows that ran alone and together. */
 type Finding = 'alone-failed' | 'together-failed' | 'no-rows' | { readonly differs: string }
@@ -22,15 +46,25 @@ const SENTENCES = {
 
 /**
  * Looks for a difference between rows that run together and the same rows alone.
+ * @param mask an input that is the same in all rows, because it says only that nothing is filled up
  * @returns what was found, or nothing
  */
-export async function refute(makeRow: MakeRow, axes: ModelAxes, trial: Trial): Promise<string | undefined> {
-  for (const scale of SCALES) {
-    const rows = sharing([makeRow(1, 1), makeRow(2, scale), makeRow(3, 1)], axes)
+export async function refute(makeRow: MakeRow, axes: ModelAxes, trial: Trial, mask?: string): Promise<string | undefined> {
+  const alike = inputAlike(
+    makeRow,
+    Object.keys(axes.inputs).filter((name) => name !== mask),
+  )
+  if (alike !== undefined) return `no rows that differ in input '${alike}' were taken, so batching could not be tried`
+  for (const neighbourhood of NEIGHBOURHOODS) {
+    const rows = sharing(
+      neighbourhood.map(([seed, scale]) => makeRow(seed, scale)),
+      axes,
+    )
     const cut = (outputs: TensorRecord) => split(outputs, ONE_EACH, axes.outputs)
     const finding = await compare(rows, join(rows, axes), cut, trial)
+    const isUsual = neighbourhood === NEIGHBOURHOODS[0]
     // Values that the model refuses by themselves prove nothing about sharing.
-    if (finding === undefined || (finding === 'alone-failed' && scale !== 1)) continue
+    if (finding === undefined || (finding === 'alone-failed' && !isUsual)) continue
     if (typeof finding === 'string') return SENTENCES[finding]
     return `output '${finding.differs}' of a row changes when other rows run beside it`
   }

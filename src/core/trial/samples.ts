@@ -6,16 +6,23 @@ import type { Dim, ModelSignature, Tensor, ValueInfo } from '../types.ts'
 
 /** Sizes tried for dynamic dimensions that do not count rows. */
 export const FREE_SIZES = [16, 64, 1, 224]
-/** Integers tried: 0 and 1 at random, so that an input which is an index stays in range; then only zeros. */
-export const INTEGERS = ['small', 'zero'] as const
+/**
+ * How many integers are tried, from 0 on, the most first: an input that is an index takes only what its table has. Of one only zero is left, so
+ * that rows cannot differ.
+ */
+export const RANGES = [1000, 100, 16, 3, 2, 1] as const
+/** Below that many, text is a letter; below `WORDS_FROM` it is a number, which is all that some models take. */
+const NUMBERS_FROM = 16
+const WORDS_FROM = 100
 
 export interface SampleOptions {
   /** Size of dynamic dimensions that do not count rows. */
   readonly free: number
   readonly seed: number
-  /** Factor of floats, which are from 0 to 1 otherwise. */
+  /** Factor of floats, which are from 0 to 1 otherwise. Integers are all the lowest for a negative one, all the highest for one above 1. */
   readonly scale: number
-  readonly integers: (typeof INTEGERS)[number]
+  /** How many different integers an input takes. */
+  rangeOf(name: string): number
   /** Dimensions that count rows. @default the first of each input */
   readonly axes: BatchAxes | undefined
 }
@@ -43,13 +50,32 @@ function sampleTensor(info: ValueInfo, opts: SampleOptions, random: () => number
   const size = (dim: Dim, index: number): number => (typeof dim === 'number' ? dim : index === axis ? 1 : opts.free)
   const dims = (info.dims ?? []).map(size)
   const count = dims.reduce((product, dim) => product * dim, 1)
-  const bit = (): number => (opts.integers === 'zero' ? 0 : Math.round(random()))
-  if (type === 'string') return { type, dims, data: Array.from({ length: count }, () => (bit() ? 'a' : 'b')) }
+  const { seed, scale } = opts
+  const range = Math.min(opts.rangeOf(info.name), MOST[type] ?? Number.POSITIVE_INFINITY)
+  // The first element differs from seed to seed, whatever is drawn.
+  const whole = (i: number): number => {
+    if (scale !== 1) return scale < 0 ? 0 : range - 1
+    return i === 0 ? (seed * (1 + (range >> 2)) + Math.floor(random() * (range >> 2))) % range : Math.floor(random() * range)
+  }
+  if (type === 'string') return { type, dims, data: Array.from({ length: count }, (_, i) => textOf(whole(i), range, seed + i)) }
   const data = allocate(type, count) as Exclude<Tensor['data'], readonly string[]>
   for (let i = 0; i < count; i++) {
-    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(bit())
-    else if (type === 'float16') data[i] = toHalf(Math.max(-60000, Math.min(60000, random() * opts.scale)))
-    else data[i] = type === 'float32' || type === 'float64' ? random() * opts.scale : bit()
+    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(whole(i))
+    else if (type === 'float16') data[i] = toHalf(Math.max(-60000, Math.min(60000, random() * scale)))
+    else data[i] = type === 'float32' || type === 'float64' ? random() * scale : whole(i)
   }
   return { type, dims, data } as Tensor
+}
+
+/** Types that hold fewer integers than are tried. */
+const MOST: Readonly<Partial<Record<Tensor['type'], number>>> = { bool: 2, int8: 128, uint8: 256 }
+
+const WORDS = ['a', 'word', 'be', 'longest-of-them', 'Case', '42', 'etc.', 'ünlike']
+const MOST_WORDS = 5
+
+/** Text for a number. @param turn chooses how many words, where there are words */
+function textOf(number: number, range: number, turn: number): string {
+  if (range < NUMBERS_FROM) return number % 2 === 0 ? 'a' : 'b'
+  if (range < WORDS_FROM) return String(number ** 2)
+  return Array.from({ length: 1 + (turn % MOST_WORDS) }, (_, i) => WORDS[(number + 3 * i) % WORDS.length]).join(' ')
 }

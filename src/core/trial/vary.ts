@@ -1,0 +1,79 @@
+/** Other rows made of a given one. Deterministic. */
+
+import type { TensorRecord } from '../engine/frame.ts'
+import { fromHalf, toHalf } from '../tensor/index.ts'
+import type { Tensor } from '../types.ts'
+
+type Numeric = Exclude<Tensor, { type: 'string' }>
+type NumericData = Numeric['data']
+type Vary = (tensor: Tensor, step: number) => Tensor['data']
+
+/**
+ * Ways of varying, the likeliest to be taken first: elements of a row change places, so that only values occur that were given; else they become
+ * larger, away from zero; else they alternate between zero and what was given.
+ */
+export const VARIATIONS: readonly Vary[] = [
+  (tensor, step) => rotated(tensor, step) ?? grown(tensor, step),
+  (tensor, step) => grown(tensor, step),
+  (tensor, step) => rotated(tensor, step) ?? grown(tensor, step % 2),
+  (tensor, step) => rotated(tensor, step) ?? emptied(tensor, step),
+]
+
+const VARIETY = 8
+
+/** The row with the inputs named varied; the first is left as it is. */
+export function varied(row: TensorRecord, names: readonly string[], seed: number, vary: Vary): TensorRecord {
+  const step = (seed - 1) % VARIETY
+  return step === 0 ? row : changed(row, names, (tensor) => vary(tensor, step))
+}
+
+/** The row with floats times `scale`. */
+export const scaleFloats = (row: TensorRecord, names: readonly string[], scale: number): TensorRecord =>
+  changed(row, names, (tensor) => {
+    if (tensor.type === 'float16') return tensor.data.map((bits) => toHalf(clamped(fromHalf(bits) * scale)))
+    return tensor.type === 'float32' || tensor.type === 'float64' ? tensor.data.map((x) => x * scale) : tensor.data
+  })
+
+export const equal = (a: Tensor, b: Tensor): boolean =>
+  a.data.length === b.data.length &&
+  a.dims.every((dim, i) => dim === b.dims[i]) &&
+  Array.prototype.every.call(a.data, (x, i) => Object.is(x, b.data[i]))
+
+function changed(row: TensorRecord, names: readonly string[], change: (tensor: Tensor) => Tensor['data']): TensorRecord {
+  const result: Record<string, Tensor> = Object.assign(Object.create(null), row)
+  for (const name of names) {
+    const tensor = row[name]
+    if (tensor) result[name] = { ...tensor, data: change(tensor) } as Tensor
+  }
+  return result
+}
+
+/** `undefined` where all elements are equal; else each step differs from the one before. */
+function rotated({ type, data }: Tensor, step: number): Tensor['data'] | undefined {
+  const { length } = data
+  if (Array.prototype.every.call(data, (x) => x === data[0])) return undefined
+  if (type === 'string') return Array.from({ length }, (_, i) => data[(i + step) % length] as string)
+  const turned = (data as NumericData).slice()
+  for (let i = 0; i < length; i++) turned[i] = data[(i + step) % length] as never
+  return turned
+}
+
+function grown(tensor: Tensor, step: number): Tensor['data'] {
+  if (tensor.type === 'string') return tensor.data.map((text) => `${text}${' more'.repeat(step)}`)
+  if (tensor.type === 'bool') return tensor.data.map((flag) => (step % 2 === 0 ? flag : 1 - flag))
+  if (tensor.type === 'float16') return tensor.data.map((bits) => toHalf(clamped(fromHalf(bits) * (1 + step / 8) + step / 8)))
+  if (tensor.type === 'float32' || tensor.type === 'float64')
+    return tensor.data.map((x, i) => x * (1 + ((step + i) % VARIETY) / 8) + step / 8)
+  if (tensor.data instanceof BigInt64Array || tensor.data instanceof BigUint64Array) {
+    const by = BigInt(step)
+    return (tensor.data as BigInt64Array).map((x) => (x < 0n ? x - by : x + by))
+  }
+  return (tensor.data as Int32Array).map((x) => (x < 0 ? x - step : x + step))
+}
+
+function emptied(tensor: Tensor, step: number): Tensor['data'] {
+  if (step % 2 === 0) return tensor.data
+  return tensor.type === 'string' ? tensor.data.map(() => '') : tensor.data.slice().fill(0 as never)
+}
+
+const clamped = (x: number): number => Math.max(-60000, Math.min(60000, x))
