@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { addModel } from '../tools/models.mjs'
-import { hasOpenssl } from './support/openssl.ts'
+import { OPENSSL } from './support/openssl.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
@@ -76,7 +76,7 @@ test.each([
   expect(rounded(text)).toBe(rounded(output))
 })
 
-test.skipIf(!hasOpenssl)('the five lines of trust end in a refusal', () => {
+test('the five lines of trust end in a refusal', OPENSSL, () => {
   const dir = mkdtempSync(join(tmpdir(), 'readme-'))
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   mkdirSync(join(dir, 'models/fraud/1'), { recursive: true })
@@ -90,7 +90,7 @@ test.skipIf(!hasOpenssl)('the five lines of trust end in a refusal', () => {
   expect(stderr).toContain(blocks('console').find((code) => code.startsWith('modelmount: refused')))
 })
 
-test.skipIf(!hasOpenssl)('the model that is encrypted is served by the line below', async () => {
+test('the model that is encrypted is served by the line below', OPENSSL, async () => {
   const dir = mkdtempSync(join(tmpdir(), 'readme-'))
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   mkdirSync(join(dir, 'models/fraud/1'), { recursive: true })

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { gatherModel, matmulChainModel, mlpModel, slowLoopModel } from '../../tools/models.mjs'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { workerPids } from '../support/children.ts'
+import { LINUX } from '../support/needs.ts'
 import { posted } from '../support/server.ts'
 import { sharedCost } from '../support/small-models.ts'
 
@@ -243,7 +244,7 @@ describe('shared runs', () => {
     })
   })
 
-  test.skipIf(process.platform !== 'linux')('a child that dies under a batch costs no member its answer', async () => {
+  test('a child that dies under a batch costs no member its answer', LINUX, async () => {
     const server = await serve(sharedCost(), { isolation: 'process', batching: { maxSize: 8 } })
     const answers = Promise.all(Array.from({ length: 200 }, (_, i) => server.predict('m', { x: [[i, 0, 0, 0]] })))
     await posted()

@@ -14,6 +14,7 @@ import { attr, node, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { hold } from '../support/children.ts'
 import { watch } from '../support/events.ts'
 import { httpFor } from '../support/http.ts'
+import { LINUX } from '../support/needs.ts'
 import { posted, serverFor } from '../support/server.ts'
 import { constantOf, mirror, plus, slowEcho } from '../support/small-models.ts'
 
@@ -301,7 +302,7 @@ describe('equal requests at the same time', () => {
     expect(countsOf(server)).toMatchObject({ misses: 1, entries: 1 })
   })
 
-  test.skipIf(process.platform !== 'linux')('the first may go away or run out of time, in a process', async () => {
+  test('the first may go away or run out of time, in a process', LINUX, async () => {
     const server = await serve(slowLoopModel(), { isolation: 'process' })
     const release = hold()
     const giveUp = new AbortController()

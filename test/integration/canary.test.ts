@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type ModelServer, signModel } from 'modelmount'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { nextWorker, workerPids } from '../support/children.ts'
+import { LINUX } from '../support/needs.ts'
 import { ecPair } from '../support/openssl.ts'
 import { serverFor } from '../support/server.ts'
 import { slowLoadModel } from '../support/slow-load.ts'
@@ -18,7 +19,7 @@ const SLOW_LOAD = 400
 const trips = (count: bigint) => ({ trips: { type: 'int64', dims: [], data: BigInt64Array.of(count) }, x: [1] }) as const
 const HOURS = trips(2n ** 40n)
 
-describe.skipIf(process.platform !== 'linux')('a canary', () => {
+describe('a canary', LINUX, () => {
   test.each(['SIGSEGV', 'SIGABRT', 'SIGKILL'] as const)(
     'that dies by %s while it loads takes nothing with it',
     async (signal) => {

@@ -12,6 +12,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { addModel, customOpModel, identityModel, slowLoopModel } from '../../tools/models.mjs'
 import { hold } from '../support/children.ts'
 import { type Answer, type Client, httpFor, serveHttp } from '../support/http.ts'
+import { LINUX } from '../support/needs.ts'
 import { observe, posted, serverFor } from '../support/server.ts'
 import { constantOf, plusLong } from '../support/small-models.ts'
 
@@ -376,7 +377,7 @@ describe.each(KINDS)('$name and bodies over maxBodyBytes', ({ express }) => {
   })
 })
 
-describe.skipIf(process.platform !== 'linux').each(KINDS)('$name under load', ({ express }) => {
+describe.each(KINDS)('$name under load', LINUX, ({ express }) => {
   const slow = (trips: number) => ({ inputs: [{ name: 'trips', shape: [], datatype: 'INT64', data: [trips] }] })
   const path = '/v2/models/slow/infer'
 

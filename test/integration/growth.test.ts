@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { ortSessionOptions } from '../../src/core/engine/session-options.ts'
 import { mlpModel } from '../../tools/models.mjs'
 import { workerPids } from '../support/children.ts'
+import { LINUX } from '../support/needs.ts'
 import { serverFor } from '../support/server.ts'
 
 const SIZES = 300
@@ -29,7 +30,7 @@ async function growthOver(sizes: number, session: SessionOptions): Promise<numbe
   return residentBytes(pid) - start
 }
 
-describe.skipIf(process.platform !== 'linux')('ascending sizes of input', () => {
+describe('ascending sizes of input', LINUX, () => {
   test('leave no memory behind in a child with default settings', async () => {
     expect(await growthOver(SIZES, {})).toBeLessThan(MOST_BYTES)
   }, 60_000)

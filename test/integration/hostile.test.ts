@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import * as models from '../../tools/models.mjs'
 import { attr, type GraphSpec, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { KINDS, pointing, traps } from '../support/hostile-models.ts'
+import { POSIX } from '../support/needs.ts'
 import { serverFor } from '../support/server.ts'
 
 let dir: string
@@ -135,7 +136,7 @@ describe('with the scan, no worker is started', () => {
     expect(steps.flat()).not.toContain('load')
   })
 
-  test.skipIf(process.platform === 'win32').each(KINDS)('for data elsewhere of a tensor that is %s', async (kind) => {
+  test.each(KINDS)('for data elsewhere of a tensor that is %s', POSIX, async (kind) => {
     fs.rmSync(dir, { recursive: true, force: true })
     const { refusal, steps } = await watched()
     for (const [what, [external, id]] of Object.entries(traps(dir))) {
@@ -161,7 +162,7 @@ describe('with the scan, no worker is started', () => {
   })
 })
 
-describe.skipIf(process.platform === 'win32')('without the scan, in a child', () => {
+describe('without the scan, in a child', POSIX, () => {
   test('a load fails with an error of ours, and the host goes on', async () => {
     fs.rmSync(dir, { recursive: true, force: true })
     const places = traps(dir)

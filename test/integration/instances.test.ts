@@ -8,13 +8,14 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { slowLoopModel } from '../../tools/models.mjs'
 import { hold, nextWorker, workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
+import { LINUX, TWO_CPUS } from '../support/needs.ts'
 import { posted, serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 
 const MIB = 1024 * 1024
 const TIERS = process.platform === 'linux' ? (['thread', 'process'] as const) : (['thread'] as const)
 /** Two instances of one thread each need two CPUs. */
-const twoCpus = availableParallelism() >= 2
+const _twoCpus = availableParallelism() >= 2
 
 const scaledTo = (instances: number) => (event: ServerEvent) => event.type === 'scaled' && event.instances === instances
 const moved = (model: string, resident: boolean) => (event: ServerEvent) =>
@@ -50,7 +51,7 @@ const SCALED = {
   scaling: { targetDelayMs: 1, idleMs: 400 },
 } as const
 
-describe.skipIf(!twoCpus)('scaling', () => {
+describe('scaling', TWO_CPUS, () => {
   test.each(TIERS)('up while requests stand in line, down after an idle period (%s tier)', async (isolation) => {
     const ran = new Set<number>()
     let bothRan = (): void => {}
@@ -158,7 +159,7 @@ describe.skipIf(!twoCpus)('scaling', () => {
     await expect.poll(workerPids).toEqual([])
   })
 
-  test.skipIf(process.platform !== 'linux')('a new instance that dies while it loads costs nothing', async () => {
+  test('a new instance that dies while it loads costs nothing', LINUX, async () => {
     const server = await serverFor({ models: [SCALED], isolation: 'process', strict: true })
     const events = watch(server)
     const [first] = workerPids()
@@ -177,7 +178,7 @@ describe.skipIf(!twoCpus)('scaling', () => {
     expect(events.seen.filter(({ type }) => type === 'worker-lost')).toEqual([])
   })
 
-  test.skipIf(process.platform !== 'linux')('a crash of the only instance while another one loads', async () => {
+  test('a crash of the only instance while another one loads', LINUX, async () => {
     const server = await serverFor({ models: [SCALED], isolation: 'process', strict: true })
     const events = watch(server)
     const [first] = workerPids()
@@ -404,7 +405,7 @@ describe('niceness', () => {
     })
   const host = getPriority(process.pid)
 
-  test.skipIf(process.platform !== 'linux')('threads of a worker stand back, those of the host do not', async () => {
+  test('threads of a worker stand back, those of the host do not', LINUX, async () => {
     const server = await serverFor({
       models: [{ name: 'm', source: slowLoopModel(), session: { intraOpNumThreads: 2 } }],
       niceness: 15,
@@ -418,7 +419,7 @@ describe('niceness', () => {
     expect(getPriority(process.pid)).toBe(host)
   })
 
-  test.skipIf(process.platform !== 'linux')('a child stands back as a whole', async () => {
+  test('a child stands back as a whole', LINUX, async () => {
     const server = await serverFor({
       models: [{ name: 'm', source: slowLoopModel() }],
       isolation: 'process',

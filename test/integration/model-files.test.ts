@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { externalDataModel, slowLoopModel } from '../../tools/models.mjs'
 import { node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { hold } from '../support/children.ts'
+import { LINUX, needs } from '../support/needs.ts'
 import { serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 import { type Files, treeFor } from '../support/tree.ts'
@@ -510,24 +511,20 @@ describe('the same settings in code', () => {
   })
 })
 
-test.skipIf(process.platform !== 'linux')(
-  'a request that waits longer than maxWaitMs is refused, whatever its deadline',
-  async () => {
-    const server = await serverFor({ models: [{ name: 'm', source: slowLoopModel(), maxWaitMs: 50 }], isolation: 'process' })
-    const release = hold()
-    const [running, waiting] = [1n, 2n].map((trips) => codeOf(server.predict('m', { trips })))
-    expect(await waiting).toEqual(['OVERLOADED', 'no instance was free within maxWaitMs (50 ms)'])
-    release()
-    expect(await running).toEqual(['none', ''])
-  },
-)
+test('a request that waits longer than maxWaitMs is refused, whatever its deadline', LINUX, async () => {
+  const server = await serverFor({ models: [{ name: 'm', source: slowLoopModel(), maxWaitMs: 50 }], isolation: 'process' })
+  const release = hold()
+  const [running, waiting] = [1n, 2n].map((trips) => codeOf(server.predict('m', { trips })))
+  expect(await waiting).toEqual(['OVERLOADED', 'no instance was free within maxWaitMs (50 ms)'])
+  release()
+  expect(await running).toEqual(['none', ''])
+})
 
 describe('Triton’s own examples', () => {
   const root = fileURLToPath(new URL('../../../shared/data/triton-simple', import.meta.url))
-  const present = existsSync(root)
-  if (!present) console.log(`skipped: there is no ${root}`)
+  const EXAMPLES = needs('models of Triton’s client examples', existsSync(root))
 
-  test.skipIf(!present)('are served as they are', async () => {
+  test('are served as they are', EXAMPLES, async () => {
     const server = await serverFor({ repository: root })
     expect(server.models().map(({ name, version, state }) => `${name}@${version} ${state}`)).toEqual([
       'simple@1 ready',

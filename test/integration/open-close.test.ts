@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createModelServer, type ModelServerOptions, signModel } from 'modelmount'
 import { expect, onTestFinished, test } from 'vitest'
 import { mlpModel } from '../../tools/models.mjs'
+import { LINUX } from '../support/needs.ts'
 
 /** Of this process, those that ended and were not waited for included. Linux only. */
 function children(): string[] {
@@ -22,7 +23,7 @@ function children(): string[] {
 }
 const listeners = () => process.eventNames().map((name) => `${String(name)}: ${process.listenerCount(name)}`)
 
-test.skipIf(process.platform !== 'linux')('a hundred times', async () => {
+test('a hundred times', LINUX, async () => {
   const dir = fs.mkdtempSync(join(tmpdir(), 'modelmount-open-close-'))
   const before = process.env.TMPDIR
   onTestFinished(() => {

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
 import { addModel } from '../../tools/models.mjs'
 import { workerPids } from '../support/children.ts'
+import { LINUX } from '../support/needs.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'telemetry-test-'))
 const model = join(dir, 'add.onnx')
@@ -65,7 +66,7 @@ function inetSockets(pid: number): string[] {
   }
 }
 
-describe.skipIf(process.platform !== 'linux').concurrent('ONNX Runtime telemetry', () => {
+describe.concurrent('ONNX Runtime telemetry', LINUX, () => {
   test('leaves traces when it is on, so that the checks below can fail', async () => {
     const { child, home } = await start('bare', {})
     try {

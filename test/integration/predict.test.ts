@@ -20,6 +20,7 @@ import {
   symbolModel,
 } from '../../tools/models.mjs'
 import { hold } from '../support/children.ts'
+import { POSIX } from '../support/needs.ts'
 import { observe, posted, serverFor } from '../support/server.ts'
 import { mirror, slowEcho } from '../support/small-models.ts'
 
@@ -461,7 +462,7 @@ describe('while a request waits', () => {
     await neighbour.promise
   })
 
-  test.skipIf(process.platform === 'win32')('timeoutMs counts in the queue too', async () => {
+  test('timeoutMs counts in the queue too', POSIX, async () => {
     const server = await slow({ isolation: 'process' })
     const release = hold()
     const running = server.predict('slow', QUICK)
@@ -475,7 +476,7 @@ describe('while a request waits', () => {
     await running
   })
 
-  test.skipIf(process.platform === 'win32')('timeoutMs of the model, for a run that takes longer', async () => {
+  test('timeoutMs of the model, for a run that takes longer', POSIX, async () => {
     const server = await slow({ isolation: 'process', timeoutMs: 20 })
     const release = hold()
     await expect(server.predict('slow', QUICK)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })

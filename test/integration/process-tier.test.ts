@@ -11,6 +11,7 @@ import { addModel, slowLoopModel } from '../../tools/models.mjs'
 import { node, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { hold, isAlive, workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
+import { LINUX } from '../support/needs.ts'
 import { posted } from '../support/server.ts'
 
 const FOREVER = 2n ** 50n
@@ -32,7 +33,7 @@ async function serve(...models: Partial<ModelSpec>[]): Promise<ModelServer> {
   return server
 }
 
-describe.skipIf(process.platform !== 'linux')('the process tier', () => {
+describe('the process tier', LINUX, () => {
   test('answers like the thread tier', async () => {
     const { predict } = await serve({})
     const { outputs } = await predict('m', A)

@@ -18,6 +18,7 @@ import {
 } from '../../tools/models.mjs'
 import { workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
+import { LINUX } from '../support/needs.ts'
 import { observe, posted, serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 
@@ -431,7 +432,7 @@ describe('execution providers', () => {
   })
 })
 
-describe.skipIf(process.platform !== 'linux')('a restarted worker', () => {
+describe('a restarted worker', LINUX, () => {
   test('runs the file that was loaded, or none', async () => {
     const dir = tree({ 'm.onnx': constantOf(1) })
     const server = await serverFor({ models: [{ name: 'm', source: join(dir, 'm.onnx') }], isolation: 'process', strict: true })

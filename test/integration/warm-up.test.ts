@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
+import { LINUX } from '../support/needs.ts'
 import { serverFor } from '../support/server.ts'
 
 /** x float32 [N, 2] -> same, and the next number of a sequence that begins anew with each session: it tells how many runs there were before. */
@@ -41,7 +42,7 @@ async function runsBefore(server: ModelServer): Promise<number> {
 
 const model = { name: 'm', source: counting, batching: false } as const
 
-describe.skipIf(process.platform !== 'linux')('after a crash', () => {
+describe('after a crash', LINUX, () => {
   test.each([
     ['one made-up row', undefined, 1],
     [
@@ -80,7 +81,7 @@ test('at the start, when there are several', async () => {
   expect(Math.min(a, b)).toBe(1)
 })
 
-describe.skipIf(process.platform !== 'linux')('a model that dies of what it is warmed up with', () => {
+describe('a model that dies of what it is warmed up with', LINUX, () => {
   /** x float32 [1] -> x times 2^28 ones: a gigabyte for 1, and next to nothing for what a caller sends here. */
   const greedy = writeModel({
     graph: {

@@ -16,7 +16,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { availableParallelism, hostname, tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createModelServer, type ModelServer, type ModelSpec, type ServerEvent } from 'modelmount'
@@ -25,6 +25,7 @@ import { matmulChainModel } from '../../tools/models.mjs'
 import { node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { nextWorker, workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
+import { LINUX, POSIX, TWO_CPUS } from '../support/needs.ts'
 
 const SIZE = 512
 const INPUT = { x: new Float32Array(SIZE).map((_, i) => (i % 7) / 7) }
@@ -149,7 +150,7 @@ describe.each(['thread', 'process'] as const)('instances in tier %s', (isolation
   })
 })
 
-describe.skipIf(process.platform !== 'linux')('what is mapped', () => {
+describe('what is mapped', LINUX, () => {
   test('a child that is started anew maps it too; without the files it loads the model itself', async () => {
     deriveBefore()
     const served = await serve({ isolation: 'process' })
@@ -194,8 +195,8 @@ describe.skipIf(process.platform !== 'linux')('what is mapped', () => {
   })
 })
 
-describe.skipIf(process.platform !== 'linux')('instances that come later map it too', () => {
-  test.skipIf(availableParallelism() < 2)('when the load grows', async () => {
+describe('instances that come later map it too', LINUX, () => {
+  test('when the load grows', TWO_CPUS, async () => {
     deriveBefore()
     const served = await serve({ isolation: 'process', instances: { min: 1, max: 2 }, scaling: { targetDelayMs: 0.5 } })
     expect(await served.settled()).toMatchObject({ form: 'shared' })
@@ -323,16 +324,13 @@ describe('a cache directory that is not safe or not there', () => {
       /cannot be used \(EACCES\)/,
     ])
 
-  test.skipIf(process.platform === 'win32').each(cases)(
-    'is refused, and the model is served plainly: %s',
-    async (_, make, why) => {
-      const served = await serve({}, make())
-      expect(await served.settled()).toEqual({ form: 'plain', reason: expect.stringMatching(why), failed: true })
-      expect(served.server.model('m').instances).toMatchObject({ ready: 2, target: 2 })
-      expect((await served.answer()).length).toBe(SIZE)
-      if (existsSync(join(dir, 'real'))) expect(readdirSync(join(dir, 'real'))).toEqual([])
-    },
-  )
+  test.each(cases)('is refused, and the model is served plainly: %s', POSIX, async (_, make, why) => {
+    const served = await serve({}, make())
+    expect(await served.settled()).toEqual({ form: 'plain', reason: expect.stringMatching(why), failed: true })
+    expect(served.server.model('m').instances).toMatchObject({ ready: 2, target: 2 })
+    expect((await served.answer()).length).toBe(SIZE)
+    if (existsSync(join(dir, 'real'))) expect(readdirSync(join(dir, 'real'))).toEqual([])
+  })
 })
 
 describe('a build', () => {
@@ -352,7 +350,7 @@ describe('a build', () => {
     only()
   })
 
-  test.skipIf(process.platform !== 'linux')('that is killed costs sharing, nothing else', async () => {
+  test('that is killed costs sharing, nothing else', LINUX, async () => {
     const builder = nextWorker()
     const served = await serve()
     process.kill(await builder, 'SIGKILL')

@@ -4,14 +4,17 @@ import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { needs } from './needs.ts'
 
-export const hasOpenssl = ((): boolean => {
+const isThere = ((): boolean => {
   try {
     return execFileSync('openssl', ['version'], { encoding: 'utf8' }).startsWith('OpenSSL')
   } catch {
     return false
   }
 })()
+
+export const OPENSSL = needs('openssl command', isThere)
 
 export interface Pair {
   readonly privateKey: string

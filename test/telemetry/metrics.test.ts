@@ -7,6 +7,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { parseGpus } from '../../src/telemetry/gpu.ts'
 import { METRICS, TRITON_METRICS } from '../../src/telemetry/names.ts'
 import { matmulChainModel, mlpModel } from '../../tools/models.mjs'
+import { POSIX } from '../support/needs.ts'
 import { serverFor } from '../support/server.ts'
 import { keep, numbers } from './support.ts'
 
@@ -179,24 +180,21 @@ const fakeSmi = (script: string): void => {
   })
 }
 
-test.skipIf(process.platform === 'win32')(
-  'a GPU is read beside the collection; one that hangs, fails or is not there is absent',
-  async () => {
-    fakeSmi("echo 'GPU-1, NVIDIA H100, 37, 1024, 81559, 312.50'")
-    const found = keep({ gpu: true })
-    await serverFor({ models: [], telemetry: found.telemetry })
-    await vi.waitFor(
-      async () =>
-        expect(numbers((await found.metrics()).get('hw.gpu.utilization'))).toEqual(new Map([['GPU-1 NVIDIA H100', 0.37]])),
-      30_000,
-    )
-    for (const script of ['exit 9', 'exec sleep 30']) {
-      fakeSmi(script)
-      const absent = keep({ gpu: true })
-      await serverFor({ models: [], telemetry: absent.telemetry })
-      const before = performance.now()
-      expect((await absent.metrics()).has('hw.gpu.utilization')).toBe(false)
-      expect(performance.now() - before).toBeLessThan(4000)
-    }
-  },
-)
+test('a GPU is read beside the collection; one that hangs, fails or is not there is absent', POSIX, async () => {
+  fakeSmi("echo 'GPU-1, NVIDIA H100, 37, 1024, 81559, 312.50'")
+  const found = keep({ gpu: true })
+  await serverFor({ models: [], telemetry: found.telemetry })
+  await vi.waitFor(
+    async () =>
+      expect(numbers((await found.metrics()).get('hw.gpu.utilization'))).toEqual(new Map([['GPU-1 NVIDIA H100', 0.37]])),
+    30_000,
+  )
+  for (const script of ['exit 9', 'exec sleep 30']) {
+    fakeSmi(script)
+    const absent = keep({ gpu: true })
+    await serverFor({ models: [], telemetry: absent.telemetry })
+    const before = performance.now()
+    expect((await absent.metrics()).has('hw.gpu.utilization')).toBe(false)
+    expect(performance.now() - before).toBeLessThan(4000)
+  }
+})

@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { METRICS, type MetricName, SPANS, TRITON_METRICS } from '../../src/telemetry/names.ts'
+import { needs } from '../support/needs.ts'
 
 const DOC = new URL('../../docs/telemetry.md', import.meta.url)
 const EXAMPLE = new URL('../../examples/observability/', import.meta.url)
@@ -104,7 +105,8 @@ test('every metric is in a panel, or something is told when it is wrong', () => 
 })
 
 const promtool = process.env.PROMETHEUS?.replace(/prometheus$/, 'promtool') ?? 'promtool'
-test.skipIf(spawnSync(promtool, ['--version']).error)('promtool finds the rules, their tests and the configuration valid', () => {
+const PROMTOOL = needs('promtool', !spawnSync(promtool, ['--version']).error)
+test('promtool finds the rules, their tests and the configuration valid', PROMTOOL, () => {
   const cwd = fileURLToPath(EXAMPLE)
   for (const args of [
     ['check', 'rules', 'rules.yml'],

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { POSIX } from '../support/needs.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -295,7 +296,7 @@ describe('startTelemetry()', () => {
     else expect(told.names).toEqual([])
   })
 
-  test.skipIf(process.platform === 'win32')('an nvidia-smi that hangs does not keep the app from ending', async () => {
+  test('an nvidia-smi that hangs does not keep the app from ending', POSIX, async () => {
     const dir = mkdtempSync(join(tmpdir(), 'smi-'))
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
     writeFileSync(join(dir, 'nvidia-smi'), '#!/bin/sh\necho $$ > "$0.pid"\nexec sleep 60\n', { mode: 0o755 })

@@ -5,11 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type CertificateTrust, signModel, verifyModel } from 'modelmount'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { AUTHORITY, type Certified, certificate, ecPair, hasOpenssl, SIGNER } from '../../support/openssl.ts'
+import { AUTHORITY, type Certified, certificate, ecPair, OPENSSL, SIGNER } from '../../support/openssl.ts'
 
-if (!hasOpenssl) console.log('skipped: certificates are made with the openssl command, which is not there')
-
-describe.skipIf(!hasOpenssl)('certificates', () => {
+describe('certificates', OPENSSL, () => {
   let dir: string
   let model: string
   let root: Certified

@@ -5,11 +5,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type VerifyModelOptions, verifyModel } from 'modelmount'
 import { describe, expect, test } from 'vitest'
+import { needs } from '../../support/needs.ts'
 
 const data = fileURLToPath(new URL('../../../../shared/data/model-signing/', import.meta.url))
-const isThere = existsSync(data)
-if (!isThere)
-  console.log('skipped: the golden signatures of the reference implementation are not there (../shared/data/model-signing)')
+const SIGNATURES = needs('golden signatures of the reference implementation', existsSync(data))
 
 const at = (path: string): string => join(data, path)
 const key = { publicKey: at('keys/certificate/signing-key-pub.pem') }
@@ -41,7 +40,7 @@ const verify = (
   // Given as bytes, the signature has no place inside the model that would be left out.
   verifyModel(at(join(folder, model)), { ...anchors, signature, ignorePaths: [...ignorePaths, 'model.sig'] })
 
-describe.skipIf(!isThere)('golden signatures', () => {
+describe('golden signatures', SIGNATURES, () => {
   test.each(GOLDEN)('$folder', async (golden) => {
     const { digest, signer, files } = await verify(golden)
     expect(digest.slice('sha256:'.length)).toMatch(new RegExp(`^${golden.digest}`))

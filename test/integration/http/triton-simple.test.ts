@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url'
 import { createModelServer, type ModelServer } from 'modelmount'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Caller, callerOf } from '../../support/mount.ts'
+import { needs } from '../../support/needs.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../../../../shared/data/triton-simple', import.meta.url))
-const isThere = existsSync(REPOSITORY)
-if (!isThere) console.info(`skipped: ${REPOSITORY} is not here`)
+const EXAMPLES = needs('models of Triton’s client examples', existsSync(REPOSITORY))
 
 const A = Array.from({ length: 16 }, (_, i) => i)
 const B = new Array<number>(16).fill(1)
@@ -30,7 +30,7 @@ function binary(datatype: string, blobs: readonly Buffer[]) {
 const strings = (values: readonly number[]): Buffer =>
   Buffer.concat(values.flatMap((value) => [Buffer.from(Uint32Array.of(String(value).length).buffer), Buffer.from(`${value}`)]))
 
-describe.skipIf(!isThere)('triton-simple', () => {
+describe('triton-simple', EXAMPLES, () => {
   let server: ModelServer
   let call: Caller
   beforeAll(async () => {
