@@ -441,6 +441,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       shareable: opts.shareable,
       priority: opts.priority,
       tenant: opts.tenant ?? '',
+      connection: opts.connection,
       trace: opts.trace,
     })
     // Queued first: what is out of memory comes back for those who wait.

@@ -213,6 +213,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       shareable: opts.batch !== false,
       priority: opts.priority ?? model.config.priority,
       tenant: opts.tenant,
+      connection: opts.connection,
       trace,
       at: start,
       sequence: opts.sequence,

@@ -863,6 +863,11 @@ export interface HttpRequest {
   readonly given?: readonly ArrayBufferLike[] | undefined
   /** Fires when the client goes away. */
   readonly signal?: AbortSignalLike
+  /**
+   * The same for all requests of one connection, and no other: where requests have no tenant, one whose values fail is told from others by it.
+   * @default none
+   */
+  readonly connection?: symbol
   /** The adapter writes `rest` of an answer, too. @default false: an answer is `body`, whole */
   readonly acceptsRest?: boolean
 }

@@ -26,6 +26,8 @@ export interface CallOptions {
   readonly shareable: boolean
   readonly priority: Priority
   readonly tenant: string | undefined
+  /** The connection that the request came on; `undefined` where there is none. */
+  readonly connection?: symbol | undefined
   readonly trace?: Trace | undefined
 }
 

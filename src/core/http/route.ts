@@ -57,7 +57,7 @@ export interface HttpDeps {
 }
 
 /** How a request wants to run, with whatever tells that its client went away. */
-export type RequestOptions = Omit<PredictOptions, 'signal'> & Pick<HttpRequest, 'signal'>
+export type RequestOptions = Omit<PredictOptions, 'signal'> & Pick<HttpRequest, 'signal' | 'connection'>
 
 /** The mount that routes are made for. */
 export interface MountContext {

@@ -64,10 +64,10 @@ function isFarOff({ deadline, rows, lane }: Entry, { now, queue, batching }: Sta
 
 /** When a new request would be answered: what is ahead of it at fair shares in full batches, then its own. */
 function etaMs(newcomer: Entry, { queue, batching, pool }: State): number {
-  const { priority, tenant, lane, rows } = newcomer
+  const { lane, rows } = newcomer
   const curve = batching.curveOf(lane)
   const cap = batching.shared(lane) ? capOf(batching, newcomer) : 1
-  const ahead = queue.rowsAhead(priority, tenant)
+  const ahead = queue.rowsAhead(newcomer)
   const batches = Math.floor(ahead / (cap * Math.max(1, pool.instances.length)))
   const freeInMs =
     pool.instances.length > 0 ? Math.min(...pool.instances.map((instance) => pool.balancer.remainingMs(instance))) : 0

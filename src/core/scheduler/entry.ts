@@ -18,6 +18,8 @@ export interface Ticket {
   readonly priority: Priority
   /** '' for callers that name none. */
   readonly tenant: string
+  /** The connection that the request came on; `undefined` where there is none. */
+  readonly connection?: symbol | undefined
   /** False keeps the request out of shared runs. */
   readonly shareable: boolean
   readonly trace?: Trace | undefined
@@ -40,8 +42,10 @@ export interface Entry extends Ticket, Queued<Entry>, Listed {
   instance: Instance | undefined
   /** A worker has it and has not answered, whether or not its caller still waits. */
   atWorker: boolean
-  /** Failed or lost together with others once: this time it runs alone, so that only the culprit pays. */
+  /** Was lost together with others: this time it runs alone, in a message of its own, so that only the culprit pays. */
   alone: boolean
+  /** Half of a run that failed: until the culprit is found they share runs with each other only. */
+  company: object | undefined
   resolve(finished: Finished): void
   reject(error: ModelmountError): void
   stopListening: (() => void) | undefined
@@ -51,12 +55,14 @@ export interface Entry extends Ticket, Queued<Entry>, Listed {
 const unset = (): void => {}
 
 /** Field by field: this is made for every request, and copying objects costs more than all the rest. */
-export const createEntry = (ticket: Ticket, place: { readonly lane: string; readonly rows: number }): Entry => ({
+export const createEntry = (ticket: Ticket, place: { readonly lane: string; readonly rows: number }, apart: boolean): Entry => ({
   run: ticket.run,
   deadline: ticket.deadline,
   signal: ticket.signal,
   priority: ticket.priority,
   tenant: ticket.tenant,
+  connection: ticket.connection,
+  apart,
   shareable: ticket.shareable,
   trace: ticket.trace,
   lane: place.lane,
@@ -71,6 +77,7 @@ export const createEntry = (ticket: Ticket, place: { readonly lane: string; read
   instance: undefined,
   atWorker: false,
   alone: false,
+  company: undefined,
   resolve: unset,
   reject: unset,
   stopListening: undefined,

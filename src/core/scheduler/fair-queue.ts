@@ -1,6 +1,7 @@
 /**
  * What waits, shared out: priorities by weight, within a priority the tenants evenly, within a tenant in order of arrival. Start-time fair
- * queueing (Goyal, Vin, Cheng 1996) on rows: who was served least is next, and who was idle has saved nothing up.
+ * queueing (Goyal, Vin, Cheng 1996) on rows: who was served least is next, and who was idle has saved nothing up. Requests that have to run
+ * apart share no run with others and get a fixed share of the runs, whatever their priority.
  */
 
 import type { Priority } from '../types.ts'
@@ -9,12 +10,16 @@ import { createLane, type Lane } from './lane.ts'
 
 /** Shares of the priorities while all of them have work. */
 export const WEIGHTS: Readonly<Record<Priority, number>> = { high: 8, normal: 3, low: 1 }
+/** Of that many runs one is of requests that are apart, while both wait. */
+export const APART_EVERY = 8
 
 export interface Queued<T> {
   readonly priority: Priority
   /** '' for callers that name none. */
   readonly tenant: string
   readonly lane: string
+  /** Shares runs only with others that are apart, too. */
+  readonly apart: boolean
   readonly rows: number
   readonly bytes: number
   readonly enqueuedAt: number
@@ -65,22 +70,25 @@ export interface FairQueue<T extends Queued<T>> {
   peek(): T | undefined
   /** Rows that wait in the entry's own lane, itself included. */
   rowsBeside(entry: T): number
-  /** The next entry that may share a run with `entry`: same lane, and same tenant unless tenants mix. It stays. */
+  /** The next entry that may share a run with `entry`: same lane, as apart as it, and same tenant unless tenants mix. It stays. */
   peekBeside(entry: T, mixTenants: boolean): T | undefined
-  /** Takes out an entry that `peek` or `peekBeside` gave. */
-  take(entry: T): void
+  /**
+   * Takes out an entry that `peek` or `peekBeside` gave.
+   * @param begins a run. @default false
+   */
+  take(entry: T, begins?: boolean): void
   /** Puts back what `take` gave, at the head and at no charge. */
   putBack(entry: T): void
   /** Undoes the charge for a taken entry that will not be served. */
   refund(entry: T): void
   /** Forgets an entry that was settled while it waited. */
   leave(entry: T): void
-  /** Rows that will be served before a new entry of this kind, at fair shares. */
-  rowsAhead(priority: Priority, tenant: string): number
+  /** Rows that will be served before a new entry, at fair shares. */
+  rowsAhead(newcomer: T): number
   /** Entries of one tenant. */
   countOf(tenant: string): number
-  /** The newest entry of the lowest priority below the given one. */
-  newestBelow(priority: Priority): T | undefined
+  /** The newest entry of those that matter least, and less than a new entry: those apart, then the lowest priority below. */
+  newestBelow(newcomer: T): T | undefined
 }
 
 export interface FairQueueOptions {
@@ -93,8 +101,8 @@ export interface FairQueueOptions {
 const isNext = <T>(a: Flow<T>, b: Flow<T>): boolean => a.served < b.served || (a.served === b.served && a.turn < b.turn)
 
 export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 1024 }: FairQueueOptions = {}): FairQueue<T> {
-  const level = (priority: Priority): Level<T> => ({
-    weight: WEIGHTS[priority],
+  const level = (weight: number): Level<T> => ({
+    weight,
     served: 0,
     now: 0,
     count: 0,
@@ -102,8 +110,17 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
     active: createHeap<Flow<T>>(isNext),
     idle: createHeap<Flow<T>>(isNext),
   })
-  const levels: Readonly<Record<Priority, Level<T>>> = { high: level('high'), normal: level('normal'), low: level('low') }
+  const levels: Readonly<Record<Priority, Level<T>>> = {
+    high: level(WEIGHTS.high),
+    normal: level(WEIGHTS.normal),
+    low: level(WEIGHTS.low),
+  }
   const byRank = [levels.high, levels.normal, levels.low]
+  const apart = level(1)
+  const onlyApart = [apart]
+  const all = [...byRank, apart]
+  /** Runs since the last one of requests that are apart. */
+  let runsSince = 0
   let count = 0
   let rows = 0
   let bytes = 0
@@ -111,8 +128,11 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
   /** `served` of the level that was picked last. */
   let now = 0
 
-  function flowOf({ priority, tenant }: T): Flow<T> {
-    const level = levels[priority]
+  const levelOf = (entry: T): Level<T> => (entry.apart ? apart : levels[entry.priority])
+
+  function flowOf(entry: T): Flow<T> {
+    const { tenant } = entry
+    const level = levelOf(entry)
     let flow = level.flows.get(tenant)
     if (!flow) {
       flow = { tenant, level, served: 0, turn: turn++, count: 0, rows: 0, lanes: new Map(), spotInHeap: 0 }
@@ -182,6 +202,7 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
   }
 
   function levelInTurn(): Level<T> | undefined {
+    if (apart.count > 0 && (apart.count === count || runsSince >= APART_EVERY - 1)) return apart
     let best: Level<T> | undefined
     for (const level of byRank) if (level.count > 0 && (!best || level.served < best.served)) best = level
     return best
@@ -207,7 +228,7 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
       return bytes
     },
     get remembered() {
-      return byRank.reduce((sum, { flows }) => sum + flows.size, 0)
+      return all.reduce((sum, { flows }) => sum + flows.size, 0)
     },
     push(entry, atHead = false) {
       entry.waits = true
@@ -229,7 +250,7 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
     peekBeside(entry, mixTenants) {
       const { spot } = entry
       let best: { head: T; flow: Flow<T> } | undefined
-      for (const level of byRank) {
+      for (const level of entry.apart ? onlyApart : byRank) {
         if (level.count === 0) continue
         // Nobody else is there, the usual case.
         if (level.active.size === 1 && spot?.flow.level === level && spot.flow.count > 0) {
@@ -246,14 +267,15 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
       }
       return undefined
     },
-    take(entry) {
+    take(entry, begins = false) {
       const { spot } = entry
       if (!spot) return
+      if (begins) runsSince = entry.apart ? 0 : runsSince + 1
       const { flow, lane } = spot
       lane.shift()
       entry.waits = false
       flow.level.now = Math.max(flow.level.now, flow.served)
-      now = flow.level.served
+      if (flow.level !== apart) now = flow.level.served
       // Charged first: once it is idle it may be forgotten.
       charge(spot, entry.rows)
       account(entry, spot, -1)
@@ -273,18 +295,21 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
       entry.spot.lane.forget()
       account(entry, entry.spot, -1)
     },
-    rowsAhead(priority, tenant) {
-      const own = levels[priority]
-      const mine = own.flows.get(tenant)?.rows ?? 0
+    rowsAhead(newcomer) {
+      // What comes after them goes before them, too.
+      if (newcomer.apart) return rows
+      const own = levelOf(newcomer)
+      const mine = own.flows.get(newcomer.tenant)?.rows ?? 0
       const weights = byRank.reduce((sum, level) => sum + (level.count > 0 || level === own ? level.weight : 0), 0)
       return Math.min(rows, (mine * own.active.size * weights) / own.weight)
     },
     countOf(tenant) {
-      return byRank.reduce((sum, level) => sum + (level.flows.get(tenant)?.count ?? 0), 0)
+      return all.reduce((sum, level) => sum + (level.flows.get(tenant)?.count ?? 0), 0)
     },
-    newestBelow(priority) {
-      for (const level of [...byRank].reverse()) {
-        if (level === levels[priority]) return undefined
+    newestBelow(newcomer) {
+      const own = levelOf(newcomer)
+      for (const level of [...all].reverse()) {
+        if (level === own) return undefined
         if (level.count === 0) continue
         let newest: T | undefined
         for (const flow of level.active)

@@ -69,12 +69,12 @@ function take(
   cap: number,
   mixTenants: boolean,
 ): { entries: Entry[]; rows: number; full: boolean } {
-  queue.take(head)
+  queue.take(head, true)
   const entries = [head]
   let { rows } = head
   if (cap === 1) return { entries, rows, full: false }
   for (let next = queue.peekBeside(head, mixTenants); next; next = queue.peekBeside(head, mixTenants)) {
-    if (next.alone || rows + next.rows > cap) return { entries, rows, full: true }
+    if (next.alone || next.company !== head.company || rows + next.rows > cap) return { entries, rows, full: true }
     queue.take(next)
     entries.push(next)
     rows += next.rows
@@ -90,7 +90,7 @@ function waitFor(
   cap: number,
   { now, maxDelayMs, draining }: FormOptions,
 ): number | undefined {
-  if (maxDelayMs === 0 || cap === 1 || draining || queue.rowsBeside(head) >= cap) return undefined
+  if (maxDelayMs === 0 || cap === 1 || draining || head.company || queue.rowsBeside(head) >= cap) return undefined
   const latest = head.deadline - 2 * (batching.curveOf(head.lane).upper(cap) ?? 0)
   const until = Math.min(head.enqueuedAt + maxDelayMs, latest)
   return until > now ? until : undefined

@@ -1,6 +1,7 @@
 /** What is told of a run that was answered. Promises settle after this turn, so its requests have not ended yet. */
 
 import type { Done, Instance } from '../engine/instance.ts'
+import type { Answer } from '../engine/standing.ts'
 import type { RunEnd, Trace } from '../telemetry.ts'
 import type { Batch } from './entry.ts'
 
@@ -46,6 +47,15 @@ export function reportBurst(onRun: (report: BatchReport) => void, batches: reado
     })
     at = Math.min(at + inferMs, endedAt)
   }
+}
+
+/** What a burst says about its instance, not about its requests. */
+export function verdictOf(outcomes: Parameters<Done>[0]): Pick<Answer, 'tookMs' | 'verdict'> {
+  if (typeof outcomes === 'string') return { tookMs: 0, verdict: 'bad' }
+  const tookMs = outcomes.reduce((sum, { inferMs }) => sum + inferMs, 0)
+  if (outcomes.every((outcome) => !('error' in outcome))) return { tookMs, verdict: 'good' }
+  const allFailed = outcomes.every((outcome) => 'error' in outcome && outcome.error.code === 'INFERENCE_FAILED')
+  return { tookMs, verdict: allFailed ? 'bad' : 'neutral' }
 }
 
 /** With whose run it was. Field by field: Node 20 takes microseconds to spread an object of this size and add to it. */

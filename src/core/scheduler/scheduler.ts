@@ -7,21 +7,22 @@ import { onAbort } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import type { Next } from '../engine/balance.ts'
 import type { Memory } from '../engine/buffers.ts'
-import type { Done, Instance, Run, RunOutcome } from '../engine/instance.ts'
+import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
-import type { Answer } from '../engine/standing.ts'
 import { ModelmountError } from '../errors.ts'
 import { discard } from '../tensor/index.ts'
 import type { QueueInfo } from '../types.ts'
 import { aborted, type Limits, refuse, unavailable } from './admission.ts'
+import { createAgain } from './again.ts'
 import { type Batching, type Place, unbatched } from './batching.ts'
 import { createDeadlines } from './deadlines.ts'
 import { type Batch, createEntry, type Entry, type Finished, type ReleaseReason, type Ticket } from './entry.ts'
 import { createFairQueue } from './fair-queue.ts'
 import { formBatch } from './former.ts'
 import { inPieces } from './pieces.ts'
-import { type BatchReport, reportBurst } from './report.ts'
+import { type BatchReport, reportBurst, verdictOf } from './report.ts'
 import { createRoster } from './roster.ts'
+import { createSuspects, originOf } from './suspects.ts'
 
 /** Runs that share a message are answered together, so all of them together must be short. */
 const BURST_MS = 1
@@ -77,6 +78,8 @@ export function createScheduler(deps: Deps): Scheduler {
   const { pool, clock, maxDelayMs, mixTenants, memory, maxWaitMs, onRun, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   let batching = unbatched('not tried yet')
+  const again = createAgain(queue)
+  const suspects = createSuspects(clock)
   const live = createRoster<Entry>()
   const deadlines = createDeadlines(
     clock,
@@ -108,7 +111,7 @@ export function createScheduler(deps: Deps): Scheduler {
   }
 
   function submitWhole(ticket: Ticket, place: Place, bounded: boolean): Promise<Finished> {
-    const entry = createEntry(ticket, place)
+    const entry = createEntry(ticket, place, suspects.has(originOf(ticket)))
     const refusal = admit(entry)
     if (refusal && (bounded || !isAboutRoom(refusal))) return Promise.reject(refusal)
     return new Promise((resolve, reject) => {
@@ -128,7 +131,7 @@ export function createScheduler(deps: Deps): Scheduler {
     const refusal = refuse(entry, deps, { now: entry.enqueuedAt, queue, batching, pool })
     if (refusal?.code !== 'QUEUE_FULL') return refusal
     // Who matters less makes room.
-    const victim = queue.newestBelow(entry.priority)
+    const victim = queue.newestBelow(entry)
     if (!victim) return refusal
     settle(
       victim,
@@ -237,7 +240,7 @@ export function createScheduler(deps: Deps): Scheduler {
       const { batch } = formed
       burst.push(batch)
       for (const entry of batch.entries) entry.state = 'packed'
-      if (batch.entries[0]?.alone) break
+      if (isLone(batch.entries[0])) break
       burstMs += msOf(batch)
     }
     return burst.length > 0 ? burst : undefined
@@ -246,13 +249,16 @@ export function createScheduler(deps: Deps): Scheduler {
   /** The next run may be posted behind others when all of them together are short enough, and none has to be alone. */
   function mayFollow(othersMs: number, limitMs: number): boolean {
     const head = queue.peek()
-    if (!head || head.alone) return false
+    if (!head || isLone(head)) return false
     const cap = batching.capOf(head.lane)
     const rows = batching.shared(head.lane) ? Math.min(cap, queue.rowsBeside(head)) : head.rows
     const ms = batching.curveOf(head.lane).estimate(rows)
     const isComplete = !batching.shared(head.lane) || rows >= cap
     return ms !== undefined && othersMs + ms <= (isComplete ? limitMs : BURST_MS)
   }
+
+  /** Must be the only run of its message, because it may cost the worker. */
+  const isLone = (head: Entry | undefined): boolean => head?.alone === true || (head?.apart === true && pool.killable)
 
   const msOf = (batch: Batch): number => batching.curveOf(batch.entries[0]?.lane ?? '').estimate(batch.rows) ?? 0
 
@@ -311,9 +317,8 @@ export function createScheduler(deps: Deps): Scheduler {
     const [first] = entries as readonly [Entry]
     const { inferMs } = outcome
     if ('error' in outcome) {
-      if (entries.length === 1) settle(first, outcome.error)
-      // One bad row must not cost its neighbours their answers: each gets its own verdict.
-      else retryAlone(entries)
+      if (entries.length > 1) again.inHalves(entries)
+      else refuted(first, outcome.error)
       return
     }
     pool.succeeded()
@@ -321,7 +326,7 @@ export function createScheduler(deps: Deps): Scheduler {
     const pieces = entries.length === 1 ? [outcome.outputs] : batching.split(outcome.outputs, entries.map(rowsOfEntry), entries)
     if (!pieces) {
       batching = unbatched('an output did not have as many rows as the inputs', batching.curve)
-      retryAlone(entries)
+      again.alone(entries)
       return
     }
     // Each has a copy of its own rows.
@@ -332,29 +337,26 @@ export function createScheduler(deps: Deps): Scheduler {
     }
   }
 
+  /** It failed by itself, so it was not its neighbours. */
+  function refuted(entry: Entry, error: ModelmountError): void {
+    if (batching.shared(entry.lane)) suspects.add(originOf(entry))
+    settle(entry, error)
+  }
+
   /**
    * The worker is gone. What had not started goes back into the queue. Of what ran: one request may be the cause, its caller decides; of
-   * several each gets another chance, alone.
+   * several each gets another chance, alone at once: halves would cost a worker each time that the culprit is among them.
    */
   function lose(entries: readonly Entry[], how: 'lost' | 'unstarted'): void {
     // A thread was given large tensors for good; there is nothing left to run again.
     if (pool.killable && (how === 'unstarted' || entries.length > 1)) {
-      putBack(entries, how === 'lost')
+      if (how === 'lost') again.alone(entries)
+      else again.unchanged(entries)
       return
     }
-    for (const entry of entries)
+    for (const entry of entries) {
+      if (how === 'lost' && entries.length === 1) suspects.add(originOf(entry))
       settle(entry, new ModelmountError('WORKER_LOST', 'the worker was lost while running this request', { retryAfterS: 1 }))
-  }
-
-  const retryAlone = (entries: readonly Entry[]): void => putBack(entries, true)
-
-  function putBack(entries: readonly Entry[], alone: boolean): void {
-    for (const entry of [...entries].reverse()) {
-      if (entry.state !== 'running') continue
-      entry.state = 'queued'
-      entry.alone ||= alone
-      entry.instance = undefined
-      queue.push(entry, true)
     }
   }
 
@@ -386,15 +388,6 @@ export function createScheduler(deps: Deps): Scheduler {
       return head ? clock.now() - head.enqueuedAt : 0
     },
   }
-}
-
-/** What a burst says about its instance, not about its requests. */
-function verdictOf(outcomes: Parameters<Done>[0]): Pick<Answer, 'tookMs' | 'verdict'> {
-  if (typeof outcomes === 'string') return { tookMs: 0, verdict: 'bad' }
-  const tookMs = outcomes.reduce((sum, { inferMs }) => sum + inferMs, 0)
-  if (outcomes.every((outcome) => !('error' in outcome))) return { tookMs, verdict: 'good' }
-  const allFailed = outcomes.every((outcome) => 'error' in outcome && outcome.error.code === 'INFERENCE_FAILED')
-  return { tookMs, verdict: allFailed ? 'bad' : 'neutral' }
 }
 
 const isAboutRoom = ({ code }: ModelmountError): boolean => code === 'QUEUE_FULL' || code === 'QUOTA_EXCEEDED'

@@ -20,6 +20,7 @@ const SIGNATURE: ModelSignature = {
   outputs: [{ name: 'x', type: 'float32', declaredType: 'float32', dims: ['N', 1] }],
 }
 const POISON = -1
+const connections = [undefined, Symbol('one'), Symbol('two')]
 const CAP = 16
 const law = (rows: number): number => 2 + 0.1 * rows
 
@@ -41,6 +42,7 @@ const rejected = (): RunOutcome => ({ error: new ModelmountError('INPUT_REJECTED
 interface Trouble {
   readonly seed: number
   readonly killable: boolean
+  readonly mixTenants: boolean
   readonly instances: number
   readonly maxQueue: number
   /** Share of messages under which a worker dies. */
@@ -48,7 +50,7 @@ interface Trouble {
   readonly poison: number
 }
 
-async function run({ seed, killable, instances: count, maxQueue, losses, poison }: Trouble) {
+async function run({ seed, killable, mixTenants, instances: count, maxQueue, losses, poison }: Trouble) {
   const [clock, random] = [createSimulatedClock(), createRandom(seed)]
   const batching = await batchingOf()
   const instances: Instance[] = []
@@ -126,7 +128,7 @@ async function run({ seed, killable, instances: count, maxQueue, losses, poison 
     maxQueueBytes: Number.MAX_SAFE_INTEGER,
     maxQueuePerTenant: Math.ceil(maxQueue / 2),
     maxDelayMs: 0,
-    mixTenants: false,
+    mixTenants,
     defer: (callback) => void clock.after(0, callback),
   })
   scheduler.setBatching(batching)
@@ -164,6 +166,7 @@ async function run({ seed, killable, instances: count, maxQueue, losses, poison 
         signal: leave?.signal,
         priority: (['high', 'normal', 'low'] as const)[Math.floor(3 * random())] as Priority,
         tenant: ['', 'a', 'b'][Math.floor(3 * random())] as string,
+        connection: connections[Math.floor(4 * random())],
         shareable: random() > 0.05,
       })
       .then(
@@ -192,6 +195,7 @@ async function run({ seed, killable, instances: count, maxQueue, losses, poison 
 const troubles: fc.Arbitrary<Trouble> = fc.record({
   seed: fc.integer({ min: 1, max: 1e6 }),
   killable: fc.boolean(),
+  mixTenants: fc.boolean(),
   instances: fc.integer({ min: 1, max: 3 }),
   maxQueue: fc.constantFrom(10, 100, 10_000),
   losses: fc.constantFrom(0, 0.02, 0.2),

@@ -12,7 +12,7 @@ interface Item extends Queued<Item> {
 let ids = 0
 function itemOf(tenant: string, rows = 1, priority: Priority = 'normal'): Item {
   const id = ids++
-  return { id, priority, tenant, lane: '*', rows, bytes: 10 * rows, enqueuedAt: id, waits: false, spot: undefined }
+  return { id, priority, tenant, lane: '*', apart: false, rows, bytes: 10 * rows, enqueuedAt: id, waits: false, spot: undefined }
 }
 
 function serve(queue: FairQueue<Item>): Item | undefined {
