@@ -1,8 +1,29 @@
-/** One listener per AbortSignal however many requests share it: Node warns of a leak from the eleventh on. */
+/** One listener per AbortSignal however many requests share it, and none when none is left: Node warns of a leak from the eleventh on. */
 
 import type { AbortSignalLike } from './types.ts'
 
-const callbacksOf = new WeakMap<AbortSignal, Set<() => void>>()
+interface Shared {
+  readonly callbacks: Set<() => void>
+  end(): void
+}
+
+const sharedOf = new WeakMap<AbortSignal, Shared>()
+
+function share(signal: AbortSignal): Shared {
+  const callbacks = new Set<() => void>()
+  const fire = (): void => {
+    end()
+    for (const call of callbacks) call()
+  }
+  const end = (): void => {
+    signal.removeEventListener('abort', fire)
+    sharedOf.delete(signal)
+  }
+  signal.addEventListener('abort', fire)
+  const shared = { callbacks, end }
+  sharedOf.set(signal, shared)
+  return shared
+}
 
 /** Calls back when the signal fires; returns a function that stops listening. */
 export function onAbort(signal: AbortSignalLike, callback: () => void): () => void {
@@ -11,29 +32,32 @@ export function onAbort(signal: AbortSignalLike, callback: () => void): () => vo
     signal.addEventListener('abort', callback)
     return () => signal.removeEventListener('abort', callback)
   }
-  let callbacks = callbacksOf.get(signal)
-  if (!callbacks) {
-    const known = new Set<() => void>()
-    callbacks = known
-    callbacksOf.set(signal, known)
-    signal.addEventListener(
-      'abort',
-      () => {
-        for (const call of known) call()
-      },
-      { once: true },
-    )
-  }
+  const { callbacks, end } = sharedOf.get(signal) ?? share(signal)
   callbacks.add(callback)
-  return () => callbacks.delete(callback)
+  return () => {
+    if (callbacks.delete(callback) && callbacks.size === 0) end()
+  }
 }
 
 /** A signal that fires when the first of two does. */
-export function eitherSignal(one: AbortSignalLike | undefined, other: AbortSignal): AbortSignal {
-  if (one === undefined) return other
-  if (one instanceof AbortSignal) return AbortSignal.any([one, other])
-  const bridge = new AbortController()
-  if (one.aborted) bridge.abort(one.reason)
-  else one.addEventListener('abort', () => bridge.abort(one.reason))
-  return AbortSignal.any([bridge.signal, other])
+export interface Either {
+  readonly signal: AbortSignal
+  /** Stops listening to the two. */
+  end(): void
+}
+
+/** Unlike `AbortSignal.any()`, which leaves something at a signal that lives for long each time it is called. */
+export function eitherSignal(one: AbortSignalLike | undefined, other: AbortSignal): Either {
+  if (one === undefined) return { signal: other, end() {} }
+  const both = new AbortController()
+  const ends = [one, other].map((signal) => {
+    if (signal.aborted) both.abort(signal.reason)
+    return onAbort(signal, () => both.abort(signal.reason))
+  })
+  return {
+    signal: both.signal,
+    end() {
+      for (const end of ends) end()
+    },
+  }
 }

@@ -59,6 +59,7 @@ export interface Gate {
    *   written; what `dataNamesOf` throws
    */
   admit(request: AdmitRequest): Promise<Admitted>
+  /** Does not wait for a clean-up of the store. */
   close(): void
 }
 
@@ -301,7 +302,7 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
     if (lock) checkLock(lock, name, version, manifestId, proof)
   }
 
-  return { admit, close: () => store?.close() }
+  return { admit, close: () => void store?.close() }
 }
 
 const asItIs = (source: string | Uint8Array) => ({ source, data: NO_DATA, release() {} })

@@ -53,7 +53,8 @@ export interface Store {
   remember(path: string, hashed: Hashed, dataNames?: readonly string[]): Promise<void>
   /** Keeps a model from being cleaned up; returns what gives it free. */
   hold(manifestId: string): () => void
-  close(): void
+  /** Resolves when a clean-up that is under way has ended. */
+  close(): Promise<void>
 }
 
 export interface Seen {
@@ -85,6 +86,7 @@ export function createStore(options: StoreOptions, { wallNow, warn }: Deps): Sto
   const { dir = defaultStoreDir(), maxBytes = 20 * 2 ** 30, rehash = false } = options
   const held = new Map<string, number>()
   let opened: Promise<void> | undefined
+  let cleaning: Promise<void> | undefined
 
   const folderOf = (manifestId: string): string => join(dir, 'models', manifestId.replace('sha256:', ''))
   const seenFile = (path: string): string => join(dir, 'seen', `${createHash('sha256').update(path).digest('hex')}.json`)
@@ -140,7 +142,7 @@ export function createStore(options: StoreOptions, { wallNow, warn }: Deps): Sto
         const stored = await find(manifestId)
         if (!stored)
           throw new ModelmountError('MODEL_LOAD_FAILED', `the model store '${dir}' does not keep what is written to it`)
-        void cleanUp().catch((error: unknown) => warn(`the model store '${dir}' could not be cleaned up: ${String(error)}`))
+        cleaning = cleanUp().catch((error: unknown) => warn(`the model store '${dir}' could not be cleaned up: ${String(error)}`))
         return stored
       },
       discard: () => rm(folder, { recursive: true, force: true }),
@@ -219,7 +221,10 @@ export function createStore(options: StoreOptions, { wallNow, warn }: Deps): Sto
         else held.delete(manifestId)
       }
     },
-    close: () => clearInterval(refresh),
+    async close() {
+      clearInterval(refresh)
+      await cleaning
+    },
   }
 }
 

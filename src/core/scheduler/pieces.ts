@@ -24,7 +24,7 @@ export async function inPieces(
     throw new ModelmountError('INTERNAL', 'internal error', { cause: new Error('a request could not be cut into pieces') })
   // When one piece fails the others are not worth running.
   const failed = new AbortController()
-  const signal = eitherSignal(ticket.signal, failed.signal)
+  const { signal, end } = eitherSignal(ticket.signal, failed.signal)
   const finished: Finished[] = []
   let next = 0
   const work = async (): Promise<void> => {
@@ -39,6 +39,8 @@ export async function inPieces(
     failed.abort()
     next = pieces.length
     throw error
+  } finally {
+    end()
   }
   return {
     outputs: batching.paste(finished.map(({ outputs }) => outputs)),
