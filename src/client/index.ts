@@ -4,6 +4,7 @@
  * @module modelmount/client
  */
 
+import { onAbort } from '../core/abort.ts'
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
 import { checkInputs, fromWireType } from '../core/tensor/index.ts'
 import type { ModelSignature, PredictInputs, SequencePlace, Tensor, ValueInfo } from '../core/types.ts'
@@ -71,6 +72,8 @@ export interface ModelClient {
 
 /** How long what the server says of its models is believed. */
 const KEEP_MS = 60_000
+/** Names of models that are remembered: an app may take them from its own callers. */
+const MOST_KNOWN = 1000
 const READY_TIMEOUT_MS = 5000
 
 /** @throws ModelmountError `OPTIONS_INVALID` */
@@ -93,8 +96,16 @@ export function createClient(options: ClientOptions): ModelClient {
     const value = transport({ method: 'GET', path }, { timeoutMs, signal: undefined, isIdempotent: true }).then((reply) =>
       read(parsed(reply.body)),
     )
-    known.set(path, { value, until: performance.now() + KEEP_MS })
-    value.catch(() => known.delete(path))
+    const entry = { value, until: performance.now() + KEEP_MS }
+    // Last in line, also where it stood there before.
+    known.delete(path)
+    known.set(path, entry)
+    const [oldest] = known.size > MOST_KNOWN ? known.keys() : []
+    if (oldest !== undefined) known.delete(oldest)
+    value.catch(() => {
+      // By then another may have asked, with more luck.
+      if (known.get(path) === entry) known.delete(path)
+    })
     return value
   }
 
@@ -189,12 +200,11 @@ function within<T>(value: Promise<T>, timeoutMs: number, signal: AbortSignal | u
       () => reject(new ModelmountError('DEADLINE_EXCEEDED', `no answer within ${timeoutMs} ms`)),
       timeoutMs,
     )
-    signal?.addEventListener('abort', aborted)
+    const leave = signal && onAbort(signal, aborted)
     const clear = (): void => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', aborted)
+      leave?.()
     }
     value.then(resolve, reject).finally(clear)
-    value.catch(clear)
   })
 }

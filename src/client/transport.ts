@@ -1,5 +1,6 @@
 /** One call over `fetch`: within its deadline, again where that is safe. */
 
+import { onAbort } from '../core/abort.ts'
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
 import { fromAnswer, fromFetch, mayRetry } from './failure.ts'
 
@@ -32,29 +33,36 @@ export function createTransport(deps: {
   readonly fetch: typeof fetch
   headers(): Promise<Readonly<Record<string, string>>> | Readonly<Record<string, string>>
 }): Transport {
-  return async (call, { timeoutMs, signal, isIdempotent }) => {
+  return async (call, limits) => {
+    const end = createEnd(limits)
+    try {
+      return await attempts(call, limits, end)
+    } finally {
+      end.dismiss()
+    }
+  }
+
+  async function attempts(call: Call, { timeoutMs, signal, isIdempotent }: CallLimits, end: End): Promise<Reply> {
     const endsAt = performance.now() + timeoutMs
-    const deadline = AbortSignal.timeout(timeoutMs)
-    const either = signal ? AbortSignal.any([signal, deadline]) : deadline
     for (let attempt = 0; ; attempt++) {
       try {
-        return await once(call, either, endsAt)
+        return await once(call, end.signal, endsAt)
       } catch (error) {
         if (signal?.aborted) throw new ModelmountError('ABORTED', 'the call was aborted', { cause: signal.reason })
-        if (deadline.aborted) throw overdue(timeoutMs)
+        if (end.signal.aborted) throw overdue(timeoutMs)
         if (!isModelmountError(error) || attempt >= deps.retries || !mayRetry(error, isIdempotent)) throw error
         const pauseMs = error.retryAfterS === undefined ? FIRST_PAUSE_MS * 2 ** attempt : 1000 * error.retryAfterS
         // No time left to hear the next answer: the refusal is worth more than a deadline that is over.
         if (performance.now() + pauseMs >= endsAt) throw error
         // Clients that were refused together do not come back together.
-        await pause(pauseMs * (1 + Math.random() / 4), either)
+        await pause(pauseMs * (1 + Math.random() / 4), end.signal)
       }
     }
   }
 
   async function once({ method, path, headers, body }: Call, signal: AbortSignal, endsAt: number): Promise<Reply> {
     const url = deps.url + path
-    const own = await deps.headers()
+    const own = await before(signal, deps.headers())
     const remainingMs = Math.max(1, Math.ceil(endsAt - performance.now()))
     const sent = { ...own, ...headers, 'x-request-timeout-ms': String(Math.min(remainingMs, 3_600_000)) }
     let response: Response
@@ -68,8 +76,44 @@ export function createTransport(deps: {
   }
 }
 
+/** When a call is over, whoever waits for it. */
+interface End {
+  /** Fires at the deadline, or with the caller's signal. */
+  readonly signal: AbortSignal
+  /** The call has ended: no timer runs on for it, and the caller's signal is left alone. */
+  dismiss(): void
+}
+
+function createEnd({ timeoutMs, signal }: CallLimits): End {
+  const end = new AbortController()
+  const abort = (): void => end.abort(signal?.reason)
+  const timer = setTimeout(() => end.abort(overdue(timeoutMs)), timeoutMs)
+  if (signal?.aborted) abort()
+  const leave = signal && onAbort(signal, abort)
+  return {
+    signal: end.signal,
+    dismiss() {
+      clearTimeout(timer)
+      leave?.()
+    },
+  }
+}
+
 const overdue = (timeoutMs: number): ModelmountError =>
   new ModelmountError('DEADLINE_EXCEEDED', `no answer within ${timeoutMs} ms`)
+
+/** Waits for what the app is asked for, and no longer than the call lasts. */
+async function before<T>(signal: AbortSignal, value: Promise<T> | T): Promise<T> {
+  let leave = (): void => {}
+  const over = new Promise<never>((_, reject) => {
+    leave = onAbort(signal, () => reject(signal.reason))
+  })
+  try {
+    return await Promise.race([value, over])
+  } finally {
+    leave()
+  }
+}
 
 /** Ends early, without an error, when the signal fires: the next attempt will say why. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
