@@ -1,5 +1,6 @@
 /** createModelServer(): wires the rooms. `predict()` shows the way of a prediction on one screen. */
 
+import { join } from 'node:path'
 import { type Answer, createResultCache, type ResultCache } from './cache/index.ts'
 import { systemClock } from './clock.ts'
 import { createDecrypt } from './crypto/index.ts'
@@ -8,6 +9,7 @@ import { createCpuBudget } from './engine/cpu.ts'
 import { checkOnnxRuntime, disableOrtTelemetry, onnxRuntimeVersion } from './environment.ts'
 import { ModelmountError, toModelmountError } from './errors.ts'
 import { createEvents } from './events.ts'
+import { createFleet } from './fleet.ts'
 import { createHttp, type RequestOptions, requestIdOf } from './http/index.ts'
 import { createIds } from './ids.ts'
 import { createGate } from './integrity/index.ts'
@@ -27,7 +29,7 @@ import {
 } from './options.ts'
 import { createControl } from './registry/control.ts'
 import { createRegistry } from './registry/registry.ts'
-import { notesOf, scanRepository } from './registry/repository.ts'
+import { type Ignored, notesOf, scanRepository } from './registry/repository.ts'
 import { createResidency } from './residency.ts'
 import { sequenceKey } from './sequences/index.ts'
 import { isolated, observeRequests, type Trace } from './telemetry.ts'
@@ -46,8 +48,6 @@ import type {
 import { VERSION } from './version.ts'
 
 const NO_OPTIONS: PredictOptions = {}
-
-const keyOf = ({ name, version }: { readonly name: string; readonly version: string }): string => JSON.stringify([name, version])
 
 /** How long close() waits for killed workers after it has given up on their runs. */
 const ABANDON_MS = 1000
@@ -74,11 +74,6 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     onnxruntime: onnxRuntimeVersion(),
     decrypt: createDecrypt(config.encryption),
   })
-  /** By name and version: why a newer load failed while the one before went on. */
-  const failedReloads = new Map<string, string>()
-  /** Loads of one name and version follow each other; drains in the background are awaited by close(). */
-  const loads = new Map<string, Promise<unknown>>()
-  const drains = new Set<Promise<void>>()
   let closing: Promise<void> | undefined
 
   function newModel(modelConfig: ModelConfig, mustBe: string | undefined): Model {
@@ -115,62 +110,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
 
   // ---------------------------------------------------------------- models
 
-  /** Starts a version; one that serves under the same name and version is replaced only once the new one is ready. */
-  async function start(modelConfig: ModelConfig, replace: boolean): Promise<Model> {
-    const previous = registry.get(modelConfig.name, modelConfig.version)
-    const next = newModel(modelConfig, replace ? undefined : previous?.integrity?.manifestId)
-    const keepPrevious = previous?.state === 'ready'
-    if (!keepPrevious) registry.set(next)
-    declareLabels(modelConfig)
-    try {
-      await next.start()
-      failedReloads.delete(keyOf(modelConfig))
-    } catch (error) {
-      if (keepPrevious) failedReloads.set(keyOf(modelConfig), toModelmountError(error).message)
-      throw error
-    }
-    if (next.retired)
-      throw closing
-        ? closed()
-        : new ModelmountError('MODEL_LOAD_FAILED', `model '${modelConfig.name}' was unloaded while it loaded`)
-    registry.set(next)
-    moveLabels(modelConfig)
-    if (previous) retire(previous)
-    return next
-  }
-
-  /** A label that is new points at once at what it will be; until that is ready its callers are told so. */
-  function declareLabels({ name, versionLabels }: ModelConfig): void {
-    for (const [label, version] of versionLabels) if (!registry.labels(name).has(label)) registry.setLabel(name, label, version)
-  }
-
-  /** One that is in use waits for the version that it moves to. */
-  function moveLabels({ name, version, versionLabels }: ModelConfig): void {
-    for (const [label, target] of versionLabels) if (target === version) registry.setLabel(name, label, version)
-  }
-
-  function retire(model: Model): void {
-    const drain = model.drain().finally(() => drains.delete(drain))
-    drains.add(drain)
-  }
-
-  function load(modelConfig: ModelConfig, replace = false): Promise<Model> {
-    const key = keyOf(modelConfig)
-    const before = loads.get(key) ?? Promise.resolve()
-    const load = before
-      .catch(() => {})
-      .then(() => {
-        if (closing) throw closed()
-        return start(modelConfig, replace)
-      })
-    const settled = load
-      .catch(() => {})
-      .finally(() => {
-        if (loads.get(key) === settled) loads.delete(key)
-      })
-    loads.set(key, settled)
-    return load
-  }
+  const fleet = createFleet({ registry, create: newModel, closed: () => (closing ? closed() : undefined) })
 
   function infoOf(model: Model): ModelInfo {
     const { name, version } = model.config
@@ -180,19 +120,28 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   }
   const closed = (): ModelmountError => new ModelmountError('SERVER_CLOSED', 'the model server is closed', { retryAfterS: 1 })
 
+  function warnOf(ignored: readonly Ignored[]): void {
+    for (const { path, reason } of ignored) emit({ type: 'warning', message: `${path} is not served: ${reason}` })
+  }
+
   const control = createControl<ModelConfig, Model>({
     registry,
     repository: config.repository,
-    async scan() {
+    async scan(name) {
       if (config.repository === undefined) return []
-      const { models } = await scanRepository(config.repository, config.versionPolicy)
+      const { models, ignored } = await scanRepository(config.repository, config.versionPolicy)
+      const own = name === undefined ? undefined : join(config.repository, name)
+      if (own !== undefined) warnOf(ignored.filter(({ path }) => path === own || path.startsWith(join(own, '/'))))
       return models.map((found) => resolveFound(found, config.settings))
     },
-    async load(modelConfig) {
+    async load(name, configs) {
       if (closing) throw closed()
-      // Asked for by name: whatever bytes the repository holds by now.
-      await load(modelConfig, true)
+      await fleet.loadTogether(name, configs)
     },
+    drop: fleet.drop,
+    unload: fleet.unload,
+    loaded: fleet.noteReload,
+    warn: (message) => emit({ type: 'warning', message }),
   })
 
   // ---------------------------------------------------------------- predict
@@ -308,8 +257,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   }
 
   async function shutDown(timeoutMs: number): Promise<void> {
-    const models = registry.all()
-    const done = Promise.all([...drains, ...models.map((model) => model.drain()), ...loads.values()])
+    const { models, done } = fleet.drain()
     const gaveUp = new Promise<void>((resolve) => {
       const timer = clock.after(timeoutMs, () => {
         for (const model of models) model.abandon(closed())
@@ -345,17 +293,9 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     async load(spec, opts) {
       if (closing) throw closed()
       checkLoadOptions(opts)
-      return infoOf(await load(resolveSpec(spec, config.settings), opts?.replace === true))
+      return infoOf(await fleet.load(resolveSpec(spec, config.settings), { replace: opts?.replace === true }))
     },
-    async unload(name, version) {
-      await Promise.all(
-        registry.select(name, version).map(async (model) => {
-          await model.drain()
-          registry.remove(model)
-          failedReloads.delete(keyOf(model.config))
-        }),
-      )
-    },
+    unload: fleet.unload,
     setVersionLabel(name, label, version) {
       checkVersionLabel(label, version)
       if (version === undefined) registry.select(name)
@@ -378,13 +318,17 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       return {
         live: !closing,
         ready: !closing && [...names].every((name) => registry.defaultOf(name)?.available),
-        models: models.map(({ config, state, reason }) => ({
-          name: config.name,
-          version: config.version,
-          state,
-          ...(reason ? { reason: reason.message } : {}),
-          ...(failedReloads.has(keyOf(config)) ? { reloadFailed: failedReloads.get(keyOf(config)) as string } : {}),
-        })),
+        models: models.map((model) => {
+          const { config, state, reason } = model
+          const reloadFailed = fleet.reloadFailure(model)
+          return {
+            name: config.name,
+            version: config.version,
+            state,
+            ...(reason ? { reason: reason.message } : {}),
+            ...(reloadFailed === undefined ? {} : { reloadFailed }),
+          }
+        }),
       }
     },
     subscribe,
@@ -436,7 +380,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const specs = [...config.models]
   if (config.repository !== undefined) {
     const scan = await scanRepository(config.repository, config.versionPolicy)
-    for (const { path, reason } of scan.ignored) emit({ type: 'warning', message: `${path} is not served: ${reason}` })
+    warnOf(scan.ignored)
     for (const found of scan.models) {
       if (specs.some((spec) => spec.name === found.name && spec.version === found.version))
         emit({
@@ -450,7 +394,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         emit({ type: 'warning', message: `${model}: ${file}: ${field} is not honoured as written: ${reason}` })
   }
   cpu.expect(specs.map(cpuDemandOf))
-  const results = await Promise.allSettled(specs.map((spec) => load(spec)))
+  const results = await Promise.allSettled(specs.map((spec) => fleet.load(spec, { replace: false })))
   const failed = results.find((result) => result.status === 'rejected')
   if (failed && config.strict) {
     await close()

@@ -1,7 +1,8 @@
 /** Loading and unloading by name, out of the model repository as it is now. */
 
 import { join, resolve } from 'node:path'
-import { ModelmountError } from '../errors.ts'
+import { ModelmountError, toModelmountError } from '../errors.ts'
+import { createShared } from '../lines.ts'
 import type { Registered, Registry } from './registry.ts'
 
 interface Source {
@@ -13,69 +14,88 @@ interface Source {
 
 interface Controlled<C> extends Registered {
   readonly config: C & Source
-  drain(): Promise<void>
 }
 
 interface Deps<C, T> {
   readonly registry: Registry<T & Controlled<C>>
   /** Directory of the repository, if the server has one. */
   readonly repository: string | undefined
-  /** What is in the repository now. */
-  scan(): Promise<readonly (C & Source)[]>
-  load(config: C & Source): Promise<unknown>
+  /** What is in the repository now. @param name of a model that is to be loaded: what is ignored of it is warned of */
+  scan(name?: string): Promise<readonly (C & Source)[]>
+  /** Has all versions take their places, or none where one of the name serves. */
+  load(name: string, configs: readonly (C & Source)[]): Promise<void>
+  drop(model: T & Controlled<C>): Promise<void>
+  unload(name: string): Promise<void>
+  /** Notes why a load failed, or that it did not. */
+  loaded(name: string, failure: string | undefined): void
+  warn(message: string): void
 }
 
 export interface RepositoryControl {
-  /** Versions that are in the repository and not known to the server. */
+  /** Versions that are in the repository and not known to the server; none while the repository cannot be read. */
   absent(): Promise<readonly { readonly name: string; readonly version: string }[]>
   /**
-   * Loads every version of a model that the repository holds by now, each beside the one it replaces; a version that is gone from it is
-   * unloaded. A model that was given to the server by hand is loaded again as it was given.
-   * @throws ModelmountError `MODEL_NOT_FOUND`, and what the first failing load says
+   * Loads every version of a model that the repository holds by now, each beside the one it replaces; once all of them are ready, versions
+   * that are gone from it are unloaded. A load that fails changes nothing. A model that was given to the server by hand is loaded again as it
+   * was given. Loads of one name that are asked for while another runs are one.
+   * @throws ModelmountError `MODEL_NOT_FOUND` when the repository does not hold it, and what the first failing load says
    */
   load(name: string): Promise<void>
   /** @throws ModelmountError `MODEL_NOT_FOUND` */
   unload(name: string): Promise<void>
 }
 
-export function createControl<C, T>({ registry, repository, scan, load }: Deps<C, T>): RepositoryControl {
+export function createControl<C, T>(deps: Deps<C, T>): RepositoryControl {
+  const { registry, repository } = deps
   const root = repository === undefined ? undefined : join(resolve(repository), '/')
   const isOfRepository = ({ source }: Source): boolean =>
     root !== undefined && typeof source === 'string' && source.startsWith(root)
 
-  async function drop(model: T & Controlled<C>): Promise<void> {
-    await model.drain()
-    registry.remove(model)
+  async function scan(name?: string): Promise<readonly (C & Source)[]> {
+    return deps.scan(name).catch((cause: unknown) => {
+      deps.warn(toModelmountError(cause).message)
+      throw new ModelmountError('MODEL_LOAD_FAILED', 'the repository cannot be read', { cause })
+    })
+  }
+
+  async function reload(name: string): Promise<void> {
+    const found = (await scan(name)).filter((config) => config.name === name)
+    const known = registry.versions(name)
+    const byHand = known.filter(({ config }) => !isOfRepository(config))
+    // By hand goes before the repository, as when the server starts.
+    const isTaken = (version: string): boolean => byHand.some(({ config }) => config.version === version)
+    const fresh = found.filter(({ version }) => !isTaken(version))
+    const configs = fresh.length > 0 ? fresh : byHand.map(({ config }) => config)
+    // A folder that is away for a moment, because it is just being exchanged, is no wish to unload.
+    const fromThere = known.filter(({ config }) => isOfRepository(config))
+    if (fresh.length === 0 && (fromThere.length > 0 || byHand.length === 0)) throw notThere(name, known.length > 0)
+    await deps.load(name, configs)
+    const gone = fromThere.filter(({ config }) => !fresh.some(({ version }) => version === config.version))
+    await Promise.all(gone.map(deps.drop))
   }
 
   return {
     async absent() {
-      return (await scan()).filter(({ name, version }) => registry.get(name, version) === undefined)
+      const found = await scan().catch(() => [])
+      return found.filter(({ name, version }) => registry.get(name, version) === undefined)
     },
-    async load(name) {
-      const found = (await scan()).filter((config) => config.name === name)
-      const known = registry.versions(name)
-      const byHand = known.filter(({ config }) => !isOfRepository(config))
-      // By hand goes before the repository, as when the server starts.
-      const isTaken = (version: string): boolean => byHand.some(({ config }) => config.version === version)
-      const fresh = found.filter(({ version }) => !isTaken(version))
-      const configs = fresh.length > 0 ? fresh : byHand.map(({ config }) => config)
-      if (configs.length === 0 && known.length === 0) throw unknownModel(name)
-      const results = await Promise.allSettled(configs.map(load))
-      const gone = known.filter(
-        ({ config }) => isOfRepository(config) && !fresh.some(({ version }) => version === config.version),
-      )
-      await Promise.all(gone.map(drop))
-      const failed = results.find((result) => result.status === 'rejected')
-      if (failed) throw failed.reason
-    },
-    async unload(name) {
-      await Promise.all(registry.select(name).map(drop))
-    },
+    load: createShared(async (name) => {
+      try {
+        await reload(name)
+        deps.loaded(name, undefined)
+      } catch (error) {
+        deps.loaded(name, toModelmountError(error).message)
+        throw error
+      }
+    }),
+    unload: deps.unload,
   }
 }
 
-function unknownModel(name: string): ModelmountError {
+function notThere(name: string, isServed: boolean): ModelmountError {
   const shown = name.slice(0, 130)
-  return new ModelmountError('MODEL_NOT_FOUND', `there is no model '${shown}' in the repository`, { details: { model: shown } })
+  const message = isServed
+    ? `the repository holds no version of model '${shown}' now; the versions that are loaded stay, and an unload ends them`
+    : `there is no model '${shown}' in the repository`
+  return new ModelmountError('MODEL_NOT_FOUND', message, { details: { model: shown } })
 }
