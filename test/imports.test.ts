@@ -78,8 +78,6 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/telemetry': ['clock (types)', 'errors', 'types (types)'],
   'core/tensor': ['errors', 'types (types)'],
   'core/onnx': ['errors', 'integrity', 'printable', 'types (types)'],
-  'core/turns': ['protocol (types)'],
-  'core/decoding': ['abort', 'errors', 'protocol', 'tensor', 'turns', 'types (types)'],
   'core/protocol': ['errors', 'statistics (types)', 'tensor', 'types (types)'],
   'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/integrity': ['errors', 'printable'],
@@ -87,7 +85,8 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/registry': ['errors', 'lines', 'options', 'tensor', 'types (types)'],
   'core/lines': [],
   'core/fleet': ['errors', 'lines', 'model (types)', 'options (types)', 'registry (types)'],
-  'core/engine': ['clock', 'errors', 'printable', 'tensor', 'types (types)'],
+  // The child in which models are tried is a worker.
+  'core/engine': ['clock', 'errors', 'printable', 'tensor', 'trial', 'types (types)'],
   'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/sequences': ['abort', 'clock (types)', 'engine (types)', 'errors', 'scheduler', 'tensor', 'types (types)'],
   'core/openapi': ['tensor', 'types (types)'],
@@ -106,7 +105,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   ],
   'core/residency': ['clock (types)', 'errors'],
   'core/weights': ['clock (types)', 'engine', 'errors', 'model-files', 'options (types)', 'trial', 'types (types)'],
-  'core/trial': ['clock (types)', 'engine', 'errors', 'options (types)', 'scheduler', 'tensor', 'types (types)'],
+  'core/trial': ['clock (types)', 'engine', 'errors', 'options (types)', 'printable', 'scheduler', 'tensor', 'types (types)'],
   'core/admission': ['errors', 'integrity', 'options (types)', 'types (types)'],
   'core/load-steps': ['clock (types)', 'telemetry (types)'],
   'core/model-info': [
@@ -156,7 +155,6 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/events': ['logger', 'types (types)'],
   'core/logger': ['types (types)'],
   'core/http': [
-    'decoding (types)',
     'errors',
     'model (types)',
     'options',
@@ -164,7 +162,6 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'registry (types)',
     'telemetry (types)',
     'tensor',
-    'turns',
     'types (types)',
     'version',
   ],
@@ -180,7 +177,6 @@ const FACES: Readonly<Record<string, string>> = {
   'core/integrity': 'core/integrity/index.ts',
   'core/crypto': 'core/crypto/index.ts',
   'core/http': 'core/http/index.ts',
-  'core/decoding': 'core/decoding/index.ts',
   'core/sequences': 'core/sequences/index.ts',
 }
 
@@ -219,6 +215,12 @@ describe('packages', () => {
 
   test('only the worker knows ONNX Runtime', () => {
     expect(breaches(({ from, to }) => /^onnxruntime/.test(to) && from !== 'core/engine/worker.ts')).toEqual([])
+  })
+
+  test('only the child in which models are tried makes inputs up', () => {
+    const makers = ['samples', 'refute', 'try'].map((name) => `core/trial/${name}.ts`)
+    const allowed = [...makers, 'core/trial/rows.ts', 'core/engine/worker.ts']
+    expect(breaches(({ from, to, isType }) => makers.includes(to) && !isType && !allowed.includes(from))).toEqual([])
   })
 
   test('only the cache knows lru-cache', () => {

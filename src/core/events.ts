@@ -43,6 +43,7 @@ function log(write: Write, event: ServerEvent): void {
   else if (event.type === 'worker-lost')
     say('error', `${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
   else if (event.type === 'weights' && event.failed) say('warn', `${of}: weights are not shared: ${event.reason}`)
+  else if (event.type === 'untried') say('warn', `${of}: could not be tried, so its requests run alone: ${event.reason}`)
   else if (event.type === 'breaker') say('error', `${of}: circuit breaker ${event.state} after ${event.crashes} crashes`)
   else if (event.type === 'scaled' && event.reason === 'failed')
     say('warn', `${of}: an instance could not be added, going on with ${event.instances}: ${event.detail}`)

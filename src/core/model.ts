@@ -26,6 +26,7 @@ import { createIntake, type Intake } from './own-inputs.ts'
 import { printable } from './printable.ts'
 import { readModel } from './read-model.ts'
 import type { Residency, Seat, UnloadReason } from './residency.ts'
+import { axesOf } from './scheduler/axes.ts'
 import type { BatchAxes } from './scheduler/batch.ts'
 import { type BatchSettings, findRagged } from './scheduler/batching.ts'
 import type { Finished } from './scheduler/entry.ts'
@@ -37,8 +38,10 @@ import { signatureOf } from './signature.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 import type { Telemetry } from './telemetry.ts'
 import { checkInputs } from './tensor/index.ts'
-import { flyCanary } from './trial/canary.ts'
-import { type Acquaintance, getAcquainted, rehearse } from './trial/warm-up.ts'
+import { type Attempt, createAttempt, type Description } from './trial/attempt.ts'
+import type { TrialPlan } from './trial/plan.ts'
+import type { Trials } from './trial/trials.ts'
+import { type Acquaintance, getAcquainted, planOf, rehearse } from './trial/warm-up.ts'
 import type { MemoryInfo, ModelInfo, ModelSignature, ModelState, OnnxModelFacts, PredictInputs, Tensor } from './types.ts'
 import { createWeights, type Weights, type WeightsEvent } from './weights.ts'
 
@@ -86,6 +89,7 @@ export type ModelEvent =
   | IntegrityEvent
   | { readonly type: 'residency'; readonly resident: boolean; readonly reason: UnloadReason | 'demand' }
   | { readonly type: 'warning'; readonly message: string }
+  | { readonly type: 'untried'; readonly reason: string }
   | ProviderFallbackEvent
 
 interface ProviderFallbackEvent {
@@ -99,6 +103,7 @@ interface Deps {
   readonly clock: Clock
   readonly cpu: CpuBudget
   readonly residency: Residency
+  readonly trials: Trials
   readonly buffers: Buffers
   readonly cache: ResultCache | undefined
   readonly telemetry: Telemetry | undefined
@@ -116,6 +121,9 @@ const withOptional = ({ inputs, outputs }: ModelSignature, name: string): ModelS
 
 /** A verification that takes longer than this has the first worker thread started beside it. */
 const AHEAD_AFTER_MS = 5
+
+/** As long as a timer goes. */
+const FOREVER_MS = 2 ** 31 - 1
 
 /** A sequence of one request, as samples are. */
 const ONE_SHOT: SequenceCall = { id: 1, start: true, end: true }
@@ -140,7 +148,7 @@ interface CreateOptions {
 }
 
 export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions = {}): Model {
-  const { clock, cpu, residency, cache, cacheDirectory, telemetry, gate, scan, emit } = deps
+  const { clock, cpu, residency, trials, cache, cacheDirectory, telemetry, gate, scan, emit } = deps
   const statistics = createStatistics()
   // Only threads give memory back: what a child process reads from its pipe is memory of its own.
   const buffers = config.isolation === 'thread' ? deps.buffers : undefined
@@ -168,6 +176,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   let scheduler: Scheduler | undefined
   /** Ends the step of the load that is over when the first instance has loaded. */
   let endLoad = (): void => {}
+  let attempt: Attempt | undefined
   let acquaintance: Acquaintance | undefined
   let weights: Weights | undefined
   /** Instances that start, or change their form, after the model is ready. */
@@ -189,9 +198,15 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   async function startOnce(): Promise<void> {
     emit({ type: 'state', state })
     const startedAt = clock.now()
+    // Its caller waits for the answer, whatever dies meanwhile that kept the process running.
+    const awake = clock.after(FOREVER_MS, () => {})
+    awake.hold(true)
+    const unexpect = config.batching ? trials.expect() : undefined
     try {
       await bringUp()
     } finally {
+      awake.cancel()
+      unexpect?.()
       telemetry?.load?.({ ...names, error: reason?.code, startedAt, endedAt: clock.now(), steps: steps.done })
     }
   }
@@ -265,15 +280,16 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   }
 
   async function firstLoad(pool: Pool, form: SharedForm | undefined): Promise<void> {
-    const { canary } = config
-    if (request && (canary === true || (canary === 'unverified' && !admitted?.integrity?.signer)))
-      await steps.time('canary', flyCanary(request, canaryDeps()))
-    endLoad = steps.begin('load')
-    // Weights that are going to be shared are not copied for every instance first.
+    attempt = newAttempt(form)
     try {
+      const prepared = attempt.prepare()
+      await (isCanary() ? steps.time('canary', prepared) : prepared)
+      endLoad = steps.begin('load')
+      // Weights that are going to be shared are not copied for every instance first.
       await pool.start({ form, count: weights?.pending ? 1 : undefined })
     } finally {
       endLoad()
+      void attempt.end()
     }
     if (cache?.shares && loaded) cache.share(await contentOf(loaded))
   }
@@ -345,23 +361,53 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     grant?.release()
   }
 
-  const canaryDeps = () => ({
-    clock,
-    maxMemoryBytes: config.maxMemoryBytes,
-    onLine: (line: string) => emit({ type: 'worker-output', line }),
-    describe(description: Loaded) {
-      describe(description)
-      // A sample that does not fit is the warm-up's to complain of.
-      const fitting = config.warmup.flatMap((sample) => {
-        try {
-          return [warmUpDeps().take(sample)]
-        } catch {
-          return []
-        }
-      })
-      return { signature: graph, samples: fitting }
-    },
-  })
+  const isCanary = (): boolean => config.canary === true || (config.canary === 'unverified' && !admitted?.integrity?.signer)
+
+  function newAttempt(form: SharedForm | undefined): Attempt {
+    const { perInstanceBytes, sharedBytes } = guessFootprint(weightBytes, 'process', form ? 'mapped' : 'packed')
+    const reserved = memory()
+    const settings = {
+      canary: isCanary(),
+      wanted: isTried(),
+      neededBytes: perInstanceBytes + (form ? 0 : sharedBytes),
+      reservedBytes: reserved.perInstanceBytes + reserved.sharedBytes,
+      maxBytes: config.maxMemoryBytes,
+    }
+    return createAttempt({ ...(request as LoadRequest), ...(form && { source: form.source }) }, settings, {
+      trials,
+      lend: residency.lend,
+      describe(description) {
+        describe(description)
+        return descriptionOf()
+      },
+      onLine: (line) => emit({ type: 'worker-output', line }),
+      untried: (reason) => emit({ type: 'untried', reason }),
+    })
+  }
+
+  /** Whether there will be something to try, as far as that is known before it has loaded. */
+  function isTried(): boolean {
+    const { batching, warmup } = config
+    if (batching === false || facts?.inputs.length === 0) return false
+    return warmup.length === 0 || !facts || config.sequences !== undefined || typeof axesOf(facts, batching.axes) !== 'string'
+  }
+
+  function descriptionOf(): Description {
+    const { signature, config, take } = warmUpDeps()
+    // A sample that does not fit is the warm-up's to complain of.
+    const fitting = config.warmup.flatMap((sample) => {
+      try {
+        return [take(sample)]
+      } catch {
+        return []
+      }
+    })
+    return {
+      plan: planOf(signature, config.batching, fitting),
+      samples: signature.inputs.length === 0 ? [{}] : fitting,
+      fetches: signature.outputs.map(({ name }) => name),
+    }
+  }
 
   /** Every instance goes through this before requests get to it. */
   async function prepare(instance: Instance, description: Loaded, scheduler: Scheduler): Promise<void> {
@@ -400,6 +446,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     signature: graph,
     config: plan && config.batching ? { ...config, batching: withAxes(config.batching, plan) } : config,
     take: taken,
+    tryOut: async (plan: TrialPlan) => (attempt ? attempt.tryOut(plan) : 'it has no trial'),
     findMixing: async (rows: BatchAxes) => (facts ? findMixing(source, graph.inputs, rows) : undefined),
   })
 
@@ -496,6 +543,8 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     if (state === 'loading') {
       // Still in line for memory: it need not have any.
       if (seat?.resident === false) seat.leave()
+      // What was to be found out is of no use any more; a canary goes on, as the load does.
+      if (!isCanary()) void attempt?.end()
       await started?.catch(() => {})
     }
     // Requests that still ask the shared cache were accepted: their runs are queued first.

@@ -53,6 +53,14 @@ export interface Seat {
 
 export interface Residency {
   seat(tenant: Tenant): Seat
+  /** Reserves memory for a while, for something that is no tenant; nothing where there is no room for it now. */
+  lend(bytes: number): Loan | undefined
+}
+
+export interface Loan {
+  /** It, and what else is free now. */
+  readonly maxBytes: number
+  release(): void
 }
 
 type Place = 'out' | 'waiting' | 'loading' | 'in' | 'leaving' | 'gone'
@@ -80,10 +88,11 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
   const bytesOf = (which: (entry: Entry) => boolean): number =>
     [...entries].filter(which).reduce((sum, { tenant }) => sum + tenant.bytes(), 0)
 
-  const used = (): number => bytesOf(holds)
+  let lent = 0
+  const used = (): number => bytesOf(holds) + lent
 
   /** What will be free in a moment; one that does not manage to leave is not counted on. */
-  const leavingSoon = (): number => bytesOf(({ place, since }) => place === 'leaving' && clock.now() - since < TURN_MS)
+  const leavingSoon = (): number => bytesOf(({ place, since }) => place === 'leaving' && clock.now() - since < TURN_MS) + lent
 
   const lastUse = ({ tenant, askedAt }: Entry): number => Math.max(askedAt, tenant.usedAt())
 
@@ -143,7 +152,8 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
 
   /** What was measured may be more than what was reckoned. */
   async function keepWithin(latest: Entry): Promise<void> {
-    for (let over = used() > budget; over; over = used() > budget) {
+    const isOver = (): boolean => used() - lent > budget
+    for (let over = isOver(); over; over = isOver()) {
       const leaver = idleOnes(unloadable()).find((entry) => entry !== latest)
       if (!leaver) return
       await leaver.makeWay('memory')
@@ -269,5 +279,20 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
     }
   }
 
-  return { seat }
+  function lend(bytes: number): Loan | undefined {
+    const free = budget - used()
+    if (bytes > free) return undefined
+    let out = bytes
+    lent += out
+    return {
+      maxBytes: free,
+      release() {
+        lent -= out
+        out = 0
+        for (const watcher of watchers) watcher()
+      },
+    }
+  }
+
+  return { seat, lend }
 }

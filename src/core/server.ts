@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { type Answer, createResultCache, type ResultCache } from './cache/index.ts'
 import { systemClock } from './clock.ts'
 import { createDecrypt } from './crypto/index.ts'
-import { createDecoding } from './decoding/index.ts'
 import { createBuffers } from './engine/buffers.ts'
 import { createCpuBudget } from './engine/cpu.ts'
+import { openProcess } from './engine/process.ts'
 import { checkOnnxRuntime, disableOrtTelemetry, onnxRuntimeVersion } from './environment.ts'
 import { ModelmountError, toModelmountError } from './errors.ts'
 import { createEvents } from './events.ts'
@@ -34,6 +34,7 @@ import { type Ignored, notesOf, scanRepository } from './registry/repository.ts'
 import { createResidency } from './residency.ts'
 import { sequenceKey } from './sequences/index.ts'
 import { isolated, observeRequests, type Trace } from './telemetry.ts'
+import { createTrials } from './trial/trials.ts'
 import type {
   HttpRequest,
   ModelInfo,
@@ -65,7 +66,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const cpu = createCpuBudget()
   const residency = createResidency(clock, config.memoryBudgetBytes)
   const buffers = createBuffers(clock)
-  const decoding = createDecoding(config)
+  const trials = createTrials(clock, openProcess({ maxMemoryBytes: undefined }))
   const { emit, subscribe } = createEvents(config.logger)
   const telemetry = config.telemetry && isolated(config.telemetry, (message) => emit({ type: 'warning', message }))
   const observer = telemetry && observeRequests(telemetry, clock, requestIdOf)
@@ -84,6 +85,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       clock,
       cpu,
       residency,
+      trials,
       buffers,
       cache: newCache(modelConfig),
       telemetry,
@@ -262,6 +264,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     const { models, done } = fleet.drain()
     const gaveUp = new Promise<void>((resolve) => {
       const timer = clock.after(timeoutMs, () => {
+        void trials.close()
         for (const model of models) model.abandon(closed())
         // A thread that hangs in native code cannot be ended; the exit guard deals with it when the process ends.
         clock.after(ABANDON_MS, resolve).hold(true)
@@ -270,8 +273,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       void done.then(() => timer.cancel())
     })
     await Promise.race([done, gaveUp])
+    await trials.close()
     buffers.close()
-    await decoding.close()
     gate.close()
     unwatch?.()
   }
@@ -342,9 +345,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     http: createHttp({
       serverName: config.name,
       maxBodyBytes: config.maxBodyBytes,
-      maxJsonBytes: config.maxJsonBytes,
       bodyTimeoutMs: config.bodyTimeoutMs,
-      decode: decoding.decode,
       health: () => server.health(),
       resolve(name, version) {
         if (closing) throw closed()

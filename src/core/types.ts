@@ -245,7 +245,8 @@ export interface ModelSettings {
   readonly isolation?: Isolation
   /**
    * Load the model in a child process of its own and run it there once, before it gets near anything that serves; `'unverified'`: only where
-   * nobody trusted has signed it. Takes the time of a load.
+   * nobody trusted has signed it. It runs with the samples of `warmup`, else with inputs that are made up, which `batching: false` forbids. Takes
+   * the time of a load.
    * @default true with `isolation: 'process'`, false with `'thread'`
    */
   readonly canary?: boolean | 'unverified'
@@ -290,8 +291,9 @@ export interface ModelSettings {
   /** Deadline of a request that brings none, in milliseconds. @default 30000 */
   readonly timeoutMs?: number
   /**
-   * Inputs to run before the model is ready, each as for `predict()`. One that fails fails the load. Without samples the model is tried with
-   * made-up numbers, which it may refuse. Samples of one row are also what batching is tried with.
+   * Inputs to run before the model is ready, each as for `predict()`. One that fails fails the load. Their rows are also what batching is tried
+   * with. Without samples inputs are made up, at most 2^20 elements a run, and tried in a child process before an instance runs them; with
+   * `batching: false` nothing is made up.
    */
   readonly warmup?: readonly PredictInputs[]
   /** Longest time that loading one instance may take, in milliseconds. @default 120000 */
@@ -684,6 +686,13 @@ export type ServerEvent =
       readonly failed: boolean
     }
   | {
+      /** Made-up inputs could not be tried: its child crashed, hung or took too much memory. The model is served, and its requests run alone. */
+      readonly type: 'untried'
+      readonly model: string
+      readonly version: string
+      readonly reason: string
+    }
+  | {
       /** Where a model comes from was asked: somebody trusted has signed it, nobody has and it runs all the same, or it must not run. */
       readonly type: 'integrity'
       readonly model: string
@@ -748,12 +757,6 @@ export interface ModelServerOptions extends ModelSettings {
   readonly encryption?: EncryptionOptions
   /** Largest HTTP request body in bytes. @default 67108864 (64 MiB) */
   readonly maxBodyBytes?: number
-  /**
-   * Most bytes of JSON, or of CSV, in a request body; more get 413. Tensors that follow as binary data do not count. Bodies above 16 KiB are
-   * read in a thread beside the event loop.
-   * @default 16777216 (16 MiB)
-   */
-  readonly maxJsonBytes?: number
   /** Longest time that receiving one HTTP request body may take, in milliseconds; slower ones get 408. @default 60000 */
   readonly bodyTimeoutMs?: number
   /**

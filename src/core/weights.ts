@@ -169,7 +169,7 @@ export function createWeights(config: ModelConfig, facts: OnnxModelFacts | undef
     const found = await open(builder)
     if (found || !pending) return found
     if (trial.samples.length === 0)
-      return decide('plain', 'the model takes none of the made-up inputs, so sharing could not be tried; give it a warmup sample')
+      return decide('plain', 'there are no inputs that the model takes, so sharing could not be tried; give it a warmup sample')
     const space = await statfs(root)
     if (space.bavail * space.bsize < SPACE_FACTOR * deps.weightBytes)
       throw new ModelmountError('MODEL_LOAD_FAILED', `the disk of ${JSON.stringify(root)} has too little space`)

@@ -40,7 +40,7 @@ async function runsBefore(server: ModelServer): Promise<number> {
   return sequence.indexOf(outputs.next?.data[0] as number)
 }
 
-const model = { name: 'm', source: counting, batching: false } as const
+const model = { name: 'm', source: counting } as const
 
 describe('after a crash', LINUX, () => {
   test.each([
@@ -56,7 +56,7 @@ describe('after a crash', LINUX, () => {
           ],
         },
       ],
-      3,
+      2,
     ],
   ])('%s', async (_, warmup, runs) => {
     const server = await serverFor({ models: [{ ...model, ...(warmup ? { warmup } : {}) }], isolation: 'process', strict: true })

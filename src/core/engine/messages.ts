@@ -1,5 +1,6 @@
 /** What host and worker say to each other: plain data only, because structured clone drops classes and error codes. */
 
+import type { Found, TrialPlan } from '../trial/plan.ts'
 import type { Dim, DType, ExecutionProviderName } from '../types.ts'
 import type { Frame } from './frame.ts'
 
@@ -57,6 +58,8 @@ export type ToWorker =
       readonly selections: readonly (readonly string[])[]
     }
   | { readonly kind: 'release' }
+  /** Tries the loaded model. */
+  | { readonly kind: 'try'; readonly plan: Omit<TrialPlan, 'given'>; readonly given: Frame; readonly rowsOnly: boolean }
   | { readonly kind: 'digest'; readonly files: readonly string[] }
   | {
       readonly kind: 'derive'
@@ -98,6 +101,12 @@ export type FromWorker =
       readonly back?: readonly ArrayBuffer[]
     }
   | { readonly kind: 'released' }
+  | {
+      readonly kind: 'tried'
+      /** Single-row requests that the model takes. */
+      readonly rows: Frame
+      readonly found: Omit<Found, 'rows'>
+    }
   /** sha256 per file; '' where there is none. */
   | { readonly kind: 'digested'; readonly digests: readonly string[] }
   | {

@@ -103,13 +103,20 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
       child.on('error', (error) => gone(`the child process failed: ${error.message}`))
     })
     child.on('message', (message: FromWorker) => {
-      if (--answersDue === 0) child.channel?.unref()
+      if (--answersDue === 0) {
+        child.channel?.unref()
+        child.unref()
+      }
       events.onMessage(message)
     })
 
     return {
       post(message) {
-        if (answersDue++ === 0) child.channel?.ref()
+        // The child too: its channel closes before its end is told, and a process that nothing holds would be gone in between.
+        if (answersDue++ === 0) {
+          child.channel?.ref()
+          child.ref()
+        }
         // A child that just died reports through 'exit'; a failed write is the same news.
         child.send(message, () => {})
       },

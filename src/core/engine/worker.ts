@@ -6,10 +6,12 @@ import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import type * as Ort from 'onnxruntime-node'
+import { tryOut } from '../trial/try.ts'
 import type { DType, Tensor } from '../types.ts'
 import { derive, type OpenSession } from './derived/derive.ts'
 import { digestFiles } from './derived/digest.ts'
 import { pack, type TensorRecord, unpack, wantedBack } from './frame.ts'
+import type { Run, RunOutcome } from './instance.ts'
 import {
   type FromWorker,
   PENDING,
@@ -20,6 +22,7 @@ import {
   type ToWorker,
 } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
+import { runError } from './ort-errors.ts'
 import { lowerPriority } from './priority.ts'
 
 /**
@@ -197,6 +200,32 @@ function serve(port: Port): void {
     else port.post(done, transfer)
   }
 
+  /** A run of a trial, on its inputs as they are. */
+  async function runOnce({ inputs, fetches }: Run): Promise<RunOutcome> {
+    const start = performance.now()
+    try {
+      if (stopped() || !session) throw new Error('the worker is stopping')
+      const values = await runNow(session, feedsOf(inputs), fetches)
+      const outputs: Record<string, Tensor> = Object.create(null)
+      for (const name of fetches) outputs[name] = fromOrt(values[name] as Ort.Tensor)
+      return { outputs, inferMs: performance.now() - start }
+    } catch (error) {
+      return { error: runError(messageOf(error)), inferMs: performance.now() - start }
+    }
+  }
+
+  async function tryIt({ plan, given, rowsOnly }: Extract<ToWorker, { kind: 'try' }>): Promise<void> {
+    const fetches = plan.signature.outputs.map(({ name }) => name)
+    const runAll = async (runs: readonly Run[]): Promise<RunOutcome[]> => {
+      const outcomes: RunOutcome[] = []
+      for (const run of runs) outcomes.push(await runOnce(run))
+      return outcomes
+    }
+    const { rows, ...found } = await tryOut({ ...plan, given: unpack(given, { share: true }) }, { fetches, runAll }, { rowsOnly })
+    const { frame, transfer } = pack(rows)
+    port.post({ kind: 'tried', rows: frame, found }, transfer)
+  }
+
   async function deriveFrom(message: Extract<ToWorker, { kind: 'derive' }>): Promise<void> {
     try {
       const { answer, transfer } = await derive(message, openTrial)
@@ -218,6 +247,7 @@ function serve(port: Port): void {
       else if (message.kind === 'load' && !stopped()) await load(message)
       else if (message.kind === 'digest') port.post({ kind: 'digested', digests: digestFiles(message.files) }, [])
       else if (message.kind === 'derive') await deriveFrom(message)
+      else if (message.kind === 'try') await tryIt(message)
     } finally {
       settlePending()
     }

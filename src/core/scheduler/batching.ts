@@ -228,8 +228,8 @@ function createCaps(first: number, make: () => Cap): Caps {
   }
 }
 
-/** A copy of the shared inputs goes with every piece. */
-function cutInputs(inputs: TensorRecord, rows: readonly number[], axes: ModelAxes): readonly TensorRecord[] | undefined {
+/** The inputs of one request as several. A copy of the shared ones goes with every piece. */
+export function cutInputs(inputs: TensorRecord, rows: readonly number[], axes: ModelAxes): readonly TensorRecord[] | undefined {
   const batched = Object.fromEntries(Object.keys(axes.inputs).flatMap((name) => (inputs[name] ? [[name, inputs[name]]] : [])))
   return split(batched, rows, axes.inputs)?.map((piece) => Object.assign(piece, copySome(inputs, axes.shared)))
 }

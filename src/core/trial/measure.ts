@@ -3,8 +3,7 @@
 import type { TensorRecord } from '../engine/frame.ts'
 import type { ModelAxes } from '../scheduler/axes.ts'
 import { copyAll, join } from '../scheduler/join.ts'
-import { sizesFor } from '../scheduler/sizes.ts'
-import type { MakeRow, Trial } from './rows.ts'
+import type { Trial } from './rows.ts'
 
 /** Time that one pass over the sizes may take; a slow model is judged by fewer sizes. */
 const PASS_MS = 250
@@ -18,6 +17,8 @@ const FIRST_TRIES = 2
 const MORE_TRIES = 10
 /** Runs shorter than this get a second, longer look, which costs little. */
 const SHORT_MS = 0.2
+/** Copies of large inputs for that look stay within this; they are made on the event loop. */
+const MORE_BYTES = 4 * 2 ** 20
 
 export interface Point {
   readonly rows: number
@@ -33,19 +34,23 @@ export interface Point {
  */
 const COPIED_BYTES_PER_MS = 6e6
 
+interface Bounds {
+  readonly maxRunMs: number
+  /** The sizes that may be run: those that a trial has seen to do no harm. */
+  readonly sizes: readonly number[]
+}
+
+/** As many requests of one row, in turn those that there are. */
+export const rowsAt = (rows: readonly TensorRecord[], size: number): readonly TensorRecord[] =>
+  Array.from({ length: size }, (_, i) => rows[i % rows.length] as TensorRecord)
+
 /**
  * Measures runs of growing size until the bounds are met or the time is used up, then again, and on a machine with other work again and again:
  * a neighbour that was busy for a moment must not decide what the model is worth.
+ * @param rows requests of one row
  */
-export async function measure(
-  makeRow: MakeRow,
-  axes: ModelAxes,
-  bounds: { readonly maxSize: number; readonly maxRunMs: number; readonly maxElements: number },
-  trial: Trial,
-): Promise<Point[]> {
+export async function measure(rows: readonly TensorRecord[], axes: ModelAxes, bounds: Bounds, trial: Trial): Promise<Point[]> {
   const points = new Map<number, Point>()
-  const rows = [makeRow(1, 1), makeRow(2, 1), makeRow(3, 1)]
-  const sizes = sizesFor(rows[0] ?? {}, bounds)
   const start = performance.now()
   const elapsed = (): number => performance.now() - start
   let settled = false
@@ -53,9 +58,8 @@ export async function measure(
   for (let pass = 0; pass === 0 || (pass < PASSES && elapsed() < PASS_MS / 2) || (!settled && elapsed() < MEASURE_MS); pass++) {
     const passStart = performance.now()
     settled = pass > 0
-    for (const size of sizes) {
-      const requests = Array.from({ length: size }, (_, i) => rows[i % 3] as TensorRecord)
-      const found = await shortest(join(requests, axes), trial)
+    for (const size of bounds.sizes) {
+      const found = await shortest(join(rowsAt(rows, size), axes), trial)
       if (found === undefined) break
       const { ms, bytes } = found
       const known = points.get(size)?.ms ?? ms
@@ -76,7 +80,7 @@ async function shortest(
   let best = Number.POSITIVE_INFINITY
   let bytes = 0
   for (const tries of [FIRST_TRIES, MORE_TRIES]) {
-    if (tries === MORE_TRIES && best > SHORT_MS) break
+    if (tries === MORE_TRIES && (best > SHORT_MS || tries * bytes > MORE_BYTES)) break
     // Large tensors are given away with the message, so that each run needs its own.
     const outcomes = await runAll(Array.from({ length: tries }, () => ({ inputs: copyAll(inputs), fetches })))
     for (const outcome of outcomes) {

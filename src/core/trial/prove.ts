@@ -6,72 +6,99 @@
 import type { TensorRecord } from '../engine/frame.ts'
 import { axesOf, type ModelAxes } from '../scheduler/axes.ts'
 import { type BatchAxes, rowsOf } from '../scheduler/batch.ts'
-import { type Batching, type BatchSettings, createBatching, findRagged, unbatched } from '../scheduler/batching.ts'
+import { type Batching, type BatchSettings, createBatching, cutInputs, findRagged, unbatched } from '../scheduler/batching.ts'
 import { createCurve } from '../scheduler/curve.ts'
-import type { Ragged } from '../scheduler/ragged.ts'
 import { sizesFor } from '../scheduler/sizes.ts'
 import type { BatchingInfo, ModelSignature } from '../types.ts'
 import { measure, type Point } from './measure.ts'
-import { refute, refutePadding } from './refute.ts'
-import { findRows, type MakeRow, type RunAll, rowsFrom, type Trial } from './rows.ts'
+import type { Found } from './plan.ts'
+import { type RunAll, runOne } from './rows.ts'
 
 /** Less than this and the copying eats the gain. */
 const MIN_GAIN = 1.15
 /** The cap is the smallest size that has this share of the best gain: beyond it only latency grows. */
 const ENOUGH = 0.95
 
+/** Rows of one sample that are used; more prove no more. */
+const ROWS_OF_SAMPLE = 16
+
 export interface Proof {
   readonly batching: Batching
-  /** Single-row requests that the model takes, given or made up; nothing when it took none. */
-  readonly makeRow: MakeRow | undefined
+  /** Requests of one row that the model takes, given or made up. */
+  readonly rows: readonly TensorRecord[]
+  /** Most of them that may run together before requests do. */
+  readonly most: number
+}
+
+interface Deps {
+  /** What a trial has found, or why there was none. */
+  readonly tried: Found | string
+  /** Runs on the instance that will serve: only there, a run costs what it will cost. */
+  readonly runAll: RunAll
+  /** Looks for an operator that certainly lets rows influence each other; trying can only refute, and not for all values. */
+  findMixing(rows: BatchAxes): Promise<string | undefined>
 }
 
 /**
- * Runs the model a few times, which also warms it up, and decides. Never rejects: a model that cannot be judged is served unbatched.
- * @param findMixing looks for an operator that certainly lets rows influence each other; trying can only refute, and not for all values
+ * Decides by what a trial has found, and by what runs cost the instance that serves. It runs what the trial has seen to do no harm, and nothing
+ * else, which also warms it up. Never rejects: a model that cannot be judged is served unbatched.
  */
 export async function proveBatching(
   signature: ModelSignature,
   settings: BatchSettings | false,
-  samples: readonly TensorRecord[],
-  runAll: RunAll,
-  findMixing: (rows: BatchAxes) => Promise<string | undefined>,
+  { tried, runAll, findMixing }: Deps,
 ): Promise<Proof> {
   const curve = createCurve()
   const trial = { runAll, fetches: signature.outputs.map((output) => output.name) }
   const axes = settings === false ? 'switched off' : axesOf(signature, settings.axes)
   const found = findRagged(signature, settings)
   const ragged = typeof found === 'object' ? found : undefined
-  const given = typeof axes === 'string' ? [] : alike(samples.filter((sample) => rowsOf(sample, axes.inputs) === 1))
-  const makeRow =
-    given.length > 0
-      ? await rowsFrom(given, batchedOf(axes, ragged), trial)
-      : await findRows(signature, typeof axes === 'string' ? undefined : axes, ragged, trial)
-  const alone = (reason: string): Proof => {
+  const { rows, lack, refuted, padding: unpadded, sizes: allowed } = typeof tried === 'string' ? untried(tried) : tried
+  const alone = async (reason: string): Promise<Proof> => {
+    if (rows[0]) await runOne(trial, rows[0])
     const batching = unbatched(reason, curve)
-    if (found === undefined) return { batching, makeRow }
+    const proof = { rows, most: 1 }
+    if (found === undefined) return { ...proof, batching }
     const padding = { enabled: false, reason: typeof found === 'string' ? found : 'requests do not share runs' }
-    return { batching: { ...batching, info: { ...batching.info, padding } }, makeRow }
+    return { ...proof, batching: { ...batching, info: { ...batching.info, padding } } }
   }
   if (settings === false || typeof axes === 'string') return alone(String(axes))
-  if (!makeRow) return alone('the model refused made-up inputs, so batching could not be tried')
+  if (lack) return alone(lack)
 
-  const refuted = await refute(makeRow, axes, trial, ragged?.mask)
   const mixing = refuted || !settings.independentRows ? await findMixing(axes.inputs) : undefined
   if (refuted) return alone(mixing ? `${refuted}: ${mixing}` : refuted)
   if (mixing) return alone(`${mixing}; where that does no harm, say so with batching.independentRows`)
-  const points = await measure(makeRow, axes, settings, trial)
+  const points = await measure(rows, axes, { maxRunMs: settings.maxRunMs, sizes: allowed }, trial)
   for (const { rows, ms } of points) curve.observe(rows, ms)
   const verdict = judge(points, settings)
   if (typeof verdict === 'string') return alone(verdict)
-  const padding = found === undefined ? undefined : await judgePadding(makeRow, axes, found, trial)
-  const sizes = sizesFor(makeRow(1, 1), settings)
-  return { batching: createBatching(signature, axes, settings, { ...verdict, curve, sizes, ragged, padding }), makeRow }
+  const padding = found === undefined ? undefined : judgePadding(typeof found === 'string' ? found : unpadded)
+  const sizes = sizesFor(rows[0] ?? {}, settings)
+  const batching = createBatching(signature, axes, settings, { ...verdict, curve, sizes, ragged, padding })
+  return { batching, rows, most: allowed.at(-1) ?? 1 }
 }
 
-/** Inputs in which rows differ: a mask says only that nothing is filled up. */
-const batchedOf = (axes: ModelAxes | string, ragged: Ragged | undefined): readonly string[] =>
-  typeof axes === 'string' ? [] : Object.keys(axes.inputs).filter((name) => name !== ragged?.mask)
+const untried = (why: string): Found => ({
+  rows: [],
+  lack: `it was not tried: ${why}`,
+  refuted: undefined,
+  padding: undefined,
+  sizes: [],
+})
+
+/** The rows of the samples, each as a request, as far as they have the same shapes. */
+export function rowsOfSamples(samples: readonly TensorRecord[], axes: ModelAxes): readonly TensorRecord[] {
+  return alike(samples.flatMap((sample) => singlesOf(sample, axes)))
+}
+
+/** The rows of a sample, each as a request. */
+function singlesOf(sample: TensorRecord, axes: ModelAxes): readonly TensorRecord[] {
+  const rows = rowsOf(sample, axes.inputs) ?? 0
+  if (rows <= 1) return rows === 1 ? [sample] : []
+  const used = Math.min(rows, ROWS_OF_SAMPLE)
+  const sizes = [...Array.from({ length: used }, () => 1), ...(rows > used ? [rows - used] : [])]
+  return cutInputs(sample, sizes, axes)?.slice(0, used) ?? []
+}
 
 /** Those with the shapes of the first: only they can be run together whatever the model does. */
 function alike(samples: readonly TensorRecord[]): readonly TensorRecord[] {
@@ -80,17 +107,10 @@ function alike(samples: readonly TensorRecord[]): readonly TensorRecord[] {
   return samples.filter((sample) => shapes(sample) === shapes(samples[0]))
 }
 
-async function judgePadding(
-  makeRow: MakeRow,
-  axes: ModelAxes,
-  ragged: Ragged | string,
-  trial: Trial,
-): Promise<NonNullable<BatchingInfo['padding']>> {
-  const reason = typeof ragged === 'string' ? ragged : await refutePadding(makeRow, axes, ragged, trial)
-  return reason === undefined
+const judgePadding = (problem: string | undefined): NonNullable<BatchingInfo['padding']> =>
+  problem === undefined
     ? { enabled: true, reason: 'filled-up rows were answered as they are alone' }
-    : { enabled: false, reason }
-}
+    : { enabled: false, reason: problem }
 
 /** The size worth batching for, or why there is none. */
 function judge(points: readonly Point[], { maxRunMs }: BatchSettings): { readonly cap: number; readonly gain: number } | string {

@@ -20,18 +20,25 @@ export interface Trial {
   readonly runAll: RunAll
 }
 
+/** Most elements of all inputs of a run that is made up. */
+export const MAX_MADE_UP = 2 ** 20
+
 export const runOne = async ({ fetches, runAll }: Trial, inputs: TensorRecord): Promise<RunOutcome> =>
   (await runAll([{ inputs: copyAll(inputs), fetches }]))[0] as RunOutcome
 
-/** Made-up requests that the model takes, or nothing when it takes none. */
+/**
+ * Made-up requests that the model takes, or nothing when it takes none.
+ * @param together rows that will run together: their elements, all in all, stay within `MAX_MADE_UP`
+ */
 export async function findRows(
   signature: ModelSignature,
   axes: ModelAxes | undefined,
   ragged: Ragged | undefined,
   trial: Trial,
+  together = 1,
 ): Promise<MakeRow | undefined> {
   const mask = ragged?.mask
-  for (const free of FREE_SIZES) {
+  for (const free of sizesWithin(signature, axes, together)) {
     const makeWith =
       (rangeOf: RangeOf): MakeRow =>
       (seed, scale) => {
@@ -43,10 +50,27 @@ export async function findRows(
       }
     const make = await widest(signature, makeWith, trial)
     if (make) return make
-    // Without free dimensions every size is the same.
-    if (signature.inputs.every(({ dims }) => dims?.every((dim, i) => typeof dim === 'number' || i === 0))) break
   }
   return undefined
+}
+
+/**
+ * Sizes of dimensions that do not count rows which keep that many rows within the bound, in the order in which they are tried. Reckoned before
+ * anything is allocated.
+ */
+export function sizesWithin(signature: ModelSignature, axes: ModelAxes | undefined, together: number): readonly number[] {
+  const fitting = FREE_SIZES.filter((free) => together * elementsOf(signature, axes, free) <= MAX_MADE_UP)
+  // Without free dimensions every size is the same.
+  return elementsOf(signature, axes, 1) === elementsOf(signature, axes, 2) ? fitting.slice(0, 1) : fitting
+}
+
+function elementsOf({ inputs }: ModelSignature, axes: ModelAxes | undefined, free: number): number {
+  let elements = 0
+  for (const { name, dims = [] } of inputs) {
+    const axis = axes ? axes.inputs[name] : 0
+    elements += dims.reduce<number>((n, dim, i) => n * (typeof dim === 'number' ? dim : i === axis ? 1 : free), 1)
+  }
+  return elements
 }
 
 type RangeOf = (name: string) => number

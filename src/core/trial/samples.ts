@@ -4,8 +4,8 @@ import type { BatchAxes } from '../scheduler/batch.ts'
 import { allocate, toHalf } from '../tensor/index.ts'
 import type { Dim, ModelSignature, Tensor, ValueInfo } from '../types.ts'
 
-/** Sizes tried for dynamic dimensions that do not count rows. */
-export const FREE_SIZES = [16, 64, 1, 224]
+/** Sizes tried for dynamic dimensions that do not count rows: small ones first. One proves little, but some models take nothing else. */
+export const FREE_SIZES = [16, 4, 1, 64, 224]
 /**
  * How many integers are tried, from 0 on, the most first: an input that is an index takes only what its table has. Of one only zero is left, so
  * that rows cannot differ.

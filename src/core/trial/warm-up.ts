@@ -8,17 +8,20 @@ import type { TensorRecord } from '../engine/frame.ts'
 import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
 import { isModelmountError, ModelmountError } from '../errors.ts'
 import type { ModelConfig } from '../options.ts'
+import { axesOf } from '../scheduler/axes.ts'
 import type { BatchAxes } from '../scheduler/batch.ts'
-import type { Batching } from '../scheduler/batching.ts'
+import type { Batching, BatchSettings } from '../scheduler/batching.ts'
 import { copyAll } from '../scheduler/join.ts'
 import type { ModelSignature, PredictInputs } from '../types.ts'
-import { proveBatching } from './prove.ts'
+import { rowsAt } from './measure.ts'
+import type { Found, TrialPlan, TryOut } from './plan.ts'
+import { proveBatching, rowsOfSamples } from './prove.ts'
 import type { RunAll } from './rows.ts'
 
 /** What the first instance has shown. */
 export interface Acquaintance {
   readonly batching: Batching
-  /** Inputs of the usual sizes, one row first; none when the model took no made-up ones. Made anew by each call. */
+  /** Inputs of the usual sizes, one row first; none where there are no rows to make them of. Made anew by each call. */
   usual(): readonly TensorRecord[]
   /** `usual()`, and the samples that were given. */
   rehearsal(): readonly TensorRecord[]
@@ -33,6 +36,17 @@ interface Deps {
   take(sample: PredictInputs): TensorRecord
   /** Looks for an operator that certainly lets rows influence each other; see `proveBatching`. */
   findMixing(rows: BatchAxes): Promise<string | undefined>
+  /** Tries the model: inputs that are made up are run by the instance only after that. */
+  readonly tryOut: TryOut
+}
+
+/** Of a model that is not tried. */
+const NO_ROWS: Found = {
+  rows: [],
+  lack: 'no sample in warmup has rows to try batching with',
+  refuted: undefined,
+  padding: undefined,
+  sizes: [],
 }
 
 const LOST: RunOutcome = { error: new ModelmountError('WORKER_LOST', 'the worker was lost while warming up'), inferMs: 0 }
@@ -50,11 +64,30 @@ const runsOn =
 
 const fetchesOf = ({ outputs }: ModelSignature): readonly string[] => outputs.map(({ name }) => name)
 
-/** @throws ModelmountError `MODEL_LOAD_FAILED` when a given sample fails, or it takes longer than `loadTimeoutMs` */
-export function getAcquainted(instance: Instance, { clock, signature, config, take, findMixing }: Deps): Promise<Acquaintance> {
-  const runAll = runsOn(instance)
+/** What is to be tried before the model serves; nothing where requests do not share runs, and nothing has to be made up to warm it up. */
+export function planOf(
+  signature: ModelSignature,
+  settings: BatchSettings | false,
+  samples: readonly TensorRecord[],
+): TrialPlan | undefined {
+  if (settings === false || signature.inputs.length === 0) return undefined
+  const axes = axesOf(signature, settings.axes)
+  if (samples.length === 0) return { signature, settings, given: [] }
+  const given = typeof axes === 'string' ? [] : rowsOfSamples(samples, axes)
+  return given.length > 0 ? { signature, settings, given } : undefined
+}
 
-  async function tryOut(): Promise<Acquaintance> {
+/** @throws ModelmountError `MODEL_LOAD_FAILED` when a given sample fails, or it takes longer than `loadTimeoutMs` */
+export async function getAcquainted(instance: Instance, deps: Deps): Promise<Acquaintance> {
+  const { clock, signature, config, take, findMixing } = deps
+  const { batching: settings, loadTimeoutMs } = config
+  const runAll = runsOn(instance)
+  const samples = await withinLoadTime(runSamples(), clock, loadTimeoutMs)
+  const plan = planOf(signature, settings, samples)
+  // Has its own bounds, and may have to wait for its turn.
+  const tried = plan ? await deps.tryOut(plan) : NO_ROWS
+
+  async function runSamples(): Promise<TensorRecord[]> {
     const samples: TensorRecord[] = []
     for (const [index, sample] of config.warmup.entries()) {
       try {
@@ -68,16 +101,23 @@ export function getAcquainted(instance: Instance, { clock, signature, config, ta
         throw new ModelmountError('MODEL_LOAD_FAILED', `warmup[${index}] failed: ${why}`, { cause })
       }
     }
-    const { batching, makeRow } = await proveBatching(signature, config.batching, samples, runAll, findMixing)
+    // There is nothing to make up.
+    if (settings && signature.inputs.length === 0) await runAll([runOf({}, signature)])
+    return samples
+  }
+
+  async function meet(): Promise<Acquaintance> {
+    const { batching, rows, most } = await proveBatching(signature, settings, { tried, runAll, findMixing })
     const usual = (): TensorRecord[] => {
-      if (!makeRow) return []
-      const rows = Array.from({ length: batching.cap }, (_, i) => makeRow(i + 1, 1))
-      return batching.cap > 1 ? [makeRow(1, 1), batching.join(rows)] : rows
+      const [first] = rows
+      if (!first) return []
+      const size = Math.min(batching.cap, most)
+      return size > 1 ? [first, batching.join(rowsAt(rows, size))] : [first]
     }
     return { batching, usual, rehearsal: () => [...samples, ...usual()] }
   }
 
-  return withinLoadTime(tryOut(), clock, config.loadTimeoutMs)
+  return withinLoadTime(meet(), clock, loadTimeoutMs)
 }
 
 /**

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest'
 import type { RunOutcome } from '../../../src/core/engine/instance.ts'
 import type { Batching } from '../../../src/core/scheduler/batching.ts'
 import { createCap } from '../../../src/core/scheduler/cap.ts'
-import { proveBatching } from '../../../src/core/trial/prove.ts'
 import type { ModelSignature, Tensor } from '../../../src/core/types.ts'
+import { proveWith } from '../../support/proving.ts'
 import { createRandom, lognormal } from '../../support/simulated-clock.ts'
 import { createLoad, type Load, type LoadOptions } from '../../support/simulated-load.ts'
 
@@ -29,12 +29,8 @@ const ROW: Tensor = { type: 'float32', dims: [1, 1], data: new Float32Array(1) }
 
 /** What the warm-up finds when runs take that long: the product's own proof. */
 async function warmUp(law: Law, settings: Partial<typeof SETTINGS> = {}): Promise<Batching> {
-  const { batching } = await proveBatching(
-    SIGNATURE,
-    { ...SETTINGS, ...settings },
-    [],
-    async (runs) => runs.map(({ inputs }): RunOutcome => ({ outputs: { ...inputs }, inferMs: law(inputs.x?.dims[0] ?? 1) })),
-    async () => undefined,
+  const batching = await proveWith(SIGNATURE, { ...SETTINGS, ...settings }, async (runs) =>
+    runs.map(({ inputs }): RunOutcome => ({ outputs: { ...inputs }, inferMs: law(inputs.x?.dims[0] ?? 1) })),
   )
   expect(batching.info.enabled).toBe(true)
   return batching

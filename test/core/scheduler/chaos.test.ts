@@ -11,8 +11,8 @@ import type { Pool } from '../../../src/core/engine/pool.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import type { Batching } from '../../../src/core/scheduler/batching.ts'
 import { createScheduler } from '../../../src/core/scheduler/scheduler.ts'
-import { proveBatching } from '../../../src/core/trial/prove.ts'
 import type { ModelSignature, Priority, Tensor } from '../../../src/core/types.ts'
+import { proveWith } from '../../support/proving.ts'
 import { createRandom, createSimulatedClock } from '../../support/simulated-clock.ts'
 
 const SIGNATURE: ModelSignature = {
@@ -26,12 +26,8 @@ const law = (rows: number): number => 2 + 0.1 * rows
 
 const batchingOf = async (): Promise<Batching> => {
   const settings = { maxSize: CAP, maxRunMs: 50, maxElements: 1e6, maxDelayMs: 0, mixTenants: false, axes: {}, ragged: undefined }
-  const { batching } = await proveBatching(
-    SIGNATURE,
-    { ...settings, independentRows: false },
-    [],
-    async (runs) => runs.map(({ inputs }): RunOutcome => ({ outputs: { ...inputs }, inferMs: law(inputs.x?.dims[0] ?? 1) })),
-    async () => undefined,
+  const batching = await proveWith(SIGNATURE, { ...settings, independentRows: false }, async (runs) =>
+    runs.map(({ inputs }): RunOutcome => ({ outputs: { ...inputs }, inferMs: law(inputs.x?.dims[0] ?? 1) })),
   )
   expect(batching.cap).toBe(CAP)
   return batching

@@ -2,11 +2,11 @@
 
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { measure } from '../../../src/core/trial/measure.ts'
-import { proveBatching } from '../../../src/core/trial/prove.ts'
 import type { Tensor } from '../../../src/core/types.ts'
+import { proveWith } from '../../support/proving.ts'
 
 const AXES = { inputs: { x: 0 }, outputs: { y: 0 }, shared: [] }
-const BOUNDS = { maxSize: 64, maxRunMs: 50, maxElements: 2 ** 24 }
+const BOUNDS = { maxRunMs: 50, sizes: [1, 2, 4, 8, 16, 32, 64] }
 const SIZES = 7
 const row = (): Record<string, Tensor> => ({ x: { type: 'float32', dims: [1, 4], data: new Float32Array(4) } })
 const law = (rows: number): number => 1 + rows / 8
@@ -17,7 +17,7 @@ async function measured(slowdown: (call: number) => number) {
   // Each message takes a millisecond, whatever this machine is doing.
   const clock = vi.spyOn(performance, 'now').mockImplementation(() => calls)
   onTestFinished(() => clock.mockRestore())
-  const points = await measure(row, AXES, BOUNDS, {
+  const points = await measure([row()], AXES, BOUNDS, {
     fetches: ['y'],
     runAll: async (runs) => {
       const factor = slowdown(calls++)
@@ -63,12 +63,8 @@ async function batchingOf(floats: number) {
     axes: {},
     ragged: undefined,
   }
-  const { batching } = await proveBatching(
-    { inputs: [value], outputs: [value] },
-    { ...settings, independentRows: true },
-    [],
-    async (runs) => runs.map(({ inputs }) => ({ outputs: { ...inputs }, inferMs: 0.02 + 0.08 * (inputs.x?.dims[0] ?? 0) })),
-    async () => undefined,
+  const batching = await proveWith({ inputs: [value], outputs: [value] }, { ...settings, independentRows: true }, async (runs) =>
+    runs.map(({ inputs }) => ({ outputs: { ...inputs }, inferMs: 0.02 + 0.08 * (inputs.x?.dims[0] ?? 0) })),
   )
   return batching.info
 }

@@ -4,6 +4,9 @@ import { expect, test } from 'vitest'
 import type { Done, Instance, Run, RunOutcome } from '../../../src/core/engine/instance.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import { checkInputs } from '../../../src/core/tensor/index.ts'
+import type { TrialPlan } from '../../../src/core/trial/plan.ts'
+import type { RunAll } from '../../../src/core/trial/rows.ts'
+import { tryOut } from '../../../src/core/trial/try.ts'
 import { getAcquainted, rehearse } from '../../../src/core/trial/warm-up.ts'
 import type { ModelSignature, PredictInputs } from '../../../src/core/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
@@ -40,12 +43,18 @@ function instanceThat(answerAll: (runs: readonly Run[], done: Done) => void): In
 }
 const willing = () => instanceThat((runs, done) => done(runs.map(answer)))
 
-const depsWith = (config: { batching?: typeof batching | false; warmup?: Record<string, unknown>[] } = {}) => ({
+const answerAll: RunAll = async (runs) => runs.map(answer)
+
+const depsWith = (
+  config: { batching?: typeof batching | false; warmup?: Record<string, unknown>[] } = {},
+  runAll: RunAll = answerAll,
+) => ({
   clock: createSimulatedClock(),
   signature,
   config: { batching, warmup: [], loadTimeoutMs: 1000, ...config } as never,
   take: (sample: PredictInputs) => checkInputs(signature, sample, { maxElements: 1000 }),
   findMixing: async () => undefined,
+  tryOut: async (plan: TrialPlan) => tryOut(plan, { fetches: ['y'], runAll }),
 })
 
 test('further instances run one row and as many as a run may have, once each, and the samples that were given', async () => {
@@ -75,12 +84,47 @@ test('further instances run one row and as many as a run may have, once each, an
   expect(next.ran[1]?.map(({ inputs }) => inputs.x?.data)).toEqual(next.ran[0]?.map(({ inputs }) => inputs.x?.data))
 })
 
-test('without batching one row is enough', async () => {
-  const deps = depsWith({ batching: false })
-  const known = await getAcquainted(willing(), deps)
+test('an instance runs nothing that is made up without batching, or where there are samples', async () => {
+  const off = { ...depsWith({ batching: false }), tryOut: async () => expect.fail('inputs were made up') }
+  const first = willing()
+  const known = await getAcquainted(first, off)
+  const next = willing()
+  await rehearse(next, known, off)
+  expect([first.ran, next.ran]).toEqual([[], []])
+
+  const sample = {
+    x: [
+      [7, 8],
+      [9, 10],
+    ],
+  }
+  const given = willing()
+  await getAcquainted(given, depsWith({ warmup: [sample] }))
+  const values = given.ran.flat().flatMap(({ inputs }) => Array.from(inputs.x?.data as Float32Array))
+  expect(new Set(values)).toEqual(new Set([7, 8, 9, 10]))
+})
+
+test('an instance runs no made-up inputs but those that were tried, in no other sizes', async () => {
+  const tried: string[] = []
+  const shown = ({ inputs }: Run): string => JSON.stringify([inputs.x?.dims, Array.from(inputs.x?.data as Float32Array)])
+  const deps = depsWith({}, async (runs) => {
+    tried.push(...runs.map(shown))
+    return runs.map(answer)
+  })
+  const first = willing()
+  const known = await getAcquainted(first, deps)
+  expect(known.batching.info.enabled).toBe(true)
   const next = willing()
   await rehearse(next, known, deps)
-  expect(next.ran.map((runs) => runs.map(rowsOf))).toEqual([[1]])
+  for (const run of [...first.ran.flat(), ...next.ran.flat()]) expect(tried).toContain(shown(run))
+})
+
+test('a model that could not be tried is served unbatched, with the reason, and runs nothing', async () => {
+  const deps = { ...depsWith(), tryOut: async () => 'its process was killed' }
+  const first = willing()
+  const known = await getAcquainted(first, deps)
+  expect(known.batching.info).toEqual({ enabled: false, reason: 'it was not tried: its process was killed', maxSize: 1 })
+  expect([first.ran, known.rehearsal()]).toEqual([[], []])
 })
 
 test('a run that fails is told and costs nothing; a lost worker is told the same way', async () => {
@@ -94,10 +138,9 @@ test('a run that fails is told and costs nothing; a lost worker is told the same
 })
 
 test('a model that takes no made-up inputs has nothing to rehearse', async () => {
-  const deps = depsWith()
   const error = new ModelmountError('INPUT_REJECTED', 'no')
-  const picky = instanceThat((runs, done) => done(runs.map(() => ({ error, inferMs: 0 }))))
-  const known = await getAcquainted(picky, deps)
+  const deps = depsWith({}, async (runs) => runs.map(() => ({ error, inferMs: 0 })))
+  const known = await getAcquainted(willing(), deps)
   const next = willing()
   expect(await rehearse(next, known, deps)).toBeUndefined()
   expect(next.ran).toEqual([])
@@ -112,6 +155,6 @@ test.each(['first', 'further'] as const)('a %s instance that hangs is given up a
     code: 'MODEL_LOAD_FAILED',
     message: expect.stringContaining('loadTimeoutMs (1000 ms)'),
   })
-  deps.clock.runUntil(1001)
+  await deps.clock.letPass(1001)
   await refused
 })

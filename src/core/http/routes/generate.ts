@@ -1,14 +1,13 @@
 /** Triton's generate extension, which its metadata does not list. */
 
-import { encodeGenerate, encodeGenerateEvent, scheduleOf, sequenceOf } from '../../protocol/index.ts'
+import { decodeGenerate, encodeGenerate, encodeGenerateEvent, scheduleOf, sequenceOf } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
-import { inTurns } from '../../turns.ts'
 import type { HttpResponse } from '../../types.ts'
-import { packed } from '../content-coding.ts'
+import { packed, unpacked } from '../content-coding.ts'
 import { checkJsonType } from '../media-type.ts'
-import { received } from '../received.ts'
 import { type Call, inference, type TableMaker, written } from '../route.ts'
 import { earlier, timeoutOf } from '../timeout.ts'
+import { inTurns } from '../turns.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
 export const generate: TableMaker = (deps, { config }) => {
@@ -20,9 +19,8 @@ export const generate: TableMaker = (deps, { config }) => {
   ): Promise<readonly Uint8Array[]> {
     const model = deps.resolve(name, version)
     checkJsonType(request)
-    const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
-    const opts = { maxElements: model.config.maxElements, signal: request.signal }
-    const { id, inputs, parameters } = await deps.decode('generate', body, model.signature, opts)
+    const body = await unpacked(request, deps.maxBodyBytes)
+    const { id, inputs, parameters } = decodeGenerate(body, model.signature, model.config)
     const { priority, timeoutMs } = scheduleOf(parameters)
     const sequence = sequenceOf(parameters, model.config.sequences !== undefined)
     const timeout = earlier(timeoutMs, timeoutOf(request))
@@ -44,9 +42,8 @@ export const generate: TableMaker = (deps, { config }) => {
         method: 'POST',
         path: new RegExp(`^${MODEL}/generate$`),
         handle: inference(deps, async (call) => packed(written(await answer(call, encodeGenerate)), call.request)),
-        takesRest: true,
       },
-      { method: 'POST', path: new RegExp(`^${MODEL}/generate_stream$`), handle: inference(deps, stream), takesRest: true },
+      { method: 'POST', path: new RegExp(`^${MODEL}/generate_stream$`), handle: inference(deps, stream) },
     ],
   }
 }

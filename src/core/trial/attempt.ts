@@ -1,0 +1,140 @@
+/**
+ * How a model that loads is tried: in a canary's flight before anything else of it is started, beside its own load, or, where memory is short,
+ * before it in the memory that is reserved for the model.
+ */
+
+import type { TensorRecord } from '../engine/frame.ts'
+import type { LoadRequest } from '../engine/instance.ts'
+import type { Loaded } from '../engine/messages.ts'
+import { ModelmountError } from '../errors.ts'
+import type { Found, TrialPlan, TryOut } from './plan.ts'
+import { type Job, type Trials, whyNot } from './trials.ts'
+
+/** What the model's session tells of itself, for a trial. */
+export interface Description {
+  /** `undefined` where there is nothing to try. */
+  readonly plan: TrialPlan | undefined
+  /** What a canary runs with instead. */
+  readonly samples: readonly TensorRecord[]
+  readonly fetches: readonly string[]
+}
+
+export interface AttemptSettings {
+  /** The model must have loaded and run in a child before an instance starts. */
+  readonly canary: boolean
+  /** There is something to try. */
+  readonly wanted: boolean
+  /** Private memory that the child will need, and that is reserved for the model itself. */
+  readonly neededBytes: number
+  readonly reservedBytes: number
+  /** At most, whatever is free. */
+  readonly maxBytes: number | undefined
+}
+
+interface Deps {
+  readonly trials: Trials
+  /** Reserves memory, where there is room for it. */
+  lend(bytes: number): { readonly maxBytes: number; release(): void } | undefined
+  describe(loaded: Loaded): Description
+  onLine(line: string): void
+  /** It should have been tried, and something went wrong. */
+  untried(reason: string): void
+}
+
+export interface Attempt {
+  /** What comes before the first instance. @throws ModelmountError `MODEL_LOAD_FAILED` when a canary fails */
+  prepare(): Promise<void>
+  readonly tryOut: TryOut
+  /** Resolves once it takes no memory any more. */
+  end(): Promise<void>
+}
+
+/** Memory that a trial may take when nothing else bounds it: the machine must be left with as much again. */
+const spareBytes = (): number => process.availableMemory() / 2
+
+export function createAttempt(request: LoadRequest, settings: AttemptSettings, deps: Deps): Attempt {
+  const { canary, wanted, neededBytes, reservedBytes } = settings
+  const { trials, describe, lend } = deps
+  let job: Job | undefined
+  let loan: ReturnType<Deps['lend']>
+  let found: Found | string | undefined
+
+  function begin(alone: boolean): Job {
+    const maxBytes = (): number =>
+      Math.min(
+        settings.maxBytes ?? Number.POSITIVE_INFINITY,
+        Math.max(neededBytes, Math.min(loan?.maxBytes ?? Number.POSITIVE_INFINITY, spareBytes())),
+      )
+    return trials.begin({ ...request, ...ON_CPU, alone, maxBytes, onLine: deps.onLine })
+  }
+
+  function fail(error: unknown): string {
+    const reason = whyNot(error)
+    deps.untried(reason)
+    return reason
+  }
+
+  async function tryWith(job: Job, plan: TrialPlan): Promise<Found | string> {
+    try {
+      await job.loaded
+      return await job.tryOut(plan)
+    } catch (error) {
+      return fail(error)
+    }
+  }
+
+  /** The model flies in a child first, and must survive that. */
+  async function fly(): Promise<void> {
+    job = begin(true)
+    const { plan, samples, fetches } = describe(await job.loaded)
+    for (const sample of samples) await job.run(sample, fetches)
+    if (plan) await job.smoke(plan)
+    if (plan) found = await tryWith(job, plan)
+  }
+
+  async function tryFirst(): Promise<void> {
+    job = begin(false)
+    try {
+      const { plan } = describe(await job.loaded)
+      found = plan ? await tryWith(job, plan) : undefined
+    } catch (error) {
+      found = fail(error)
+    }
+  }
+
+  async function end(): Promise<void> {
+    const [ending, lent] = [job, loan]
+    job = undefined
+    loan = undefined
+    await ending?.end()
+    lent?.release()
+  }
+
+  return {
+    async prepare() {
+      if (!canary && !wanted) return
+      loan = lend(canary ? Math.max(0, neededBytes - reservedBytes) : neededBytes)
+      if (!canary && loan) {
+        job = begin(false)
+        return
+      }
+      loan ??= lend(Math.max(0, neededBytes - reservedBytes))
+      try {
+        if (canary) await fly()
+        else if (loan) await tryFirst()
+        else found = fail(new ModelmountError('MODEL_LOAD_FAILED', 'memory.budgetBytes has no room for a trial'))
+      } finally {
+        await end()
+      }
+    },
+    async tryOut(plan) {
+      found ??= job ? await tryWith(job, plan) : 'its trial is over'
+      await end()
+      return found
+    },
+    end,
+  }
+}
+
+/** A trial needs no device: it looks for what rows do to each other, which is the graph's doing. Devices are for what serves. */
+const ON_CPU = { providers: [{ name: 'cpu' }], strict: false } as const

@@ -1,0 +1,87 @@
+/** The process in which models are tried: one question at a time, and an end to it whatever it does. */
+
+import type { Clock, Timer } from '../clock.ts'
+import type { OpenChannel } from '../engine/channel.ts'
+import type { FromWorker, ToWorker } from '../engine/messages.ts'
+import { ModelmountError } from '../errors.ts'
+
+/** How often its memory is looked at. */
+const POLL_MS = 25
+
+export interface Limit {
+  readonly ms: number
+  readonly late: string
+}
+
+export interface Child {
+  /** False once it is gone, or on its way. */
+  readonly alive: boolean
+  /** Rejects when it goes away before it answers. @param limit when it is killed, and with what to be told */
+  ask(message: ToWorker, limit: Limit, transfer?: ArrayBuffer[]): Promise<FromWorker>
+  /** Kills it once it has more private memory. Until the returned function is called. */
+  bound(maxBytes: number): () => void
+  kill(reason: string): void
+  /** Resolves once it is gone. */
+  end(): Promise<void>
+}
+
+/** @param onLine a line that native code wrote there */
+export function openChild(open: OpenChannel, clock: Clock, onLine: (line: string) => void): Child {
+  let lost: ModelmountError | undefined
+  let waiting: { resolve(answer: FromWorker): void; reject(error: ModelmountError): void } | undefined
+
+  function lose(reason: string): void {
+    lost ??= new ModelmountError('MODEL_LOAD_FAILED', reason)
+    waiting?.reject(lost)
+    waiting = undefined
+  }
+
+  const channel = open({
+    onMessage(message) {
+      waiting?.resolve(message)
+      waiting = undefined
+    },
+    onExit: lose,
+    onLine,
+  })
+
+  function kill(reason: string): void {
+    lose(reason)
+    channel.kill?.(reason)
+  }
+
+  return {
+    get alive() {
+      return lost === undefined
+    },
+    async ask(message, limit, transfer = []) {
+      if (lost) throw lost
+      const answered = new Promise<FromWorker>((resolve, reject) => {
+        waiting = { resolve, reject }
+      })
+      const timer = clock.after(limit.ms, () => kill(limit.late))
+      try {
+        channel.post(message, transfer)
+        return await answered
+      } finally {
+        timer.cancel()
+      }
+    },
+    bound(maxBytes) {
+      let timer: Timer | undefined
+      const look = (): void => {
+        const bytes = channel.memoryBytes?.()
+        if (bytes !== undefined && bytes > maxBytes)
+          kill(`it used ${bytes} bytes of memory, more than the ${maxBytes} for a trial`)
+        else if (!lost) timer = clock.after(POLL_MS, look)
+      }
+      look()
+      return () => timer?.cancel()
+    },
+    kill,
+    async end() {
+      lose('its trial is over')
+      await channel.close()
+    },
+  }
+}

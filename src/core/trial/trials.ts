@@ -1,0 +1,201 @@
+/**
+ * The trials of a server: one child process, one model at a time, so that what a made-up input does to ONNX Runtime is done neither to the host
+ * nor to what serves. The child comes with the first trial and goes with the last.
+ */
+
+import type { Clock } from '../clock.ts'
+import type { OpenChannel } from '../engine/channel.ts'
+import { pack, type TensorRecord, unpack } from '../engine/frame.ts'
+import type { LoadRequest } from '../engine/instance.ts'
+import type { FromWorker, Loaded, ToWorker } from '../engine/messages.ts'
+import { loadError } from '../engine/ort-errors.ts'
+import { ModelmountError } from '../errors.ts'
+import { printable } from '../printable.ts'
+import { type Child, type Limit, openChild } from './child.ts'
+import type { Found, TrialPlan } from './plan.ts'
+
+/** Longest time that trying a model may take once it has loaded; what is slower is served untried. */
+const TRIAL_MS = 20_000
+
+export interface TrialRequest extends LoadRequest {
+  /** In a child of its own, which ends with it: nothing that was done to it can touch another model's trial. */
+  readonly alone: boolean
+  /** Private memory at which it ends. Asked for when its turn has come. */
+  maxBytes(): number
+  onLine(line: string): void
+}
+
+/** The trial of one model. All of it rejects with a ModelmountError once its child is gone. */
+export interface Job {
+  /** Resolves when its turn has come and the child has loaded the model. */
+  readonly loaded: Promise<Loaded>
+  /** Runs the model once. An error of the model is no reason to reject. */
+  run(inputs: TensorRecord, fetches: readonly string[]): Promise<void>
+  /** The same with inputs that are made up. */
+  smoke(plan: TrialPlan): Promise<void>
+  tryOut(plan: TrialPlan): Promise<Found>
+  /** Gives the turn to the next, whatever is under way. Resolves once the model is out of the child's memory. */
+  end(): Promise<void>
+}
+
+export interface Trials {
+  /** A trial may come: the child is kept until the returned function is called. */
+  expect(): () => void
+  begin(request: TrialRequest): Job
+  /** Ends the child. Trials that come later are refused. */
+  close(): Promise<void>
+}
+
+/** @param open makes the child */
+export function createTrials(clock: Clock, open: OpenChannel): Trials {
+  const ending = new Set<Promise<void>>()
+  let child: Child | undefined
+  let expected = 0
+  let turn: Promise<void> = Promise.resolve()
+  let onLine: ((line: string) => void) | undefined
+  let closed = false
+
+  async function childFor(alone: boolean): Promise<Child> {
+    if (child && (alone || !child.alive)) await dismiss()
+    child ??= openChild(open, clock, (line) => onLine?.(line))
+    return child
+  }
+
+  function dismiss(): Promise<void> {
+    if (child) {
+      const gone: Promise<void> = child.end().finally(() => ending.delete(gone))
+      ending.add(gone)
+    }
+    child = undefined
+    return Promise.all(ending).then(() => {})
+  }
+
+  function expect(): () => void {
+    expected++
+    let done = false
+    return () => {
+      if (done) return
+      done = true
+      if (--expected === 0) void dismiss()
+    }
+  }
+
+  function begin(request: TrialRequest): Job {
+    const done = expect()
+    const { timeoutMs, alone } = request
+    let mine: Child | undefined
+    let unbound = (): void => {}
+    let ended = false
+    let busy = false
+    let pass = (): void => {}
+    const before = turn
+    turn = new Promise((resolve) => {
+      pass = resolve
+    })
+
+    const inTime: Limit = { ms: timeoutMs, late: lateFor(timeoutMs) }
+    /** @param died what it did when it went away */
+    async function ask<K extends FromWorker['kind']>(
+      kind: K,
+      died: string,
+      limit: Limit,
+      message: ToWorker,
+      transfer?: ArrayBuffer[],
+    ) {
+      if (!mine || ended) throw over()
+      busy = true
+      try {
+        const answer = await mine.ask(message, limit, transfer)
+        if (answer.kind === kind) return answer as Extract<FromWorker, { kind: K }>
+        throw answer.kind === 'load-failed'
+          ? loadError(answer.message)
+          : new ModelmountError('INTERNAL', `a trial answered '${answer.kind}' instead of '${kind}'`)
+      } catch (error) {
+        if (closed) throw new ModelmountError('SERVER_CLOSED', 'the server is closing')
+        if (mine.alive || ended || whyNot(error) === limit.late) throw error
+        throw new ModelmountError('MODEL_LOAD_FAILED', `${died}: ${whyNot(error)}`, { cause: error })
+      } finally {
+        busy = false
+      }
+    }
+
+    async function load(): Promise<Loaded> {
+      await before
+      if (ended || closed) throw over()
+      onLine = request.onLine
+      mine = await childFor(alone)
+      unbound = mine.bound(request.maxBytes())
+      const { source, data, providers, strict, session, niceness } = request
+      const limit = { ms: timeoutMs, late: `loading took longer than loadTimeoutMs (${timeoutMs} ms)` }
+      const died = 'its process ended while loading'
+      return ask('loaded', died, limit, { kind: 'load', source, data, providers, strict, session, niceness })
+    }
+
+    async function leave(): Promise<void> {
+      await before
+      unbound()
+      // Busy with something that is no longer wanted.
+      if (busy) mine?.kill('its trial is over')
+      if (mine?.alive && !alone) await mine.ask({ kind: 'release' }, inTime).catch(() => {})
+      if (mine && (alone || !mine.alive) && mine === child) await dismiss()
+      pass()
+      done()
+    }
+
+    let quit = (_: ModelmountError): void => {}
+    const given = new Promise<never>((_, reject) => {
+      quit = reject
+    })
+    const loaded = Promise.race([load(), given])
+    loaded.catch(() => {})
+    let left: Promise<void> | undefined
+
+    return {
+      loaded,
+      async run(inputs, fetches) {
+        const { frame, transfer } = pack([inputs])
+        await ask('done', CRASHED, inTime, { kind: 'run', id: 0, frame, fetches: [0], selections: [fetches] }, transfer)
+      },
+      async smoke(plan) {
+        await ask('tried', CRASHED, inTime, tryMessage(plan, true))
+      },
+      async tryOut(plan) {
+        const ms = Math.min(timeoutMs, TRIAL_MS)
+        const { rows, found } = await ask(
+          'tried',
+          CRASHED,
+          { ms, late: `trying it took longer than ${ms} ms` },
+          tryMessage(plan, false),
+        )
+        return { ...found, rows: unpack(rows, { share: false }) }
+      },
+      end() {
+        ended = true
+        quit(over())
+        left ??= leave()
+        return left
+      },
+    }
+  }
+
+  return {
+    expect,
+    begin,
+    async close() {
+      closed = true
+      child?.kill('the server is closing')
+      await dismiss()
+    },
+  }
+}
+
+function tryMessage({ given, ...plan }: TrialPlan, rowsOnly: boolean): ToWorker {
+  return { kind: 'try', plan, given: pack(given).frame, rowsOnly }
+}
+
+const CRASHED = 'it crashed in its trial run'
+const lateFor = (ms: number): string => `its trial run took longer than loadTimeoutMs (${ms} ms)`
+const over = (): ModelmountError => new ModelmountError('MODEL_LOAD_FAILED', 'its trial is over')
+
+/** For events and reasons. */
+export const whyNot = (error: unknown): string => printable(error instanceof Error ? error.message : String(error)).slice(0, 500)
