@@ -26,6 +26,8 @@ export default defineConfig([
   // One worker artefact, always CommonJS like onnxruntime-node itself; both tiers start it by path.
   { entry: { 'telemetry/prometheus-worker': 'src/telemetry/prometheus-worker.ts' }, format: ['cjs'], target: 'node20' },
   { entry: { worker: 'src/core/engine/worker.ts' }, format: ['cjs'], target: 'node20', external: ['onnxruntime-node'] },
+  // The thread that reads large request bodies.
+  { entry: { 'decode-worker': 'src/core/decoding/worker.ts' }, format: ['cjs'], target: 'node20' },
   // The thread that hashes large model files.
   { entry: { 'hash-worker': 'src/core/integrity/hash-worker.ts' }, format: ['cjs'], target: 'node20' },
 ])

@@ -1,10 +1,11 @@
 /** The habits of the test run itself: what is skipped is said, and CI runs everything. */
 
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { partOf, ROOMS } from '../tools/mutation-rooms.ts'
 import long from '../vitest.long.config.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -49,3 +50,22 @@ test('every test belongs to exactly one of the two runs', () => {
   expect(long.test).toMatchObject({ include: ['test/long/**/*.test.ts'], exclude: [], maxWorkers: 1 })
   expect(TESTS.filter((file) => file.startsWith('long'))).toContain(join('long', 'node-versions.test.ts'))
 })
+
+test.each(Object.entries(ROOMS))('a mutation run of %s has sources to change and tests to run', (name, { folder, tests }) => {
+  expect(partOf(name).mutate).toBe(`src/${folder}/**/*.ts`)
+  expect(existsSync(join(ROOT, 'src', folder))).toBe(true)
+  const files = TESTS.map((file) => posix.join('test', file.replaceAll('\\', '/')))
+  for (const glob of tests) expect(files.some((file) => matchesGlob(file, glob))).toBe(true)
+})
+
+test('a mutation run may be of one file; an unknown room is refused by name', () => {
+  expect(partOf('cache/key').mutate).toBe('src/core/cache/key.ts')
+  expect(partOf('registry/triton/settings').mutate).toBe('src/core/registry/triton/settings.ts')
+  for (const name of ['', 'toString', 'http']) expect(() => partOf(name)).toThrow('rooms are scheduler, engine, cache')
+})
+
+/** Globs with one star, within a folder. */
+function matchesGlob(file: string, glob: string): boolean {
+  const [start = '', end = ''] = glob.split('*')
+  return file.startsWith(start) && file.endsWith(end) && posix.dirname(file) === posix.dirname(glob)
+}

@@ -78,6 +78,8 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/telemetry': ['clock (types)', 'errors', 'types (types)'],
   'core/tensor': ['errors', 'types (types)'],
   'core/onnx': ['errors', 'integrity', 'printable', 'types (types)'],
+  'core/turns': ['protocol (types)'],
+  'core/decoding': ['abort', 'errors', 'protocol', 'tensor', 'turns', 'types (types)'],
   'core/protocol': ['errors', 'statistics (types)', 'tensor', 'types (types)'],
   'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/integrity': ['errors', 'printable'],
@@ -155,6 +157,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/events': ['logger', 'types (types)'],
   'core/logger': ['types (types)'],
   'core/http': [
+    'decoding (types)',
     'errors',
     'model (types)',
     'options',
@@ -162,6 +165,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'registry (types)',
     'telemetry (types)',
     'tensor',
+    'turns',
     'types (types)',
     'version',
   ],
@@ -177,6 +181,7 @@ const FACES: Readonly<Record<string, string>> = {
   'core/integrity': 'core/integrity/index.ts',
   'core/crypto': 'core/crypto/index.ts',
   'core/http': 'core/http/index.ts',
+  'core/decoding': 'core/decoding/index.ts',
   'core/sequences': 'core/sequences/index.ts',
 }
 

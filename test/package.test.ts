@@ -46,7 +46,14 @@ describe('exports', () => {
 
   test('every file is there after a build', () => {
     const built = entries.flatMap((entry) => ['js', 'cjs', 'd.ts', 'd.cts'].map((ending) => `dist/${entry}.${ending}`))
-    for (const file of [...built, 'dist/worker.cjs', 'dist/cli.js', pkg.bin.modelmount])
+    for (const file of [
+      ...built,
+      'dist/worker.cjs',
+      'dist/decode-worker.cjs',
+      'dist/hash-worker.cjs',
+      'dist/cli.js',
+      pkg.bin.modelmount,
+    ])
       expect([file, existsSync(join(root, file))]).toEqual([file, true])
     expect(read('dist/cli.js')).toMatch(/^#!\/usr\/bin\/env node\n/)
   })
@@ -67,6 +74,7 @@ describe('exports', () => {
       ...entries.map((entry) => `${entry}.cjs`),
       'cli.js',
       'worker.cjs',
+      'decode-worker.cjs',
     ]) {
       const code = read(`dist/${entry}`)
       const needed = [

@@ -104,6 +104,7 @@ export interface ServerConfig {
   /** Bytes for the instances of all models; `undefined` for no bound. */
   readonly memoryBudgetBytes: number | undefined
   readonly maxBodyBytes: number
+  readonly maxJsonBytes: number
   readonly bodyTimeoutMs: number
   readonly cacheDirectory: string | undefined
   readonly integrity: GateConfig
@@ -540,6 +541,7 @@ const serverOptions: Check = object({
   strict: boolean,
   memory: object({ budgetBytes: integer(1, Number.MAX_SAFE_INTEGER) }, ['budgetBytes']),
   maxBodyBytes: integer(1, 2 ** 31 - 1),
+  maxJsonBytes: integer(1, 2 ** 29 - 1),
   bodyTimeoutMs: integer(1, 2 ** 31 - 1),
   cacheDirectory: expect('the path of a directory', (value) => typeof value === 'string' && value !== ''),
   trust,
@@ -705,6 +707,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     strict = false,
     memory,
     maxBodyBytes = 64 * 1024 * 1024,
+    maxJsonBytes = 16 * 1024 * 1024,
     bodyTimeoutMs = 60_000,
     cacheDirectory,
     trust,
@@ -740,6 +743,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     strict,
     memoryBudgetBytes: memory?.budgetBytes,
     maxBodyBytes,
+    maxJsonBytes,
     bodyTimeoutMs,
     cacheDirectory,
     integrity: { verification, trust, lock, store },

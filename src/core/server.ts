@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Answer, createResultCache, type ResultCache } from './cache/index.ts'
 import { systemClock } from './clock.ts'
 import { createDecrypt } from './crypto/index.ts'
+import { createDecoding } from './decoding/index.ts'
 import { createBuffers } from './engine/buffers.ts'
 import { createCpuBudget } from './engine/cpu.ts'
 import { openProcess } from './engine/process.ts'
@@ -66,6 +67,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const cpu = createCpuBudget()
   const residency = createResidency(clock, config.memoryBudgetBytes)
   const buffers = createBuffers(clock)
+  const decoding = createDecoding(config)
   const trials = createTrials(clock, openProcess({ maxMemoryBytes: undefined }))
   const { emit, subscribe } = createEvents(config.logger)
   const telemetry = config.telemetry && isolated(config.telemetry, (message) => emit({ type: 'warning', message }))
@@ -275,6 +277,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     await Promise.race([done, gaveUp])
     await trials.close()
     buffers.close()
+    await decoding.close()
     gate.close()
     unwatch?.()
   }
@@ -345,7 +348,9 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     http: createHttp({
       serverName: config.name,
       maxBodyBytes: config.maxBodyBytes,
+      maxJsonBytes: config.maxJsonBytes,
       bodyTimeoutMs: config.bodyTimeoutMs,
+      decode: decoding.decode,
       health: () => server.health(),
       resolve(name, version) {
         if (closing) throw closed()

@@ -757,6 +757,12 @@ export interface ModelServerOptions extends ModelSettings {
   readonly encryption?: EncryptionOptions
   /** Largest HTTP request body in bytes. @default 67108864 (64 MiB) */
   readonly maxBodyBytes?: number
+  /**
+   * Most bytes of JSON, or of CSV, in a request body; more get 413. Tensors that follow as binary data do not count. Bodies above 16 KiB are
+   * read in a thread beside the event loop.
+   * @default 16777216 (16 MiB)
+   */
+  readonly maxJsonBytes?: number
   /** Longest time that receiving one HTTP request body may take, in milliseconds; slower ones get 408. @default 60000 */
   readonly bodyTimeoutMs?: number
   /**

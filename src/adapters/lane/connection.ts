@@ -51,7 +51,7 @@ interface Arriving {
   readonly to: Destination
   readonly collector: BodyCollector
   /** Memory of its pieces, where these are kept. */
-  readonly buffers: Set<ArrayBufferLike> | undefined
+  readonly buffers: Set<ArrayBufferLike>
   readonly timer: NodeJS.Timeout | undefined
 }
 
@@ -174,11 +174,10 @@ export class LaneConnection {
 
   #await(head: Head, to: Destination): void {
     const limits = [to.handler.bodyTimeoutMs, this.#lane.requestTimeoutMs()].filter((ms) => ms > 0)
-    const inPieces = head.headers['inference-header-content-length'] !== undefined
-    const collector = collectorFor(head.length, inPieces)
+    const collector = collectorFor(head.length, true)
     const timer = limits.length > 0 ? setTimeout(() => this.#refuseSlow(to), Math.min(...limits)) : undefined
     this.state = 'arriving'
-    this.#arriving = { head, to, collector, buffers: inPieces ? new Set() : undefined, timer }
+    this.#arriving = { head, to, collector, buffers: new Set(), timer }
   }
 
   #add(bytes: Buffer): void {
@@ -186,7 +185,7 @@ export class LaneConnection {
     const missing = head.length - collector.length()
     collector.add(bytes.length > missing ? bytes.subarray(0, missing) : bytes)
     // What the socket gives has memory of its own.
-    if (bytes.length >= LARGE_PIECE_BYTES) buffers?.add(bytes.buffer)
+    if (bytes.length >= LARGE_PIECE_BYTES) buffers.add(bytes.buffer)
     if (bytes.length < missing) return
     if (bytes.length > missing) this.#early = bytes.subarray(missing)
     clearTimeout(timer)
@@ -194,7 +193,7 @@ export class LaneConnection {
     const { body, rest } = collector.take()
     // In the last of it the next request may begin; and others may have read along.
     const isAlone = this.#early.length === 0 && this.#socket.listenerCount('data') === 1
-    this.#ask(head, to, { body, rest, given: buffers && isAlone ? [...buffers] : undefined })
+    this.#ask(head, to, { body, rest, given: isAlone ? [...buffers] : undefined })
   }
 
   #refuseSlow({ handler, path }: Destination): void {

@@ -1,5 +1,6 @@
 /** What a route is, and what routes are given to answer with. */
 
+import type { Decode } from '../decoding/index.ts'
 import type { ModelmountError } from '../errors.ts'
 import type { Model } from '../model.ts'
 import type { MountConfig } from '../options.ts'
@@ -20,7 +21,10 @@ import type {
 export interface HttpDeps {
   readonly serverName: string
   readonly maxBodyBytes: number
+  /** Of JSON, or other text, in a body. */
+  readonly maxJsonBytes: number
   readonly bodyTimeoutMs: number
+  readonly decode: Decode
   health(): ServerHealth
   /** @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_NOT_READY`, `SERVER_CLOSED` */
   resolve(name: string, version: string | undefined): Model

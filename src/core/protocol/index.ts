@@ -1,11 +1,12 @@
 /** The face of the room: bytes <-> requests and results, one codec per dialect. */
 
+export { COUNTED_BYTES } from './bounds.ts'
 export { parseJsonExact } from './json.ts'
-export { decodeInvocation } from './mlflow/request.ts'
+export { decodeInvocation, type InvocationRequest } from './mlflow/request.ts'
 export { encodeInvocation, encodeMlflowError } from './mlflow/response.ts'
 export { encodeConfig } from './open-inference/config.ts'
 export { encodeError } from './open-inference/errors.ts'
-export { decodeGenerate, encodeGenerate, encodeGenerateEvent } from './open-inference/generate.ts'
+export { decodeGenerate, encodeGenerate, encodeGenerateEvent, type GenerateRequest } from './open-inference/generate.ts'
 export { encodeModelMetadata, encodeServerMetadata } from './open-inference/metadata.ts'
 export {
   checkLoadRequest,
@@ -15,12 +16,13 @@ export {
   loadFailure,
   readIndexRequest,
 } from './open-inference/repository.ts'
-export { decodeInfer, type InferRequest } from './open-inference/request.ts'
+export { decodeInfer, decodeNumbers, type InferRequest } from './open-inference/request.ts'
 export { type EncodedInfer, encodeInfer } from './open-inference/response.ts'
 export { scheduleOf } from './open-inference/schedule.ts'
 export { sequenceOf } from './open-inference/sequence.ts'
 export { encodeStatistics } from './open-inference/statistics.ts'
+export type { Room } from './room.ts'
 export { encodeTfError, encodeTfMetadata, encodeTfStatus } from './tf-serving/metadata.ts'
-export { decodeTfPredict } from './tf-serving/request.ts'
+export { decodeTfPredict, type TfPredictRequest } from './tf-serving/request.ts'
 export { encodeTfPredict } from './tf-serving/response.ts'
 export { atOnce, type Steps } from './write-json.ts'

@@ -107,7 +107,8 @@ export function* writeElements(tensor: Tensor, sink: TextSink): Steps<void> {
       const slice = sink.due()
       if (slice > 0) yield slice
     }
-  } else
+  } else if (tensor.type === 'string') yield* writeStrings(tensor.data, sink)
+  else
     for (let start = 0; start < tensor.data.length; start += PIECE) {
       if (start > 0) sink.write(',')
       sink.write(pieceOf(tensor, start, start + PIECE))
@@ -117,8 +118,37 @@ export function* writeElements(tensor: Tensor, sink: TextSink): Steps<void> {
   sink.write(']')
 }
 
+/** Characters of one string that are written at a time. */
+const STRETCH = 64 * 1024
+
+/** Between commas. */
+export function* writeStrings(strings: readonly string[], sink: TextSink): Steps<void> {
+  let separator = ''
+  for (const string of strings) {
+    sink.write(`${separator}"`)
+    separator = ','
+    for (let start = 0; start < string.length; ) {
+      const end = endOf(string, start)
+      sink.write(JSON.stringify(string.slice(start, end)).slice(1, -1))
+      start = end
+      const slice = sink.due()
+      if (slice > 0) yield slice
+    }
+    sink.write('"')
+  }
+}
+
+/** Not between the two halves of a character. */
+function endOf(string: string, start: number): number {
+  const end = Math.min(string.length, start + STRETCH)
+  const last = string.charCodeAt(end - 1)
+  return end < string.length && last >= 0xd800 && last <= 0xdbff ? end + 1 : end
+}
+
 /** True for tensors that are written at once: what stands around a generator would cost more. */
-export const isShort = ({ data }: Tensor): boolean => data.length <= FEW
+export const isShort = ({ type, data }: Tensor): boolean => data.length <= FEW && (type !== 'string' || textIn(data) <= STRETCH)
+
+const textIn = (strings: readonly string[]): number => strings.reduce((sum, { length }) => sum + length, 0)
 
 export function writeShort(tensor: Tensor, sink: TextSink): void {
   const text = tensor.type === 'float32' ? floatsText(tensor.data) : pieceOf(tensor, 0, tensor.data.length)

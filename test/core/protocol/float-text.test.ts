@@ -87,3 +87,10 @@ test('as a person would write it', () => {
   expect(floatsText(Float32Array.of(Number.NaN, Infinity, -Infinity))).toBe('"NaN","Infinity","-Infinity"')
   expect(floatsText(new Float32Array())).toBe('')
 })
+
+test('long strings are written in parts that read back the same', () => {
+  const long = ['a'.repeat(65_535), `${'b'.repeat(65_535)}😀c`, '"'.repeat(70_000), '😀'.repeat(70_000), '\ud800'.repeat(70_000)]
+  const sink = createTextSink()
+  atOnce(writeElements({ type: 'string', dims: [long.length], data: long }, sink))
+  expect(JSON.parse(Buffer.concat(sink.finish()).toString())).toEqual(long)
+})

@@ -1,13 +1,14 @@
 /** Triton's generate extension, which its metadata does not list. */
 
-import { decodeGenerate, encodeGenerate, encodeGenerateEvent, scheduleOf, sequenceOf } from '../../protocol/index.ts'
+import { encodeGenerate, encodeGenerateEvent, scheduleOf, sequenceOf } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
+import { inTurns } from '../../turns.ts'
 import type { HttpResponse } from '../../types.ts'
-import { packed, unpacked } from '../content-coding.ts'
+import { packed } from '../content-coding.ts'
 import { checkJsonType } from '../media-type.ts'
+import { received } from '../received.ts'
 import { type Call, inference, type TableMaker, written } from '../route.ts'
 import { earlier, timeoutOf } from '../timeout.ts'
-import { inTurns } from '../turns.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
 export const generate: TableMaker = (deps, { config }) => {
@@ -19,8 +20,9 @@ export const generate: TableMaker = (deps, { config }) => {
   ): Promise<readonly Uint8Array[]> {
     const model = deps.resolve(name, version)
     checkJsonType(request)
-    const body = await unpacked(request, deps.maxBodyBytes)
-    const { id, inputs, parameters } = decodeGenerate(body, model.signature, model.config)
+    const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
+    const opts = { maxElements: model.config.maxElements, signal: request.signal }
+    const { id, inputs, parameters } = await deps.decode('generate', body, model.signature, opts)
     const { priority, timeoutMs } = scheduleOf(parameters)
     const sequence = sequenceOf(parameters, model.config.sequences !== undefined)
     const timeout = earlier(timeoutMs, timeoutOf(request))
@@ -42,8 +44,9 @@ export const generate: TableMaker = (deps, { config }) => {
         method: 'POST',
         path: new RegExp(`^${MODEL}/generate$`),
         handle: inference(deps, async (call) => packed(written(await answer(call, encodeGenerate)), call.request)),
+        takesRest: true,
       },
-      { method: 'POST', path: new RegExp(`^${MODEL}/generate_stream$`), handle: inference(deps, stream) },
+      { method: 'POST', path: new RegExp(`^${MODEL}/generate_stream$`), handle: inference(deps, stream), takesRest: true },
     ],
   }
 }

@@ -1,14 +1,15 @@
 /** MLflow's scoring server, which SageMaker's containers share `/ping` and `/invocations` with: one mount serves one model. */
 
 import { ModelmountError } from '../../errors.ts'
-import { decodeInvocation, encodeInvocation, encodeMlflowError } from '../../protocol/index.ts'
+import { encodeInvocation, encodeMlflowError } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
+import { inTurns } from '../../turns.ts'
 import type { HttpRequest, HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
-import { packed, unpacked } from '../content-coding.ts'
+import { packed } from '../content-coding.ts'
+import { received } from '../received.ts'
 import { type Call, inference, json, type TableMaker, written } from '../route.ts'
 import { timeoutOf } from '../timeout.ts'
-import { inTurns } from '../turns.ts'
 
 const PATHS: ReadonlySet<string> = new Set(['/invocations', '/ping', '/health', '/version'])
 
@@ -28,8 +29,9 @@ export const mlflow: TableMaker = (deps, { config }) => {
   async function invoke({ request, params: { model: name = '', version } }: Call): Promise<HttpResponse> {
     const model = deps.resolve(name, version)
     const mediaType = mediaTypeOf(request)
-    const body = await unpacked(request, deps.maxBodyBytes)
-    const { inputs, isTable } = decodeInvocation(body, mediaType, model.signature, model.config)
+    const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
+    const opts = { maxElements: model.config.maxElements, mediaType, signal: request.signal }
+    const { inputs, isTable } = await deps.decode('invocation', body, model.signature, opts)
     const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request) }
     const result = await deps.run(model, inputs, call, request.headers)
     const pieces = await inTurns(encodeInvocation(result, isTable))
@@ -52,7 +54,12 @@ export const mlflow: TableMaker = (deps, { config }) => {
     owns: (path) => PATHS.has(path),
     encodeError: encodeMlflowError,
     routes: [
-      { method: 'POST', path: '/invocations', handle: ({ request }) => counted({ request, params: { ...target() } }) },
+      {
+        method: 'POST',
+        path: '/invocations',
+        handle: ({ request }) => counted({ request, params: { ...target() } }),
+        takesRest: true,
+      },
       { method: 'GET', path: '/ping', handle: ping },
       { method: 'GET', path: '/health', handle: ping },
       {

@@ -2,7 +2,6 @@
 
 import { isModelmountError } from '../../errors.ts'
 import {
-  decodeInfer,
   type EncodedInfer,
   encodeInfer,
   encodeModelMetadata,
@@ -11,14 +10,14 @@ import {
   sequenceOf,
 } from '../../protocol/index.ts'
 import { discard, freeUnused } from '../../tensor/index.ts'
-import type { HttpRequest, HttpResponse } from '../../types.ts'
+import { inTurns } from '../../turns.ts'
+import type { HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
-import { packed, unpacked } from '../content-coding.ts'
+import { packed } from '../content-coding.ts'
 import { checkJsonType, headerLengthOf } from '../media-type.ts'
-import { joined } from '../rest.ts'
+import { received } from '../received.ts'
 import { type Call, inference, json, type TableMaker, written } from '../route.ts'
 import { earlier, timeoutOf } from '../timeout.ts'
-import { inTurns } from '../turns.ts'
 
 /** The start of every path about one model. */
 export const MODEL = '/v2/models/(?<model>[^/]+)(?:/versions/(?<version>[^/]+))?'
@@ -67,17 +66,12 @@ export const openInference: TableMaker = (deps, mount) => {
     const model = deps.resolve(name, version)
     const headerLength = headerLengthOf(request)
     if (headerLength === undefined) checkJsonType(request)
-    const given = isReadInPieces(request, headerLength) ? request : joined(request)
-    const body = unpacked(given, deps.maxBodyBytes)
     const { signature, config } = model
-    const bytes = body instanceof Promise ? await body : body
-    const { maxElements } = config
-    const { id, inputs, outputs, forms, parameters } = decodeInfer(bytes, signature, {
-      headerLength,
-      maxElements,
-      rest: given.rest,
-      room: model.room,
-    })
+    const limit = headerLength === undefined ? Math.min(deps.maxBodyBytes, deps.maxJsonBytes) : deps.maxBodyBytes
+    const body = received(request, limit)
+    const opts = { headerLength, maxElements: config.maxElements, room: model.room, signal: request.signal }
+    const decoded = deps.decode('infer', body instanceof Promise ? await body : body, signature, opts)
+    const { id, inputs, outputs, forms, parameters } = decoded instanceof Promise ? await decoded : decoded
     if (request.given) freeUnused(request.given, inputs)
     const { priority, timeoutMs } = scheduleOf(parameters)
     const timeout = earlier(timeoutMs, timeoutOf(request))
@@ -107,13 +101,6 @@ export const openInference: TableMaker = (deps, mount) => {
     ],
   }
 }
-
-/** Tensors may be spread over pieces; JSON and what is packed may not. */
-const isReadInPieces = ({ body, headers }: HttpRequest, headerLength: number | undefined): boolean =>
-  headerLength !== undefined &&
-  headers['content-encoding'] === undefined &&
-  body instanceof Uint8Array &&
-  headerLength <= body.byteLength
 
 /** Some client libraries look for the header alone, some for the content type. */
 function inferAnswer({ body, rest, hasViews, headerLength }: EncodedInfer, discard: () => void): HttpResponse {

@@ -2,13 +2,14 @@
 
 import { ModelmountError } from '../../errors.ts'
 import type { Model } from '../../model.ts'
-import { decodeTfPredict, encodeTfError, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../protocol/index.ts'
+import { encodeTfError, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
+import { inTurns } from '../../turns.ts'
 import type { HttpResponse } from '../../types.ts'
-import { packed, unpacked } from '../content-coding.ts'
+import { packed } from '../content-coding.ts'
+import { received } from '../received.ts'
 import { type Call, inference, json, type Route, type TableMaker, written } from '../route.ts'
 import { timeoutOf } from '../timeout.ts'
-import { inTurns } from '../turns.ts'
 
 /** Names are matched as TensorFlow Serving matches them: any case of the fixed words, no colon in a name. */
 const MODEL = '/v1/models/(?<model>[^/:]+)(?:/versions/(?<version>[^/:]+)|/labels/(?<label>[^/:]+))?'
@@ -28,7 +29,9 @@ export const tfServing: TableMaker = (deps, { config }) => {
   async function predict({ request, params }: Call): Promise<HttpResponse> {
     const model = modelOf(params)
     // The content type says nothing: curl calls the documented example a form.
-    const { inputs, form } = decodeTfPredict(await unpacked(request, deps.maxBodyBytes), model.signature, model.config)
+    const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
+    const opts = { maxElements: model.config.maxElements, signal: request.signal }
+    const { inputs, form } = await deps.decode('tfPredict', body, model.signature, opts)
     const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request), label: params.label }
     const result = await deps.run(model, inputs, call, request.headers)
     const pieces = await inTurns(encodeTfPredict(result, form))
@@ -51,7 +54,7 @@ export const tfServing: TableMaker = (deps, { config }) => {
   }
 
   const routes: Route[] = [
-    { method: 'POST', path: pattern(':predict'), handle: inference(deps, predict) },
+    { method: 'POST', path: pattern(':predict'), handle: inference(deps, predict), takesRest: true },
     { method: 'POST', path: pattern(':(?:classify|regress)'), handle: unserved },
     { method: 'GET', path: /^\/v1\/models\/?$/i, handle: () => json(200, { models: deps.modelNames() }) },
     { method: 'GET', path: pattern(''), handle: status },

@@ -7,7 +7,7 @@ import { checkInputs, type Dialect, mismatch, product, toWireType } from '../../
 import type { ModelSignature, PredictResult, Tensor, ValueInfo } from '../../types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
 import { invalid, isObject, type Json, type Parameters, readId, readParameters } from '../fields.ts'
-import { createTextSink, isShort, type Steps, type TextSink, writeElements, writeShort } from '../write-json.ts'
+import { createTextSink, isShort, type Steps, type TextSink, writeElements, writeShort, writeStrings } from '../write-json.ts'
 
 export interface GenerateRequest {
   readonly id?: string
@@ -81,8 +81,10 @@ function* write(
   if (id !== undefined) sink.write(`,"id":${JSON.stringify(id)}`)
   for (const [name, tensor] of Object.entries(outputs)) {
     sink.write(`,${JSON.stringify(name)}:`)
-    if (tensor.data.length === 1) sink.write(single(tensor))
-    else if (isShort(tensor)) writeShort(tensor, sink)
+    if (isShort(tensor)) {
+      if (tensor.data.length === 1) sink.write(single(tensor))
+      else writeShort(tensor, sink)
+    } else if (tensor.type === 'string' && tensor.data.length === 1) yield* writeStrings(tensor.data, sink)
     else yield* writeElements(tensor, sink)
   }
   sink.write('}')

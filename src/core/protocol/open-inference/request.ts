@@ -19,6 +19,7 @@ import {
   invalid,
   isObject,
   isSize,
+  type Json,
   type Parameters,
   readCount,
   readFlag,
@@ -83,14 +84,42 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   }
 
   const isJson = isBytes && headerLength === undefined
-  const large = isJson && isLarge(bytes) ? readLargeJson(bytes, signature, opts) : undefined
-  const templates = isJson && !large ? templatesOf(signature) : undefined
+  const numbers = isJson ? decodeNumbers(bytes, signature, opts) : undefined
+  if (numbers) return numbers
+  const templates = isJson ? templatesOf(signature) : undefined
   const like = templates?.read(bytes, maxElements)
   if (like) return like
-  const isRaw = typeof body === 'string' || isBytes
   const json = headerLength === undefined ? body : bytes.subarray(0, headerLength)
   const blobs = headerLength === undefined ? undefined : createBlobs([bytes.subarray(headerLength), ...rest], opts)
-  const request = large ?? readJsonObject(json, signature, opts).json
+  const { json: request, isRaw } = readJsonObject(json, signature, opts)
+  const read = requestFrom(request, signature, { maxElements, isRaw, paths, blobs })
+  templates?.learn(bytes, [...paths.keys()], read)
+  return read
+}
+
+/**
+ * The request in a large body of flat lists of numbers, which are scanned and not parsed.
+ * @returns `undefined` for any other body
+ * @throws ModelmountError as {@link decodeInfer} does
+ */
+export function decodeNumbers(
+  body: Uint8Array,
+  signature: ModelSignature,
+  opts: Pick<DecodeOptions, 'maxElements' | 'room'>,
+): InferRequest | undefined {
+  const request = isLarge(body) ? readLargeJson(body, signature, opts) : undefined
+  return request && requestFrom(request, signature, { maxElements: opts.maxElements, isRaw: true, paths: new Map() })
+}
+
+interface Reading {
+  readonly maxElements: number
+  readonly isRaw: boolean
+  /** Learns where each input stands. */
+  readonly paths: Map<string, string>
+  readonly blobs?: Blobs | undefined
+}
+
+function requestFrom(request: Json, signature: ModelSignature, { maxElements, isRaw, paths, blobs }: Reading): InferRequest {
   const id = readId(request.id)
   const parameters = readParameters(request.parameters, 'parameters')
   const tensors = readInputs(request.inputs, signature, blobs, paths)
@@ -98,9 +127,7 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   const { outputs, forms } = readOutputs(request.outputs, signature, readFlag(parameters, 'binary_data_output', 'parameters'))
   const inputs = checkInputs(signature, tensors, { maxElements, dialect: dialectFor(paths, isRaw) })
   if (forms.named.size > 0) refuseLabels(forms, signature, inputs)
-  const read = { id, inputs, outputs, forms, parameters }
-  templates?.learn(bytes, [...paths.keys()], read)
-  return read
+  return { id, inputs, outputs, forms, parameters }
 }
 
 function parsedBody(): ModelmountError {

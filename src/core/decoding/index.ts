@@ -1,0 +1,107 @@
+/** Request bodies become requests: small ones at once, larger ones in a thread of their own, so that no body holds up the event loop. */
+
+import { ModelmountError } from '../errors.ts'
+import { COUNTED_BYTES, decodeNumbers, type Room } from '../protocol/index.ts'
+import { inTurns, tellWork } from '../turns.ts'
+import type { AbortSignalLike, ModelSignature } from '../types.ts'
+import { type Body, isBytes, sizeOf } from './body.ts'
+import { DECODERS, type Decoded, type JobOptions, type Kind } from './jobs.ts'
+import { unpackRequest } from './parcel.ts'
+import { createDecodingThread, type DecodingThread } from './thread.ts'
+
+export type { Body } from './body.ts'
+export type { Decoded, Kind } from './jobs.ts'
+
+export interface DecodeOptions extends JobOptions {
+  /** Where large tensors may lie. */
+  readonly room?: Room | undefined
+  /** Fires when nobody waits for the request any more. */
+  readonly signal?: AbortSignalLike | undefined
+}
+
+/**
+ * @returns the request itself where its body is small, else a promise
+ * @throws ModelmountError what the decoder of that kind throws; `BODY_TOO_LARGE`, and what the decoding thread throws
+ */
+export type Decode = <K extends Kind>(
+  kind: K,
+  body: Body,
+  signature: ModelSignature,
+  opts: DecodeOptions,
+) => Decoded[K] | Promise<Decoded[K]>
+
+export interface Decoding {
+  readonly decode: Decode
+  close(): Promise<void>
+}
+
+/** Of numbers: a body up to here is read in about a millisecond, which is less than the way to the thread and back is worth. */
+const NUMBERS_BYTES = 256 * 1024
+
+export function createDecoding(
+  { maxJsonBytes }: { readonly maxJsonBytes: number },
+  thread: DecodingThread = createDecodingThread(),
+): Decoding {
+  const decode: Decode = (kind, body, signature, opts) => {
+    const bytes = sizeOf(body)
+    refuseLong(kind, bytes, opts.headerLength, maxJsonBytes)
+    if (isShort(body, bytes, signature, opts)) return here(kind, body, bytes, signature, opts)
+    if (kind === 'infer' && opts.headerLength === undefined && bytes <= NUMBERS_BYTES) {
+      const whole = wholeOf(body)
+      // An infer request is what the kind says.
+      tellWork(bytes)
+      const read = decodeNumbers(whole, signature, opts) as Decoded[typeof kind] | undefined
+      if (read) return read
+      return there(kind, whole === body.body ? body : { body: whole, given: [whole.buffer] }, signature, opts)
+    }
+    return there(kind, body, signature, opts)
+  }
+
+  function here<K extends Kind>(kind: K, body: Body, bytes: number, signature: ModelSignature, opts: DecodeOptions): Decoded[K] {
+    tellWork(bytes)
+    // Tensors may be spread over pieces; JSON may not.
+    const isInPieces = isBytes(body.body) && (opts.headerLength ?? bytes) <= body.body.byteLength
+    if (!body.rest || isInPieces) return DECODERS[kind](body.body, signature, { ...opts, rest: body.rest })
+    return DECODERS[kind](wholeOf(body), signature, opts)
+  }
+
+  async function there<K extends Kind>(
+    kind: K,
+    { body, rest, given }: Body,
+    signature: ModelSignature,
+    { maxElements, headerLength, mediaType, signal }: DecodeOptions,
+  ): Promise<Decoded[K]> {
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body
+    const opts: JobOptions = { maxElements, headerLength, ...(mediaType ? { mediaType } : {}) }
+    const parcel = await thread.decode({ kind, body: { body: bytes, rest, given }, signature, opts, signal })
+    return inTurns(unpackRequest<Decoded[K]>(parcel))
+  }
+
+  return { decode, close: () => thread.close() }
+}
+
+function wholeOf({ body, rest }: Body): Uint8Array {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : (body as Uint8Array)
+  return rest ? Buffer.concat([bytes, ...rest]) : bytes
+}
+
+/**
+ * True for bodies that the host's thread reads at once: short ones, those that an app has parsed, and numbers as raw bytes, of which there are
+ * only views and copies to make.
+ */
+function isShort({ body }: Body, bytes: number, { inputs }: ModelSignature, { headerLength }: DecodeOptions): boolean {
+  if (bytes <= COUNTED_BYTES || (typeof body !== 'string' && !isBytes(body))) return true
+  if (headerLength === undefined || headerLength > COUNTED_BYTES) return false
+  if (inputs.some(({ type }) => type === 'string')) return false
+  // Each byte of a boolean is looked at.
+  return bytes <= NUMBERS_BYTES || !inputs.some(({ type }) => type === 'bool')
+}
+
+function refuseLong(kind: Kind, bytes: number, headerLength: number | undefined, maxJsonBytes: number): void {
+  const json = headerLength === undefined ? bytes : Math.min(headerLength, bytes)
+  if (json <= maxJsonBytes) return
+  const advice = kind === 'infer' ? '; send tensors as binary data, or in several requests' : '; send several requests'
+  throw new ModelmountError('BODY_TOO_LARGE', `the JSON of the body is larger than ${maxJsonBytes} bytes${advice}`, {
+    details: { field: 'body', expected: `at most ${maxJsonBytes} bytes of JSON`, got: `${json}` },
+  })
+}

@@ -1,0 +1,40 @@
+/** Bodies on their way to the decoding thread: buffers that nobody else has are given away, others copied a slice at a time. */
+
+import { setImmediate } from 'node:timers/promises'
+import { tellWork } from '../turns.ts'
+import type { Body } from './body.ts'
+
+/** Copied between two turns of the event loop. */
+const SLICE_BYTES = 256 * 1024
+
+export interface Shipment {
+  readonly pieces: readonly Uint8Array[]
+  readonly transfer: ArrayBuffer[]
+}
+
+/** @param isWanted false once nobody waits for it any more; then the rest is not copied */
+export async function shipmentOf({ body, rest = [], given = [] }: Body, isWanted: () => boolean): Promise<Shipment> {
+  const owned = new Set(given)
+  const pieces: Uint8Array[] = []
+  let copied = 0
+  for (const piece of [body as Uint8Array, ...rest]) {
+    if (isAlone(piece) && owned.has(piece.buffer)) {
+      pieces.push(piece)
+      continue
+    }
+    for (let at = 0; at < piece.byteLength && isWanted(); at += SLICE_BYTES) {
+      // Not slice(): of a Buffer it is a view.
+      const copy = new Uint8Array(piece.subarray(at, at + SLICE_BYTES))
+      pieces.push(copy)
+      copied += copy.byteLength
+      if (copied < SLICE_BYTES) continue
+      tellWork(copied)
+      copied = 0
+      await setImmediate()
+    }
+  }
+  tellWork(copied)
+  return { pieces, transfer: [...new Set(pieces.map(({ buffer }) => buffer as ArrayBuffer))] }
+}
+
+const isAlone = ({ buffer, byteLength }: Uint8Array): boolean => buffer instanceof ArrayBuffer && buffer.byteLength === byteLength

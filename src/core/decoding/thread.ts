@@ -1,0 +1,171 @@
+/** The decoding thread of a server, seen from the host: started on first use, one job after the other, started again after it has died. */
+
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { onAbort } from '../abort.ts'
+import { ModelmountError } from '../errors.ts'
+import { tellWork } from '../turns.ts'
+import type { AbortSignalLike, ModelSignature } from '../types.ts'
+import type { Body } from './body.ts'
+import type { JobOptions, Kind } from './jobs.ts'
+import type { Answer } from './messages.ts'
+import type { Parcel } from './parcel.ts'
+import { shipmentOf } from './shipment.ts'
+
+/** Bodies that wait; the bytes of all are bounded elsewhere. */
+export const MOST_WAITING = 64
+
+/** Of the thread's heap. What a body may hold takes a fraction; beyond it the thread ends, and not the host. */
+const HEAP_MB = 512
+
+export interface Job {
+  readonly kind: Kind
+  readonly body: Body
+  readonly signature: ModelSignature
+  readonly opts: JobOptions
+  readonly signal: AbortSignalLike | undefined
+}
+
+export interface DecodingThread {
+  /**
+   * @throws ModelmountError what the decoder throws; `QUEUE_FULL`, `ABORTED`, `SERVER_CLOSED`; `BODY_TOO_LARGE` for a body that takes more memory
+   *   than the thread has; `WORKER_LOST` when the thread died for another reason
+   */
+  decode(job: Job): Promise<Parcel>
+  /** Jobs under way or waiting whose callers still want them. */
+  readonly pending: number
+  close(): Promise<void>
+}
+
+interface Entry extends Job {
+  settled: boolean
+  resolve(parcel: Parcel): void
+  reject(error: unknown): void
+}
+
+interface Alive {
+  readonly worker: Worker
+  /** Why it died. */
+  cause: unknown
+}
+
+export function createDecodingThread({ heapMb = HEAP_MB }: { readonly heapMb?: number } = {}): DecodingThread {
+  const waiting: Entry[] = []
+  let current: Entry | undefined
+  let alive: Alive | undefined
+  let closed = false
+
+  function decode(job: Job): Promise<Parcel> {
+    if (closed) return Promise.reject(serverClosed())
+    if (job.signal?.aborted) return Promise.reject(clientGone())
+    if (waiting.length >= MOST_WAITING) return Promise.reject(full())
+    return new Promise((resolve, reject) => {
+      const stopListening = job.signal ? onAbort(job.signal, () => giveUp(entry)) : () => {}
+      const settle =
+        <T>(outcome: (value: T) => void) =>
+        (value: T): void => {
+          if (entry.settled) return
+          entry.settled = true
+          stopListening()
+          outcome(value)
+        }
+      const entry: Entry = { ...job, settled: false, resolve: settle(resolve), reject: settle(reject) }
+      waiting.push(entry)
+      next()
+    })
+  }
+
+  /** A place is free at once; the thread itself only when it is through. */
+  function giveUp(entry: Entry): void {
+    const at = waiting.indexOf(entry)
+    if (at >= 0) waiting.splice(at, 1)
+    entry.reject(clientGone())
+  }
+
+  function next(): void {
+    if (current || closed) return
+    current = waiting.shift()
+    if (current) void send(current)
+    else alive?.worker.unref()
+  }
+
+  async function send(entry: Entry): Promise<void> {
+    alive ??= start()
+    const { worker } = alive
+    worker.ref()
+    const { pieces, transfer } = await shipmentOf(entry.body, () => !entry.settled)
+    if (entry.settled) return done(entry)
+    // It may have died meanwhile, and then its end has been told.
+    if (current !== entry) return
+    const { kind, signature, opts } = entry
+    worker.postMessage({ kind, pieces, signature, opts }, transfer)
+  }
+
+  function done(entry: Entry): void {
+    if (current !== entry) return
+    current = undefined
+    next()
+  }
+
+  function start(): Alive {
+    const worker = new Worker(fileURLToPath(new URL('./decode-worker.cjs', import.meta.url)), {
+      name: 'modelmount-decode',
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: heapMb },
+    })
+    const started: Alive = { worker, cause: undefined }
+    worker.on('message', (answer: Answer) => {
+      const entry = current
+      if (!entry) return
+      tellWork(0)
+      if (answer.kind === 'decoded') entry.resolve(answer.parcel)
+      else entry.reject(errorOf(answer))
+      done(entry)
+    })
+    worker.on('error', (cause) => {
+      started.cause = cause
+    })
+    worker.on('exit', () => {
+      if (alive !== started) return
+      alive = undefined
+      const entry = current
+      if (!entry) return
+      entry.reject(lost(started.cause))
+      done(entry)
+    })
+    return started
+  }
+
+  return {
+    decode,
+    get pending() {
+      return waiting.length + Number(current !== undefined && !current.settled)
+    },
+    async close() {
+      closed = true
+      for (const entry of [...waiting.splice(0), ...(current ? [current] : [])]) entry.reject(serverClosed())
+      current = undefined
+      const worker = alive?.worker
+      alive = undefined
+      await worker?.terminate()
+    },
+  }
+}
+
+function errorOf(answer: Exclude<Answer, { readonly kind: 'decoded' }>): ModelmountError {
+  if (answer.kind === 'refused') return new ModelmountError(answer.code, answer.message, { details: answer.details })
+  return new ModelmountError('INTERNAL', 'internal error', { cause: new Error(answer.reason) })
+}
+
+const clientGone = (): ModelmountError => new ModelmountError('ABORTED', 'the client went away')
+const serverClosed = (): ModelmountError => new ModelmountError('SERVER_CLOSED', 'the model server is closed', { retryAfterS: 1 })
+const full = (): ModelmountError =>
+  new ModelmountError('QUEUE_FULL', `${MOST_WAITING} large request bodies wait to be read`, { retryAfterS: 1 })
+
+function lost(cause: unknown): ModelmountError {
+  if ((cause as { readonly code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    const message = 'the request body takes more memory to read than the server allows; send its tensors as binary data'
+    return new ModelmountError('BODY_TOO_LARGE', message, { details: { field: 'body' } })
+  }
+  return new ModelmountError('WORKER_LOST', 'the thread that reads large request bodies ended', { cause, retryAfterS: 1 })
+}

@@ -1,0 +1,29 @@
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { defineConfig } from 'vitest/config'
+import { partOf } from './tools/mutation-rooms.ts'
+import config from './vitest.config.ts'
+
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+/** What runs in threads and processes of its own is the build's; only what runs in the test's process is mutated. */
+const builtWorkers = {
+  name: 'built-workers',
+  enforce: 'pre',
+  transform: (code: string): string =>
+    code.replace(/(['"])\.\/((?:hash-)?worker\.cjs)\1/g, (_, _quote, file) => `'${pathToFileURL(at(`./dist/${file}`))}'`),
+} as const
+
+/** For `npm run mutation`: one room's tests, against the sources instead of dist/. */
+export default defineConfig({
+  plugins: [builtWorkers],
+  resolve: {
+    alias: [
+      { find: /^modelmount$/, replacement: at('./src/index.ts') },
+      { find: /^modelmount\/client$/, replacement: at('./src/client/index.ts') },
+      { find: /^modelmount\/telemetry$/, replacement: at('./src/telemetry/index.ts') },
+      { find: /^modelmount\/telemetry\/sdk$/, replacement: at('./src/telemetry/sdk.ts') },
+      { find: /^modelmount\/(express|fastify|node|fetch|nestjs)$/, replacement: `${at('./src/adapters')}/$1.ts` },
+    ],
+  },
+  test: { ...config.test, include: [...partOf(process.env.MUTATION ?? '').room.tests], reporters: ['default'] },
+})
