@@ -149,14 +149,13 @@ export interface HostileBody {
 export function* hostileBodies(bytes: number, share = 1): Generator<HostileBody> {
   const datatypes = Object.keys(MODELS) as Datatype[]
   const codings = Object.keys(CODINGS)
-  const written = Object.entries(VALUES).map(([form, write]) => [form, write(bytes)] as const)
   let turn = 0
   for (const [index, [place, { path, text, headers }]] of Object.entries(PLACES).entries())
-    for (const [form, value] of written.filter((_, i) => (i + index) % share === 0)) {
+    for (const [form, write] of Object.entries(VALUES).filter((_, i) => (i + index) % share === 0)) {
       const datatype = datatypes[turn % datatypes.length] as Datatype
       const coding = codings[turn % codings.length] as string
       turn++
-      const body = text(value, datatype)
+      const body = text(write(bytes), datatype)
       yield {
         what: `${place}, ${form}, ${datatype}, ${coding}`,
         path: path(nameOf(datatype)),

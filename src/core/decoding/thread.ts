@@ -49,7 +49,17 @@ interface Alive {
   cause: unknown
 }
 
-export function createDecodingThread({ heapMb = HEAP_MB }: { readonly heapMb?: number } = {}): DecodingThread {
+export interface ThreadOptions {
+  /** @default 512 */
+  readonly heapMb?: number
+  /** What the thread runs. @default the artefact beside this one */
+  readonly script?: URL
+}
+
+export function createDecodingThread({
+  heapMb = HEAP_MB,
+  script = new URL('./decode-worker.cjs', import.meta.url),
+}: ThreadOptions = {}): DecodingThread {
   const waiting: Entry[] = []
   let current: Entry | undefined
   let alive: Alive | undefined
@@ -108,7 +118,7 @@ export function createDecodingThread({ heapMb = HEAP_MB }: { readonly heapMb?: n
   }
 
   function start(): Alive {
-    const worker = new Worker(fileURLToPath(new URL('./decode-worker.cjs', import.meta.url)), {
+    const worker = new Worker(fileURLToPath(script), {
       name: 'modelmount-decode',
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: heapMb },
