@@ -2,9 +2,10 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { HttpHandler, HttpResponse } from '../core/types.ts'
+import type { HttpHandler, HttpResponse, Identity } from '../core/types.ts'
 import { type BodyLimits, bodyFault, discardRest, readBody } from './body.ts'
 import { ClientSignal } from './client-signal.ts'
+import { type Ask, identityOf } from './identity.ts'
 import { latin1, ONE_WRITE_BYTES } from './latin1.ts'
 
 type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>
@@ -15,6 +16,8 @@ export interface Framework {
   readonly body?: Readable | null
   /** A lower limit than the server's. */
   readonly maxBodyBytes?: number
+  /** Asks the app on whose behalf the request comes. */
+  readonly identify?: Ask | undefined
   /**
    * Called once, right before writing: headers that the app has set so far, in an object of their own, or `undefined` when the app has answered
    * by itself.
@@ -41,6 +44,16 @@ export async function answer(
     bodyTimeoutMs,
     maxBodyBytes: Math.min(handler.maxBodyBytes, framework.maxBodyBytes ?? handler.maxBodyBytes),
   }
+  let identity: Identity | undefined
+  try {
+    const said = identityOf(handler, method, path, framework.identify)
+    identity = said instanceof Promise ? await said : said
+  } catch (error) {
+    write(res, handler.error(error, path, req.headers), framework)
+    discardRest(req)
+    return
+  }
+  if (res.destroyed) return
   const { body: stream = req } = framework
   let body: unknown
   let rest: readonly Uint8Array[] | undefined
@@ -56,7 +69,7 @@ export async function answer(
       const read = await readBody(stream, stream === req ? headers['content-length'] : undefined, limits, true)
       if (read.kind === 'gone') return
       if (read.kind !== 'body') {
-        const refusal = handler.error(bodyFault(read.kind, limits), path)
+        const refusal = handler.error(bodyFault(read.kind, limits), path, headers)
         // What has not arrived of a slow body stands before the next request on this connection.
         const closes = read.kind === 'too-slow' && req.httpVersionMajor === 1
         const told = closes ? { ...refusal.headers, connection: 'close' } : refusal.headers
@@ -73,7 +86,8 @@ export async function answer(
   const client = new ClientSignal()
   const onClose = (): void => client.abort()
   res.on('close', onClose)
-  const response = await handler.handle({ method, path, headers, body, rest, given, signal: client, acceptsRest: true })
+  const request = { method, path, headers, body, rest, given, identity, signal: client, acceptsRest: true }
+  const response = await handler.handle(request)
   // What happens to the connection from now on concerns nobody.
   res.off('close', onClose)
   if (!client.aborted) write(res, response, framework)

@@ -3,9 +3,12 @@
  * @module modelmount/express
  */
 
-import type { RequestHandler } from 'express'
+import type { Request, RequestHandler } from 'express'
 import type { ModelServer, MountOptions } from '../core/types.ts'
 import { answer } from './answer.ts'
+import type { Identified } from './identity.ts'
+
+export interface ModelRouterOptions extends MountOptions, Identified<Request> {}
 
 /**
  * The prediction routes as Express middleware, for any mount path:
@@ -15,10 +18,11 @@ import { answer } from './answer.ts'
  * Behind `express.json()` it works with what that has parsed. Paths that are not its own are passed on to the app's next handler.
  * @throws ModelmountError `OPTIONS_INVALID`
  */
-export function modelRouter(server: ModelServer, options: MountOptions = {}): RequestHandler {
-  const handler = server.http.mount(options)
+export function modelRouter(server: ModelServer, options: ModelRouterOptions = {}): RequestHandler {
+  const { identify, ...mount } = options
+  const handler = server.http.mount(mount)
   return (req, res, next) => {
     if (!handler.owns(req.path)) return next()
-    answer(handler, req, res, req.path).catch(next)
+    answer(handler, req, res, req.path, { identify: identify && (() => identify(req)) }).catch(next)
   }
 }

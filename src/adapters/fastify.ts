@@ -8,6 +8,7 @@ import type { FastifyContentTypeParser, FastifyPluginAsync, FastifyReply, Fastif
 import fastifyPlugin from 'fastify-plugin'
 import type { ModelServer, MountOptions } from '../core/types.ts'
 import { answer } from './answer.ts'
+import type { Identified } from './identity.ts'
 import { pathOf, rootsOf, segmentCount, skipSegments } from './path.ts'
 
 declare module 'fastify' {
@@ -17,7 +18,7 @@ declare module 'fastify' {
   }
 }
 
-export interface ModelPluginOptions extends MountOptions {
+export interface ModelPluginOptions extends MountOptions, Identified<FastifyRequest> {
   readonly server: ModelServer
   /** Where the routes are: with `/ml`, at `/ml/v2/…`. @default '' */
   readonly prefix?: string
@@ -40,7 +41,7 @@ function claim(reply: FastifyReply): ReturnType<FastifyReply['getHeaders']> | un
 }
 
 const plugin: FastifyPluginAsync<ModelPluginOptions> = async (app, options) => {
-  const { server, prefix = '', bodyLimit, closeServer = true, decorator = 'models', ...mount } = options
+  const { server, prefix = '', bodyLimit, closeServer = true, decorator = 'models', identify, ...mount } = options
   const handler = server.http.mount(mount)
   const appLimit = app.initialConfig.bodyLimit
   const maxBodyBytes = bodyLimit ?? (appLimit === FASTIFY_DEFAULT_BODY_LIMIT ? undefined : appLimit)
@@ -56,7 +57,8 @@ const plugin: FastifyPluginAsync<ModelPluginOptions> = async (app, options) => {
       const serve = (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
         const body = (request.body ?? null) as Readable | null
         const path = skipSegments(pathOf(request.raw.url), depth)
-        return answer(handler, request.raw, reply.raw, path, { body, maxBodyBytes, claim: () => claim(reply) })
+        const ask = identify && (() => identify(request))
+        return answer(handler, request.raw, reply.raw, path, { body, maxBodyBytes, identify: ask, claim: () => claim(reply) })
       }
       scope.removeAllContentTypeParsers()
       // The stream itself, whatever its type: it is read once the app's hooks have let the request pass. Fastify finds the usual types faster

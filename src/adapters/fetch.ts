@@ -3,12 +3,13 @@
  * @module modelmount/fetch
  */
 
-import type { HttpResponse, ModelServer, MountOptions } from '../core/types.ts'
+import type { HttpResponse, Identity, ModelServer, MountOptions } from '../core/types.ts'
 import { type BodyLimits, type BodyResult, bodyFault, DISCARD_BYTES, DISCARD_MS } from './body.ts'
 import { createCollector } from './collector.ts'
+import { type Identified, identityOf } from './identity.ts'
 import { belowPrefix } from './path.ts'
 
-export interface FetchHandlerOptions extends MountOptions {
+export interface FetchHandlerOptions extends MountOptions, Identified<Request> {
   /** Where the routes are: with `/ml`, at `/ml/v2/…`. @default '' */
   readonly prefix?: string
 }
@@ -18,22 +19,31 @@ export interface FetchHandlerOptions extends MountOptions {
  * @throws ModelmountError `OPTIONS_INVALID`
  */
 export function fetchHandler(server: ModelServer, options: FetchHandlerOptions = {}): (request: Request) => Promise<Response> {
-  const { prefix, ...mount } = options
+  const { prefix, identify, ...mount } = options
   const handler = server.http.mount(mount)
   const below = belowPrefix(prefix)
 
   return async (request) => {
     const { method, signal } = request
-    const path = below(new URL(request.url).pathname) ?? ''
+    const { pathname, host } = new URL(request.url)
+    const path = below(pathname) ?? ''
     const headers: Record<string, string> = Object.create(null)
     for (const [name, value] of request.headers) headers[name] = value
+    headers.host ??= host
+    let identity: Identity | undefined
+    try {
+      identity = await identityOf(handler, method, path, identify && (() => identify(request)))
+    } catch (error) {
+      if (request.body) void discardRest(request.body.getReader())
+      return toResponse(handler.error(error, path, headers))
+    }
     let body: Uint8Array | undefined
     if (request.body) {
       const read = await readBody(request.body, headers['content-length'], handler)
-      if (read.kind !== 'body') return toResponse(handler.error(bodyFault(read.kind, handler), path))
+      if (read.kind !== 'body') return toResponse(handler.error(bodyFault(read.kind, handler), path, headers))
       body = read.body
     }
-    return toResponse(await handler.handle({ method, path, headers, body, signal }))
+    return toResponse(await handler.handle({ method, path, headers, body, identity, signal }))
   }
 }
 

@@ -3,7 +3,7 @@
  * @module modelmount/nestjs
  */
 
-export type { RouteOptions } from './nestjs/controller.ts'
+export type { NestRequest, RouteOptions } from './nestjs/controller.ts'
 export { type HealthResult, ModelServerHealth } from './nestjs/health.ts'
 export {
   ModelServerModule,

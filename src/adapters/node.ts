@@ -9,10 +9,12 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { HttpHandler, ModelServer, MountOptions } from '../core/types.ts'
 import { answer } from './answer.ts'
 import { putInFront } from './attached.ts'
+import type { Identified } from './identity.ts'
 import { enterLane, type Finder } from './lane/index.ts'
 import { belowPrefix, pathOf, trimmed } from './path.ts'
 
-export interface NodeHandlerOptions extends MountOptions {
+/** `identify` gets a request of `node:http`; in the fast lane one with method, target, headers and socket, and no body to read. */
+export interface NodeHandlerOptions extends MountOptions, Identified<IncomingMessage> {
   /** Where the routes are: with `/ml`, at `/ml/v2/…`. @default '' */
   readonly prefix?: string
   /**
@@ -33,10 +35,10 @@ export type NodeHandler = (req: IncomingMessage, res: ServerResponse, next?: (er
  * @throws ModelmountError `OPTIONS_INVALID`
  */
 export function nodeHandler(server: ModelServer, options: NodeHandlerOptions = {}): NodeHandler {
-  const { prefix, fastLane = false, ...mount } = options
+  const { prefix, fastLane = false, identify, ...mount } = options
   const handler = server.http.mount(mount)
   const below = belowPrefix(prefix)
-  const find = finderOf(handler, prefix)
+  const find = finderOf(handler, prefix, identify)
   const servers = new WeakSet<Server>()
 
   function enter(http: Server | undefined): void {
@@ -52,7 +54,7 @@ export function nodeHandler(server: ModelServer, options: NodeHandlerOptions = {
       return
     }
     if (!next && fastLane) enter((req.socket as { server?: Server }).server)
-    answer(handler, req, res, path).catch(next ?? (() => void res.destroy()))
+    answer(handler, req, res, path, { identify: identify && (() => identify(req)) }).catch(next ?? (() => void res.destroy()))
   }
   return handle
 }
@@ -72,11 +74,11 @@ function isAlone(http: Server, listener: NodeHandler): boolean {
   )
 }
 
-function finderOf(handler: HttpHandler, prefix: string | undefined): Finder {
+function finderOf(handler: HttpHandler, prefix: string | undefined, identify: NodeHandlerOptions['identify']): Finder {
   const below = belowPrefix(prefix)
   return (target) => {
     const path = below(pathOf(target))
-    return path !== undefined && handler.owns(path) ? { handler, path } : undefined
+    return path !== undefined && handler.owns(path) ? { handler, path, identify } : undefined
   }
 }
 
@@ -88,12 +90,12 @@ function finderOf(handler: HttpHandler, prefix: string | undefined): Finder {
  * @throws ModelmountError `OPTIONS_INVALID`, also for a prefix at which another mount of this HTTP server is attached
  */
 export function attach(httpServer: Server, server: ModelServer, options: NodeHandlerOptions = {}): () => void {
-  const { prefix, fastLane = false, ...mount } = options
-  const find = finderOf(server.http.mount(mount), prefix)
+  const { prefix, fastLane = false, identify, ...mount } = options
+  const find = finderOf(server.http.mount(mount), prefix, identify)
   const detach = putInFront(httpServer, trimmed(prefix), (req, res) => {
     const found = find(req.url ?? '/')
     if (!found) return false
-    answer(found.handler, req, res, found.path).catch(() => void res.destroy())
+    answer(found.handler, req, res, found.path, { identify: identify && (() => identify(req)) }).catch(() => void res.destroy())
     return true
   })
   const leave = fastLane ? enterLane(httpServer, find) : () => {}

@@ -42,6 +42,7 @@ export const serveCommand: Command = {
                       tf-serving, mlflow              (default open-inference)
   --management        let clients load and unload models of DIR: only where
                       nobody else can reach the port
+  --allow-priority    let clients say how urgent a request is
   --metrics           answer /metrics for Prometheus; needs OpenTelemetry, and
                       follows its OTEL_* variables
   --strict            exit with 1 when a model fails to load
@@ -58,6 +59,7 @@ export const serveCommand: Command = {
       instances: { type: 'string' },
       dialects: { type: 'string', default: 'open-inference' },
       management: { type: 'boolean', default: false },
+      'allow-priority': { type: 'boolean', default: false },
       metrics: { type: 'boolean', default: false },
       strict: { type: 'boolean', default: false },
       locked: { type: 'boolean', default: false },
@@ -75,6 +77,7 @@ export const serveCommand: Command = {
     const mount = {
       dialects: dialectsOf(String(values.dialects)),
       management: values.management === true,
+      allowPriority: values['allow-priority'] === true,
       metrics: values.metrics === true,
     }
     const signed = values['public-key'] ?? values['certificate-roots'] ?? values.identity

@@ -23,6 +23,12 @@ export const ERROR_TABLE = {
   OUTPUT_NOT_FOUND: kind(400),
   /** The model keeps state from one request to the next, and the request does not say of which sequence it is. */
   SEQUENCE_REQUIRED: kind(400),
+  /** The mount's `identify` does not know who asks. */
+  UNAUTHENTICATED: kind(401),
+  /** The mount's `identify` knows who asks, and refuses. */
+  FORBIDDEN: kind(403),
+  /** A page of another site asks for something that changes what the server does. */
+  CROSS_SITE: kind(403),
   MODEL_NOT_FOUND: kind(404),
   VERSION_NOT_FOUND: kind(404),
   LABEL_NOT_FOUND: kind(404),
@@ -52,6 +58,8 @@ export const ERROR_TABLE = {
   MODEL_LOAD_FAILED: kind(500),
   /** The run failed for a reason that is not the caller's. */
   INFERENCE_FAILED: kind(500),
+  /** The mount's `identify` failed, or gave something that is no identity. */
+  IDENTITY_FAILED: kind(500),
   /** A defect of the library itself. */
   INTERNAL: kind(500),
   /** A remote server did not answer, or was not there. */

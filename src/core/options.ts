@@ -62,6 +62,8 @@ export interface ModelConfig {
   readonly batching: BatchSettings | false
   readonly cache: CacheOptions | false
   readonly timeoutMs: number
+  /** Longest deadline that a request over HTTP may ask for. */
+  readonly maxTimeoutMs: number
   readonly warmup: readonly PredictInputs[]
   readonly loadTimeoutMs: number
   readonly maxQueue: number
@@ -333,6 +335,7 @@ const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   batching,
   cache,
   timeoutMs: positiveMs,
+  maxTimeoutMs: positiveMs,
   warmup: list(expect('an object of input name -> value', isPlainObject), 1),
   loadTimeoutMs: positiveMs,
   maxQueue: integer(1, 10_000_000),
@@ -601,6 +604,7 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
     // The same inputs mean something else in another state.
     cache: spec.sequences ? false : set.cache,
     timeoutMs: set.timeoutMs,
+    maxTimeoutMs: set.maxTimeoutMs ?? set.timeoutMs,
     warmup: set.warmup ?? [],
     loadTimeoutMs: set.loadTimeoutMs,
     maxQueue: set.maxQueue,
@@ -865,6 +869,7 @@ export function checkVersionLabel(label: unknown, version: unknown): void {
 export interface MountConfig {
   readonly dialects: readonly HttpDialect[]
   readonly management: boolean
+  readonly allowPriority: boolean
   readonly serverTiming: boolean
   readonly metrics: boolean
   readonly openapi: boolean
@@ -874,6 +879,7 @@ export interface MountConfig {
 const MOUNT: Readonly<Record<keyof MountOptions, Check>> = {
   dialects: list(oneOf('open-inference', 'tf-serving', 'mlflow')),
   management: boolean,
+  allowPriority: boolean,
   serverTiming: boolean,
   metrics: boolean,
   openapi: boolean,
@@ -916,6 +922,7 @@ export function resolveMount(options: MountOptions = {}): MountConfig {
   const {
     dialects = ['open-inference'],
     management = false,
+    allowPriority = false,
     serverTiming = false,
     metrics = false,
     openapi = true,
@@ -927,7 +934,7 @@ export function resolveMount(options: MountOptions = {}): MountConfig {
     problems.push("management needs 'open-inference' among the dialects: its routes are below /v2")
   if (mlflow && !dialects.includes('mlflow')) problems.push("mlflow needs 'mlflow' among the dialects")
   refuse(problems)
-  return Object.freeze({ dialects: [...new Set(dialects)], management, serverTiming, metrics, openapi, mlflow })
+  return Object.freeze({ dialects: [...new Set(dialects)], management, allowPriority, serverTiming, metrics, openapi, mlflow })
 }
 
 /** Checks the per-call options of `load()`. */

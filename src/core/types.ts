@@ -291,6 +291,12 @@ export interface ModelSettings {
   /** Deadline of a request that brings none, in milliseconds. @default 30000 */
   readonly timeoutMs?: number
   /**
+   * Longest deadline that a request over HTTP may ask for, in milliseconds. A longer one is cut to this, and the answer says so by the header
+   * `x-request-timeout-ms`. Calls of `predict()` are not bounded by it.
+   * @default the model's `timeoutMs`
+   */
+  readonly maxTimeoutMs?: number
+  /**
    * Inputs to run before the model is ready, each as for `predict()`. One that fails fails the load. Their rows are also what batching is tried
    * with. Without samples inputs are made up, at most 2^20 elements a run, and tried in a child process before an instance runs them; with
    * `batching: false` nothing is made up.
@@ -863,6 +869,23 @@ export interface ModelServer extends AsyncDisposable {
 
 // ---------------------------------------------------------------- HTTP without a framework
 
+/** On whose behalf a request comes, as a mount's `identify` says. More members may follow; unknown ones are passed over. */
+export interface Identity {
+  /**
+   * A text of 1 to 256 characters: whose sequences, kept results, share of a busy model and quota the request has; see `PredictOptions.tenant`.
+   * @default none, which is a tenant of its own
+   */
+  readonly tenant?: string | undefined
+}
+
+/**
+ * Says on whose behalf a request comes. Asked before the body is read, by requests that run a model and by no others.
+ * @param request the framework's own
+ * @throws anything, which refuses the request: an error with the status 401 or 403 (`status`, `statusCode` or `getStatus()`) with that status,
+ *   `UNAUTHENTICATED` or `FORBIDDEN`; every other one, and a result that is no identity, with 500 `IDENTITY_FAILED`
+ */
+export type Identify<Request> = (request: Request) => Identity | PromiseLike<Identity>
+
 /** A request as every adapter can describe it. */
 export interface HttpRequest {
   readonly method: string
@@ -883,6 +906,8 @@ export interface HttpRequest {
    * @default none
    */
   readonly connection?: symbol
+  /** On whose behalf it comes. @default none */
+  readonly identity?: Identity | undefined
   /** The adapter writes `rest` of an answer, too. @default false: an answer is `body`, whole */
   readonly acceptsRest?: boolean
 }
@@ -928,6 +953,12 @@ export interface MountOptions {
    */
   readonly management?: boolean
   /**
+   * Let clients say by the parameter `priority` how urgent a request is. A request of high priority may take the place of waiting ones. The
+   * parameter is passed over otherwise, as Triton does for models without priority levels.
+   * @default false
+   */
+  readonly allowPriority?: boolean
+  /**
    * Tell clients by the header `Server-Timing` how long a request waited and ran.
    * @default false: it tells them how loaded the server is, too
    */
@@ -971,8 +1002,11 @@ export interface HttpHandler {
   /**
    * The answer for an error that happened before the core saw the request (a body over the limit, for example).
    * @param path decides whose shape of errors it gets. @default the Open Inference Protocol's
+   * @param headers of the request, whose `x-request-id` the answer and the log then have
    */
-  error(error: unknown, path?: string): HttpResponse
+  error(error: unknown, path?: string, headers?: HttpRequest['headers']): HttpResponse
+  /** True for requests that run a model: those that need an identity where there are any. */
+  runsModel(method: string, path: string): boolean
 }
 
 /** The default mount, and the way to others. */

@@ -1,7 +1,7 @@
 /** Every way to carry a server, as an app around it would: what the conformance suite runs against. */
 
 import 'reflect-metadata'
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import {
   Body,
@@ -25,7 +25,7 @@ import Fastify from 'fastify'
 import { Hono } from 'hono'
 import { compress } from 'hono/compress'
 import { cors as honoCors } from 'hono/cors'
-import type { ModelServer, MountOptions } from 'modelmount'
+import type { Identify, ModelServer, MountOptions } from 'modelmount'
 import { modelRouter } from 'modelmount/express'
 import { modelPlugin } from 'modelmount/fastify'
 import { fetchHandler } from 'modelmount/fetch'
@@ -33,11 +33,18 @@ import { ModelServerModule } from 'modelmount/nestjs'
 import { attach, nodeHandler } from 'modelmount/node'
 import { webListener } from '../../src/cli/web.ts'
 
+/** What the requests of all frameworks have. */
+export interface AnyRequest {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  readonly headers: Headers | IncomingHttpHeaders
+}
+
 export interface Mount {
   readonly server: ModelServer
   /** Starts with `/`, or is empty. */
   readonly prefix: string
-  readonly options?: MountOptions
+  readonly options?: MountOptions & { readonly identify?: Identify<AnyRequest> }
 }
 
 /**

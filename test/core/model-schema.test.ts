@@ -127,6 +127,7 @@ const EXAMPLES: Readonly<Record<string, readonly [readonly unknown[], readonly u
     [true, {}, { maxBytes: 1 }, { maxBytes: 5000, ttlMs: 0.5 }, { maxBytes: 5000, store: {} }],
   ],
   timeoutMs: [[1], [0]],
+  maxTimeoutMs: [[1], [0]],
   warmup: [
     [[{}], [{ x: [[1]] }]],
     [[], {}, [1], [[]]],

@@ -3,11 +3,13 @@
  * `node:http`, with every byte that has not been answered, and stays there.
  */
 
+import { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { HttpHandler, HttpRequest, HttpResponse } from '../../core/types.ts'
+import type { HttpHandler, HttpRequest, HttpResponse, Identify, Identity } from '../../core/types.ts'
 import { bodyFault } from '../body.ts'
 import { ClientSignal } from '../client-signal.ts'
 import { type BodyCollector, collectorFor, LARGE_PIECE_BYTES } from '../collector.ts'
+import { identityOf } from '../identity.ts'
 import { latin1, ONE_WRITE_BYTES } from '../latin1.ts'
 import { type Head, LONGEST_HEAD, readHead } from './head.ts'
 import { headOf } from './written.ts'
@@ -17,6 +19,7 @@ export interface Destination {
   readonly handler: HttpHandler
   /** Path below the mount point, without query. */
   readonly path: string
+  readonly identify?: Identify<IncomingMessage> | undefined
 }
 
 /** What a connection asks of the lane it is in. */
@@ -53,6 +56,13 @@ interface Arriving {
   /** Memory of its pieces, where these are kept. */
   readonly buffers: Set<ArrayBufferLike>
   readonly timer: NodeJS.Timeout | undefined
+}
+
+/** A request as the app knows them; its body is read already. */
+function asMessage({ method, target, headers }: Head, socket: Socket): IncomingMessage {
+  const message = new IncomingMessage(socket)
+  message.push(null)
+  return Object.assign(message, { method, url: target, headers: { ...headers }, httpVersion: '1.1' })
 }
 
 type Body = Pick<HttpRequest, 'body' | 'rest' | 'given'>
@@ -154,6 +164,8 @@ export class LaneConnection {
     const from = end + HEAD_END.length
     const available = bytes.length - from
     if (available < head.length) {
+      // Node has what it takes to ask the app before more of a body is read.
+      if (to.identify) return false
       this.#await(head, to)
       if (available > 0) this.#add(bytes.subarray(from))
       return true
@@ -175,7 +187,7 @@ export class LaneConnection {
   #await(head: Head, to: Destination): void {
     const limits = [to.handler.bodyTimeoutMs, this.#lane.requestTimeoutMs()].filter((ms) => ms > 0)
     const collector = collectorFor(head.length, true)
-    const timer = limits.length > 0 ? setTimeout(() => this.#refuseSlow(to), Math.min(...limits)) : undefined
+    const timer = limits.length > 0 ? setTimeout(() => this.#refuseSlow(head, to), Math.min(...limits)) : undefined
     this.state = 'arriving'
     this.#arriving = { head, to, collector, buffers: new Set(), timer }
   }
@@ -196,22 +208,34 @@ export class LaneConnection {
     this.#ask(head, to, { body, rest, given: isAlone ? [...buffers] : undefined })
   }
 
-  #refuseSlow({ handler, path }: Destination): void {
+  #refuseSlow({ headers }: Head, { handler, path }: Destination): void {
     const { maxBodyBytes, bodyTimeoutMs } = handler
     this.#arriving = undefined
     this.#exchange.closes = true
-    this.#write(handler.error(bodyFault('too-slow', { maxBodyBytes, bodyTimeoutMs }), path))
+    this.#write(handler.error(bodyFault('too-slow', { maxBodyBytes, bodyTimeoutMs }), path, headers))
   }
 
-  #ask({ method, headers }: Head, { handler, path }: Destination, { body, rest, given }: Body): void {
+  #ask(head: Head, to: Destination, body: Body): void {
     this.state = 'busy'
     const client = new ClientSignal()
     this.#client = client
     this.#socket._httpMessage = this.#exchange
-    handler
-      .handle({ method, path, headers, body, rest, given, signal: client, acceptsRest: true })
-      .then(this.#answer)
-      .catch(this.#fail)
+    this.#respond(head, to, body, client).then(this.#answer).catch(this.#fail)
+  }
+
+  /** Not an async function: most requests have nothing to wait for before they are handed on. */
+  #respond(head: Head, { handler, path, identify }: Destination, body: Body, signal: ClientSignal): Promise<HttpResponse> {
+    const { method, headers } = head
+    const run = (identity?: Identity): Promise<HttpResponse> =>
+      handler.handle({ method, path, headers, ...body, identity, signal, acceptsRest: true })
+    if (!identify) return run()
+    const refuse = (error: unknown): HttpResponse => handler.error(error, path, headers)
+    try {
+      const said = identityOf(handler, method, path, () => identify(asMessage(head, this.#socket)))
+      return said instanceof Promise ? said.then(run, refuse) : run(said)
+    } catch (error) {
+      return Promise.resolve(refuse(error))
+    }
   }
 
   readonly #answer = (response: HttpResponse): void => {

@@ -1,22 +1,38 @@
 /** The routes as a controller, so that the app's guards, interceptors and versioning hold for them. */
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import { All, Controller, type ControllerOptions, Inject, Req, Res, type Type } from '@nestjs/common'
-import type { HttpHandler, ModelServer, MountOptions } from '../../core/types.ts'
+import type { HttpHandler, Identify, ModelServer, MountOptions } from '../../core/types.ts'
 import { answer, type Framework } from '../answer.ts'
 import { pathOf, segmentCount, skipSegments } from '../path.ts'
 import { getModelServerToken } from './tokens.ts'
 
+/** What Express's requests and Fastify's have in common. */
+export interface NestRequest {
+  readonly method: string
+  readonly url: string
+  readonly originalUrl: string
+  readonly headers: IncomingHttpHeaders
+  readonly params?: unknown
+  readonly query?: unknown
+  /** Where guards put whom they have recognised. */
+  readonly user?: unknown
+}
+
 export interface RouteOptions extends MountOptions, Pick<ControllerOptions, 'version' | 'host'> {
+  /**
+   * Says on whose behalf a request comes, behind the app's guards. May take `Request` of Express, or `FastifyRequest`.
+   * @default none: all requests are of one tenant
+   */
+  identify?(request: NestRequest): ReturnType<Identify<NestRequest>>
   /** Where the routes are, behind the app's global prefix: with `ml`, at `/ml/v2/…`. @default '' */
   readonly path?: string
 }
 
 /** A request as Express, or Fastify, hands it to Nest. */
-interface PlatformRequest {
+interface PlatformRequest extends NestRequest {
   readonly raw?: IncomingMessage
-  readonly originalUrl: string
   readonly body?: unknown
   readonly route?: { readonly path: string }
   readonly routeOptions?: { readonly url?: string }
@@ -30,7 +46,7 @@ interface FastifyReplyLike {
 
 /** @param roots as `rootsOf()` gives them */
 export function createController(options: RouteOptions, roots: readonly string[], key: string | undefined): Type<object> {
-  const { path = '', version, host, ...mount } = options
+  const { path = '', version, host, identify, ...mount } = options
   const depths = new Map<string, number>()
 
   /** How many segments stand before ours in a full route, whatever prefixes and versions the app puts there. */
@@ -55,9 +71,11 @@ export function createController(options: RouteOptions, roots: readonly string[]
     handle(req: PlatformRequest, res: ServerResponse | FastifyReplyLike): Promise<void> {
       const route = req.route?.path ?? req.routeOptions?.url ?? ''
       const below = skipSegments(pathOf(req.originalUrl), depthOf(route))
-      if (!('raw' in res)) return answer(this.#handler, req as unknown as IncomingMessage, res, below)
+      const ask = identify && (() => identify(req))
+      if (!('raw' in res)) return answer(this.#handler, req as unknown as IncomingMessage, res, below, { identify: ask })
       const framework: Framework = {
         body: (req.body ?? null) as Readable | null,
+        identify: ask,
         claim: () => {
           if (res.sent) return undefined
           res.hijack()

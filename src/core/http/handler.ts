@@ -1,15 +1,17 @@
 /** One mount: finds the route of a request, answers HEAD, OPTIONS and wrong methods, and turns errors into answers. */
 
-import { ModelmountError, toModelmountError } from '../errors.ts'
+import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts'
 import { encodeError } from '../protocol/index.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../types.ts'
+import { refuseCrossSite } from './cross-site.ts'
 import { REQUEST_ID, requestIdOf } from './request-id.ts'
 import { bytesIn, joined } from './rest.ts'
 import { type Call, type HttpDeps, json, type Route, type RouteTable } from './route.ts'
 import type { ServerTiming } from './server-timing.ts'
+import { deadlineHeaders } from './terms.ts'
 
 /** All methods of one path. */
-type Methods = Map<string, Pick<Route, 'handle' | 'takesRest'>>
+type Methods = Map<string, Omit<Route, 'method' | 'path'>>
 
 interface Found {
   readonly methods: Methods
@@ -21,6 +23,8 @@ const NO_PARAMS: Call['params'] = Object.freeze({})
 const MOST_PATHS = 1000
 const LONGEST_PATH = 256
 const NOTHING = new Uint8Array()
+/** What the caller is told nothing of, and the operator must see. */
+const REPORTED: ReadonlySet<ErrorCode> = new Set(['INTERNAL', 'IDENTITY_FAILED'])
 
 export function createHandler(
   tables: readonly RouteTable[],
@@ -69,28 +73,34 @@ export function createHandler(
     const { methods, params } = found
     const method = request.method === 'HEAD' ? 'GET' : request.method
     const target = methods.get(method)
-    if (target) return target.handle({ request: target.takesRest ? request : joined(request), params })
+    if (target) {
+      if (target.isManagement) refuseCrossSite(request)
+      return target.handle({ request: target.takesRest ? request : joined(request), params })
+    }
     const allow = [...methods.keys(), ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
     if (method === 'OPTIONS') return { status: 204, headers: { allow }, body: NOTHING }
     const refusal = failure(new ModelmountError('METHOD_NOT_ALLOWED', `this route takes ${allow}`), request.path)
     return { ...refusal, headers: { ...refusal.headers, allow } }
   }
 
-  /** What a client needs to find its request again, and to see where its time went. */
-  function marked(request: HttpRequest, response: HttpResponse): HttpResponse {
-    const id = requestIdOf(request.headers)
-    const took = timing?.headerOf(request)
-    if (id === undefined && took === undefined) return response
+  /** What a client needs to find its request again, to see where its time went, and which deadline held. */
+  function marked(asked: HttpRequest['headers'] | undefined, response: HttpResponse): HttpResponse {
+    if (!asked) return response
+    const id = requestIdOf(asked)
+    const took = timing?.headerOf(asked)
+    const deadline = deadlineHeaders(asked)
+    if (id === undefined && took === undefined && deadline === undefined) return response
     const headers = {
       ...(id === undefined ? {} : { [REQUEST_ID]: id }),
       ...(took === undefined ? {} : { 'server-timing': took }),
+      ...deadline,
     }
     return { ...response, headers: { ...response.headers, ...headers } }
   }
 
   function failure(value: unknown, path: string, requestId?: string): HttpResponse {
     const error = toModelmountError(value)
-    if (error.code === 'INTERNAL') deps.report(error, requestId)
+    if (REPORTED.has(error.code)) deps.report(error, requestId)
     const encode = tables.find((table) => table.owns(path))?.encodeError ?? encodeError
     return json(error.status, encode(error), adviceOf(error))
   }
@@ -99,14 +109,22 @@ export function createHandler(
     maxBodyBytes: deps.maxBodyBytes,
     bodyTimeoutMs: deps.bodyTimeoutMs,
     owns: (path) => tables.some((table) => table.owns(path)),
-    error: (error, path = '/v2') => framed(failure(error, path), false),
+    runsModel(method, path) {
+      try {
+        return find(path)?.methods.get(method)?.runsModel === true
+      } catch {
+        // A path that cannot be decoded is refused by its route.
+        return false
+      }
+    },
+    error: (error, path = '/v2', headers) => framed(marked(headers, failure(error, path, requestIdOf(headers))), false),
     async handle(request) {
       const isHead = request.method === 'HEAD'
       try {
         const response = await route(request)
-        return framed(marked(request, request.acceptsRest ? response : whole(response)), isHead)
+        return framed(marked(request.headers, request.acceptsRest ? response : whole(response)), isHead)
       } catch (error) {
-        return framed(marked(request, failure(error, request.path, requestIdOf(request.headers))), isHead)
+        return framed(marked(request.headers, failure(error, request.path, requestIdOf(request.headers))), isHead)
       }
     },
   }

@@ -87,6 +87,10 @@ export interface Route {
   readonly handle: Handler
   /** Gets requests in pieces, as they came. @default false: `body` is all there is */
   readonly takesRest?: boolean
+  /** Runs a model for whoever asks. @default false */
+  readonly runsModel?: boolean
+  /** Is for operators alone, and refuses what pages of other sites send. @default false */
+  readonly isManagement?: boolean
 }
 
 /** The routes of one dialect or extension. */

@@ -7,8 +7,8 @@ type Timings = Pick<PredictResult, 'timings' | 'cached'>
 
 export interface ServerTiming {
   readonly deps: HttpDeps
-  /** The header of an answer to that request, if a model was run for it. */
-  headerOf(request: HttpRequest): string | undefined
+  /** The header of an answer to the request with these headers, if a model was run for it. */
+  headerOf(headers: HttpRequest['headers']): string | undefined
 }
 
 /** Remembers what each request's run took until its answer is written. */
@@ -23,7 +23,7 @@ export function createServerTiming(deps: HttpDeps): ServerTiming {
         return result
       },
     },
-    headerOf({ headers }) {
+    headerOf(headers) {
       const found = taken.get(headers)
       return found && written(found)
     },

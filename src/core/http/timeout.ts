@@ -3,7 +3,7 @@
 import { ModelmountError } from '../errors.ts'
 import type { HttpRequest } from '../types.ts'
 
-const TIMEOUT_HEADER = 'x-request-timeout-ms'
+export const TIMEOUT_HEADER = 'x-request-timeout-ms'
 const MAX_TIMEOUT_MS = 3_600_000
 
 /**

@@ -18,7 +18,7 @@ export {
 } from './open-inference/repository.ts'
 export { decodeInfer, decodeNumbers, type InferRequest } from './open-inference/request.ts'
 export { type EncodedInfer, encodeInfer } from './open-inference/response.ts'
-export { scheduleOf } from './open-inference/schedule.ts'
+export { type Schedule, scheduleOf } from './open-inference/schedule.ts'
 export { sequenceOf } from './open-inference/sequence.ts'
 export { encodeStatistics } from './open-inference/statistics.ts'
 export type { Room } from './room.ts'

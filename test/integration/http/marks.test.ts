@@ -23,6 +23,29 @@ test('the id that a proxy gave comes back, with answers and with errors; a hosti
   expect(await ids({})).toEqual([undefined, undefined])
 })
 
+test('a defect has the id in its answer and, with its reason, in the log; the answer has nothing of the reason', async () => {
+  const fails = async () => {
+    throw new Error('a reason of ours')
+  }
+  const server = await serverFor({ models: [], telemetry: { metricsText: fails } })
+  const events: unknown[] = []
+  server.subscribe((event) => void events.push(event))
+  const mount = server.http.mount({ metrics: true })
+  const ask = (id: string) => mount.handle({ method: 'GET', path: '/metrics', headers: { 'x-request-id': id } })
+  const [known, hostile] = [await ask('r-17'), await ask('r\n18')]
+  for (const { status, body } of [known, hostile]) {
+    expect(status).toBe(500)
+    expect(JSON.parse(Buffer.from(body).toString())).toEqual({ error: 'internal error', code: 'INTERNAL' })
+  }
+  expect([known.headers['x-request-id'], hostile.headers['x-request-id']]).toEqual(['r-17', undefined])
+  const message = (id: string) => expect.stringMatching(new RegExp(`^internal error${id}: Error: a reason of ours`))
+  expect(events).toEqual(['\\(request r-17\\)', ''].map((id) => ({ type: 'warning', message: message(id && ` ${id}`) })))
+  // What an adapter refuses by itself, too.
+  const early = mount.error(new Error('early'), '/v2', { 'x-request-id': 'r-19' })
+  expect(early).toMatchObject({ status: 500, headers: { 'x-request-id': 'r-19' } })
+  expect(events.at(-1)).toMatchObject({ message: expect.stringContaining('(request r-19): Error: early') })
+})
+
 test('Server-Timing is told by a mount that was asked to', async () => {
   const server = await serverFor({ models: [{ name: 'add', source: addModel(), cache: { maxBytes: 10_000 } }] })
   expect((await infer(server.http)).headers['server-timing']).toBeUndefined()

@@ -1,6 +1,6 @@
 /** Triton's generate extension, which its metadata does not list. */
 
-import { encodeGenerate, encodeGenerateEvent, scheduleOf, sequenceOf } from '../../protocol/index.ts'
+import { encodeGenerate, encodeGenerateEvent, sequenceOf } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
 import { inTurns } from '../../turns.ts'
 import type { HttpResponse } from '../../types.ts'
@@ -8,7 +8,7 @@ import { packed } from '../content-coding.ts'
 import { checkJsonType } from '../media-type.ts'
 import { received } from '../received.ts'
 import { type Call, inference, type TableMaker, written } from '../route.ts'
-import { earlier, timeoutOf } from '../timeout.ts'
+import { termsOf } from '../terms.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
 export const generate: TableMaker = (deps, { config }) => {
@@ -23,10 +23,8 @@ export const generate: TableMaker = (deps, { config }) => {
     const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
     const opts = { maxElements: model.config.maxElements, signal: request.signal }
     const { id, inputs, parameters } = await deps.decode('generate', body, model.signature, opts)
-    const { priority, timeoutMs } = scheduleOf(parameters)
     const sequence = sequenceOf(parameters, model.config.sequences !== undefined)
-    const timeout = earlier(timeoutMs, timeoutOf(request))
-    const call = { id: id ?? '', version, signal: request.signal, priority, timeoutMs: timeout, sequence }
+    const call = { ...termsOf(request, model, config, parameters), id: id ?? '', version, sequence }
     const result = await deps.run(model, inputs, call, request.headers)
     const pieces = await inTurns(encode(result, id))
     discard(result.outputs)
@@ -44,9 +42,16 @@ export const generate: TableMaker = (deps, { config }) => {
         method: 'POST',
         path: new RegExp(`^${MODEL}/generate$`),
         handle: inference(deps, async (call) => packed(written(await answer(call, encodeGenerate)), call.request)),
+        runsModel: true,
         takesRest: true,
       },
-      { method: 'POST', path: new RegExp(`^${MODEL}/generate_stream$`), handle: inference(deps, stream), takesRest: true },
+      {
+        method: 'POST',
+        path: new RegExp(`^${MODEL}/generate_stream$`),
+        handle: inference(deps, stream),
+        runsModel: true,
+        takesRest: true,
+      },
     ],
   }
 }

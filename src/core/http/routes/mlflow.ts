@@ -9,7 +9,7 @@ import { VERSION } from '../../version.ts'
 import { packed } from '../content-coding.ts'
 import { received } from '../received.ts'
 import { type Call, inference, json, type TableMaker, written } from '../route.ts'
-import { timeoutOf } from '../timeout.ts'
+import { termsOf } from '../terms.ts'
 
 const PATHS: ReadonlySet<string> = new Set(['/invocations', '/ping', '/health', '/version'])
 
@@ -32,7 +32,7 @@ export const mlflow: TableMaker = (deps, { config }) => {
     const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
     const opts = { maxElements: model.config.maxElements, mediaType, signal: request.signal }
     const { inputs, isTable } = await deps.decode('invocation', body, model.signature, opts)
-    const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request) }
+    const call = { ...termsOf(request, model, config), id: '' }
     const result = await deps.run(model, inputs, call, request.headers)
     const pieces = await inTurns(encodeInvocation(result, isTable))
     discard(result.outputs)
@@ -59,6 +59,7 @@ export const mlflow: TableMaker = (deps, { config }) => {
         path: '/invocations',
         handle: ({ request }) => counted({ request, params: { ...target() } }),
         takesRest: true,
+        runsModel: true,
       },
       { method: 'GET', path: '/ping', handle: ping },
       { method: 'GET', path: '/health', handle: ping },

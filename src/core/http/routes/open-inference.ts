@@ -1,14 +1,7 @@
 /** Open Inference Protocol v2: health, metadata and inference. */
 
 import { isModelmountError } from '../../errors.ts'
-import {
-  type EncodedInfer,
-  encodeInfer,
-  encodeModelMetadata,
-  encodeServerMetadata,
-  scheduleOf,
-  sequenceOf,
-} from '../../protocol/index.ts'
+import { type EncodedInfer, encodeInfer, encodeModelMetadata, encodeServerMetadata, sequenceOf } from '../../protocol/index.ts'
 import { discard, freeUnused } from '../../tensor/index.ts'
 import { inTurns } from '../../turns.ts'
 import type { HttpResponse } from '../../types.ts'
@@ -17,7 +10,7 @@ import { packed } from '../content-coding.ts'
 import { checkJsonType, headerLengthOf } from '../media-type.ts'
 import { received } from '../received.ts'
 import { type Call, inference, json, type TableMaker, written } from '../route.ts'
-import { earlier, timeoutOf } from '../timeout.ts'
+import { termsOf } from '../terms.ts'
 
 /** The start of every path about one model. */
 export const MODEL = '/v2/models/(?<model>[^/]+)(?:/versions/(?<version>[^/]+))?'
@@ -73,10 +66,9 @@ export const openInference: TableMaker = (deps, mount) => {
     const decoded = deps.decode('infer', body instanceof Promise ? await body : body, signature, opts)
     const { id, inputs, outputs, forms, parameters } = decoded instanceof Promise ? await decoded : decoded
     if (request.given) freeUnused(request.given, inputs)
-    const { priority, timeoutMs } = scheduleOf(parameters)
-    const timeout = earlier(timeoutMs, timeoutOf(request))
     const sequence = sequenceOf(parameters, config.sequences !== undefined)
-    const call = { id: id ?? '', version, outputs, signal: request.signal, priority, timeoutMs: timeout, sequence }
+    const terms = termsOf(request, model, mount.config, parameters)
+    const call = { ...terms, id: id ?? '', version, outputs, sequence }
     const result = await deps.run(model, inputs, call, request.headers)
     const steps = inTurns(encodeInfer(result, { id, forms, signature, labels: config.labels }))
     const encoded = steps instanceof Promise ? await steps : steps
@@ -90,7 +82,7 @@ export const openInference: TableMaker = (deps, mount) => {
     extensions: ['classification', 'schedule_policy', 'binary_tensor_data', 'parameters'],
     owns: isOpenInference,
     routes: [
-      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, infer), takesRest: true },
+      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, infer), runsModel: true, takesRest: true },
       { method: 'GET', path: '/v2', handle: server },
       { method: 'GET', path: '/v2/', handle: server },
       { method: 'GET', path: '/v2/health/live', handle: live },

@@ -45,9 +45,9 @@ export const repository: TableMaker = (deps, { config }) => {
     extensions: ['model_repository'],
     owns: isOpenInference,
     routes: [
-      { method: 'POST', path: '/v2/repository/index', handle: index },
-      { method: 'POST', path: /^\/v2\/repository\/models\/(?<model>[^/]+)\/load$/, handle: load },
-      { method: 'POST', path: /^\/v2\/repository\/models\/(?<model>[^/]+)\/unload$/, handle: unload },
+      { method: 'POST', path: '/v2/repository/index', handle: index, isManagement: true },
+      { method: 'POST', path: /^\/v2\/repository\/models\/(?<model>[^/]+)\/load$/, handle: load, isManagement: true },
+      { method: 'POST', path: /^\/v2\/repository\/models\/(?<model>[^/]+)\/unload$/, handle: unload, isManagement: true },
     ],
   }
 }

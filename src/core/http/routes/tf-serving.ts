@@ -9,7 +9,7 @@ import type { HttpResponse } from '../../types.ts'
 import { packed } from '../content-coding.ts'
 import { received } from '../received.ts'
 import { type Call, inference, json, type Route, type TableMaker, written } from '../route.ts'
-import { timeoutOf } from '../timeout.ts'
+import { termsOf } from '../terms.ts'
 
 /** Names are matched as TensorFlow Serving matches them: any case of the fixed words, no colon in a name. */
 const MODEL = '/v1/models/(?<model>[^/:]+)(?:/versions/(?<version>[^/:]+)|/labels/(?<label>[^/:]+))?'
@@ -32,7 +32,7 @@ export const tfServing: TableMaker = (deps, { config }) => {
     const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
     const opts = { maxElements: model.config.maxElements, signal: request.signal }
     const { inputs, form } = await deps.decode('tfPredict', body, model.signature, opts)
-    const call = { id: '', signal: request.signal, timeoutMs: timeoutOf(request), label: params.label }
+    const call = { ...termsOf(request, model, config), id: '', label: params.label }
     const result = await deps.run(model, inputs, call, request.headers)
     const pieces = await inTurns(encodeTfPredict(result, form))
     discard(result.outputs)
@@ -54,7 +54,7 @@ export const tfServing: TableMaker = (deps, { config }) => {
   }
 
   const routes: Route[] = [
-    { method: 'POST', path: pattern(':predict'), handle: inference(deps, predict), takesRest: true },
+    { method: 'POST', path: pattern(':predict'), handle: inference(deps, predict), runsModel: true, takesRest: true },
     { method: 'POST', path: pattern(':(?:classify|regress)'), handle: unserved },
     { method: 'GET', path: /^\/v1\/models\/?$/i, handle: () => json(200, { models: deps.modelNames() }) },
     { method: 'GET', path: pattern(''), handle: status },

@@ -1,0 +1,39 @@
+/** The terms of a request over HTTP: its deadline, its turn and its tenant, as far as the operator lets callers say so. */
+
+import type { Model } from '../model.ts'
+import type { MountConfig } from '../options.ts'
+import { type Schedule, scheduleOf } from '../protocol/index.ts'
+import type { HttpRequest } from '../types.ts'
+import type { RequestOptions } from './route.ts'
+import { earlier, TIMEOUT_HEADER, timeoutOf } from './timeout.ts'
+
+type Terms = Pick<RequestOptions, 'signal' | 'connection' | 'tenant' | 'timeoutMs' | 'priority'>
+
+/** By its headers, which are each request's own: the deadline that holds for a request that has asked for a later one. */
+const cut = new WeakMap<HttpRequest['headers'], number>()
+
+/**
+ * @param parameters of dialects that have any
+ * @throws ModelmountError `REQUEST_INVALID`
+ */
+export function termsOf(
+  request: HttpRequest,
+  { config }: Pick<Model, 'config'>,
+  { allowPriority }: Pick<MountConfig, 'allowPriority'>,
+  parameters?: Parameters<typeof scheduleOf>[0],
+): Terms {
+  const { headers, signal, identity, connection } = request
+  const schedule: Partial<Schedule> = parameters ? scheduleOf(parameters) : {}
+  const asked = earlier(schedule.timeoutMs, timeoutOf(request))
+  const { timeoutMs, maxTimeoutMs } = config
+  const granted = Math.min(asked ?? timeoutMs, maxTimeoutMs)
+  if (asked !== undefined && granted < asked) cut.set(headers, granted)
+  const priority = allowPriority ? schedule.priority : undefined
+  return { signal, connection, tenant: identity?.tenant, timeoutMs: granted, priority }
+}
+
+/** What the answer to a request says of its deadline, if it is not the one that was asked for. */
+export function deadlineHeaders(headers: HttpRequest['headers'] | undefined): Readonly<Record<string, string>> | undefined {
+  const ms = headers && cut.get(headers)
+  return ms === undefined ? undefined : { [TIMEOUT_HEADER]: String(ms) }
+}
