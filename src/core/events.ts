@@ -42,6 +42,8 @@ function log(write: Write, event: ServerEvent): void {
     say('warn', `${of}: execution provider '${event.wanted}' could not start, using '${event.using}': ${event.reason}`)
   else if (event.type === 'worker-lost')
     say('error', `${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
+  else if (event.type === 'start-refused')
+    say('error', `${of}: no worker is started (${event.reason}), looking again in ${event.retryInMs} ms`)
   else if (event.type === 'weights' && event.failed) say('warn', `${of}: weights are not shared: ${event.reason}`)
   else if (event.type === 'untried') say('warn', `${of}: could not be tried, so its requests run alone: ${event.reason}`)
   else if (event.type === 'breaker') say('error', `${of}: circuit breaker ${event.state} after ${event.crashes} crashes`)

@@ -1,4 +1,4 @@
-/** The files behind a model: read without running them, found again, told apart from others that took their place. */
+/** The files behind a model: read without running them, and found again. */
 
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -21,18 +21,6 @@ export function unreachableData(
   return `the model keeps weights in other files (${facts.externalData.length}), which a Uint8Array source does not have; pass its path`
 }
 
-/** Identity of the files behind a model, so that a restarted worker never silently runs other bytes than its siblings. */
-export async function fingerprintOf(source: string | Uint8Array, facts: OnnxModelFacts | undefined): Promise<string> {
-  const parts = await Promise.all(
-    filesOf(source, facts).map(async (file) => {
-      if (typeof file !== 'string') return ''
-      const { dev, ino, size, mtimeMs } = await stat(file).catch(() => ({ dev: 0, ino: 0, size: -1, mtimeMs: 0 }))
-      return `${dev}:${ino}:${size}:${mtimeMs}`
-    }),
-  )
-  return parts.join(' ')
-}
-
 /** Size of the weights; of the whole file where nothing is known of its inside. */
 export async function weightBytesOf(
   source: string | Uint8Array,
@@ -53,6 +41,10 @@ export function filesOf(source: string | Uint8Array, facts: OnnxModelFacts | und
   if (typeof source !== 'string') return [source]
   return [source, ...(facts?.externalData ?? []).map((location) => join(dirname(source), location))]
 }
+
+/** The files that a model keeps weights in, by the names that it has for them. */
+export const dataFilesOf = (source: string, facts: OnnxModelFacts | undefined): ReadonlyMap<string, string> =>
+  new Map((facts?.externalData ?? []).map((location) => [location, join(dirname(source), location)]))
 
 /** Names of the files that a model keeps weights in, relative to it. */
 export async function dataNamesOf(source: string): Promise<readonly string[]> {

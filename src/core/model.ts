@@ -3,6 +3,7 @@
 import { admitFiles, type IntegrityEvent } from './admission.ts'
 import { type CallOptions, contentId, type ResultCache } from './cache/index.ts'
 import type { Clock } from './clock.ts'
+import { type Content, fixedContent, idOfBytes, openContent } from './content.ts'
 import { type Contract, contractOf } from './contract.ts'
 import { type Ahead, startAhead } from './engine/ahead.ts'
 import type { Buffers, Memory } from './engine/buffers.ts'
@@ -18,7 +19,7 @@ import { openThread } from './engine/thread.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
 import type { Admitted, Gate, Integrity } from './integrity/index.ts'
 import { createLoadSteps } from './load-steps.ts'
-import { filesOf, fingerprintOf, weightBytesOf } from './model-files.ts'
+import { dataFilesOf, weightBytesOf } from './model-files.ts'
 import { infoOf, leastInstances } from './model-info.ts'
 import { findMixing } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
@@ -53,6 +54,8 @@ export interface Model {
   readonly signature: ModelSignature
   /** True when a request would be queued: ready, and not refused by the breaker. */
   readonly available: boolean
+  /** Why it is ready and takes no requests. */
+  readonly unavailableBecause: string | undefined
   info(isDefault: boolean): ModelInfo
   /** Loads it; rejects with the reason and leaves the state `failed`. */
   start(): Promise<void>
@@ -133,6 +136,13 @@ const withAxes = (batching: BatchSettings, { axes }: SequencePlan): BatchSetting
   axes: { ...axes, ...batching.axes },
 })
 
+/** For the log: what callers are told, and what lies behind it. */
+function withRoot(error: Error): string {
+  let root = error
+  while (root.cause instanceof Error) root = root.cause
+  return error.message.includes(root.message) ? error.message : `${error.message}: ${printable(root.message).slice(0, 1000)}`
+}
+
 const EMPTY: ModelSignature = { inputs: [], outputs: [] }
 
 export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
@@ -165,7 +175,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   let sequences: Sequences | undefined
   let own: Intake = createIntake(EMPTY, config)
   let loaded: Loaded | undefined
-  let fingerprint = ''
+  let content: Content = fixedContent(undefined)
   let admitted: Admitted | undefined
   /** What is loaded: the file that was asked for, or the copy of it that was verified. */
   let source = config.source
@@ -221,7 +231,9 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       data = files.data
       ahead?.settle()
       const areOurs = files.integrity !== undefined
+      content = await contentFor(files)
       facts = await steps.time('read', readModel({ source, data, allowOrtFormat: config.allowOrtFormat, scan, areOurs }))
+      if (typeof source === 'string') await content.begin(dataFilesOf(source, facts))
       grant = cpu.grant(cpuDemandOf(config))
       if (grant.excess) emit({ type: 'warning', message: grant.excess })
       const session = { ...config.session, intraOpNumThreads: grant.threads }
@@ -271,11 +283,20 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     if (pool && weights?.pending) settling = shareWeights(pool, weights)
   }
 
-  /** Takes down which files these are, and finds their weights where they are shared. */
+  /** What comes out of the store is verified there. */
+  const contentFor = async ({ source, integrity }: Admitted): Promise<Content> =>
+    typeof source !== 'string' || integrity ? fixedContent(integrity?.manifestId) : openContent(source, { wallNow: Date.now })
+
+  /** Finds the weights where they are shared. */
   async function verify(session: OrtSessionOptions): Promise<SharedForm | undefined> {
-    fingerprint = await fingerprintOf(source, facts)
     weightBytes = await weightBytesOf(source, data, facts)
-    weights = createWeights({ ...config, source, session }, facts, { clock, cacheDirectory, weightBytes, isUnchanged, emit })
+    weights = createWeights({ ...config, source, session }, facts, {
+      clock,
+      cacheDirectory,
+      weightBytes,
+      isUnchanged: content.isUnchanged,
+      emit,
+    })
     return weights.find()
   }
 
@@ -307,8 +328,6 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     await pool.fill()
   }
 
-  const isUnchanged = async (): Promise<boolean> => (await fingerprintOf(source, facts)) === fingerprint
-
   function takeSeat(pool: Pool, scheduler: Scheduler, form: SharedForm | undefined): Seat {
     return residency.seat({
       idleUnloadMs: config.idleUnloadMs,
@@ -328,7 +347,10 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       load: () => (loaded ? pool.resume() : firstLoad(pool, form)),
       unload: () => pool.park(),
       moved: (resident, reason) => emit({ type: 'residency', resident, reason }),
-      failed: (error) => scheduler.abandon(error),
+      failed(error) {
+        emit({ type: 'warning', message: withRoot(error) })
+        scheduler.abandon(error)
+      },
     })
   }
 
@@ -462,10 +484,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   async function contentOf({ provider }: Loaded): Promise<string> {
     const { graphOptimizationLevel, extra } = config.session
     const settings = { provider, graphOptimizationLevel, extra }
-    if (admitted?.integrity) return contentId([Buffer.from(admitted.integrity.manifestId)], settings)
-    const id = await contentId(filesOf(source, facts), settings).catch(() => undefined)
-    if (id !== undefined && (await fingerprintOf(source, facts)) === fingerprint) return id
-    throw new ModelmountError('MODEL_LOAD_FAILED', 'the model file changed on disk while it was loaded')
+    return contentId(content.id ?? (typeof source === 'string' ? source : await idOfBytes(source)), settings)
   }
 
   /** A mask that was left out is made up, whether or not requests share runs. */
@@ -521,12 +540,9 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       open: config.isolation === 'process' ? openProcess({ maxMemoryBytes: config.maxMemoryBytes }) : (ahead?.open ?? openThread),
       killable: config.isolation === 'process',
       async checkSource() {
-        await admitted?.recheck()
-        if (!(await isUnchanged()))
-          throw new ModelmountError(
-            'MODEL_LOAD_FAILED',
-            'the model file changed on disk since it was loaded; load() it as a new version',
-          )
+        // At the first load the gate has just looked.
+        if (loaded) await admitted?.recheck()
+        return content.open()
       },
       async prepare(instance, description) {
         if (scheduler) await prepare(instance, description, scheduler)
@@ -572,6 +588,11 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     },
     get available() {
       return state === 'ready' && pool?.unavailableForMs === undefined && seat?.refusal === undefined
+    },
+    get unavailableBecause() {
+      if (state !== 'ready') return undefined
+      const because = pool?.unavailableBecause
+      return because === undefined ? seat?.refusal?.message : `the model ${because}`
     },
     get retired() {
       return drained !== undefined

@@ -328,13 +328,14 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         live: !closing,
         ready: !closing && [...names].every((name) => registry.defaultOf(name)?.available),
         models: models.map((model) => {
-          const { config, state, reason } = model
+          const { config, state } = model
+          const reason = model.reason?.message ?? model.unavailableBecause
           const reloadFailed = fleet.reloadFailure(model)
           return {
             name: config.name,
             version: config.version,
             state,
-            ...(reason ? { reason: reason.message } : {}),
+            ...(reason === undefined ? {} : { reason }),
             ...(reloadFailed === undefined ? {} : { reloadFailed }),
           }
         }),

@@ -74,7 +74,7 @@ export interface LoadEnd {
   readonly startedAt: number
   readonly endedAt: number
   /**
-   * In order. `verify` checks who made the files, `read` reads the graph, `prepare` takes the files' fingerprint and lays out shared weights,
+   * In order. `verify` checks who made the files, `read` reads the graph, `prepare` lays out shared weights,
    * `canary` tries the model in a process of its own, `load` starts the first instances, `warmup` runs them and proves batching.
    */
   readonly steps: readonly { readonly name: LoadStep; readonly startedAt: number; readonly endedAt: number }[]

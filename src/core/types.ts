@@ -655,6 +655,17 @@ export type ServerEvent =
       readonly restartInMs: number
     }
   | {
+      /**
+       * No worker was started, because the model's files are not the ones that were loaded, or must not run any more. This is no crash: the
+       * instances that are there go on, and the files are looked at again until they are right. Told once for each reason.
+       */
+      readonly type: 'start-refused'
+      readonly model: string
+      readonly version: string
+      readonly reason: string
+      readonly retryInMs: number
+    }
+  | {
       /** The load needs more or fewer instances, or one that was to be added could not be loaded. */
       readonly type: 'scaled'
       readonly model: string
@@ -806,8 +817,9 @@ export interface ServerHealth {
     readonly name: string
     readonly version: string
     readonly state: ModelState
+    /** Why it failed; of a version that is `ready`, why it takes no requests now. */
     readonly reason?: string
-    /** Why a newer load of this version failed, while the one before goes on serving. */
+    /** Why a newer load of this version, or of its name, failed, while this one goes on serving. */
     readonly reloadFailed?: string
   }[]
 }

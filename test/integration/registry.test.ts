@@ -438,7 +438,7 @@ describe('a restarted worker', LINUX, () => {
     const server = await serverFor({ models: [{ name: 'm', source: join(dir, 'm.onnx') }], isolation: 'process', strict: true })
     expect(await answerOf(server, 'm')).toBe(1)
     const events = watch(server)
-    const refused = events.next((event) => event.type === 'worker-lost' && /changed on disk/.test(event.reason))
+    const refused = events.next((event) => event.type === 'start-refused' && /changed on disk/.test(event.reason))
     writeFileSync(join(dir, 'm.onnx'), constantOf(2))
     for (const pid of workerPids()) process.kill(pid, 'SIGKILL')
     expect(await refused).toMatchObject({ model: 'm', version: '1', reason: expect.stringContaining('load()') })

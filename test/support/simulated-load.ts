@@ -178,6 +178,7 @@ export function createLoad(opts: LoadOptions): Load {
     target: instances.length,
     killable: false,
     unavailableForMs: undefined,
+    unavailableBecause: undefined,
     succeeded() {},
     queueChanged() {},
     balancer: createBalancer<Instance>('fastest', { clock, random, recheck: () => scheduler.wake() }),

@@ -31,6 +31,8 @@ export interface Launcher {
   readonly form: SharedForm | undefined
   /** True while an instance loads or warms up. */
   readonly busy: boolean
+  /** True for what `launch()` was rejected with because the model's files are not what was loaded: nothing has crashed. */
+  isRefusal(error: unknown): boolean
   use(form: SharedForm): void
   /** Rejects when the model cannot be loaded, when warming up shows that it must not serve, and when `end()` comes first. */
   launch(): Promise<Launched>
@@ -44,6 +46,11 @@ export interface LaunchDeps {
   readonly open: OpenChannel
   readonly clock: Clock
   readonly buffers?: Buffers | undefined
+  /**
+   * Rejects when no instance may start, because the model's files are no longer the ones that were loaded first.
+   * @returns says once an instance has loaded whether it has loaded those
+   */
+  checkSource(): Promise<() => Promise<void>>
   /** Warms a new instance up; rejects when it must not serve. */
   prepare(instance: Instance, loaded: Loaded): Promise<void>
   /** The shared form could not be loaded; instances load the model itself from here on. */
@@ -58,27 +65,41 @@ export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher
   /** Failed to warm up, until they are gone. */
   const dismissed = new Map<Instance, Promise<void>>()
   const ended = new ModelmountError('SERVER_CLOSED', 'the instances of the model are being ended')
+  const refusals = new WeakSet<object>()
+  const isRefusal = (error: unknown): boolean => typeof error === 'object' && error !== null && refusals.has(error)
   let form: SharedForm | undefined
   let nextId = 1
   let era = 0
 
+  /** Notes that what is rejected here is a refusal. */
+  async function asked<T>(question: Promise<T>): Promise<T> {
+    try {
+      return await question
+    } catch (error) {
+      if (typeof error === 'object' && error !== null) refusals.add(error)
+      throw error
+    }
+  }
+
   async function launch(): Promise<Launched> {
-    const [wanted, mine] = [form, era]
-    if (!wanted) return launchFrom(undefined, mine)
+    const mine = era
+    const confirm = await asked(deps.checkSource())
+    const wanted = form
+    if (!wanted) return launchFrom(undefined, mine, confirm)
     try {
       if (!(await wanted.isIntact())) throw new ModelmountError('MODEL_LOAD_FAILED', 'its files have changed or gone')
-      return await launchFrom(wanted, mine)
+      return await launchFrom(wanted, mine, confirm)
     } catch (error) {
-      if (error === ended) throw error
+      if (error === ended || isRefusal(error)) throw error
       if (form === wanted) {
         form = undefined
         deps.onSharedLost(error instanceof Error ? error.message : String(error))
       }
-      return launchFrom(undefined, mine)
+      return launchFrom(undefined, mine, confirm)
     }
   }
 
-  async function launchFrom(form: SharedForm | undefined, mine: number): Promise<Launched> {
+  async function launchFrom(form: SharedForm | undefined, mine: number, confirm: () => Promise<void>): Promise<Launched> {
     const goOn = (): void => {
       if (era !== mine) throw ended
     }
@@ -99,6 +120,8 @@ export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher
     starting.add(instance)
     try {
       const loaded = await instance.loaded
+      goOn()
+      await asked(confirm())
       goOn()
       await deps.prepare(instance, loaded)
       goOn()
@@ -130,6 +153,7 @@ export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher
     get busy() {
       return starting.size > 0
     },
+    isRefusal,
     use(next) {
       form = next
     },

@@ -17,9 +17,12 @@ import { createScaler, type ScalerSettings } from './scaler.ts'
 const BREAKER_CRASHES = 5
 const FIRST_BACKOFF_MS = 100
 const MAX_BACKOFF_MS = 30_000
+/** After a start was refused: files that are being exchanged are right again in a moment, others need somebody. */
+const FIRST_LOOK_MS = 1000
 
 export type PoolEvent =
   | { readonly type: 'worker-lost'; readonly reason: string; readonly restartInMs: number }
+  | { readonly type: 'start-refused'; readonly reason: string; readonly retryInMs: number }
   | { readonly type: 'worker-ready'; readonly loadMs: number }
   | { readonly type: 'breaker'; readonly state: 'open' | 'closed'; readonly crashes: number }
   | { readonly type: 'worker-output'; readonly line: string }
@@ -48,8 +51,10 @@ export interface Pool {
   readonly balancer: Balancer<Instance>
   /** True when more than one instance may exist and be killed alone. */
   readonly killable: boolean
-  /** Set while the breaker is open: milliseconds until the next attempt. */
+  /** Set while there is no instance and none may be started, or the breaker is open: milliseconds until the next attempt. */
   readonly unavailableForMs: number | undefined
+  /** Why that is, as the rest of a sentence about the model. */
+  readonly unavailableBecause: string | undefined
   /** False while an instance is started or waits for its restart. */
   readonly settled: boolean
   /** When a run last succeeded, on the pool's clock. */
@@ -62,7 +67,10 @@ export interface Pool {
   queueChanged(): void
   /** Ends all instances for the time being, after what is in flight. What waits goes on waiting. */
   park(): Promise<void>
-  /** Starts the least number of instances again. */
+  /**
+   * Starts the least number of instances again. Rejects with a reason that callers may read where the files are not what was loaded, and with
+   * one that is for the log, as the cause of another, where they could not be loaded.
+   */
   resume(): Promise<void>
   /** Waits for what is in flight and ends the workers. */
   close(): Promise<void>
@@ -74,10 +82,8 @@ export interface PoolSettings extends ScalerSettings {
   readonly balance: BalanceStrategy
 }
 
-interface Deps extends Pick<LaunchDeps, 'open' | 'clock' | 'buffers' | 'prepare' | 'onSharedLost'> {
+interface Deps extends Pick<LaunchDeps, 'open' | 'clock' | 'buffers' | 'checkSource' | 'prepare' | 'onSharedLost'> {
   readonly killable: boolean
-  /** Throws when the model's files are no longer the ones that were loaded first. */
-  checkSource(): Promise<void>
   emit(event: PoolEvent): void
   /** An instance became ready, or the breaker opened: look at the queue. */
   onChange(): void
@@ -104,6 +110,9 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
   let exchanging = false
   let crashes = 0
   let breakerUntil: number | undefined
+  /** Why the last start was refused, until one succeeds. */
+  let refusal: { readonly reason: string; readonly until: number; readonly lookMs: number } | undefined
+  let exchangeAgain: Timer | undefined
   let usedAt = clock.now()
   let measured: number | undefined
   let parked = false
@@ -123,6 +132,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
   /** One more. It may be gone again already, and is replaced like any other then. */
   async function add(): Promise<Launched> {
     const launched = await launcher.launch()
+    refusal = undefined
     forms.set(launched.instance, launched.form)
     if (launched.lost === undefined) instances.add(launched.instance)
     else lost(launched.lost)
@@ -133,7 +143,6 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
 
   /** One more for a model that serves already. */
   async function addToServe(): Promise<void> {
-    await deps.checkSource()
     if (!stopped()) announce(await add())
   }
 
@@ -177,7 +186,12 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
       breakerUntil = clock.now() + restartInMs
       if (!wasOpen) deps.emit({ type: 'breaker', state: 'open', crashes })
     }
-    const timer = clock.after(restartInMs, () => {
+    restartIn(restartInMs)
+  }
+
+  function restartIn(ms: number): void {
+    if (stopped()) return
+    const timer = clock.after(ms, () => {
       restarts.delete(timer)
       void restart()
     })
@@ -185,12 +199,26 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
     deps.onChange()
   }
 
+  /** Nothing has crashed: it does not count as that, and is looked at again until the files are right. Returns when. */
+  function refused(error: unknown): number {
+    const reason = messageOf(error)
+    const isNews = refusal?.reason !== reason
+    const now = clock.now()
+    // Several that were to start are refused together.
+    if (refusal && now < refusal.until) return refusal.until - now
+    const lookMs = refusal ? Math.min(MAX_BACKOFF_MS, 2 * refusal.lookMs) : FIRST_LOOK_MS
+    refusal = { reason, until: now + lookMs, lookMs }
+    if (isNews && !stopped()) deps.emit({ type: 'start-refused', reason, retryInMs: lookMs })
+    return lookMs
+  }
+
   async function restart(): Promise<void> {
     restarting++
     try {
       await addToServe()
     } catch (error) {
-      lost(messageOf(error))
+      if (launcher.isRefusal(error)) restartIn(refused(error))
+      else lost(messageOf(error))
     } finally {
       restarting--
     }
@@ -275,8 +303,8 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
     try {
       await fill()
       for (let old = outdated(); old && !stopped(); old = outdated()) {
-        await deps.checkSource()
         const launched = await launcher.launch()
+        refusal = undefined
         // Rather one that is as it was than none.
         if (launched.lost !== undefined) return
         forms.set(launched.instance, launched.form)
@@ -286,11 +314,18 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
         if (instances.has(old)) retire(old)
         else dropOne()
       }
-    } catch {
-      // It was told why the shared form cannot be loaded, and the instances that are there go on.
+    } catch (error) {
+      // The instances that are there go on. Why the shared form cannot be loaded was told already.
+      if (launcher.isRefusal(error)) exchangeIn(refused(error))
     } finally {
       exchanging = false
     }
+  }
+
+  function exchangeIn(ms: number): void {
+    if (stopped()) return
+    exchangeAgain?.cancel()
+    exchangeAgain = clock.after(ms, () => void exchange())
   }
 
   const outdated = (): Instance | undefined =>
@@ -303,6 +338,8 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
     balancer.close()
     for (const timer of restarts) timer.cancel()
     restarts.clear()
+    exchangeAgain?.cancel()
+    refusal = undefined
     await Promise.all([...[...instances].map((instance) => instance.close()), ...leaving.values(), launcher.end()])
     instances.clear()
   }
@@ -327,9 +364,15 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
       return ready()
     },
     get unavailableForMs() {
+      const until = refusal?.until ?? breakerUntil
       // With an instance up again the breaker is half open: requests are its probe.
-      if (breakerUntil === undefined || ready().length > 0) return undefined
-      return Math.max(0, breakerUntil - clock.now())
+      if (until === undefined || ready().length > 0) return undefined
+      return Math.max(0, until - clock.now())
+    },
+    get unavailableBecause() {
+      if (ready().length > 0) return undefined
+      if (refusal) return `cannot be started again: ${refusal.reason}`
+      return breakerUntil === undefined ? undefined : 'crashed repeatedly and is restarted with back-off'
     },
     get settled() {
       return restarts.size === 0 && restarting === 0 && !exchanging && ready().length >= target
@@ -373,7 +416,6 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
     },
     async resume() {
       try {
-        await deps.checkSource()
         parked = false
         const { loadMs } = await startAll(min)
         deps.emit({ type: 'worker-ready', loadMs })
@@ -382,7 +424,8 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
         parked = true
         await endAll()
         deps.claim(0)
-        throw error
+        if (launcher.isRefusal(error) || closed) throw error
+        throw new ModelmountError('MODEL_LOAD_FAILED', 'the log of the server says why', { cause: error })
       }
     },
     close,

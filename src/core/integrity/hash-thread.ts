@@ -58,12 +58,13 @@ const kept: Kept[] = []
 
 /**
  * Hashes files, and copies those that are to be copied.
+ * @param threadBytes in all, from which a thread does it
  * @throws ModelmountError `MODEL_LOAD_FAILED` when a file cannot be read or written, is no regular file, or changes meanwhile
  */
-export async function hashFiles(jobs: readonly HashJob[]): Promise<readonly Hashed[]> {
+export async function hashFiles(jobs: readonly HashJob[], threadBytes = THREAD_BYTES): Promise<readonly Hashed[]> {
   let bytes = 0
   for (const { path } of jobs) bytes += (await stat(path).catch(() => undefined))?.size ?? 0
-  if (bytes < THREAD_BYTES) return hashAll(jobs)
+  if (bytes < threadBytes) return hashAll(jobs)
   return withThread(async (thread) => {
     thread.post({ kind: 'files', jobs })
     const answer = await thread.answer()

@@ -3,6 +3,7 @@
 export { type Described, describeModel } from './describe.ts'
 export { GIT_PATHS, listFiles } from './files.ts'
 export { type Admitted, createGate, type Gate, type GateConfig } from './gate.ts'
+export { identityOf } from './hash.ts'
 export { type Collected, hashFiles, withCollector } from './hash-thread.ts'
 export { LOCK_FILE, type Lock, type LockedModel, lockOf, readLock, writeLock } from './lock-file.ts'
 export { manifestIdOf } from './manifest.ts'

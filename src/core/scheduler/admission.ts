@@ -31,8 +31,8 @@ export function refuse(newcomer: Entry, limits: Limits, state: State): Modelmoun
   const { signal, deadline, tenant, bytes } = newcomer
   if (signal?.aborted) return aborted(signal)
   if (deadline <= now) return new ModelmountError('DEADLINE_EXCEEDED', 'the deadline had passed before the request was queued')
-  const { unavailableForMs } = pool
-  if (unavailableForMs !== undefined) return unavailable(unavailableForMs)
+  const gone = unavailable(pool)
+  if (gone) return gone
   if (tenant !== '' && queue.countOf(tenant) >= limits.maxQueuePerTenant)
     return new ModelmountError('QUOTA_EXCEEDED', `this caller has ${queue.countOf(tenant)} requests waiting already`, {
       retryAfterS: seconds(drainMs(state)),
@@ -85,7 +85,8 @@ const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000))
 export const aborted = (signal: AbortSignalLike): ModelmountError =>
   new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason })
 
-export const unavailable = (forMs: number): ModelmountError =>
-  new ModelmountError('MODEL_UNAVAILABLE', 'the model crashed repeatedly and is restarted with back-off', {
-    retryAfterS: seconds(forMs),
-  })
+/** While no instance is there and none is to be expected at once. */
+export function unavailable({ unavailableForMs, unavailableBecause }: Pool): ModelmountError | undefined {
+  if (unavailableForMs === undefined) return undefined
+  return new ModelmountError('MODEL_UNAVAILABLE', `the model ${unavailableBecause}`, { retryAfterS: seconds(unavailableForMs) })
+}

@@ -203,9 +203,9 @@ export function createScheduler(deps: Deps): Scheduler {
   }
 
   function flush(): void {
-    const unavailableForMs = pool.unavailableForMs
-    if (unavailableForMs !== undefined) {
-      for (const entry of live) if (entry.state === 'queued') settle(entry, unavailable(unavailableForMs))
+    const gone = unavailable(pool)
+    if (gone) {
+      for (const entry of live) if (entry.state === 'queued') settle(entry, gone)
       return
     }
     while (queue.count > 0) {

@@ -50,6 +50,7 @@ function setUp(deps: Partial<LaunchDeps> = {}, load: (source: unknown) => FromWo
         },
       }
     },
+    checkSource: async () => async () => {},
     async prepare() {},
     onSharedLost: (reason) => log.push(`shared lost: ${reason}`),
     onLost: (_, reason) => log.push(`lost: ${reason}`),
@@ -91,6 +92,38 @@ describe('what is loaded', () => {
   })
 })
 
+describe('other files than those that were loaded first', () => {
+  const no = new Error('its file is not there')
+
+  test('start no worker; that is a refusal, and says nothing of the shared form', async () => {
+    const { launcher, log } = setUp({ checkSource: () => Promise.reject(no) })
+    launcher.use(FORM)
+    const failure = await launcher.launch().catch((error: unknown) => error)
+    expect(failure).toBe(no)
+    expect(launcher.isRefusal(failure)).toBe(true)
+    expect(launcher.form).toBe(FORM)
+    expect(log).toEqual([])
+  })
+
+  test('that took their place while a worker loaded: it serves nobody', async () => {
+    const prepared: unknown[] = []
+    const { launcher, log } = setUp({
+      checkSource: async () => () => Promise.reject(no),
+      prepare: async (instance) => void prepared.push(instance),
+    })
+    const failure = await launcher.launch().catch((error: unknown) => error)
+    expect(launcher.isRefusal(failure)).toBe(true)
+    expect(prepared).toEqual([])
+    expect(log).toEqual(['load model.onnx', 'kill: it failed to warm up'])
+    expect(launcher.busy).toBe(false)
+  })
+
+  test('a model that cannot be loaded is no refusal', async () => {
+    const { launcher } = setUp({}, () => failed('no'))
+    expect(launcher.isRefusal(await launcher.launch().catch((error: unknown) => error))).toBe(false)
+  })
+})
+
 describe('warming up', () => {
   test('nobody gets an instance before', async () => {
     let warm = (): void => {}
@@ -126,6 +159,7 @@ describe('the end', () => {
   test('no instance arrives after it that was still loading', async () => {
     const { launcher, log, workers } = setUp({}, () => undefined)
     const launched = launcher.launch()
+    await expect.poll(() => log).toEqual(['load model.onnx'])
     const ended = launcher.end()
     workers[0]?.onMessage(LOADED)
     await expect(launched).rejects.toMatchObject({ code: 'SERVER_CLOSED' })
@@ -148,6 +182,16 @@ describe('the end', () => {
     await expect.poll(() => outcomes.length).toBe(3)
     outcomes[2]?.()
     expect(await next).toMatchObject({ instance: { ready: true } })
+  })
+
+  test('nor one whose files were still looked at', async () => {
+    let look = (): void => {}
+    const { launcher, log } = setUp({ checkSource: () => new Promise((resolve) => (look = () => resolve(async () => {}))) })
+    const launched = launcher.launch()
+    await launcher.end()
+    look()
+    await expect(launched).rejects.toMatchObject({ code: 'SERVER_CLOSED' })
+    expect(log).toEqual([])
   })
 
   test('nor one whose form was still looked at', async () => {

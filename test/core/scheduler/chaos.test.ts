@@ -113,6 +113,7 @@ async function run({ seed, killable, mixTenants, instances: count, maxQueue, los
     target: count,
     killable,
     unavailableForMs: undefined,
+    unavailableBecause: undefined,
     succeeded() {},
     queueChanged() {},
     balancer: createBalancer<Instance>('fastest', { clock, random, recheck: () => scheduler.wake() }),

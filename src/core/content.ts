@@ -1,0 +1,208 @@
+/**
+ * Which bytes a version is. They are hashed at its first load, beside it; a worker that starts later gets the same bytes or is not started.
+ * What a file system says of a file is asked first, its content only where that has changed.
+ */
+
+import { realpath, stat } from 'node:fs/promises'
+import { isModelmountError, ModelmountError } from './errors.ts'
+import { hashFiles, identityOf, manifestIdOf } from './integrity/index.ts'
+
+/** A file system may write the same time twice: what was changed so lately may be changed again without showing it. */
+const RACY_MS = 2000
+/** A thread that hashes is worth its start from here on; less takes about as long here as the thread takes to start. */
+const THREAD_BYTES = 1024 * 1024
+
+/** Says, once a worker has loaded, whether those were the bytes. @throws ModelmountError `MODEL_LOAD_FAILED` with the reason */
+export type Confirm = () => Promise<void>
+
+export interface Content {
+  /** One name for exactly these bytes, as `manifestId` has it; known once the first load was confirmed. */
+  readonly id: string | undefined
+  /** Takes down which files there are beside the model's own, and begins to hash all of them. */
+  begin(dataFiles: ReadonlyMap<string, string>): Promise<void>
+  /** To be called before a worker loads. @throws ModelmountError `MODEL_LOAD_FAILED` with the reason why none may be started */
+  open(): Promise<Confirm>
+  /** True while the files are what was loaded, or is being loaded. */
+  isUnchanged(): Promise<boolean>
+}
+
+/** What the file system says of all files of a model. */
+interface Look {
+  /** Equal while none of them was written to or replaced. */
+  readonly key: string
+  readonly sizes: readonly (number | undefined)[]
+  readonly changedAtMs: number
+}
+
+interface Digests {
+  readonly key: string
+  readonly sha256: readonly string[]
+}
+
+interface Deps {
+  /** Milliseconds since 1970. */
+  wallNow(): number
+}
+
+/** For a model whose bytes cannot change: in memory, or in the private store. */
+export const fixedContent = (id: string | undefined): Content => ({
+  id,
+  async begin() {},
+  open: async () => async () => {},
+  isUnchanged: async () => true,
+})
+
+/** The name of a model that is in memory, without external data; hashed beside the event loop. */
+export async function idOfBytes(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
+  return manifestIdOf([{ name: '.', sha256: Buffer.from(digest).toString('hex'), size: bytes.length }])
+}
+
+/** Takes down what the model's file is before anything reads it. @param source its path */
+export async function openContent(source: string, { wallNow }: Deps): Promise<Content> {
+  /** By the name that the model has for them; its own is `.`. */
+  const files = new Map([['.', source]])
+  /** As they were when the first load began. */
+  let first = await lookAt(files)
+  let hashing: Promise<Digests> | undefined
+  let digests: readonly string[] | undefined
+  /** Looks whose content is known. */
+  let good: string | undefined
+  let bad: { readonly key: string; readonly reason: ModelmountError } | undefined
+  let inFlight: { readonly key: string; readonly done: Promise<Digests> } | undefined
+
+  const isRacy = ({ changedAtMs }: Look): boolean => wallNow() - changedAtMs < RACY_MS
+
+  /** Several workers that start at once ask once. */
+  function digestAt({ key }: Look): Promise<Digests> {
+    if (inFlight?.key === key) return inFlight.done
+    const done = digestOf(files).finally(() => {
+      if (inFlight?.done === done) inFlight = undefined
+    })
+    inFlight = { key, done }
+    return done
+  }
+
+  function accept(look: Look): void {
+    good = isRacy(look) ? undefined : look.key
+  }
+
+  async function confirmFirst(): Promise<void> {
+    const hashed = await (hashing ?? digestOf(files)).catch((cause: unknown) => {
+      throw isModelmountError(cause) ? cause : new ModelmountError('MODEL_LOAD_FAILED', 'the model cannot be read', { cause })
+    })
+    const now = await lookAt(files)
+    if (hashed.key !== first.key) throw changedMeanwhile()
+    // Touched, or so fresh that a change might not show: what was there before the load is still there after it.
+    if (now.key !== first.key || isRacy(now)) {
+      const again = await digestOf(files)
+      if (!sameAll(again.sha256, hashed.sha256)) throw changedMeanwhile()
+    }
+    digests = hashed.sha256
+    accept(now)
+  }
+
+  async function check(look: Look, known: readonly string[]): Promise<void> {
+    if (look.key === good) return
+    if (look.key === bad?.key) throw bad.reason
+    const reason = sizeReason(look) ?? (await contentReason(look, known))
+    if (reason === undefined) {
+      accept(look)
+      return
+    }
+    const refusal = refused(reason)
+    bad = isRacy(look) ? undefined : { key: look.key, reason: refusal }
+    throw refusal
+  }
+
+  function sizeReason({ sizes }: Look): string | undefined {
+    for (const [i, size] of sizes.entries()) {
+      if (size === undefined) return `${nameOf(i)} is not there`
+      if (size !== first.sizes[i]) return `${nameOf(i)} has ${size} bytes, and had ${first.sizes[i]}`
+    }
+    return undefined
+  }
+
+  async function contentReason(look: Look, known: readonly string[]): Promise<string | undefined> {
+    const { sha256 } = await digestAt(look).catch(unreadable)
+    const at = known.findIndex((digest, i) => digest !== sha256[i])
+    return at < 0 ? undefined : `${nameOf(at)} holds other bytes of the same size`
+  }
+
+  const nameOf = (at: number): string => (at === 0 ? 'its file' : `file ${at} of its external data`)
+
+  return {
+    get id() {
+      return digests && manifestIdOf([...files.keys()].map((name, i) => ({ name, sha256: digests?.[i] ?? '', size: 0 })))
+    },
+    async begin(dataFiles) {
+      for (const [name, path] of dataFiles) files.set(name, path)
+      if (dataFiles.size > 0) first = bothOf(first, await lookAt(dataFiles))
+      hashing = digestOf(files)
+      // Heard of when the load is confirmed.
+      hashing.catch(() => {})
+    },
+    async open() {
+      const known = digests
+      if (!known) return confirmFirst
+      const before = await lookAt(files)
+      await check(before, known)
+      return async () => {
+        const after = await lookAt(files)
+        if (after.key === before.key && !isRacy(after)) return
+        const { sha256 } = await digestOf(files).catch(unreadable)
+        if (!sameAll(sha256, known)) throw changedMeanwhile()
+        accept(after)
+      }
+    },
+    async isUnchanged() {
+      const look = await lookAt(files)
+      if (!digests) return look.key === first.key
+      return check(look, digests).then(
+        () => true,
+        () => false,
+      )
+    },
+  }
+}
+
+async function lookAt(files: ReadonlyMap<string, string>): Promise<Look> {
+  const stats = await Promise.all([...files.values()].map((path) => stat(path, { bigint: true }).catch(() => undefined)))
+  return {
+    key: stats.map((one) => (one ? identityOf(one) : 'none')).join(' '),
+    sizes: stats.map((one) => (one ? Number(one.size) : undefined)),
+    changedAtMs: Math.max(0, ...stats.map((one) => (one ? Number(one.ctimeNs / 1_000_000n) : 0))),
+  }
+}
+
+const bothOf = (a: Look, b: Look): Look => ({
+  key: `${a.key} ${b.key}`,
+  sizes: [...a.sizes, ...b.sizes],
+  changedAtMs: Math.max(a.changedAtMs, b.changedAtMs),
+})
+
+async function digestOf(files: ReadonlyMap<string, string>): Promise<Digests> {
+  const paths = await Promise.all([...files.values()].map((path) => realpath(path)))
+  const hashed = await hashFiles(
+    paths.map((path) => ({ path })),
+    THREAD_BYTES,
+  )
+  return { key: hashed.map(({ identity }) => identity).join(' '), sha256: hashed.map(({ sha256 }) => sha256) }
+}
+
+const sameAll = (a: readonly string[], b: readonly string[]): boolean => a.every((digest, i) => digest === b[i])
+
+/** Requests are told of it: no path is in it. */
+const refused = (reason: string, cause?: unknown): ModelmountError =>
+  new ModelmountError(
+    'MODEL_LOAD_FAILED',
+    `the model changed on disk since it was loaded: ${reason}; put it back, or load() it as a new version`,
+    { cause },
+  )
+
+const changedMeanwhile = (): ModelmountError =>
+  new ModelmountError('MODEL_LOAD_FAILED', 'the model changed on disk while it was being loaded; load it again')
+
+function unreadable(cause: unknown): never {
+  throw refused('it cannot be read', cause)
+}
