@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 import { partOf } from './tools/mutation-rooms.ts'
 import config from './vitest.config.ts'
 
+const { near, far } = partOf(process.env.MUTATION ?? '').room
+
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
 /** What runs in threads and processes of its own is the build's; only what runs in the test's process is mutated. */
@@ -25,5 +27,12 @@ export default defineConfig({
       { find: /^modelmount\/(express|fastify|node|fetch|nestjs)$/, replacement: `${at('./src/adapters')}/$1.ts` },
     ],
   },
-  test: { ...config.test, include: [...partOf(process.env.MUTATION ?? '').room.tests], reporters: ['default'] },
+  test: {
+    ...config.test,
+    include: process.env.MUTATION_FAR ? [...near, ...far] : [...near],
+    reporters: ['default'],
+    // A change that makes a test wait for ever is found sooner.
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
+  },
 })

@@ -3,43 +3,31 @@
 export interface Room {
   /** Folder below src/. */
   readonly folder: string
-  /** Globs of tests. Only those that cover a mutant run for it. */
-  readonly tests: readonly string[]
+  /** Globs of the tests beside it. Only those that cover a mutant run for it. */
+  readonly near: readonly string[]
+  /** Globs of tests of the whole, which find more and take ten times as long: with `--far`. */
+  readonly far: readonly string[]
 }
+
+const whole = (...names: readonly string[]): readonly string[] => names.map((name) => `test/integration/${name}*.test.ts`)
 
 export const ROOMS: Readonly<Record<string, Room>> = {
   scheduler: {
     folder: 'core/scheduler',
-    tests: [
-      'test/core/scheduler/*.test.ts',
-      'test/integration/batching*.test.ts',
-      'test/integration/padding*.test.ts',
-      'test/integration/neighbours*.test.ts',
-    ],
+    near: ['test/core/scheduler/*.test.ts'],
+    far: whole('batching', 'padding', 'neighbours'),
   },
-  engine: {
-    folder: 'core/engine',
-    tests: [
-      'test/core/engine/*.test.ts',
-      'test/integration/instances*.test.ts',
-      'test/integration/process-tier*.test.ts',
-      'test/integration/predict*.test.ts',
-    ],
-  },
-  cache: { folder: 'core/cache', tests: ['test/core/cache/*.test.ts', 'test/integration/cache*.test.ts'] },
-  integrity: { folder: 'core/integrity', tests: ['test/core/integrity/*.test.ts', 'test/integration/trust*.test.ts'] },
-  crypto: { folder: 'core/crypto', tests: ['test/core/crypto/*.test.ts', 'test/integration/encrypted*.test.ts'] },
+  engine: { folder: 'core/engine', near: ['test/core/engine/*.test.ts'], far: whole('instances', 'process-tier', 'predict') },
+  cache: { folder: 'core/cache', near: ['test/core/cache/*.test.ts'], far: whole('cache') },
+  integrity: { folder: 'core/integrity', near: ['test/core/integrity/*.test.ts'], far: whole('trust') },
+  crypto: { folder: 'core/crypto', near: ['test/core/crypto/*.test.ts'], far: whole('encrypted') },
   registry: {
     folder: 'core/registry',
-    tests: [
-      'test/core/registry/*.test.ts',
-      'test/integration/registry*.test.ts',
-      'test/integration/model-files*.test.ts',
-      'test/integration/version-labels*.test.ts',
-    ],
+    near: ['test/core/registry/*.test.ts'],
+    far: whole('registry', 'model-files', 'version-labels'),
   },
-  lane: { folder: 'adapters/lane', tests: ['test/adapters/lane*.test.ts', 'test/adapters/conformance*.test.ts'] },
-  client: { folder: 'client', tests: ['test/client/*.test.ts'] },
+  lane: { folder: 'adapters/lane', near: ['test/adapters/lane*.test.ts'], far: ['test/adapters/conformance*.test.ts'] },
+  client: { folder: 'client', near: ['test/client/*.test.ts'], far: [] },
 }
 
 export interface Part {
