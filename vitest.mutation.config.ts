@@ -30,9 +30,10 @@ export default defineConfig({
   test: {
     ...config.test,
     include: process.env.MUTATION_FAR ? [...near, ...far] : [...near],
+    globalSetup: [],
+    setupFiles: [],
     reporters: ['default'],
     // A change that makes a test wait for ever is found sooner.
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000,
   },
 })

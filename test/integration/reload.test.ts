@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { customOpModel } from '../../tools/models.mjs'
 import { watch } from '../support/events.ts'
 import { callerOf } from '../support/mount.ts'
+import { needs } from '../support/needs.ts'
 import { serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 import { plant } from '../support/tree.ts'
@@ -289,7 +290,8 @@ describe('load() in code', () => {
   })
 })
 
-test.skipIf(process.getuid?.() === 0)('a folder that may not be read for a moment is an error too', async () => {
+const UNPRIVILEGED = needs('user whose rights are checked: this is root', process.getuid?.() !== 0)
+test('a folder that may not be read for a moment is an error too', UNPRIVILEGED, async () => {
   const repository = repositoryWith({ 'm/1/model.onnx': constantOf(1) })
   const server = await serverFor({ repository })
   const admin = callerOf(server.http.mount({ management: true }))

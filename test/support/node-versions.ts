@@ -59,7 +59,7 @@ interface Report {
 }
 
 /** The environment of a test has marks of the run that it belongs to, which another run must not see. */
-function cleanEnv(binary: string): NodeJS.ProcessEnv {
+export function cleanEnv(binary: string): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(VITEST|TEST$|NODE_ENV$|NODE_OPTIONS$|DEV$|PROD$|MODE$|SSR$)/.test(name),
   )

@@ -34,7 +34,9 @@ export function summaryOf(modules: readonly TestModule[], isFiltered: boolean): 
   }
   const why = [...reasons].map(([reason, count]) => (count === 1 ? reason : `${reason}, ${count} tests`)).join('; ')
   const { passed, failed, skipped } = counts
-  return `tests: ${passed} passed, ${failed} failed; skipped: ${skipped}${why ? ` (${why})` : ''}`
+  const broken = modules.filter((module) => module.errors().length > 0).length
+  const files = broken > 0 ? `, ${broken} file${broken > 1 ? 's' : ''} not run` : ''
+  return `tests: ${passed} passed, ${failed} failed${files}; skipped: ${skipped}${why ? ` (${why})` : ''}`
 }
 
 export default class Summary implements Reporter {
