@@ -237,6 +237,50 @@ describe('what was tampered with', () => {
     expectNothingIn(back)
   })
 
+  test('a file beside the model that belongs to another release, or to another model', async () => {
+    writeFileSync(join(plain, 'extra.bin'), 'extra')
+    await encrypt(ring(now))
+    await writeFile(join(plain, 'weights.bin'), Buffer.from(await readFile(join(plain, 'weights.bin'))).fill(7, 0, 4))
+    await encrypt(ring(now), {}, join(dir, 'other'))
+    await cp(join(dir, 'other', 'extra.bin.enc'), join(out, 'extra.bin.enc'))
+    expect(await failure(decryptModel(out, { keys: ring(now), out: back }))).toMatchObject({
+      code: 'MODEL_UNTRUSTED',
+      message: expect.stringMatching(/'extra\.bin\.enc' belongs to another model/),
+    })
+    expectNothingIn(back)
+  })
+
+  test('a good message of ours that is bound to more, to less, or to something else', async () => {
+    const { manifestId } = await encrypt(ring(now))
+    const ours: Record<string, string> = {
+      app: 'modelmount',
+      kind: 'model-file',
+      model: 'm',
+      version: '1',
+      path: '.',
+      manifest: manifestId,
+    }
+    const strange: Readonly<Record<string, readonly [Record<string, string | undefined>, string]>> = {
+      more: [{ ...ours, user: 'x' }, "bound to 'user'"],
+      'a name that every object has': [{ ...ours, constructor: 'x' } as Record<string, string>, "bound to 'constructor'"],
+      'another kind': [{ ...ours, kind: 'cached-result' }, 'for kind'],
+      ...Object.fromEntries(
+        Object.keys(ours).map((field) => [`no ${field}`, [{ ...ours, [field]: undefined }, `not bound to a ${field}`]]),
+      ),
+    }
+    const bytes = await readFile(join(plain, 'model.onnx'))
+    for (const [what, [context, why]] of Object.entries(strange)) {
+      const given = Object.fromEntries(Object.entries(context).filter(([, value]) => value !== undefined)) as Record<
+        string,
+        string
+      >
+      await writeFile(join(out, 'model.onnx.enc'), await withDataKeys(1, bytes, given))
+      const error = await failure(decryptModel(join(out, 'model.onnx.enc'), { keys: ring(now), out: back }))
+      expect([what, error.code, error.message]).toEqual([what, 'MODEL_UNTRUSTED', expect.stringContaining(why)])
+    }
+    expectNothingIn(back)
+  })
+
   test('a hundred data keys, ours among them', async () => {
     const { manifestId } = await encrypt(ring(now))
     const ours = { app: 'modelmount', kind: 'model-file', model: 'm', version: '1', path: '.', manifest: manifestId }

@@ -156,6 +156,25 @@ describe('a signature file is refused', () => {
     await expect(verify(Buffer.of(0xff, 0xfe))).rejects.toMatchObject(refused('UTF-8'))
   })
 
+  test('to the byte: as much as is read, and one more, which is refused before it is read', async () => {
+    const file = `${dir}.sig`
+    const atFile = () => verifyModel(dir, { publicKey: pair.publicKey, signature: file })
+    try {
+      writeFileSync(file, '')
+      truncateSync(file, 8 * MB)
+      await expect(atFile()).rejects.toMatchObject(refused('not valid JSON'))
+      truncateSync(file, 8 * MB + 1)
+      await expect(atFile()).rejects.toMatchObject(refused(/^signature '.*' has 8388609 bytes, more than the 8388608/))
+      // More than fits into memory.
+      truncateSync(file, 2 ** 40)
+      await expect(atFile()).rejects.toMatchObject(refused('has 1099511627776 bytes, more than the 8388608'))
+    } finally {
+      rmSync(file)
+    }
+    await expect(verify(Buffer.alloc(8 * MB))).rejects.toMatchObject(refused('not valid JSON'))
+    await expect(verify(Buffer.alloc(8 * MB + 1))).rejects.toMatchObject(refused('has 8388609 bytes, more than the 8388608'))
+  })
+
   test('whatever is done to it: it verifies nothing else, and fails in no other way', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(signed.length - 1), fc.nat(6), fc.string({ maxLength: 6 }), async (at, drop, insert) => {
