@@ -10,6 +10,8 @@ import { createHandler } from '../../src/core/http/handler.ts'
 import { json } from '../../src/core/http/route.ts'
 import { turns } from '../support/server.ts'
 
+type Pull = (stream: ReadableStreamDefaultController<Uint8Array>) => void
+
 const LIMITS = { maxBodyBytes: 100, bodyTimeoutMs: 1000 }
 const EVENTS = ['data', 'end', 'error', 'close', 'readable']
 
@@ -129,12 +131,12 @@ test('fetchHandler(): whatever ends a body, no timer is left', async () => {
   const handler = createHandler([{ owns: () => true, routes }], deps)
   const handle = fetchHandler({ http: { ...handler, mount: () => handler } } as unknown as ModelServer)
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-  const ask = (pull: UnderlyingDefaultSource<Uint8Array>['pull']) => {
+  const ask = (pull: Pull) => {
     const body = new ReadableStream<Uint8Array>({ pull })
     return handle(new Request('http://a/v2', { method: 'POST', body, duplex: 'half' } as RequestInit))
   }
   const before = vi.getTimerCount()
-  const ends: readonly (readonly [UnderlyingDefaultSource<Uint8Array>['pull'], number])[] = [
+  const ends: readonly (readonly [Pull, number])[] = [
     [
       (stream) => {
         stream.enqueue(bytes('{}'))
