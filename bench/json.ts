@@ -1,11 +1,10 @@
-/** Numbers in and out of JSON: the codecs by themselves, and how long one large body holds the host's thread. */
+/** Numbers in and out of JSON: the codecs by themselves. */
 
 import { readLargeJson } from '../src/core/protocol/large-json.ts'
 import { atOnce, createTextSink, writeElements } from '../src/core/protocol/write-json.ts'
 import type { ModelSignature } from '../src/core/types.ts'
 import { measurePairs } from './lib/pairs.ts'
-import { type Bench, milliseconds, pairedRow, perSecond, type Row, rowOfRatios } from './lib/row.ts'
-import { median } from './lib/stats.ts'
+import { type Bench, pairedRow, perSecond, type Row } from './lib/row.ts'
 import { PROMISES } from './promises.ts'
 
 const IMAGE = 3 * 224 * 224
@@ -86,44 +85,6 @@ async function writing(): Promise<Row> {
   })
 }
 
-/** Longest time between two turns of the event loop while `work` runs. */
-async function longestStall(work: () => unknown): Promise<number> {
-  let [last, longest, running] = [performance.now(), 0, true]
-  const turn = (): void => {
-    const now = performance.now()
-    longest = Math.max(longest, now - last)
-    last = now
-    if (running) setImmediate(turn)
-  }
-  setImmediate(turn)
-  await new Promise((resolve) => setImmediate(resolve))
-  await work()
-  await new Promise((resolve) => setImmediate(resolve))
-  running = false
-  return longest
-}
-
-async function stalls(): Promise<Row> {
-  const body = bodies(LARGE, () => value().toFixed(7))(0)
-  const [ours, rival]: [number[], number[]] = [[], []]
-  for (let i = 0; i < 6; i++) {
-    const mine = await longestStall(() => read(body))
-    const theirs = await longestStall(() => parse(body))
-    // The first ones pay for compiling.
-    if (i > 0) ours.push(mine)
-    if (i > 0) rival.push(theirs)
-  }
-  return rowOfRatios({
-    bench: 'json',
-    what: `longest stall of the host for a ${(body.length / 1e6).toFixed(0)} MB JSON body, against 10 ms`,
-    ours: milliseconds(median(ours)),
-    rival: `JSON.parse: ${milliseconds(median(rival))}`,
-    ratios: ours.map((ms) => ms / 10),
-    target: PROMISES.jsonStall,
-    how: `the same event loop turning beside it, ${ours.length} bodies`,
-  })
-}
-
 export const json: Bench = {
   name: 'json',
   limitS: 90,
@@ -132,7 +93,6 @@ export const json: Bench = {
       await parsing('6 decimals', () => value().toFixed(6)),
       await parsing('17 digits', () => String(value())),
       await writing(),
-      await stalls(),
     ]
   },
 }

@@ -29,6 +29,7 @@ export const PROMISES = {
   jsonParse: atLeast(MAJOR < 22 ? 1.8 : 1.1, MAJOR < 22 ? 2.2 : 1.3),
   jsonWrite: atLeast(1.8, 2),
   jsonStall: atMost(1, 1),
+  bodyStall: atMost(1, 0.5),
   httpJsonExpress: atLeast(1.4, 2),
   httpJsonFastify: atLeast(1.1, 2),
   fastifyEcho: atLeast(0.8, 1.2),

@@ -1,6 +1,7 @@
 /** Every bench, in the order in which they run. */
 
 import { batching, noGain } from '../batching.ts'
+import { bodies } from '../bodies.ts'
 import { gainCurve } from '../gain-curve.ts'
 import { hostIsolation } from '../host-isolation.ts'
 import { httpAdapters } from '../http-adapters.ts'
@@ -32,6 +33,7 @@ export const BENCHES: readonly Bench[] = [
   gainCurve,
   overload,
   json,
+  bodies,
   httpJson,
   httpAdapters,
   hostIsolation,
