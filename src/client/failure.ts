@@ -71,6 +71,8 @@ function reasonOf(error: unknown): string | undefined {
 export function mayRetry(error: ModelmountError, isIdempotent: boolean): boolean {
   const { neverSent, status } = error.details ?? {}
   if (error.code === 'REMOTE_UNREACHABLE') return neverSent === true || isIdempotent
+  // It may have run up to the moment in which its worker died.
+  if (error.code === 'WORKER_LOST') return isIdempotent
   if (status !== 503 && status !== 429) return isIdempotent && status === 502
   return error.retryAfterS !== undefined || isIdempotent
 }

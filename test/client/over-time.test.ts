@@ -175,6 +175,19 @@ describe('Retry-After', () => {
   })
 })
 
+test('a run whose worker died may have happened: it is made again only where that is harmless', async () => {
+  const lost = json({ error: 'the worker died', code: 'WORKER_LOST' }, { status: 503, headers: { 'retry-after': '0' } })
+  const once = scripted({ infer: [lost, json(ANSWER)] })
+  expect(await codeOf(once.client.predict('m', x))).toBe('WORKER_LOST')
+  expect(count(once.asked, 'POST')).toBe(1)
+  const twice = scripted({ infer: [lost, json(ANSWER)] })
+  expect(await codeOf(twice.client.predict('m', x, { idempotent: true }))).toBe('answered')
+  const place = { id: 1, start: true }
+  expect(
+    await codeOf(scripted({ infer: [lost, json(ANSWER)] }).client.predict('m', x, { idempotent: true, sequence: place })),
+  ).toBe('WORKER_LOST')
+})
+
 describe('after each kind of end', () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
