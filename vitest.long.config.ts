@@ -9,7 +9,7 @@ export default defineConfig({
     exclude: [],
     // One after the other: they measure growth, and bring load of their own.
     maxWorkers: 1,
-    globalSetup: ['test/support/half-an-hour.ts'],
+    globalSetup: ['./test/support/build-age.ts', './test/support/half-an-hour.ts'],
     testTimeout: 10 * 60_000,
     hookTimeout: 3 * 60_000,
   },

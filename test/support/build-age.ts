@@ -1,0 +1,17 @@
+/** Tells every test file whether dist/ is the build of the sources. */
+
+import type { TestProject } from 'vitest/node'
+import { staleDist } from '../../tools/stale-dist.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** What is wrong with dist/; empty when nothing is. */
+    staleDist: string
+  }
+}
+
+export default function setup(project: TestProject): void {
+  const tell = (): void => project.provide('staleDist', staleDist(project.config.root) ?? '')
+  tell()
+  project.onTestsRerun(async () => tell())
+}
