@@ -44,8 +44,12 @@ export function parseGpus(csv: string): GpuReading[] {
   return readings
 }
 
-/** @param file the program to ask. @returns ends the observation */
-export function observeGpus(instruments: Instruments, file = 'nvidia-smi'): () => void {
+/**
+ * @param file the program to ask
+ * @param clock milliseconds, monotonic
+ * @returns ends the observation
+ */
+export function observeGpus(instruments: Instruments, file = 'nvidia-smi', clock = () => performance.now()): () => void {
   const { gpuUtilization, gpuMemory, gpuMemoryLimit, gpuPower } = METRICS
   const metrics = { gpuUtilization, gpuMemory, gpuMemoryLimit, gpuPower }
   let readings: readonly GpuReading[] = []
@@ -55,7 +59,7 @@ export function observeGpus(instruments: Instruments, file = 'nvidia-smi'): () =
   let failures = 0
 
   function ask(): void {
-    askedAt = performance.now()
+    askedAt = clock()
     asked = execFile(
       file,
       [`--query-gpu=${FIELDS.join(',')}`, '--format=csv,noheader,nounits'],
@@ -66,7 +70,7 @@ export function observeGpus(instruments: Instruments, file = 'nvidia-smi'): () =
         failures = found.length > 0 ? 0 : failures + 1
         if (found.length === 0) return
         readings = found
-        readAt = performance.now()
+        readAt = clock()
       },
     )
     // One that hangs must not keep the app from ending, and neither must its pipes.
@@ -74,7 +78,7 @@ export function observeGpus(instruments: Instruments, file = 'nvidia-smi'): () =
   }
 
   function read(observe: Observe<keyof typeof metrics>): void {
-    const now = performance.now()
+    const now = clock()
     if (!asked && failures < MAX_FAILURES && now - askedAt > MAX_AGE_MS) ask()
     if (now - readAt > STALE_MS) return
     for (const { id, name, utilization, usedBytes, totalBytes, watts } of readings) {

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { ModelServer } from 'modelmount'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { customOpModel } from '../../tools/models.mjs'
+import { customOpModel, slowLoopModel } from '../../tools/models.mjs'
 import { watch } from '../support/events.ts'
 import { callerOf } from '../support/mount.ts'
 import { needs } from '../support/needs.ts'
-import { serverFor } from '../support/server.ts'
+import { posted, serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 import { plant } from '../support/tree.ts'
 
@@ -253,6 +253,23 @@ describe('a load by name', () => {
     expect((await load).status).toBeGreaterThanOrEqual(400)
     expect(server.models()).toEqual([])
   })
+})
+
+test('an unload by name waits for what was accepted, and for nothing else', async () => {
+  const repository = repositoryWith({ 'm/1/model.onnx': slowLoopModel(), 'other/1/model.onnx': slowLoopModel() })
+  const server = await serverFor({ repository, session: { intraOpNumThreads: 1 } })
+  const admin = callerOf(server.http.mount({ management: true }))
+  const order: string[] = []
+  const told = <T>(what: string, work: Promise<T>): Promise<T> => work.finally(() => order.push(what))
+  const accepted = [200_000n, 1n].map((trips) => told('answered', server.predict('m', { trips }, { timeoutMs: 60_000 })))
+  const elsewhere = told('elsewhere', server.predict('other', { trips: 3_000_000n }, { timeoutMs: 60_000 }))
+  await posted()
+  const unloaded = told('unloaded', admin.post('/v2/repository/models/m/unload'))
+  await expect(server.predict('m', { trips: 1n })).rejects.toMatchObject({ code: 'MODEL_NOT_READY' })
+  expect(await unloaded).toMatchObject({ status: 200 })
+  await Promise.all(accepted)
+  await elsewhere
+  expect(order).toEqual(['answered', 'answered', 'unloaded', 'elsewhere'])
 })
 
 describe('load() in code', () => {

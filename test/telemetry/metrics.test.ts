@@ -1,10 +1,12 @@
 /** What is counted, under which names, and how little of it strangers can make. */
 
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { parseGpus } from '../../src/telemetry/gpu.ts'
+import { observeGpus, parseGpus } from '../../src/telemetry/gpu.ts'
+import type { Instruments } from '../../src/telemetry/instruments.ts'
 import { METRICS, TRITON_METRICS } from '../../src/telemetry/names.ts'
 import { matmulChainModel, mlpModel } from '../../tools/models.mjs'
 import { POSIX } from '../support/needs.ts'
@@ -179,6 +181,51 @@ const fakeSmi = (script: string): void => {
     rmSync(dir, { recursive: true, force: true })
   })
 }
+
+/** Collects by hand, at times that are given. */
+function collecting(file: string) {
+  let now = 0
+  let collect = (): void => {}
+  const instruments: Instruments = {
+    histogram: () => ({ record() {} }),
+    observe(_, read) {
+      collect = () => read(() => {})
+      return () => {}
+    },
+    forget() {},
+  }
+  onTestFinished(observeGpus(instruments, file, () => now))
+  return (afterMs: number): void => {
+    now += afterMs
+    collect()
+  }
+}
+
+test('an nvidia-smi that fails is asked three times, and never again', POSIX, async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'smi-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  const [file, log] = [join(dir, 'nvidia-smi'), join(dir, 'log')]
+  writeFileSync(file, `#!/bin/sh\necho asked >> '${log}'\nexit 9\n`, { mode: 0o755 })
+  const asked = (): number => (existsSync(log) ? readFileSync(log, 'utf8').split('\n').length - 1 : 0)
+  const collect = collecting(file)
+  const askedAfterAll = (): number => {
+    collect(20_000)
+    return asked()
+  }
+  for (let times = 1; times <= 3; times++) {
+    // Until it has been heard that the last one failed, there is no other.
+    await expect.poll(askedAfterAll).toBe(times)
+  }
+  // A program that works comes too late: this one is given up.
+  writeFileSync(file, `#!/bin/sh\necho asked >> '${log}'\necho 'GPU-1, T4, 1, 1, 1, 1'\n`, { mode: 0o755 })
+  for (let i = 0; i < 20; i++) {
+    collect(20_000)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  // By then whatever was started before has been counted too.
+  for (let i = 0; i < 3; i++) spawnSync(file)
+  expect(asked()).toBe(6)
+})
 
 test('a GPU is read beside the collection; one that hangs, fails or is not there is absent', POSIX, async () => {
   fakeSmi("echo 'GPU-1, NVIDIA H100, 37, 1024, 81559, 312.50'")

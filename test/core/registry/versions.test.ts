@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -14,7 +14,7 @@ import { watch } from '../../support/events.ts'
 import { callerOf } from '../../support/mount.ts'
 import { serverFor } from '../../support/server.ts'
 import { constantOf } from '../../support/small-models.ts'
-import { plant, treeFor } from '../../support/tree.ts'
+import { type Files, plant, treeFor } from '../../support/tree.ts'
 
 const CLI = fileURLToPath(new URL('../../../dist/cli.js', import.meta.url))
 const HIGHEST = 2n ** 63n - 1n
@@ -134,6 +134,29 @@ test('the order is total, and exact where floats are not', () => {
       if (isVersion(a) && isVersion(b)) expect(compareVersions(a, b) < 0).toBe(BigInt(a) < BigInt(b))
     }),
     { numRuns: 2000 },
+  )
+})
+
+describe('a folder in place of a model file', () => {
+  const sourceIn = async (files: Files): Promise<string | undefined> => {
+    const root = treeFor(Object.fromEntries(Object.entries(files).map(([path, bytes]) => [`m/1/model.onnx/${path}`, bytes])))
+    const { models } = await scanRepository(root)
+    return models[0] && relative(join(root, 'm/1'), models[0].source)
+  }
+
+  test('holds the file of the same name, or the only one there is', async () => {
+    expect(await sourceIn({ 'other.onnx': 'x', 'model.onnx': 'x', 'weights.bin': 'x' })).toBe('model.onnx/model.onnx')
+    expect(await sourceIn({ 'other.onnx': 'x', 'weights.bin': 'x' })).toBe('model.onnx/other.onnx')
+  })
+
+  test.each([[['a.onnx', 'b.onnx']], [['a.onnx', 'b.ort']], [['a.onnx', 'a.onnx.enc']], [['a.onnx', 'b.onnx', 'c.onnx']]])(
+    'is not guessed about: %j',
+    async (names) => {
+      expect(await sourceIn(Object.fromEntries(names.map((name) => [name, 'x'])))).toBe('model.onnx')
+      const repository = treeFor(Object.fromEntries(names.map((name, i) => [`m/1/model.onnx/${name}`, constantOf(i)])))
+      const server = await serverFor({ repository })
+      expect(server.model('m')).toMatchObject({ state: 'failed', reason: { message: expect.stringContaining('is a directory') } })
+    },
   )
 })
 

@@ -1,0 +1,259 @@
+/** What a pool remembers and gives back over time, by a clock that is moved by hand and workers that do as told. */
+
+import { describe, expect, test } from 'vitest'
+import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
+import { pack } from '../../../src/core/engine/frame.ts'
+import type { Instance, LoadRequest } from '../../../src/core/engine/instance.ts'
+import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
+import { createPool, type PoolEvent, type PoolSettings } from '../../../src/core/engine/pool.ts'
+import { createSimulatedClock } from '../../support/simulated-clock.ts'
+
+const REQUEST: LoadRequest = {
+  source: 'model.onnx',
+  data: [],
+  providers: [{ name: 'cpu' }],
+  strict: false,
+  session: {} as LoadRequest['session'],
+  niceness: 0,
+  timeoutMs: 1000,
+}
+const LOADED: FromWorker = { kind: 'loaded', inputs: [], outputs: [], provider: 'cpu', fallbacks: [], loadMs: 1, warnings: [] }
+const REFUSED = 'the model changed on disk'
+
+interface Worker {
+  readonly events: ChannelEvents
+  /** What it was sent. */
+  readonly sent: ToWorker['kind'][]
+  closed: boolean
+}
+
+function setUp(settings: Partial<PoolSettings> = {}) {
+  const clock = createSimulatedClock()
+  const events: PoolEvent[] = []
+  const workers: Worker[] = []
+  const claims: number[] = []
+  const world = {
+    /** Whether the files are those that were loaded. */
+    intact: true,
+    loads: true,
+    waitMs: 0,
+    /** Instances that there is room for. */
+    room: 100,
+  }
+  const pool = createPool(
+    REQUEST,
+    { min: 1, max: 1, balance: 'fastest', targetDelayMs: 10, idleMs: 1000, ...settings },
+    {
+      clock,
+      killable: true,
+      open(own): Channel {
+        const worker: Worker = { events: own, sent: [], closed: false }
+        workers.push(worker)
+        return {
+          post(message) {
+            worker.sent.push(message.kind)
+            if (message.kind !== 'load') return
+            const answer = world.loads ? LOADED : ({ kind: 'load-failed', message: 'no memory', fallbacks: [] } as const)
+            queueMicrotask(() => own.onMessage(answer))
+          },
+          async close() {
+            worker.closed = true
+          },
+        }
+      },
+      async checkSource() {
+        if (!world.intact) throw new Error(REFUSED)
+        return async () => {}
+      },
+      async prepare() {},
+      onSharedLost() {},
+      emit: (event) => events.push(event),
+      onChange() {},
+      oldestWaitMs: () => world.waitMs,
+      claim(instances) {
+        claims.push(instances)
+        return Math.min(instances, world.room)
+      },
+    },
+  )
+  const crash = (): void => workers.at(-1)?.events.onExit('it crashed')
+  return { clock, events, workers, claims, world, pool, crash }
+}
+
+type SetUp = ReturnType<typeof setUp>
+
+const ofType = <T extends PoolEvent['type']>(events: readonly PoolEvent[], type: T) =>
+  events.filter((event): event is Extract<PoolEvent, { type: T }> => event.type === type)
+
+const delays = ({ events }: SetUp): number[] => ofType(events, 'worker-lost').map(({ restartInMs }) => restartInMs)
+
+/** Crashes the one instance so many times, each time once it is up again. */
+async function crashes(it: SetUp, times: number): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    it.crash()
+    await it.clock.letPass(40_000)
+  }
+}
+
+/** A run that stays with its instance until it is answered. */
+function occupy(instance: Instance | undefined): void {
+  instance?.run([{ inputs: {}, fetches: [] }], () => {})
+}
+
+function answer({ events }: Worker, id = 1): void {
+  const { frame } = pack([{}])
+  events.onMessage({ kind: 'done', id, frame, beganMs: 0, inferMs: [0], errors: [''] })
+}
+
+describe('crashes', () => {
+  test('in a row wait longer and longer; one good run sets the delay back', async () => {
+    const it = setUp()
+    await it.pool.start()
+    await crashes(it, 4)
+    expect(delays(it)).toEqual([0, 100, 200, 400])
+    it.pool.succeeded()
+    await crashes(it, 2)
+    expect(delays(it).slice(4)).toEqual([0, 100])
+  })
+
+  test('five in a row open the breaker; one good run closes it and counts from the start', async () => {
+    const it = setUp()
+    await it.pool.start()
+    await crashes(it, 4)
+    expect(ofType(it.events, 'breaker')).toEqual([])
+    it.crash()
+    expect(it.pool.unavailableForMs).toBe(800)
+    expect(it.pool.unavailableBecause).toContain('crashed repeatedly')
+    await it.clock.letPass(1000)
+    // Half open: with an instance up again requests are tried.
+    expect(it.pool.unavailableForMs).toBeUndefined()
+    it.pool.succeeded()
+    expect(ofType(it.events, 'breaker').map(({ state }) => state)).toEqual(['open', 'closed'])
+    await crashes(it, 4)
+    expect(ofType(it.events, 'breaker')).toHaveLength(2)
+    it.crash()
+    expect(ofType(it.events, 'breaker')).toHaveLength(3)
+  })
+})
+
+describe('a start that is refused', () => {
+  test('is no crash, is told of once, and heals by itself', async () => {
+    const it = setUp()
+    await it.pool.start()
+    it.world.intact = false
+    it.crash()
+    await it.clock.letPass(300_000)
+    expect(delays(it)).toEqual([0])
+    expect(ofType(it.events, 'breaker')).toEqual([])
+    expect(ofType(it.events, 'start-refused')).toEqual([{ type: 'start-refused', reason: REFUSED, retryInMs: 1000 }])
+    expect(it.pool.unavailableBecause).toBe(`cannot be started again: ${REFUSED}`)
+    expect(it.pool.unavailableForMs).toBeLessThanOrEqual(30_000)
+    it.world.intact = true
+    await it.clock.letPass(30_000)
+    expect(it.pool.unavailableForMs).toBeUndefined()
+    expect(it.pool.unavailableBecause).toBeUndefined()
+    expect(it.pool.instances).toHaveLength(1)
+    // The next one is news, and is looked at after a second again.
+    it.world.intact = false
+    it.pool.succeeded()
+    it.crash()
+    await it.clock.letPass(10)
+    expect(ofType(it.events, 'start-refused').map(({ retryInMs }) => retryInMs)).toEqual([1000, 1000])
+  })
+
+  test('together with others counts once: the next look is as soon', async () => {
+    const it = setUp({ min: 3, max: 3 })
+    await it.pool.start()
+    it.world.intact = false
+    for (const { events } of it.workers) events.onExit('it crashed')
+    await it.clock.letPass(500)
+    expect(it.pool.unavailableForMs).toBeLessThanOrEqual(1000)
+    it.world.intact = true
+    await it.clock.letPass(1000)
+    expect(it.pool.instances).toHaveLength(3)
+  })
+
+  test('leaves alone what goes on, and no timer after the end', async () => {
+    const it = setUp({ min: 2, max: 2 })
+    await it.pool.start()
+    it.world.intact = false
+    it.crash()
+    await it.clock.letPass(5000)
+    expect(it.pool.instances).toHaveLength(1)
+    expect(it.pool.unavailableForMs).toBeUndefined()
+    const closing = it.pool.close()
+    it.workers[0]?.events.onMessage({ kind: 'released' })
+    await closing
+    it.world.intact = true
+    const { length } = it.workers
+    await it.clock.letPass(100_000)
+    expect(it.workers).toHaveLength(length)
+  })
+})
+
+describe('growth', () => {
+  /** Requests stand in line behind a busy instance for as long as it takes. */
+  async function grow(it: SetUp): Promise<void> {
+    occupy(it.pool.instances[0])
+    it.world.waitMs = 1000
+    it.pool.queueChanged()
+    await it.clock.letPass(300)
+  }
+
+  test('that fails gives CPU and memory back', async () => {
+    const it = setUp({ max: 2 })
+    await it.pool.start()
+    it.world.loads = false
+    await grow(it)
+    expect(ofType(it.events, 'scaled')).toMatchObject([
+      { instances: 2, reason: 'queue' },
+      { instances: 1, reason: 'failed', detail: expect.stringContaining('no memory') },
+    ])
+    expect(it.pool.target).toBe(1)
+    expect(it.claims.at(-1)).toBe(1)
+  })
+
+  test('that is refused gives them back too, with the reason', async () => {
+    const it = setUp({ max: 2 })
+    await it.pool.start()
+    it.world.intact = false
+    await grow(it)
+    expect(ofType(it.events, 'scaled').at(-1)).toMatchObject({ instances: 1, reason: 'failed', detail: REFUSED })
+    expect(it.claims.at(-1)).toBe(1)
+    expect(it.workers).toHaveLength(1)
+  })
+})
+
+describe('close()', () => {
+  test('waits for the runs of an instance that scales down, and for nothing else', async () => {
+    const it = setUp({ max: 2 })
+    await it.pool.start()
+    occupy(it.pool.instances[0])
+    it.world.waitMs = 1000
+    it.pool.queueChanged()
+    await it.clock.letPass(300)
+    expect(it.pool.instances).toHaveLength(2)
+    const [first, second] = it.workers as [Worker, Worker]
+    // Down again while a run is with each: one of them leaves once it has answered.
+    occupy(it.pool.instances[1])
+    it.world.waitMs = 0
+    it.pool.queueChanged()
+    await it.clock.letPass(10_000)
+    expect(it.pool.target).toBe(1)
+    const [leaver, stayer] = it.pool.instances.length === 1 && it.pool.instances[0]?.id === 1 ? [second, first] : [first, second]
+    let closed = false
+    const closing = it.pool.close().then(() => {
+      closed = true
+    })
+    answer(stayer)
+    await it.clock.letPass(10)
+    stayer.events.onMessage({ kind: 'released' })
+    await it.clock.letPass(1_000_000)
+    expect(closed).toBe(false)
+    answer(leaver)
+    await it.clock.letPass(0)
+    leaver.events.onMessage({ kind: 'released' })
+    await closing
+    expect(it.workers.map(({ closed }) => closed)).toEqual([true, true])
+  })
+})
