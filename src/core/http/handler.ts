@@ -4,6 +4,7 @@ import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts
 import { encodeError } from '../protocol/index.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../types.ts'
 import { refuseCrossSite } from './cross-site.ts'
+import { remembering } from './remembered.ts'
 import { REQUEST_ID, requestIdOf } from './request-id.ts'
 import { bytesIn, joined } from './rest.ts'
 import { type Call, type HttpDeps, json, type Route, type RouteTable } from './route.ts'
@@ -45,17 +46,7 @@ export function createHandler(
     return methods
   }
 
-  const known = new Map<string, Found>()
-
-  function find(path: string): Found | undefined {
-    const before = known.get(path)
-    if (before) return before
-    const found = search(path)
-    if (!found || path.length > LONGEST_PATH) return found
-    if (known.size >= MOST_PATHS) known.clear()
-    known.set(path, found)
-    return found
-  }
+  const { find } = remembering(search, { most: MOST_PATHS, longest: LONGEST_PATH })
 
   function search(path: string): Found | undefined {
     const methods = paths.get(path)
