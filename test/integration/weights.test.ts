@@ -351,9 +351,9 @@ describe('a build', () => {
   })
 
   test('that is killed costs sharing, nothing else', LINUX, async () => {
-    // Once the model is ready, so that the child in which it was tried is not taken for the builder.
-    const served = await serve()
     const builder = nextWorker()
+    // Nothing is tried, so that the builder is the only child.
+    const served = await serve({ batching: false, warmup: [INPUT] })
     process.kill(await builder, 'SIGKILL')
     expect(await served.settled()).toEqual({ form: 'plain', reason: expect.stringContaining('SIGKILL'), failed: true })
     expect(served.server.model('m').instances).toMatchObject({ ready: 2, target: 2 })

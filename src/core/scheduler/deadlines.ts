@@ -7,6 +7,8 @@ export interface Deadlines {
   watch(deadline: number): void
   /** Nothing is left to wait for, so the process may end. */
   rest(): void
+  /** The same for good: nothing here keeps in memory what it watched over. */
+  end(): void
 }
 
 /**
@@ -43,5 +45,10 @@ export function createDeadlines<T>(
     if (earliest < Number.POSITIVE_INFINITY) watch(earliest)
   }
 
-  return { watch, rest: () => next?.timer.hold(false) }
+  function end(): void {
+    next?.timer.cancel()
+    next = undefined
+  }
+
+  return { watch, rest: () => next?.timer.hold(false), end }
 }

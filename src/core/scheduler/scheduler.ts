@@ -373,12 +373,14 @@ export function createScheduler(deps: Deps): Scheduler {
       return { waiting: queue.count, running, batches, rows: batchedRows, padding, released: { ...released } }
     },
     async drain() {
-      if (live.size === 0) return
-      await new Promise<void>((resolve) => {
-        drained = resolve
-        // Nothing more will come: a batch that waits for company waits in vain.
-        scheduleFlush()
-      })
+      if (live.size > 0)
+        await new Promise<void>((resolve) => {
+          drained = resolve
+          // Nothing more will come: a batch that waits for company waits in vain.
+          scheduleFlush()
+        })
+      deadlines.end()
+      waits.end()
     },
     abandon(error) {
       for (const entry of live) settle(entry, error)

@@ -49,6 +49,9 @@ export interface Attempt {
   end(): Promise<void>
 }
 
+/** Of a model that is unloaded before it was tried. */
+const OVER = 'its trial is over'
+
 /** Memory that a trial may take when nothing else bounds it: the machine must be left with as much again. */
 const spareBytes = (): number => process.availableMemory() / 2
 
@@ -58,6 +61,7 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
   let job: Job | undefined
   let loan: ReturnType<Deps['lend']>
   let found: Found | string | undefined
+  let ended = false
 
   function begin(alone: boolean): Job {
     const maxBytes = (): number =>
@@ -79,7 +83,7 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
       await job.loaded
       return await job.tryOut(plan)
     } catch (error) {
-      return fail(error)
+      return ended ? OVER : fail(error)
     }
   }
 
@@ -98,11 +102,12 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
       const { plan } = describe(await job.loaded)
       found = plan ? await tryWith(job, plan) : undefined
     } catch (error) {
-      found = fail(error)
+      found = ended ? OVER : fail(error)
     }
   }
 
   async function end(): Promise<void> {
+    ended = true
     const [ending, lent] = [job, loan]
     job = undefined
     loan = undefined
@@ -128,7 +133,7 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
       }
     },
     async tryOut(plan) {
-      found ??= job ? await tryWith(job, plan) : 'its trial is over'
+      found ??= job ? await tryWith(job, plan) : OVER
       await end()
       return found
     },

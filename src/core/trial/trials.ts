@@ -124,6 +124,7 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
       if (ended || closed) throw over()
       onLine = request.onLine
       mine = await childFor(alone)
+      if (ended || closed) throw over()
       unbound = mine.bound(request.maxBytes())
       const { source, data, providers, strict, session, niceness } = request
       const limit = { ms: timeoutMs, late: `loading took longer than loadTimeoutMs (${timeoutMs} ms)` }

@@ -51,6 +51,21 @@ test('the later deadline first: only the timer of the earlier one runs, and once
   expect(running().filter(({ held }) => held)).toEqual([])
 })
 
+test('once it has ended no timer is left that keeps in memory what it watched over', () => {
+  const { watched, running } = watchedClock()
+  const deadlines = createDeadlines<number>(
+    watched,
+    () => [],
+    (at) => at,
+    () => {},
+  )
+  deadlines.watch(30_000)
+  deadlines.rest()
+  expect(running()).toHaveLength(1)
+  deadlines.end()
+  expect(running()).toEqual([])
+})
+
 test('kind: in whatever order they come, each expires at its time, one timer runs, and it keeps the process while anything waits', () => {
   const step = fc.oneof(
     fc.record({ kind: fc.constant('watch' as const), ms: fc.integer({ min: 1, max: 50 }) }),
