@@ -36,6 +36,13 @@ test('a label is a version, until it moves', async () => {
   })
 })
 
+test('labels go with the last version of their model', async () => {
+  const server = await serverFor({ models: [m('3', { stable: '3' })] })
+  await server.unload('m', '3')
+  await server.load(m('3'))
+  await expect(by(server, 'stable')).rejects.toMatchObject({ code: 'LABEL_NOT_FOUND' })
+})
+
 test('what is asked for or told wrongly', async () => {
   const server = await serverFor({ models: [m('3')] })
   const code = (call: () => unknown): unknown => {

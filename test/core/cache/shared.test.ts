@@ -50,6 +50,26 @@ describe('a shared store', () => {
     expect(other.cache.info()).toMatchObject({ hits: 2, misses: 1 })
   })
 
+  test.each<readonly [string, CacheStore['get']]>([
+    ['a miss', async () => undefined],
+    ['a rejection', () => Promise.reject(new Error('down'))],
+    [
+      'a throw',
+      () => {
+        throw new Error('down')
+      },
+    ],
+    ['nothing in time', () => new Promise(() => {})],
+  ])('leaves no timer behind after %s', async (_, get) => {
+    const { process, clock, store } = two()
+    const answered = ask(process(undefined, { ...store, get }), 1, { timeoutMs: 10_000 })
+    await settled()
+    clock.advance(50)
+    expect(dataOf(await answered)).toEqual([2])
+    await settled()
+    expect(clock.pending()).toBe(0)
+  })
+
   test('is asked once by requests at the same time', async () => {
     const { process, store } = two()
     let gets = 0

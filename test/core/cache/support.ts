@@ -8,11 +8,13 @@ import type { CacheOptions, CacheStore, Tensor } from '../../../src/core/types.t
 /** Where hand clocks begin. */
 const START = 1000
 
-export function handClock(start = START): Clock & { advance(ms: number): void } {
+export function handClock(start = START): Clock & { advance(ms: number): void; pending(): number } {
   let now = start
   const timers = new Set<{ at: number; callback: () => void }>()
   return {
     now: () => now,
+    /** Timers that have neither fired nor been cancelled. */
+    pending: () => timers.size,
     after(ms, callback) {
       const timer = { at: now + ms, callback }
       timers.add(timer)

@@ -185,6 +185,10 @@ describe('settings', () => {
       'max_batch_size: 8 dynamic_batching { priority_levels: 3 default_priority_level: 3 }',
       { maxBatch: 8, batching: { maxSize: 8 }, priority: 'low' },
     ],
+    [
+      'max_batch_size: 8 dynamic_batching { priority_levels: 3 default_priority_level: 1 }',
+      { maxBatch: 8, batching: { maxSize: 8 }, priority: 'high' },
+    ],
     ['instance_group [ { count: 2 kind: KIND_CPU }, { kind: KIND_AUTO } ]', { instances: 3 }],
     ['instance_group [ { kind: KIND_GPU } ]', { instances: 1, executionProviders: ['cuda', 'cpu'] }],
     ['instance_group [ { count: 2 gpus: [ 1 ] } ]', { instances: 2, executionProviders: [{ name: 'cuda', deviceId: 1 }, 'cpu'] }],
