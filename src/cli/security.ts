@@ -2,7 +2,7 @@
 
 import { stat } from 'node:fs/promises'
 import { isModelmountError } from '../core/errors.ts'
-import { type Scan, type ScanFinding, scanOnnx } from '../core/onnx/index.ts'
+import { findHazard, type Scan, type ScanFinding, scanOnnx } from '../core/onnx/index.ts'
 import { aligned, bytes, count, type Row, safe, section, toJson } from './report.ts'
 
 interface Report {
@@ -29,7 +29,11 @@ export async function inspectSecurity(
 async function reportOn(path: string): Promise<Report> {
   try {
     const scan = await scanOnnx(path)
-    return { path, size: (await stat(path)).size, scan, findings: scan.findings, more: scan.more }
+    const hazard = await findHazard(path, scan.facts)
+    const message = `${hazard}, which can end the process that runs it; such a model runs with isolation: 'process' unless told otherwise`
+    const findings =
+      hazard === undefined ? scan.findings : [...scan.findings, { id: 'request-values', where: '', message } as const]
+    return { path, size: (await stat(path)).size, scan, findings, more: scan.more }
   } catch (error) {
     if (!isModelmountError(error) || error.code === 'MODEL_LOAD_FAILED') throw error
     const id = error.details?.format === 'ort' ? 'ort-format' : 'malformed'

@@ -21,6 +21,7 @@ export interface Parts {
   readonly integrity: Integrity | undefined
   readonly contract: Contract
   readonly facts: OnnxModelFacts | undefined
+  readonly hazard: string | undefined
   readonly loaded: Loaded | undefined
   readonly pool: Pool | undefined
   readonly scheduler: Scheduler | undefined
@@ -53,6 +54,7 @@ export function infoOf(config: ModelConfig, parts: Parts): ModelInfo {
     integrity,
     contract,
     facts,
+    hazard,
     loaded,
     pool,
     scheduler,
@@ -72,6 +74,7 @@ export function infoOf(config: ModelConfig, parts: Parts): ModelInfo {
     inputs: contract.signature.inputs,
     outputs: contract.signature.outputs,
     isolation: config.isolation,
+    ...(hazard ? { hazard } : {}),
     instances: {
       ...config.instances,
       ready: pool?.instances.length ?? 0,

@@ -18,10 +18,11 @@ import { openProcess } from './engine/process.ts'
 import { openThread } from './engine/thread.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
 import type { Admitted, Gate, Integrity } from './integrity/index.ts'
+import { decideIsolation, type IsolationEvent } from './isolation.ts'
 import { createLoadSteps } from './load-steps.ts'
 import { dataFilesOf, weightBytesOf } from './model-files.ts'
 import { infoOf, leastInstances } from './model-info.ts'
-import { findMixing } from './onnx/index.ts'
+import { findHazard, findMixing } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
 import { createIntake, type Intake } from './own-inputs.ts'
 import { printable } from './printable.ts'
@@ -94,6 +95,7 @@ export type ModelEvent =
   | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'untried'; readonly reason: string }
   | ProviderFallbackEvent
+  | IsolationEvent
 
 interface ProviderFallbackEvent {
   readonly type: 'provider-fallback'
@@ -157,16 +159,19 @@ interface CreateOptions {
   readonly mustBe?: string | undefined
 }
 
-export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions = {}): Model {
+export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions = {}): Model {
+  /** As it was given, but for what its graph asks for. */
+  let config = given
   const { clock, cpu, residency, trials, cache, cacheDirectory, telemetry, gate, scan, emit } = deps
   const statistics = createStatistics()
   // Only threads give memory back: what a child process reads from its pipe is memory of its own.
-  const buffers = config.isolation === 'thread' ? deps.buffers : undefined
+  let buffers = config.isolation === 'thread' ? deps.buffers : undefined
   const names = { model: config.name, version: config.version }
   const steps = createLoadSteps(clock)
   let state: ModelState = 'loading'
   let reason: ModelmountError | undefined
   let facts: OnnxModelFacts | undefined
+  let hazard: string | undefined
   /** As the graph has it, and as requests see it. */
   let graph = EMPTY
   let contract: Contract = contractOf(EMPTY, { inputs: {}, outputs: {} })
@@ -234,6 +239,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
       content = await contentFor(files)
       facts = await steps.time('read', readModel({ source, data, allowOrtFormat: config.allowOrtFormat, scan, areOurs }))
       if (typeof source === 'string') await content.begin(dataFilesOf(source, facts))
+      await isolate()
       grant = cpu.grant(cpuDemandOf(config))
       if (grant.excess) emit({ type: 'warning', message: grant.excess })
       const session = { ...config.session, intraOpNumThreads: grant.threads }
@@ -286,6 +292,18 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   /** What comes out of the store is verified there. */
   const contentFor = async ({ source, integrity }: Admitted): Promise<Content> =>
     typeof source !== 'string' || integrity ? fixedContent(integrity?.manifestId) : openContent(source, { wallNow: Date.now })
+
+  /** What runs in threads can end the host, which some graphs let a request do. */
+  async function isolate(): Promise<void> {
+    hazard = facts && (await findHazard(source, facts))
+    const decision = decideIsolation(config, hazard)
+    config = decision.config
+    if (decision.event) emit(decision.event)
+    if (config.isolation === 'thread') return
+    buffers = undefined
+    ahead?.drop()
+    ahead = undefined
+  }
 
   /** Finds the weights where they are shared. */
   async function verify(session: OrtSessionOptions): Promise<SharedForm | undefined> {
@@ -577,7 +595,9 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
   }
 
   return {
-    config,
+    get config() {
+      return config
+    },
     cache,
     statistics,
     get state() {
@@ -603,7 +623,9 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
     get own() {
       return own
     },
-    room: buffers,
+    get room() {
+      return buffers
+    },
     get sequences() {
       return sequences
     },
@@ -618,6 +640,7 @@ export function createModel(config: ModelConfig, deps: Deps, opts: CreateOptions
         integrity: admitted?.integrity,
         contract,
         facts,
+        hazard,
         loaded,
         pool,
         scheduler,

@@ -47,7 +47,10 @@ export interface ModelConfig {
   readonly source: string | Uint8Array
   readonly signature: SignatureSource | undefined
   readonly isolation: Isolation
+  /** The user has said so, for the model or for all; else the graph may show that another tier is needed. */
+  readonly isolationGiven: boolean
   readonly canary: boolean | 'unverified'
+  readonly canaryGiven: boolean
   readonly instances: { readonly min: number; readonly max: number }
   readonly shareWeights: boolean | 'auto'
   readonly scaling: { readonly targetDelayMs: number; readonly idleMs: number }
@@ -589,6 +592,8 @@ function resolveModel(spec: ModelSpec, shared: ModelSettings, found: FoundConfig
     source: sourceOf(spec.source),
     signature: spec.signature,
     isolation: set.isolation,
+    isolationGiven: (spec.isolation ?? shared.isolation) !== undefined,
+    canaryGiven: set.canary !== undefined,
     canary: set.canary ?? set.isolation === 'process',
     instances,
     shareWeights: set.shareWeights,

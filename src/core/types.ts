@@ -241,7 +241,10 @@ export interface CacheStore {
 
 /** Settings that a model spec and the whole server share; the spec wins. */
 export interface ModelSettings {
-  /** @default 'thread' */
+  /**
+   * Where the model runs.
+   * @default 'thread'; 'process' for a graph that can end its process by the values of a request, see {@link ModelInfo.hazard}
+   */
   readonly isolation?: Isolation
   /**
    * Load the model in a child process of its own and run it there once, before it gets near anything that serves; `'unverified'`: only where
@@ -522,6 +525,11 @@ export interface ModelInfo extends ModelSignature {
   /** SHA-256 of the signature file, `sha256:…`. */
   readonly signatureDigest?: string
   readonly isolation: Isolation
+  /**
+   * An operator of the graph that can end the process that runs it by the values of a request, as a sentence with its node. Where `isolation` is
+   * not given, such a model runs in a process of its own.
+   */
+  readonly hazard?: string
   /** Instances that can take a request now, how many there should be at this load, the bounds, and the threads of one instance's runs. */
   readonly instances: {
     readonly ready: number
@@ -682,6 +690,15 @@ export type ServerEvent =
       readonly version: string
       readonly resident: boolean
       readonly reason: 'idle' | 'memory' | 'demand'
+    }
+  | {
+      /** The graph can end the process that runs it, so that the model runs in one of its own although nothing was said of `isolation`. */
+      readonly type: 'isolation'
+      readonly model: string
+      readonly version: string
+      readonly isolation: 'process'
+      /** The operator and its node. */
+      readonly reason: string
     }
   | { readonly type: 'worker-ready'; readonly model: string; readonly version: string; readonly loadMs: number }
   | {

@@ -174,6 +174,25 @@ clean: yes`,
     })
   })
 
+  test('of a model that can end its process by the values of a request, with operator and node', async () => {
+    const bytes = writeModel({
+      graph: {
+        inputs: [value('x', 'int64', ['N']), value('d', 'int64', ['N'])],
+        outputs: [value('y', 'int64', ['N'])],
+        nodes: [node('Div', ['x', 'd'], ['y'], {}, { name: 'share' })],
+      },
+    })
+    const { isClean, text } = await security(bytes, true)
+    expect(isClean).toBe(false)
+    expect(JSON.parse(text).findings).toEqual([
+      {
+        id: 'request-values',
+        where: '',
+        message: expect.stringMatching(/^operator Div \(node 'share'\) divides integers .*isolation/),
+      },
+    ])
+  })
+
   test('of a model that reads somebody’s secrets, and would write on the terminal', async () => {
     const external = { location: '../\x1b[2Jsecret' }
     const bytes = writeModel({ graph: { initializers: [tensor('w\u202e', 'float', [2], undefined, { external })] } })

@@ -2,9 +2,10 @@
 
 import { type ErrorDetails, ModelmountError } from '../errors.ts'
 import type { ModelSignature, OnnxModelFacts } from '../types.ts'
+import { findHazard as judgeValues, needsJudging } from './hazards.ts'
 import { Malformed } from './malformed.ts'
 import { readModel } from './model.ts'
-import { readNodes } from './nodes.ts'
+import { type Nodes, readNodes } from './nodes.ts'
 import { followRows } from './rows.ts'
 import { checkFiles, type ExternalFile, sizesInMemory, sizesOnDisk } from './scan/files.ts'
 import type { ScanFinding } from './scan/findings.ts'
@@ -80,16 +81,33 @@ export async function findMixing(
   rows: Readonly<Record<string, number>>,
 ): Promise<string | undefined> {
   try {
-    const from = typeof source === 'string' ? await fileSource(source) : bytesSource(source)
-    try {
-      const reader = createReader(from.size)
-      return followRows(await drive(reader, from, readNodes(reader)), inputs, rows).mixing
-    } finally {
-      await from.close()
-    }
+    return followRows(await nodesOf(source), inputs, rows).mixing
   } catch {
     // Too many names to keep, or the file has gone: the model serves, and is judged by trying it.
     return undefined
+  }
+}
+
+/**
+ * An operator that can end the process that runs it by the values of a request, as a sentence.
+ * @param source path of a regular file, or the bytes of one, that `readOnnx` has read
+ */
+export async function findHazard(source: string | Uint8Array, facts: OnnxModelFacts): Promise<string | undefined> {
+  if (!needsJudging(facts.operators)) return undefined
+  try {
+    return judgeValues(await nodesOf(source))
+  } catch (error) {
+    return `its values cannot be judged: ${error instanceof Malformed ? error.message : 'the file could not be read again'}`
+  }
+}
+
+async function nodesOf(source: string | Uint8Array): Promise<Nodes> {
+  const from = typeof source === 'string' ? await fileSource(source) : bytesSource(source)
+  try {
+    const reader = createReader(from.size)
+    return await drive(reader, from, readNodes(reader))
+  } finally {
+    await from.close()
   }
 }
 

@@ -15,7 +15,7 @@ import type { Source } from './source.ts'
 /** A piece of parsing that yields when the window has to move. */
 export type Reading<T> = Generator<undefined, T, undefined>
 
-export type WireType = typeof VARINT | typeof BYTES
+export type WireType = typeof VARINT | typeof BYTES | typeof FIXED32
 export const VARINT = 0
 export const FIXED64 = 1
 export const BYTES = 2
@@ -51,6 +51,8 @@ export interface Reader {
   enter(): void
   /** The current varint as a signed 64-bit integer. */
   int(): bigint
+  /** The current field of 32 bits as a float. */
+  float(): Reading<number>
   /** The current payload as text that is going to be kept. */
   text(): Reading<string>
   /** A copy of the current payload, which is going to be kept. */
@@ -158,6 +160,11 @@ export function createReader(size: number): Reader {
     return window.subarray(position - windowStart, fieldEnd - windowStart)
   }
 
+  function* float(): Reading<number> {
+    const bytes = yield* payload()
+    return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getFloat32(0, true)
+  }
+
   function keep(bytes: number): void {
     kept += bytes + OVERHEAD_BYTES
     if (kept > MAX_KEPT_BYTES)
@@ -202,6 +209,7 @@ export function createReader(size: number): Reader {
     length: () => fieldEnd - position,
     enter,
     int,
+    float,
     text,
     bytes,
     peek,

@@ -8,6 +8,7 @@ export type ScanFindingId =
   | 'ir-version'
   | 'opset'
   | 'operator'
+  | 'request-values'
   | 'ep-context'
   | 'node-count'
   | 'tensor-count'
