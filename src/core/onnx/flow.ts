@@ -3,8 +3,11 @@
 /** The number of rows, where a shape is computed. */
 export const ROWS = Symbol('rows')
 
-/** A size or index that is known, is the number of rows, or is not known. */
-export type Int = number | typeof ROWS | undefined
+/** Another size of the request, which has nothing to do with the number of rows. */
+export const SIZE = Symbol('size')
+
+/** A size or index that is known, is a size of the request, or is not known. */
+export type Int = number | typeof ROWS | typeof SIZE | undefined
 
 export interface Flow {
   readonly rank: number

@@ -15,10 +15,20 @@ export const FIXED_TYPES = {
   int64: named('ArgMax ArgMin NonZero NonMaxSuppression'),
   bool: named('And Equal Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual Not Or RegexFullMatch Xor'),
   int32: named('ConvInteger MatMulInteger'),
-  float: named('TfIdfVectorizer'),
+  float: new Set([
+    'ai.onnx:TfIdfVectorizer',
+    'ai.onnx.ml:LinearRegressor',
+    'ai.onnx.ml:Normalizer',
+    'ai.onnx.ml:Scaler',
+    'ai.onnx.ml:SVMRegressor',
+    'ai.onnx.ml:TreeEnsembleRegressor',
+  ]),
   /** Integers or text, by their attributes. */
   unknown: named('ImageDecoder Multinomial Optional SequenceEmpty StringSplit'),
 } as const
+
+/** Of other domains, those that give what they take. */
+const KEEPERS: ReadonlySet<string> = new Set(['ai.onnx.ml:ArrayFeatureExtractor', 'ai.onnx.ml:Binarizer', 'ai.onnx.ml:Imputer'])
 
 /** Operators whose outputs have the type of another input than the first. */
 const LIKE: Readonly<Record<string, number>> = {
@@ -31,6 +41,9 @@ const LIKE: Readonly<Record<string, number>> = {
 
 /** Outputs after the first that have a type of their own. */
 const FURTHER: Readonly<Record<string, readonly number[]>> = {
+  'ai.onnx.ml:LinearClassifier': [FLOAT],
+  'ai.onnx.ml:SVMClassifier': [FLOAT],
+  'ai.onnx.ml:TreeEnsembleClassifier': [FLOAT],
   'ai.onnx:TopK': [INT64],
   'ai.onnx:MaxPool': [INT64],
   'ai.onnx:Unique': [INT64, INT64, INT64],
@@ -57,6 +70,6 @@ function firstType(node: GraphNode, inputs: readonly (Typed | undefined)[]): num
   if (FIXED_TYPES.int32.has(op)) return INT32
   if (FIXED_TYPES.float.has(op)) return FLOAT
   // What other domains give need not be what they take: classifiers take floats and give labels.
-  if (FIXED_TYPES.unknown.has(op) || !op.startsWith('ai.onnx:')) return 0
+  if (FIXED_TYPES.unknown.has(op) || !(op.startsWith('ai.onnx:') || KEEPERS.has(op))) return 0
   return inputs[LIKE[op] ?? 0]?.type ?? inputs.find((input) => input && input.type !== 0)?.type ?? 0
 }

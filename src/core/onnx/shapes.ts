@@ -1,6 +1,6 @@
 /** Where the rows go: for the operators that models are made of, what their outputs' dimensions come from. Unknown operators end the trail. */
 
-import { broadcast, type Flow, fixed, type Int, intsOf, type Known, normal, numbersOf, ROWS, shaped } from './flow.ts'
+import { broadcast, type Flow, fixed, type Int, intsOf, type Known, normal, numbersOf, ROWS, SIZE, shaped } from './flow.ts'
 import { REDUCTIONS, reducedAxes } from './mixing.ts'
 import type { GraphNode } from './nodes.ts'
 
@@ -43,8 +43,8 @@ define('Range', () => [fixed(1)])
 define('Size', () => [fixed(0)])
 
 define('Shape', (node, [x]) => {
-  const whole = !node.ints.has('start') && !node.ints.has('end')
-  return [fixed(1, x && whole ? Array.from({ length: x.rank }, (_, i): Int => (i === x.rows ? ROWS : undefined)) : undefined)]
+  const sizes = x && Array.from({ length: x.rank }, (_, i): Int => (i === x.rows ? ROWS : SIZE))
+  return [fixed(1, sizes?.slice(node.ints.get('start')?.[0], node.ints.get('end')?.[0]))]
 })
 
 /** Of a shape that is computed: as many dimensions as it has elements. */
@@ -133,11 +133,11 @@ define('Slice', (node, inputs) => {
   const [x] = inputs
   const starts = listed(node, inputs, 'starts', 1)
   const ends = listed(node, inputs, 'ends', 2)
-  const named = node.inputs[3] ? numbersOf(inputs[3]) : (node.ints.get('axes') ?? starts?.map((_, i) => i))
   if (!x) return [undefined]
   if (x.ints && starts && ends && !node.inputs[4]) return [fixed(1, x.ints.slice(starts[0], ends[0]))]
   if (x.rows === undefined) return [shaped(x)]
-  return [named && !named.some((axis) => normal(axis, x.rank) === x.rows) ? shaped(x) : undefined]
+  // Of the rows, only all of them are not held against the model.
+  return [shaped(x)]
 })
 define('Tile', (_, [x, repeats]) => [x && (x.rows === undefined || repeats?.ints?.[x.rows] === 1) ? shaped(x) : undefined])
 

@@ -204,9 +204,7 @@ describe('the trail of the rows', () => {
 
   test.each<[string, readonly Node[]]>([
     ['rows folded with something else', [node('Reshape', ['x', 'fold'], ['y'])]],
-    ['one row picked', [node('Gather', ['x', 'first'], ['y'])]],
     ['rows against rows', [node('Flatten', ['x'], ['f']), node('Transpose', ['f'], ['t']), node('MatMul', ['f', 't'], ['y'])]],
-    ['rows summed over', [node('Flatten', ['x'], ['f']), node('Transpose', ['f'], ['t']), node('MatMul', ['t', 'f'], ['y'])]],
     ['rows joined', [node('Concat', ['x', 'x'], ['y'], { axis: attr.int(0) })]],
     ['an operator that is not known', [node('Einsum', ['x', 'x'], ['y'], { equation: attr.string('nij,nkj->nik') })]],
   ])('is lost, and nothing is claimed: %s', async (_, nodes) => {
