@@ -110,6 +110,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/weights': ['clock (types)', 'engine', 'errors', 'model-files', 'options (types)', 'trial', 'types (types)'],
   'core/trial': ['clock (types)', 'engine', 'errors', 'options (types)', 'printable', 'scheduler', 'tensor', 'types (types)'],
   'core/admission': ['errors', 'integrity', 'options (types)', 'types (types)'],
+  'core/isolation': ['options (types)'],
   'core/load-steps': ['clock (types)', 'telemetry (types)'],
   'core/model-info': [
     'cache (types)',
@@ -132,6 +133,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'errors',
     'integrity (types)',
+    'isolation',
     'load-steps',
     'model-files',
     'model-info',

@@ -4,10 +4,11 @@
  */
 
 import { printable } from '../printable.ts'
+import { Malformed } from './malformed.ts'
 import type { Constant, GraphNode, Nodes } from './nodes.ts'
 import { FIXED_TYPES, resultTypes } from './result-types.ts'
 import { hull, type Range, rangeOfResult, rangeOfType } from './value-ranges.ts'
-import { type Domain, TooLarge, walk } from './walk.ts'
+import { type Domain, walk } from './walk.ts'
 
 /** Where a value comes from, the later the less is known: a file's constants, the shapes of a request, its values. */
 type Origin = 'constants' | 'shapes' | 'request'
@@ -63,7 +64,7 @@ export function findHazard(graph: Nodes): string | undefined {
   try {
     walk(graph, inputs, domain)
   } catch (error) {
-    if (!(error instanceof TooLarge)) throw error
+    if (!(error instanceof Malformed)) throw error
     return `its values cannot be judged: ${error.message}`
   }
   return found

@@ -3,10 +3,11 @@
 import { printable } from '../printable.ts'
 import type { ModelSignature } from '../types.ts'
 import { fixed, type Int, type Known, numbersOf, ROWS } from './flow.ts'
+import { Malformed } from './malformed.ts'
 import { isRandom, mixes } from './mixing.ts'
 import type { GraphNode, Nodes } from './nodes.ts'
 import { outputsOf } from './shapes.ts'
-import { type Domain, TooLarge, walk } from './walk.ts'
+import { type Domain, walk } from './walk.ts'
 
 const MAX_SHOWN_CHARS = 80
 
@@ -100,7 +101,7 @@ export function followRows(graph: Nodes, inputs: ModelSignature['inputs'], rows:
     const traces = walk(graph, start, domain)
     flows = new Map(Array.from(traces, ([name, trace]) => [name, trace?.flow]))
   } catch (error) {
-    if (!(error instanceof TooLarge)) throw error
+    if (!(error instanceof Malformed)) throw error
     mixing ??= error.message
   }
   return { flows, mixing }

@@ -1,5 +1,6 @@
 /** Follows values through a graph, its subgraphs and the local functions that it calls. What is followed is up to the {@link Domain}. */
 
+import { Malformed } from './malformed.ts'
 import { type Constant, type FunctionBody, functionId, type GraphBody, type GraphNode, type Nodes } from './nodes.ts'
 
 /** What is known of values, and how operators change it. */
@@ -24,9 +25,6 @@ export interface Domain<T> {
   decides(node: GraphNode, value: T | undefined): boolean | undefined
 }
 
-/** Thrown where a graph calls itself, or is too large to be followed within a moment of the event loop. */
-export class TooLarge extends Error {}
-
 /** Visits of nodes: functions and loops are walked once for each call and round. Some hundred milliseconds. */
 const MAX_VISITS = 200_000
 const MAX_DEPTH = 64
@@ -47,16 +45,16 @@ interface Place {
 /**
  * @param inputs what is known of the graph's inputs
  * @returns what is known of the values of the main graph
- * @throws TooLarge
+ * @throws Malformed where a graph calls itself, or is too large to be followed within a moment of the event loop
  */
 export function walk<T>(nodes: Nodes, inputs: ReadonlyMap<string, T>, domain: Domain<T>): ReadonlyMap<string, T | undefined> {
   let visits = 0
 
   function walkBody(body: GraphBody, frame: Frame<T>, place: Place): void {
-    if (place.depth > MAX_DEPTH) throw new TooLarge('its functions and subgraphs are nested too deep to be followed')
+    if (place.depth > MAX_DEPTH) throw new Malformed('its functions and subgraphs are nested too deep to be followed')
     for (const [name, constant] of body.constants) frame.values.set(name, domain.constant(constant))
     for (const node of body.nodes) {
-      if (++visits > MAX_VISITS) throw new TooLarge('its graph is too large to be followed')
+      if (++visits > MAX_VISITS) throw new Malformed('its graph is too large to be followed')
       const results = outputsOf(node, frame, place)
       for (const [i, name] of node.outputs.entries()) {
         const type = body.types.get(name)
@@ -140,7 +138,7 @@ export function walk<T>(nodes: Nodes, inputs: ReadonlyMap<string, T>, domain: Do
       const changed = after.map((value, at) => !domain.same(value, before[at]))
       if (!changed.includes(true)) return results
       before = i < ROUNDS ? after : after.map((value, at) => (changed[at] ? domain.widened(value) : value))
-      if (i > 2 * ROUNDS) throw new TooLarge('a loop could not be followed')
+      if (i > 2 * ROUNDS) throw new Malformed('a loop could not be followed')
     }
   }
 
