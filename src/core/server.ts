@@ -352,6 +352,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       maxJsonBytes: config.maxJsonBytes,
       bodyTimeoutMs: config.bodyTimeoutMs,
       decode: decoding.decode,
+      now: clock.now,
       health: () => server.health(),
       resolve(name, version) {
         if (closing) throw closed()

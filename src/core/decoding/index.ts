@@ -17,6 +17,8 @@ export interface DecodeOptions extends JobOptions {
   readonly room?: Room | undefined
   /** Fires when nobody waits for the request any more. */
   readonly signal?: AbortSignalLike | undefined
+  /** On the server's clock: until when the request must be read. @default never */
+  readonly deadline?: number | undefined
 }
 
 /**
@@ -69,11 +71,11 @@ export function createDecoding(
     kind: K,
     { body, rest, given }: Body,
     signature: ModelSignature,
-    { maxElements, headerLength, mediaType, signal }: DecodeOptions,
+    { maxElements, headerLength, mediaType, signal, deadline }: DecodeOptions,
   ): Promise<Decoded[K]> {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body
     const opts: JobOptions = { maxElements, headerLength, ...(mediaType ? { mediaType } : {}) }
-    const parcel = await thread.decode({ kind, body: { body: bytes, rest, given }, signature, opts, signal })
+    const parcel = await thread.decode({ kind, body: { body: bytes, rest, given }, signature, opts, signal, deadline })
     return inTurns(unpackRequest<Decoded[K]>(parcel))
   }
 

@@ -3,8 +3,8 @@
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { onAbort } from '../abort.ts'
+import { type Clock, systemClock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
-import { tellWork } from '../turns.ts'
 import type { AbortSignalLike, ModelSignature } from '../types.ts'
 import type { Body } from './body.ts'
 import type { JobOptions, Kind } from './jobs.ts'
@@ -24,12 +24,14 @@ export interface Job {
   readonly signature: ModelSignature
   readonly opts: JobOptions
   readonly signal: AbortSignalLike | undefined
+  /** On the clock: until when the request must be read. @default never */
+  readonly deadline?: number | undefined
 }
 
 export interface DecodingThread {
   /**
-   * @throws ModelmountError what the decoder throws; `QUEUE_FULL`, `ABORTED`, `SERVER_CLOSED`; `BODY_TOO_LARGE` for a body that takes more memory
-   *   than the thread has; `WORKER_LOST` when the thread died for another reason
+   * @throws ModelmountError what the decoder throws; `QUEUE_FULL`, `ABORTED`, `DEADLINE_EXCEEDED`, `SERVER_CLOSED`; `BODY_TOO_LARGE` for a body
+   *   that takes more memory than the thread has; `WORKER_LOST` when the thread died for another reason
    */
   decode(job: Job): Promise<Parcel>
   /** Jobs under way or waiting whose callers still want them. */
@@ -54,11 +56,14 @@ export interface ThreadOptions {
   readonly heapMb?: number
   /** What the thread runs. @default the artefact beside this one */
   readonly script?: URL
+  /** What deadlines are on. @default the system's */
+  readonly clock?: Clock
 }
 
 export function createDecodingThread({
   heapMb = HEAP_MB,
   script = new URL('./decode-worker.cjs', import.meta.url),
+  clock = systemClock,
 }: ThreadOptions = {}): DecodingThread {
   const waiting: Entry[] = []
   let current: Entry | undefined
@@ -68,15 +73,20 @@ export function createDecodingThread({
   function decode(job: Job): Promise<Parcel> {
     if (closed) return Promise.reject(serverClosed())
     if (job.signal?.aborted) return Promise.reject(clientGone())
+    const { signal, deadline } = job
+    const leftMs = deadline === undefined ? undefined : deadline - clock.now()
+    if (leftMs !== undefined && leftMs <= 0) return Promise.reject(tooLate())
     if (waiting.length >= MOST_WAITING) return Promise.reject(full())
     return new Promise((resolve, reject) => {
-      const stopListening = job.signal ? onAbort(job.signal, () => giveUp(entry)) : () => {}
+      const stopListening = signal ? onAbort(signal, () => giveUp(entry, clientGone())) : () => {}
+      const timer = leftMs === undefined ? undefined : clock.after(Math.ceil(leftMs), () => giveUp(entry, tooLate()))
       const settle =
         <T>(outcome: (value: T) => void) =>
         (value: T): void => {
           if (entry.settled) return
           entry.settled = true
           stopListening()
+          timer?.cancel()
           outcome(value)
         }
       const entry: Entry = { ...job, settled: false, resolve: settle(resolve), reject: settle(reject) }
@@ -86,10 +96,10 @@ export function createDecodingThread({
   }
 
   /** A place is free at once; the thread itself only when it is through. */
-  function giveUp(entry: Entry): void {
+  function giveUp(entry: Entry, reason: ModelmountError): void {
     const at = waiting.indexOf(entry)
     if (at >= 0) waiting.splice(at, 1)
-    entry.reject(clientGone())
+    entry.reject(reason)
   }
 
   function next(): void {
@@ -127,7 +137,6 @@ export function createDecodingThread({
     worker.on('message', (answer: Answer) => {
       const entry = current
       if (!entry) return
-      tellWork(0)
       if (answer.kind === 'decoded') entry.resolve(answer.parcel)
       else entry.reject(errorOf(answer))
       done(entry)
@@ -168,6 +177,8 @@ function errorOf(answer: Exclude<Answer, { readonly kind: 'decoded' }>): Modelmo
 }
 
 const clientGone = (): ModelmountError => new ModelmountError('ABORTED', 'the client went away')
+const tooLate = (): ModelmountError =>
+  new ModelmountError('DEADLINE_EXCEEDED', 'the deadline passed before the request body was read')
 const serverClosed = (): ModelmountError => new ModelmountError('SERVER_CLOSED', 'the model server is closed', { retryAfterS: 1 })
 const full = (): ModelmountError =>
   new ModelmountError('QUEUE_FULL', `${MOST_WAITING} large request bodies wait to be read`, { retryAfterS: 1 })

@@ -25,6 +25,8 @@ export interface HttpDeps {
   readonly maxJsonBytes: number
   readonly bodyTimeoutMs: number
   readonly decode: Decode
+  /** Milliseconds, on the server's clock. */
+  now(): number
   health(): ServerHealth
   /** @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_NOT_READY`, `SERVER_CLOSED` */
   resolve(name: string, version: string | undefined): Model

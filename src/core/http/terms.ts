@@ -1,5 +1,6 @@
 /** The terms of a request over HTTP: its deadline, its turn and its tenant, as far as the operator lets callers say so. */
 
+import { ModelmountError } from '../errors.ts'
 import type { Model } from '../model.ts'
 import type { MountConfig } from '../options.ts'
 import { type Schedule, scheduleOf } from '../protocol/index.ts'
@@ -13,13 +14,26 @@ type Terms = Pick<RequestOptions, 'signal' | 'connection' | 'tenant' | 'timeoutM
 const cut = new WeakMap<HttpRequest['headers'], number>()
 
 /**
- * @param parameters of dialects that have any
+ * Until when a request must be read, as far as its headers tell.
+ * @param at when it arrived
+ * @param bodySays whether its body may ask for another time than its headers
  * @throws ModelmountError `REQUEST_INVALID`
+ */
+export function readBy(request: HttpRequest, { config }: Pick<Model, 'config'>, at: number, bodySays: boolean): number {
+  const { timeoutMs, maxTimeoutMs } = config
+  return at + Math.min(timeoutOf(request) ?? (bodySays ? maxTimeoutMs : timeoutMs), maxTimeoutMs)
+}
+
+/**
+ * @param waitedMs since the request arrived, which its deadline counts from
+ * @param parameters of dialects that have any
+ * @throws ModelmountError `REQUEST_INVALID`, `DEADLINE_EXCEEDED`
  */
 export function termsOf(
   request: HttpRequest,
   { config }: Pick<Model, 'config'>,
   { allowPriority }: Pick<MountConfig, 'allowPriority'>,
+  waitedMs: number,
   parameters?: Parameters<typeof scheduleOf>[0],
 ): Terms {
   const { headers, signal, identity, connection } = request
@@ -29,7 +43,8 @@ export function termsOf(
   const granted = Math.min(asked ?? timeoutMs, maxTimeoutMs)
   if (asked !== undefined && granted < asked) cut.set(headers, granted)
   const priority = allowPriority ? schedule.priority : undefined
-  return { signal, connection, tenant: identity?.tenant, timeoutMs: granted, priority }
+  if (waitedMs >= granted) throw new ModelmountError('DEADLINE_EXCEEDED', 'the deadline passed before the request was read')
+  return { signal, connection, tenant: identity?.tenant, timeoutMs: granted - waitedMs, priority }
 }
 
 /** What the answer to a request says of its deadline, if it is not the one that was asked for. */

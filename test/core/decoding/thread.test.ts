@@ -20,6 +20,7 @@ import {
 } from '../../../src/core/decoding/thread.ts'
 import { atOnce } from '../../../src/core/protocol/index.ts'
 import type { ModelSignature, Tensor } from '../../../src/core/types.ts'
+import { createSimulatedClock } from '../../support/simulated-clock.ts'
 import { input } from '../tensor/support.ts'
 
 const root = new URL('../../../', import.meta.url)
@@ -167,6 +168,24 @@ describe('its bounds', () => {
     for (const outcome of await Promise.all(all)) expect(outcome).toMatchObject({ code: 'ABORTED' })
     await expect(thread.decode(job(long(numbers(1)), AbortSignal.abort()))).rejects.toMatchObject({ code: 'ABORTED' })
     await expect(thread.decode(job(long(numbers(2))))).resolves.toBeDefined()
+  })
+
+  test('a request whose deadline passes frees its place, waiting or under way', async () => {
+    const clock = createSimulatedClock()
+    const thread = threadFor({ clock })
+    const all = Array.from({ length: MOST_WAITING + 1 }, (_, i) =>
+      thread.decode({ ...job(long(numbers(1))), deadline: i % 2 === 0 ? 100 : 200 }).catch(failureOf),
+    )
+    clock.runUntil(100)
+    expect(thread.pending).toBe(MOST_WAITING / 2)
+    clock.runUntil(200)
+    expect(thread.pending).toBe(0)
+    for (const outcome of await Promise.all(all)) expect(outcome).toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+    await expect(thread.decode({ ...job(long(numbers(1))), deadline: 200 })).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+      status: 504,
+    })
+    await expect(thread.decode({ ...job(long(numbers(2))), deadline: 300 })).resolves.toBeDefined()
   })
 
   test('more JSON than maxJsonBytes, but not more binary data', async () => {

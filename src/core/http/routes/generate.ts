@@ -8,7 +8,7 @@ import { packed } from '../content-coding.ts'
 import { checkJsonType } from '../media-type.ts'
 import { received } from '../received.ts'
 import { type Call, inference, type TableMaker, written } from '../route.ts'
-import { termsOf } from '../terms.ts'
+import { readBy, termsOf } from '../terms.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
 export const generate: TableMaker = (deps, { config }) => {
@@ -18,13 +18,14 @@ export const generate: TableMaker = (deps, { config }) => {
     { request, params: { model: name = '', version } }: Call,
     encode: typeof encodeGenerate,
   ): Promise<readonly Uint8Array[]> {
+    const at = deps.now()
     const model = deps.resolve(name, version)
     checkJsonType(request)
     const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
-    const opts = { maxElements: model.config.maxElements, signal: request.signal }
+    const opts = { maxElements: model.config.maxElements, signal: request.signal, deadline: readBy(request, model, at, true) }
     const { id, inputs, parameters } = await deps.decode('generate', body, model.signature, opts)
     const sequence = sequenceOf(parameters, model.config.sequences !== undefined)
-    const call = { ...termsOf(request, model, config, parameters), id: id ?? '', version, sequence }
+    const call = { ...termsOf(request, model, config, deps.now() - at, parameters), id: id ?? '', version, sequence }
     const result = await deps.run(model, inputs, call, request.headers)
     const pieces = await inTurns(encode(result, id))
     discard(result.outputs)

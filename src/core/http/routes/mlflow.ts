@@ -9,7 +9,7 @@ import { VERSION } from '../../version.ts'
 import { packed } from '../content-coding.ts'
 import { received } from '../received.ts'
 import { type Call, inference, json, type TableMaker, written } from '../route.ts'
-import { termsOf } from '../terms.ts'
+import { readBy, termsOf } from '../terms.ts'
 
 const PATHS: ReadonlySet<string> = new Set(['/invocations', '/ping', '/health', '/version'])
 
@@ -27,12 +27,18 @@ export const mlflow: TableMaker = (deps, { config }) => {
   }
 
   async function invoke({ request, params: { model: name = '', version } }: Call): Promise<HttpResponse> {
+    const at = deps.now()
     const model = deps.resolve(name, version)
     const mediaType = mediaTypeOf(request)
     const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
-    const opts = { maxElements: model.config.maxElements, mediaType, signal: request.signal }
+    const opts = {
+      maxElements: model.config.maxElements,
+      mediaType,
+      signal: request.signal,
+      deadline: readBy(request, model, at, false),
+    }
     const { inputs, isTable } = await deps.decode('invocation', body, model.signature, opts)
-    const call = { ...termsOf(request, model, config), id: '' }
+    const call = { ...termsOf(request, model, config, deps.now() - at), id: '' }
     const result = await deps.run(model, inputs, call, request.headers)
     const pieces = await inTurns(encodeInvocation(result, isTable))
     discard(result.outputs)

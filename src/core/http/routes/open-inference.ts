@@ -10,7 +10,7 @@ import { packed } from '../content-coding.ts'
 import { checkJsonType, headerLengthOf } from '../media-type.ts'
 import { received } from '../received.ts'
 import { type Call, inference, json, type TableMaker, written } from '../route.ts'
-import { termsOf } from '../terms.ts'
+import { readBy, termsOf } from '../terms.ts'
 
 /** The start of every path about one model. */
 export const MODEL = '/v2/models/(?<model>[^/]+)(?:/versions/(?<version>[^/]+))?'
@@ -56,18 +56,20 @@ export const openInference: TableMaker = (deps, mount) => {
   }
 
   async function infer({ request, params: { model: name = '', version } }: Call): Promise<HttpResponse> {
+    const at = deps.now()
     const model = deps.resolve(name, version)
     const headerLength = headerLengthOf(request)
     if (headerLength === undefined) checkJsonType(request)
     const { signature, config } = model
     const limit = headerLength === undefined ? Math.min(deps.maxBodyBytes, deps.maxJsonBytes) : deps.maxBodyBytes
     const body = received(request, limit)
-    const opts = { headerLength, maxElements: config.maxElements, room: model.room, signal: request.signal }
+    const waiting = { signal: request.signal, deadline: readBy(request, model, at, true) }
+    const opts = { headerLength, maxElements: config.maxElements, room: model.room, ...waiting }
     const decoded = deps.decode('infer', body instanceof Promise ? await body : body, signature, opts)
     const { id, inputs, outputs, forms, parameters } = decoded instanceof Promise ? await decoded : decoded
     if (request.given) freeUnused(request.given, inputs)
     const sequence = sequenceOf(parameters, config.sequences !== undefined)
-    const terms = termsOf(request, model, mount.config, parameters)
+    const terms = termsOf(request, model, mount.config, deps.now() - at, parameters)
     const call = { ...terms, id: id ?? '', version, outputs, sequence }
     const result = await deps.run(model, inputs, call, request.headers)
     const steps = inTurns(encodeInfer(result, { id, forms, signature, labels: config.labels }))

@@ -9,7 +9,7 @@ import type { HttpResponse } from '../../types.ts'
 import { packed } from '../content-coding.ts'
 import { received } from '../received.ts'
 import { type Call, inference, json, type Route, type TableMaker, written } from '../route.ts'
-import { termsOf } from '../terms.ts'
+import { readBy, termsOf } from '../terms.ts'
 
 /** Names are matched as TensorFlow Serving matches them: any case of the fixed words, no colon in a name. */
 const MODEL = '/v1/models/(?<model>[^/:]+)(?:/versions/(?<version>[^/:]+)|/labels/(?<label>[^/:]+))?'
@@ -27,12 +27,13 @@ export const tfServing: TableMaker = (deps, { config }) => {
   const modelOf = (params: Call['params']): Model => deps.resolve(params.model ?? '', versionOf(params))
 
   async function predict({ request, params }: Call): Promise<HttpResponse> {
+    const at = deps.now()
     const model = modelOf(params)
     // The content type says nothing: curl calls the documented example a form.
     const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
-    const opts = { maxElements: model.config.maxElements, signal: request.signal }
+    const opts = { maxElements: model.config.maxElements, signal: request.signal, deadline: readBy(request, model, at, false) }
     const { inputs, form } = await deps.decode('tfPredict', body, model.signature, opts)
-    const call = { ...termsOf(request, model, config), id: '', label: params.label }
+    const call = { ...termsOf(request, model, config, deps.now() - at), id: '', label: params.label }
     const result = await deps.run(model, inputs, call, request.headers)
     const pieces = await inTurns(encodeTfPredict(result, form))
     discard(result.outputs)
