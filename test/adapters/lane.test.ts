@@ -286,7 +286,7 @@ describe('heads', () => {
         fc.constantFrom(
           ['GET', ''],
           ['POST', 'content-length: 3\r\n'],
-          ['POST', 'Content-Length:  003 \r\n'],
+          ['POST', 'Content-Length:  003\r\n'],
           ['POST', 'content-length: 0x3\r\n'],
           ['POST', ''],
           ['PUT', 'content-length: 3\r\n'],
@@ -323,6 +323,8 @@ describe('heads', () => {
       'TE: trailers',
       'Connection: close',
     ]
+    for (const blank of [' ', '\t'])
+      expect(readHead(start.replace('length: 3', `length: 3${blank}`)), JSON.stringify(blank)).toBeUndefined()
     for (const field of [...fields, 'Content-Length: 3', 'HOST: a', 'x_y: 1', 'x : 1', ' folded', 'x: é', 'x'])
       expect(readHead(`${start}${field}\r\n`), field).toBeUndefined()
   })

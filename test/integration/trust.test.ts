@@ -211,6 +211,15 @@ describe('with a trusted key', () => {
     await expect(mounted.load({ name: 'ocr2', source: theirs })).rejects.toMatchObject(untrusted('nobody is trusted to sign'))
   })
 
+  test('each of several keys for one model is tried', async () => {
+    const signers = [{ publicKey: pair.publicKey }, { models: ['m*'], publicKey: stranger.publicKey }]
+    const mounted = await server({ trust: { signers } })
+    await mounted.load(spec(await signed('ours', constantOf(1))))
+    await mounted.load({ name: 'm2', source: await signed('theirs', constantOf(1), stranger) })
+    const third = await signed('third', constantOf(1), ecPair())
+    await expect(mounted.load({ name: 'm3', source: third })).rejects.toMatchObject(untrusted('another key'))
+  })
+
   test('only warned of, a model runs; switched off, nobody looks', async () => {
     fs.writeFileSync(join(dir, 'm.onnx'), constantOf(1))
     const warned: string[] = []

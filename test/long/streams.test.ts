@@ -212,8 +212,10 @@ test(`the answers to ${STREAMS} streams`, async () => {
       if (here.endsWith(NO_REQUEST)) seen.bad++
     }
   }
-  for (const stream of different) await expectSame(stream)
+  const faults: unknown[] = []
+  for (const stream of different) await expectSame(stream).catch((error) => void faults.push(error))
   console.log(`${STREAMS} streams: ${JSON.stringify({ ...seen, again: different.length, inTheLane: plain.usual - lane.usual })}`)
+  expect(faults.slice(0, 5)).toEqual([])
   // The streams are worth their name: many are answered, many are refused, and the lane has its share of them.
   for (const count of Object.values(seen)) expect(count).toBeGreaterThan(STREAMS / 20)
   expect(plain.usual - lane.usual).toBeGreaterThan(STREAMS / 4)

@@ -35,11 +35,14 @@ export function readHead(text: string): Head | undefined {
     const name = (field[1] as string).toLowerCase()
     // Also what every object has: `constructor` is nobody's header.
     if (headers[name] !== undefined || REFUSED.has(name)) return undefined
-    headers[name] = (field[2] as string).trimEnd()
+    const value = field[2] as string
+    // Readers differ in which blanks may stand behind a number.
+    if (name === 'content-length' && !LENGTH.test(value)) return undefined
+    headers[name] = value.trimEnd()
   }
   const { host, connection = 'keep-alive', 'content-length': length } = headers
   if (!host || connection.toLowerCase() !== 'keep-alive') return undefined
   const method = start[1] as Head['method']
-  if (method === 'GET' ? length !== undefined : length === undefined || !LENGTH.test(length)) return undefined
+  if (method === 'GET' ? length !== undefined : length === undefined) return undefined
   return { method, target: start[2] as string, headers, length: Number(length ?? 0) }
 }

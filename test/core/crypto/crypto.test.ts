@@ -334,6 +334,8 @@ describe('keys', () => {
     await decryptModel(out, { keys: both, out: back })
     // Interrupted after the first file.
     expect(await rekeyModel(join(out, 'model.onnx.enc'), { keys: both })).toMatchObject({ rekeyed: ['model.onnx.enc'] })
+    // By then the new file is in the place of the old one.
+    expect(readdirSync(out).filter((name) => name.endsWith('.part'))).toEqual([])
     expect(await rekeyModel(out, { keys: both })).toEqual({
       rekeyed: ['weights.bin.enc'],
       skipped: ['model.onnx.enc'],

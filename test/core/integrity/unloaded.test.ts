@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { signModel } from 'modelmount'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createGate } from '../../../src/core/integrity/index.ts'
+import { needs } from '../../support/needs.ts'
 import { ecPair } from '../../support/openssl.ts'
 
 /** `model.onnx` loads `weights`; the others only lie there. */
@@ -29,6 +30,15 @@ beforeEach(() => {
   // Later than all that was written, so that the store remembers digests.
   now = Date.now() + 10_000
 })
+
+/** Empty for a descriptor that is closed meanwhile. */
+function linkOf(path: string): string {
+  try {
+    return fs.readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
 
 const sign = () => signModel(folder, { privateKey: pair.privateKey, signature: join(folder, 'model.sig') })
 
@@ -91,6 +101,20 @@ describe.each(cases)('%s %s', (name, change) => {
     fs.writeFileSync(join(folder, name), `text of ${name}`)
     expect(await admit()).toMatchObject({ integrity: { signer: { method: 'key' } } })
   })
+})
+
+test('no file stays open', needs('/proc', process.platform === 'linux'), async () => {
+  await sign()
+  const admit = await gate()
+  const open = () =>
+    fs
+      .readdirSync('/proc/self/fd')
+      .map((fd) => linkOf(`/proc/self/fd/${fd}`))
+      .filter((path) => path.includes('unloaded-'))
+  await admit()
+  fs.appendFileSync(join(folder, 'model.onnx'), '.')
+  await expect(admit()).rejects.toMatchObject({ code: 'MODEL_UNTRUSTED' })
+  expect(open()).toEqual([])
 })
 
 test('a file that was not signed is refused at the second load, too', async () => {
