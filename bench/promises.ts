@@ -21,6 +21,10 @@ export const PROMISES = {
   batching38MB: atLeast(0.8, 0.95),
   cnn: atLeast(0.85, 0.97),
   transformer: atLeast(0.8, 0.97),
+  badCallerTiny: atLeast(0.8, 0.9),
+  badCaller5MB: atLeast(0.75, 0.85),
+  // A request may take 1.2 times as long.
+  manyTenants: atLeast(0.83, 0.95),
   overloadAnswers: atLeast(0.85, 0.95),
   overloadAnswersP99: atMost(1.2, 1),
   overloadRefusals: atMost(6, 1),

@@ -43,16 +43,24 @@ export function identityModel(elemType = 'float', dims = ['N']) {
   })
 }
 
-/** features float32 [batch, layers[0]] -> scores: Gemm layers with Relu between them. */
-export function mlpModel({ layers = [32, 16, 2], seed = 1 } = {}) {
+/**
+ * features float32 [batch, layers[0]] -> scores: Gemm layers with Relu between them. With `groups` a row also has a group, int64 [batch], whose
+ * vector is added to its features; a group beyond that number fails the run.
+ */
+export function mlpModel({ layers = [32, 16, 2], seed = 1, groups = 0 } = {}) {
   const nodes = []
   const initializers = []
   const last = layers.length - 2
+  if (groups > 0) {
+    initializers.push(tensor('table', 'float', [groups, layers[0]], floats(groups * layers[0], seed + 99, 0.1)))
+    nodes.push(node('Gather', ['table', 'group'], ['offset']), node('Add', ['features', 'offset'], ['shifted']))
+  }
   for (let i = 0; i <= last; i++) {
     const [rows, columns] = [layers[i], layers[i + 1]]
     initializers.push(tensor(`w${i}`, 'float', [rows, columns], floats(rows * columns, seed + 2 * i, Math.sqrt(3 / rows))))
     initializers.push(tensor(`b${i}`, 'float', [columns], floats(columns, seed + 2 * i + 1, 0.1)))
-    const from = i === 0 ? 'features' : `h${i - 1}`
+    const first = groups > 0 ? 'shifted' : 'features'
+    const from = i === 0 ? first : `h${i - 1}`
     nodes.push(node('Gemm', [from, `w${i}`, `b${i}`], [i === last ? 'scores' : `g${i}`]))
     if (i < last) nodes.push(node('Relu', [`g${i}`], [`h${i}`]))
   }
@@ -60,7 +68,7 @@ export function mlpModel({ layers = [32, 16, 2], seed = 1 } = {}) {
     metadata: { kind: 'mlp' },
     graph: {
       name: 'mlp',
-      inputs: [value('features', 'float', ['batch', layers[0]])],
+      inputs: [value('features', 'float', ['batch', layers[0]]), ...(groups > 0 ? [value('group', 'int64', ['batch'])] : [])],
       outputs: [value('scores', 'float', ['batch', layers[layers.length - 1]])],
       nodes,
       initializers,

@@ -2,6 +2,7 @@
 
 import { batching, noGain } from '../batching.ts'
 import { bodies } from '../bodies.ts'
+import { callers } from '../callers.ts'
 import { gainCurve } from '../gain-curve.ts'
 import { hostIsolation } from '../host-isolation.ts'
 import { httpAdapters } from '../http-adapters.ts'
@@ -31,6 +32,7 @@ export const BENCHES: readonly Bench[] = [
   noGain,
   padding,
   gainCurve,
+  callers,
   overload,
   json,
   bodies,

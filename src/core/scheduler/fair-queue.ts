@@ -68,6 +68,8 @@ export interface FairQueue<T extends Queued<T>> {
   push(entry: T, atHead?: boolean): void
   /** The entry whose turn it is; it stays. */
   peek(): T | undefined
+  /** True when the next run is of those apart, if any waits, whatever else does. */
+  readonly owesApart: boolean
   /** Rows that wait in the entry's own lane, itself included. */
   rowsBeside(entry: T): number
   /** The next entry that may share a run with `entry`: same lane, as apart as it, and same tenant unless tenants mix. It stays. */
@@ -201,8 +203,10 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
     if (flow.spotInHeap !== OUT) (flow.count > 0 ? level.active : level.idle).moved(flow)
   }
 
+  const owesApart = (): boolean => runsSince >= APART_EVERY - 1
+
   function levelInTurn(): Level<T> | undefined {
-    if (apart.count > 0 && (apart.count === count || runsSince >= APART_EVERY - 1)) return apart
+    if (apart.count > 0 && (apart.count === count || owesApart())) return apart
     let best: Level<T> | undefined
     for (const level of byRank) if (level.count > 0 && (!best || level.served < best.served)) best = level
     return best
@@ -226,6 +230,9 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
     },
     get bytes() {
       return bytes
+    },
+    get owesApart() {
+      return owesApart()
     },
     get remembered() {
       return all.reduce((sum, { flows }) => sum + flows.size, 0)

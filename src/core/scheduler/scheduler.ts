@@ -250,6 +250,8 @@ export function createScheduler(deps: Deps): Scheduler {
   function mayFollow(othersMs: number, limitMs: number): boolean {
     const head = queue.peek()
     if (!head || isLone(head)) return false
+    // Those who are answered now may ask again in the same turn, and would find the worker taken.
+    if (head.apart && !queue.owesApart) return false
     const cap = batching.capOf(head.lane)
     const rows = batching.shared(head.lane) ? Math.min(cap, queue.rowsBeside(head)) : head.rows
     const ms = batching.curveOf(head.lane).estimate(rows)

@@ -145,6 +145,20 @@ describe('a caller with bad values', () => {
     expect([...answers.values()].filter((code) => code === 'ok')).toHaveLength(100)
   })
 
+  test('is not posted behind runs of others, whose callers ask again once they are answered', async () => {
+    const { send, clock, runs, loop } = createPoisonedLoad({ cap: 8, law: () => 1 })
+    send({ kind: 'bad', connection: BAD })
+    await clock.letPass(2)
+    let good = 0
+    for (let i = 0; i < 8; i++) loop({ connection: Symbol('good') }, 200, () => good++)
+    loop({ kind: 'bad', connection: BAD }, 200)
+    await clock.letPass(250)
+    const apart = runs.filter((run) => run.length === 1).length
+    expect(apart / runs.length).toBeLessThanOrEqual(1 / 7)
+    expect(apart).toBeGreaterThan(20)
+    expect(good).toBeGreaterThan(8 * 160)
+  })
+
   test('makes room first when the queue is full, and takes no room from others', async () => {
     const { send, clock, answers } = createPoisonedLoad({ maxQueue: 2, cap: 1, law: () => 10 })
     send({ kind: 'bad', connection: BAD })
