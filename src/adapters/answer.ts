@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream'
 import type { HttpHandler, HttpResponse, Identity } from '../core/types.ts'
 import { type BodyLimits, bodyFault, discardRest, readBody } from './body.ts'
 import { ClientSignal } from './client-signal.ts'
+import { connectionOfRequest } from './connection.ts'
 import { type Ask, identityOf } from './identity.ts'
 import { latin1, ONE_WRITE_BYTES } from './latin1.ts'
 
@@ -86,7 +87,8 @@ export async function answer(
   const client = new ClientSignal()
   const onClose = (): void => client.abort()
   res.on('close', onClose)
-  const request = { method, path, headers, body, rest, given, identity, signal: client, acceptsRest: true }
+  const connection = connectionOfRequest(req)
+  const request = { method, path, headers, body, rest, given, identity, connection, signal: client, acceptsRest: true }
   const response = await handler.handle(request)
   // What happens to the connection from now on concerns nobody.
   res.off('close', onClose)

@@ -320,6 +320,33 @@ describe.each(HOSTS)('$name', (host) => {
       await aborted
     })
 
+    test('requests of one connection are told from those of another', async () => {
+      const seen: (symbol | undefined)[] = []
+      const listening = answeredBy((request) => {
+        seen.push(request.connection)
+        return mount.handle(request)
+      })
+      const { port } = await run(host, { model: listening })
+      for (let i = 0; i < 2; i++) {
+        const raw = await socketTo(port)
+        for (let j = 0; j < 2; j++) {
+          await raw.send(LIVE)
+          expect(await raw.answer()).toMatchObject({ status: 200 })
+        }
+        raw.socket.destroy()
+      }
+      // A `Request` does not say on which connection it came.
+      if (host.isWeb) expect(seen).toEqual([undefined, undefined, undefined, undefined])
+      else {
+        const [a, again, b] = seen
+        expect(typeof a).toBe('symbol')
+        expect(typeof b).toBe('symbol')
+        expect(a).not.toBe(b)
+        expect(seen).toEqual([a, a, b, b])
+        expect(again).toBe(a)
+      }
+    })
+
     test('a client that goes away within its body costs nothing', async () => {
       const asked: string[] = []
       const listening = answeredBy((request) => {

@@ -84,3 +84,17 @@ export function sharedCost(): Uint8Array {
     },
   })
 }
+
+/** indices int64 [n] -> rows float32 [n, 4] out of an 8x4 table, at the same price however many there are; an index beyond it fails the run. */
+export function sharedGather(): Uint8Array {
+  const data = Float32Array.from({ length: 32 }, (_, i) => i)
+  return writeModel({
+    graph: {
+      name: 'shared-gather',
+      inputs: [value('indices', 'int64', ['n'])],
+      outputs: [value('rows', 'float', ['n', 4])],
+      nodes: [...FIXED_COST.nodes, node('Gather', ['data', 'indices'], ['found']), node('Add', ['found', 'zero'], ['rows'])],
+      initializers: [...FIXED_COST.initializers, tensor('data', 'float', [8, 4], data)],
+    },
+  })
+}

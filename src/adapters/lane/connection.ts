@@ -9,6 +9,7 @@ import type { HttpHandler, HttpRequest, HttpResponse, Identify, Identity } from 
 import { bodyFault } from '../body.ts'
 import { ClientSignal } from '../client-signal.ts'
 import { type BodyCollector, collectorFor, LARGE_PIECE_BYTES } from '../collector.ts'
+import { connectionOf } from '../connection.ts'
 import { identityOf } from '../identity.ts'
 import { latin1, ONE_WRITE_BYTES } from '../latin1.ts'
 import { type Head, LONGEST_HEAD, readHead } from './head.ts'
@@ -226,8 +227,9 @@ export class LaneConnection {
   /** Not an async function: most requests have nothing to wait for before they are handed on. */
   #respond(head: Head, { handler, path, identify }: Destination, body: Body, signal: ClientSignal): Promise<HttpResponse> {
     const { method, headers } = head
+    const connection = connectionOf(this.#socket)
     const run = (identity?: Identity): Promise<HttpResponse> =>
-      handler.handle({ method, path, headers, ...body, identity, signal, acceptsRest: true })
+      handler.handle({ method, path, headers, ...body, identity, connection, signal, acceptsRest: true })
     if (!identify) return run()
     const refuse = (error: unknown): HttpResponse => handler.error(error, path, headers)
     try {
