@@ -66,6 +66,7 @@ async function setUp(fault: Fault | undefined) {
       },
       async checkSource() {
         if (fault === 'file' && loads > 0) throw new Error('the file changed')
+        return async () => {}
       },
       onSharedLost() {},
       emit: (event) => events.push(event),
