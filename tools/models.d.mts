@@ -6,7 +6,11 @@ export declare function addModel(): Bytes
 /** @default identityModel('float', ['N']) */
 export declare function identityModel(elemType?: ElemType, dims?: readonly DimSpec[]): Bytes
 /** @default mlpModel({ layers: [32, 16, 2], seed: 1 }) */
-export declare function mlpModel(opts?: { readonly layers?: readonly number[]; readonly seed?: number; readonly groups?: number }): Bytes
+export declare function mlpModel(opts?: {
+  readonly layers?: readonly number[]
+  readonly seed?: number
+  readonly groups?: number
+}): Bytes
 /** @default matmulChainModel({ size: 256, count: 4, seed: 1 }) */
 export declare function matmulChainModel(opts?: {
   readonly size?: number
