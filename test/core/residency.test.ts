@@ -269,3 +269,29 @@ describe('on demand', () => {
     expect(log).toEqual(['+a', '-a memory', '+c'])
   })
 })
+
+test('what is lent counts as used until it is given back, once, and takes nobody’s place', async () => {
+  const clock = createSimulatedClock()
+  const residency = createResidency(clock, 100)
+  const log: string[] = []
+  const a = createTenant('a', residency, clock, log)
+  const entered = a.seat.enter()
+  await clock.letPass(1000)
+  await entered
+  expect(residency.lend(61)).toBeUndefined()
+  const loan = residency.lend(50)
+  expect(loan?.maxBytes).toBe(60)
+  expect([a.seat.fits(10), a.seat.fits(11), residency.lend(11)]).toEqual([true, false, undefined])
+  // One that needs the room waits for it; the idle one need not go for what is only lent.
+  const b = createTenant('b', residency, clock, log)
+  const second = b.seat.enter()
+  await clock.letPass(1000)
+  expect(log).toEqual(['+a'])
+  loan?.release()
+  loan?.release()
+  await clock.letPass(1000)
+  await second
+  expect(log).toEqual(['+a', '+b'])
+  expect(a.seat.fits(20)).toBe(true)
+  expect(a.seat.fits(21)).toBe(false)
+})
