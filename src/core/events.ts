@@ -56,6 +56,7 @@ function log(write: Write, event: ServerEvent): void {
   else if (event.type === 'integrity' && event.outcome === 'verified')
     say('info', `${of}: ${event.manifestId} signed by ${event.signer}`)
   else if (event.type === 'integrity' && event.reason) say('warn', `${of}: runs although it is not trusted: ${event.reason}`)
+  else if (event.type === 'batching') say('warn', `${of}: requests do not share runs any more: ${event.reason}`)
   else if (event.type === 'isolation') say('warn', `${of}: runs in a process of its own: ${event.reason}`)
   else if (event.type === 'worker-output') say('warn', `${of}: ${event.line}`)
   else if (event.type === 'model' && event.state === 'failed') say('error', `${of}: failed: ${event.reason}`)

@@ -22,7 +22,7 @@ import { decideIsolation, type IsolationEvent } from './isolation.ts'
 import { createLoadSteps } from './load-steps.ts'
 import { dataFilesOf, weightBytesOf } from './model-files.ts'
 import { infoOf, leastInstances } from './model-info.ts'
-import { findHazard, findMixing } from './onnx/index.ts'
+import { findHazard, findMixing, isRandom } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
 import { createIntake, type Intake } from './own-inputs.ts'
 import { printable } from './printable.ts'
@@ -33,6 +33,7 @@ import type { BatchAxes } from './scheduler/batch.ts'
 import { type BatchSettings, findRagged } from './scheduler/batching.ts'
 import type { Finished } from './scheduler/entry.ts'
 import type { Ragged } from './scheduler/ragged.ts'
+import { createRecheck } from './scheduler/recheck.ts'
 import { runEndOf } from './scheduler/report.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
 import { createSequences, planSequences, type SequenceCall, type SequencePlan, type Sequences } from './sequences/index.ts'
@@ -41,6 +42,7 @@ import { createStatistics, type Statistics } from './statistics.ts'
 import type { Telemetry } from './telemetry.ts'
 import { checkInputs } from './tensor/index.ts'
 import { type Attempt, createAttempt, type Description } from './trial/attempt.ts'
+import { sameWithin } from './trial/compare.ts'
 import type { TrialPlan } from './trial/plan.ts'
 import type { Trials } from './trial/trials.ts'
 import { type Acquaintance, getAcquainted, planOf, rehearse } from './trial/warm-up.ts'
@@ -94,6 +96,7 @@ export type ModelEvent =
   | { readonly type: 'residency'; readonly resident: boolean; readonly reason: UnloadReason | 'demand' }
   | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'untried'; readonly reason: string }
+  | { readonly type: 'batching'; readonly enabled: false; readonly reason: string }
   | ProviderFallbackEvent
   | IsolationEvent
 
@@ -144,6 +147,10 @@ function withRoot(error: Error): string {
   while (root.cause instanceof Error) root = root.cause
   return error.message.includes(root.message) ? error.message : `${error.message}: ${printable(root.message).slice(0, 1000)}`
 }
+
+/** Sequences answer by what came before, random operators by chance; and where the user answers for the rows there is nothing to ask. */
+const isRecheckable = ({ batching, sequences }: ModelConfig, facts: OnnxModelFacts | undefined): boolean =>
+  batching !== false && !batching.independentRows && !sequences && !facts?.operators.some(isRandom)
 
 const EMPTY: ModelSignature = { inputs: [], outputs: [] }
 
@@ -257,6 +264,8 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
         maxDelayMs,
         mixTenants,
         memory: buffers,
+        recheck: isRecheckable(config, facts) ? createRecheck({ same: sameWithin }) : undefined,
+        onRefuted: (reason) => emit({ type: 'batching', enabled: false, reason }),
         onRun(run) {
           statistics.ran(run)
           if (telemetry?.run)

@@ -692,6 +692,14 @@ export type ServerEvent =
       readonly reason: 'idle' | 'memory' | 'demand'
     }
   | {
+      /** Rows that were run again alone had other answers than together: this version's requests do not share runs any more. */
+      readonly type: 'batching'
+      readonly model: string
+      readonly version: string
+      readonly enabled: false
+      readonly reason: string
+    }
+  | {
       /** The graph can end the process that runs it, so that the model runs in one of its own although nothing was said of `isolation`. */
       readonly type: 'isolation'
       readonly model: string

@@ -55,6 +55,8 @@ const CONSTANTS = [
   floats('ones', [4], () => 1),
   floats('hundred', [], () => 100),
   floats('tenth', [], () => 0.1),
+  floats('ten', [], () => 10),
+  floats('hundreds', [4], (i) => [0, 100, -100, 1][i] ?? 0),
   floats('two', [], () => 2),
   tensor('offset', 'uint8', [], [128]),
   tensor('keep', 'bool', [4], [1, 0, 1, 1]),
@@ -226,6 +228,27 @@ export const PAIRS: readonly Pair[] = [
     way: 'a branch for large batches',
     mixing: { nodes: [...ROWS, node('Greater', ['rows', 'many'], ['is']), doubledIf('is')] },
     honest: { nodes: [...WIDTH, node('Less', ['width', 'many'], ['is']), doubledIf('is')] },
+  },
+  {
+    way: 'more neighbours than a few',
+    mixing: {
+      nodes: [
+        ...ROWS,
+        floatOf('rows'),
+        node('Sub', ['rows_float', 'ten'], ['over']),
+        node('Relu', ['over'], ['excess']),
+        node('Add', ['x', 'excess'], ['h']),
+      ],
+    },
+    honest: {
+      nodes: [
+        ...WIDTH,
+        floatOf('width'),
+        node('Sub', ['width_float', 'ten'], ['over']),
+        node('Relu', ['over'], ['excess']),
+        node('Add', ['x', 'excess'], ['h']),
+      ],
+    },
   },
   {
     way: 'a loop as long as the batch',

@@ -15,6 +15,7 @@ import { bytesSource, fileSource, type Source } from './source.ts'
 import { MAX_IR_VERSION, operatorReason, VENDOR_BINARY } from './support.ts'
 import { createReader, drive } from './wire.ts'
 
+export { isRandom } from './mixing.ts'
 export type { ExternalFile } from './scan/files.ts'
 export type { ScanFinding, ScanFindingId } from './scan/findings.ts'
 export { MAX_OPSET, servableOutputs, unsupportedReason } from './support.ts'

@@ -15,11 +15,13 @@ import type { QueueInfo } from '../types.ts'
 import { aborted, type Limits, refuse, unavailable } from './admission.ts'
 import { createAgain } from './again.ts'
 import { type Batching, type Place, unbatched } from './batching.ts'
+import { checkOne } from './check-run.ts'
 import { createDeadlines } from './deadlines.ts'
 import { type Batch, createEntry, type Entry, type Finished, type ReleaseReason, type Ticket } from './entry.ts'
 import { createFairQueue } from './fair-queue.ts'
 import { formBatch } from './former.ts'
 import { inPieces } from './pieces.ts'
+import type { Recheck } from './recheck.ts'
 import { type BatchReport, reportBurst, verdictOf } from './report.ts'
 import { createRoster } from './roster.ts'
 import { createSuspects, originOf } from './suspects.ts'
@@ -70,12 +72,16 @@ interface Deps extends Limits {
   readonly onRun?: (run: BatchReport) => void
   /** Longest time that a request waits for an instance. @default no bound but its deadline */
   readonly maxWaitMs?: number
+  /** Runs rows of shared runs again, alone. @default none are */
+  readonly recheck?: Recheck | undefined
+  /** Is told when that has ended the sharing of runs. */
+  readonly onRefuted?: (reason: string) => void
   /** Calls back at the end of this turn. @default setImmediate */
   readonly defer?: (callback: () => void) => void
 }
 
 export function createScheduler(deps: Deps): Scheduler {
-  const { pool, clock, maxDelayMs, mixTenants, memory, maxWaitMs, onRun, defer = setImmediate } = deps
+  const { pool, clock, maxDelayMs, mixTenants, memory, maxWaitMs, onRun, recheck, onRefuted, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   let batching = unbatched('not tried yet')
   const again = createAgain(queue)
@@ -324,15 +330,19 @@ export function createScheduler(deps: Deps): Scheduler {
       return
     }
     pool.succeeded()
+    recheck?.ran(inferMs)
     batching.observe(first.lane, rows, inferMs, endedAt)
     const pieces = entries.length === 1 ? [outcome.outputs] : batching.split(outcome.outputs, entries.map(rowsOfEntry), entries)
     if (!pieces) {
-      batching = unbatched('an output did not have as many rows as the inputs', batching.curve)
+      // It may be off by now, for another reason: what ran together meanwhile is not trusted either.
+      if (batching.info.enabled) batching = unbatched('an output did not have as many rows as the inputs', batching.curve)
       again.alone(entries)
       return
     }
     // Each has a copy of its own rows.
     if (entries.length > 1) discard(outcome.outputs)
+    if (recheck && entries.length > 1)
+      checkOne(entries, pieces, batching.curveOf(first.lane).estimate(1) ?? inferMs, { recheck, pool, clock, done: checked })
     for (const [index, entry] of entries.entries()) {
       const outputs = pieces[index] ?? Object.create(null)
       settle(entry, { outputs, queueMs: entry.startedAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt })
@@ -343,6 +353,14 @@ export function createScheduler(deps: Deps): Scheduler {
   function refuted(entry: Entry, error: ModelmountError): void {
     if (batching.shared(entry.lane)) suspects.add(originOf(entry))
     settle(entry, error)
+  }
+
+  function checked(reason: string | undefined): void {
+    if (reason !== undefined && batching.info.enabled) {
+      batching = unbatched(reason, batching.curve)
+      onRefuted?.(reason)
+    }
+    if (queue.count > 0) scheduleFlush()
   }
 
   /**

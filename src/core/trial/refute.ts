@@ -6,6 +6,7 @@ import { split } from '../scheduler/batch.ts'
 import { copyAll, copySome, join } from '../scheduler/join.ts'
 import type { Ragged } from '../scheduler/ragged.ts'
 import { sameWithin } from './compare.ts'
+import { rowsAt } from './measure.ts'
 import { inputAlike, type MakeRow, runOne, type Trial } from './rows.ts'
 
 /**
@@ -73,6 +74,27 @@ export async function refute(makeRow: MakeRow, axes: ModelAxes, trial: Trial, ma
 
 const ONE_EACH = [1, 1, 1]
 
+/** The same for a run of so many rows, which are those given in turn: a model may heed how many there are. */
+export async function refuteSize(
+  given: readonly TensorRecord[],
+  size: number,
+  axes: ModelAxes,
+  trial: Trial,
+): Promise<string | undefined> {
+  const rows = sharing(given, axes)
+  const cut = (outputs: TensorRecord) =>
+    split(
+      outputs,
+      Array.from({ length: size }, () => 1),
+      axes.outputs,
+    )
+  const finding = await compare(rows, join(rowsAt(rows, size), axes), cut, trial)
+  if (finding === undefined) return undefined
+  return typeof finding === 'string'
+    ? SENTENCES[finding]
+    : `output '${finding.differs}' of a row changes when ${size - 1} other rows run beside it`
+}
+
 /** Only the long row is loud: it is the one that is not filled up. */
 const PADDING_SCALES = [1, -1000]
 
@@ -120,9 +142,10 @@ async function compare(
   if ('error' in together) return 'together-failed'
   const pieces = cut(together.outputs)
   if (!pieces) return 'no-rows'
-  for (const [index, outcome] of alone.entries()) {
+  for (const [index, piece] of pieces.entries()) {
+    const outcome = alone[index % alone.length]
     for (const name of trial.fetches) {
-      const [a, b] = ['outputs' in outcome ? outcome.outputs[name] : undefined, pieces[index]?.[name]]
+      const [a, b] = [outcome && 'outputs' in outcome ? outcome.outputs[name] : undefined, piece[name]]
       if (!a || !b || !sameWithin(a, b)) return { differs: name }
     }
   }

@@ -8,7 +8,7 @@ import type { Ragged } from '../scheduler/ragged.ts'
 import { sizesFor } from '../scheduler/sizes.ts'
 import { rowsAt } from './measure.ts'
 import type { Found, TrialPlan } from './plan.ts'
-import { refute, refutePadding } from './refute.ts'
+import { refute, refutePadding, refuteSize } from './refute.ts'
 import { findRows, MAX_MADE_UP, type MakeRow, rowsFrom, runOne, sizesWithin, type Trial } from './rows.ts'
 
 /** Rows that a proof runs together. */
@@ -56,7 +56,11 @@ async function prove(
   const refuted = await refute(makeRow, axes, trial, ragged?.mask)
   if (refuted) return { ...NOTHING, rows, refuted }
   const padding = ragged && (await refutePadding(makeRow, axes, ragged, trial))
-  return { ...NOTHING, rows, padding, sizes: await trySizes(rows, axes, settings, trial) }
+  const sizes = await trySizes(rows, axes, settings, trial)
+  const largest = sizes.at(-1) ?? 1
+  const refutedLater = largest > TOGETHER ? await refuteSize(rows, largest, axes, trial) : undefined
+  if (refutedLater) return { ...NOTHING, rows, refuted: refutedLater }
+  return { ...NOTHING, rows, padding, sizes }
 }
 
 /** Inputs in which rows differ: a mask says only that nothing is filled up. */

@@ -1,0 +1,35 @@
+/** Runs a request of a shared run again, alone, where its instance is. Its caller has its answer meanwhile. */
+
+import type { Clock } from '../clock.ts'
+import type { TensorRecord } from '../engine/frame.ts'
+import type { Pool } from '../engine/pool.ts'
+import type { Entry } from './entry.ts'
+import type { Recheck } from './recheck.ts'
+import { verdictOf } from './report.ts'
+
+interface Deps {
+  readonly recheck: Recheck
+  readonly pool: Pool
+  readonly clock: Clock
+  /** The instance has answered. @param reason why runs must not be shared any more, if so */
+  done(reason: string | undefined): void
+}
+
+/** Mostly does nothing: hardly any request is chosen. @param expectedMs how long a run of one row takes */
+export function checkOne(
+  entries: readonly Entry[],
+  pieces: readonly TensorRecord[],
+  expectedMs: number,
+  { recheck, pool, clock, done }: Deps,
+): void {
+  const check = recheck.choose(entries, pieces, expectedMs)
+  const instance = entries[0]?.instance
+  if (!check || !instance?.ready) return
+  const now = clock.now()
+  pool.balancer.posted(instance, expectedMs)
+  instance.run([check.run], (outcomes) => {
+    pool.balancer.answered(instance, { expectedMs, ...verdictOf(outcomes) }, now)
+    const outcome = typeof outcomes === 'string' ? undefined : outcomes[0]
+    done(outcome && recheck.judge(check, outcome))
+  })
+}

@@ -1,0 +1,98 @@
+/**
+ * Now and then a row that shared a run is run again alone. A proof with a few rows cannot know all values, and a model that lets rows influence
+ * each other only for some must not go on doing so.
+ */
+
+import { randomInt } from 'node:crypto'
+import type { TensorRecord } from '../engine/frame.ts'
+import type { Run, RunOutcome } from '../engine/instance.ts'
+import type { Tensor } from '../types.ts'
+import { copyAll } from './join.ts'
+
+/** One row in so many. */
+const ONE_IN = 4096
+/** Most of the time of all runs that checks may take. */
+const SHARE = 0.01
+/** Inputs beyond that are not copied for a check. */
+const MAX_BYTES = 2 ** 20
+/** Differences that end the sharing of runs: one may be a tie that rounding broke. */
+const DIFFERENCES = 2
+
+/** A request that has shared a run. */
+interface Member {
+  readonly run: Run
+  readonly rows: number
+  readonly bytes: number
+}
+
+/** A request to be run again, and what it was answered. */
+export interface Check {
+  readonly run: Run
+  readonly answered: TensorRecord
+}
+
+export interface Recheck {
+  /** Counts the time of a run. */
+  ran(ms: number): void
+  /**
+   * Chooses among the members of a shared run, hardly ever one.
+   * @param expectedMs how long it would take alone
+   */
+  choose(members: readonly Member[], pieces: readonly TensorRecord[], expectedMs: number): Check | undefined
+  /** Compares. @returns why runs must not be shared any more, if so */
+  judge(check: Check, outcome: RunOutcome): string | undefined
+}
+
+/** Callers must not be able to tell which row comes next. */
+const unpredictable = (): number => (randomInt(2 ** 32) + 1) / 2 ** 32
+
+interface Deps {
+  /** Whether two outputs are the same, but for rounding. */
+  same(alone: Tensor, together: Tensor): boolean
+  /** From 0, exclusive, to 1. @default unpredictable */
+  readonly random?: () => number
+}
+
+export function createRecheck({ same, random = unpredictable }: Deps): Recheck {
+  /** Rows until the next check: as if each had been drawn for by itself. */
+  const draw = (): number => 1 + Math.floor(Math.log(random()) / Math.log(1 - 1 / ONE_IN))
+  let left = draw()
+  let ranMs = 0
+  let checkedMs = 0
+  let differences = 0
+
+  function chosen(members: readonly Member[]): number {
+    let at = -1
+    for (const [index, { rows }] of members.entries()) {
+      left -= rows
+      if (left > 0) continue
+      at = index
+      left = draw()
+    }
+    return at
+  }
+
+  return {
+    ran(ms) {
+      ranMs += ms
+    },
+    choose(members, pieces, expectedMs) {
+      const at = chosen(members)
+      const [member, piece] = [members[at], pieces[at]]
+      if (!member || !piece || member.bytes > MAX_BYTES || checkedMs + expectedMs > SHARE * ranMs) return undefined
+      // Both belong to the caller as soon as it is answered.
+      return { run: { inputs: copyAll(member.run.inputs), fetches: member.run.fetches }, answered: copyAll(piece) }
+    },
+    judge({ answered }, outcome) {
+      checkedMs += outcome.inferMs
+      // A run that fails says nothing about neighbours.
+      if ('error' in outcome) return undefined
+      const different = Object.keys(answered).find((name) => {
+        const [alone, together] = [outcome.outputs[name], answered[name]]
+        return alone && together && !same(alone, together)
+      })
+      if (different === undefined || ++differences < DIFFERENCES) return undefined
+      return `while serving, output '${different}' of a row was seen to change when other rows ran beside it`
+    },
+  }
+}
