@@ -161,6 +161,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/events': ['logger', 'types (types)'],
   'core/logger': ['types (types)'],
   'core/http': [
+    'abort',
     'decoding (types)',
     'errors',
     'model (types)',

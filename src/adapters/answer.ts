@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { HttpHandler, HttpResponse, Identity } from '../core/types.ts'
+import type { HeldBytes, HttpHandler, HttpResponse, Identity } from '../core/types.ts'
 import { type BodyLimits, bodyFault, discardRest, readBody } from './body.ts'
 import { ClientSignal } from './client-signal.ts'
 import { connectionOfRequest } from './connection.ts'
@@ -39,6 +39,22 @@ export async function answer(
 ): Promise<void> {
   // Gone while the app's own middleware ran: nobody waits for an answer.
   if (res.destroyed) return
+  const held = handler.hold()
+  try {
+    await answerHolding(held, handler, req, res, path, framework)
+  } finally {
+    held.release()
+  }
+}
+
+async function answerHolding(
+  held: HeldBytes,
+  handler: HttpHandler,
+  req: IncomingMessage,
+  res: ServerResponse,
+  path: string,
+  framework: Framework,
+): Promise<void> {
   const method = req.method ?? 'GET'
   const { bodyTimeoutMs } = handler
   const limits: BodyLimits = {
@@ -67,7 +83,7 @@ export async function answer(
       if (headers['content-encoding'] !== undefined) headers = { ...headers, 'content-encoding': undefined }
     } else {
       // Large bodies go on in the pieces in which they come: joining them takes longer than all else that the host does with them.
-      const read = await readBody(stream, stream === req ? headers['content-length'] : undefined, limits, true)
+      const read = await readBody(stream, stream === req ? headers['content-length'] : undefined, limits, held, true)
       if (read.kind === 'gone') return
       if (read.kind !== 'body') {
         const refusal = handler.error(bodyFault(read.kind, limits), path, headers)
@@ -88,7 +104,7 @@ export async function answer(
   const onClose = (): void => client.abort()
   res.on('close', onClose)
   const connection = connectionOfRequest(req)
-  const request = { method, path, headers, body, rest, given, identity, connection, signal: client, acceptsRest: true }
+  const request = { method, path, headers, body, rest, given, identity, held, connection, signal: client, acceptsRest: true }
   const response = await handler.handle(request)
   // What happens to the connection from now on concerns nobody.
   res.off('close', onClose)

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
+import type { HeldBytes } from '../core/types.ts'
 import { type BodyCollector, type Collected, collectorFor } from './collector.ts'
 
 /** How much of a refused body is read and dropped, so that a client which still sends gets to see the answer. */
@@ -18,36 +19,43 @@ export interface BodyLimits {
   readonly bodyTimeoutMs: number
 }
 
-export type BodyResult = ({ readonly kind: 'body' } & Read) | { readonly kind: 'too-large' | 'too-slow' | 'gone' }
+/** Why a body was not read. */
+export type BodyFault = 'too-large' | 'too-slow' | 'too-much' | 'gone'
+
+export type BodyResult = ({ readonly kind: 'body' } & Read) | { readonly kind: BodyFault }
 
 /**
  * @param stream the body; nobody has read of it
  * @param announced value of `content-length`, where the stream is what came over the wire
+ * @param held counts its bytes
  * @param inPieces whether a body that comes in large pieces may stay in them
  */
 export function readBody(
   stream: Readable,
   announced: string | undefined,
   limits: BodyLimits,
+  held: HeldBytes,
   inPieces = false,
 ): Promise<BodyResult> {
   const length = announced === undefined ? Number.NaN : Number(announced)
   if (length > limits.maxBodyBytes) return Promise.resolve({ kind: 'too-large' })
-  const collected = (): Promise<BodyResult> => collect(stream, collectorFor(length, inPieces), limits)
+  if (!Number.isNaN(length) && !held.fits(length)) return Promise.resolve({ kind: 'too-much' })
+  const collected = (): Promise<BodyResult> => collect(stream, collectorFor(length, inPieces), limits, held)
   // Somebody of the app listens, too: nothing waits for us.
   if (stream.readableFlowing !== null) return collected()
   return new Promise((resolve) => {
     // A small body comes in one piece with its head, and is there once the parser is through with that piece. Not a microtask: what begins to
     // listen in this turn, after us, would have the body before those.
     process.nextTick(() => {
-      resolve(takeWhole(stream, length) ?? (stream.destroyed ? { kind: 'gone' } : collected()))
+      resolve(takeWhole(stream, length, held) ?? (stream.destroyed ? { kind: 'gone' } : collected()))
     })
   })
 }
 
 /** A body that has arrived as a whole and that nobody else reads: no listeners, no timer. */
-function takeWhole(stream: Readable, length: number): BodyResult | undefined {
+function takeWhole(stream: Readable, length: number, held: HeldBytes): BodyResult | undefined {
   if (stream.readableLength !== length || length === 0 || stream.readableFlowing !== null) return undefined
+  if (!held.add(length)) return { kind: 'too-much' }
   const body = stream.read() as Uint8Array | null
   // A stream that was destroyed gives nothing any more.
   if (!body) return undefined
@@ -69,7 +77,7 @@ const isOnlyReader = (stream: Readable): boolean =>
 const ownBuffers = (pieces: readonly Uint8Array[]): ArrayBufferLike[] =>
   pieces.filter(({ buffer, byteLength }) => byteLength === buffer.byteLength).map(({ buffer }) => buffer)
 
-function collect(stream: Readable, collector: BodyCollector, limits: BodyLimits): Promise<BodyResult> {
+function collect(stream: Readable, collector: BodyCollector, limits: BodyLimits, held: HeldBytes): Promise<BodyResult> {
   return new Promise((resolve) => {
     const finish = (result: BodyResult): void => {
       clearTimeout(timer)
@@ -81,7 +89,8 @@ function collect(stream: Readable, collector: BodyCollector, limits: BodyLimits)
     }
     const onData = (chunk: Uint8Array): void => {
       if (collector.length() + chunk.length > limits.maxBodyBytes) finish({ kind: 'too-large' })
-      else collector.add(chunk)
+      else if (held.add(chunk.length)) collector.add(chunk)
+      else finish({ kind: 'too-much' })
     }
     const onEnd = (): void => {
       const { body, rest } = collector.take()
@@ -119,13 +128,15 @@ export function discardRest(req: IncomingMessage): void {
 }
 
 /** What a body that was not read is answered with. Adapters hold no code of the core (a CommonJS build would hold it twice): the brand is enough. */
-export function bodyFault(kind: 'too-large' | 'too-slow' | 'gone', { maxBodyBytes, bodyTimeoutMs }: BodyLimits): unknown {
+export function bodyFault(kind: BodyFault, { maxBodyBytes, bodyTimeoutMs }: BodyLimits): unknown {
   const brand = { [Symbol.for('modelmount.error')]: true }
   switch (kind) {
     case 'too-large':
       return { ...brand, code: 'BODY_TOO_LARGE', status: 413, message: `the body is larger than ${maxBodyBytes} bytes` }
     case 'too-slow':
       return { ...brand, code: 'BODY_TIMEOUT', status: 408, message: `the body did not arrive within ${bodyTimeoutMs} ms` }
+    case 'too-much':
+      return { ...brand, code: 'OVERLOADED', status: 503, message: 'the server holds as many bytes of requests as it may' }
     case 'gone':
       return { ...brand, code: 'ABORTED', status: 499, message: 'the client went away' }
   }

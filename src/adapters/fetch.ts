@@ -3,7 +3,7 @@
  * @module modelmount/fetch
  */
 
-import type { HttpResponse, Identity, ModelServer, MountOptions } from '../core/types.ts'
+import type { HeldBytes, HttpResponse, Identity, ModelServer, MountOptions } from '../core/types.ts'
 import { type BodyLimits, type BodyResult, bodyFault, DISCARD_BYTES, DISCARD_MS } from './body.ts'
 import { createCollector } from './collector.ts'
 import { type Identified, identityOf } from './identity.ts'
@@ -24,6 +24,15 @@ export function fetchHandler(server: ModelServer, options: FetchHandlerOptions =
   const below = belowPrefix(prefix)
 
   return async (request) => {
+    const held = handler.hold()
+    try {
+      return await answer(request, held)
+    } finally {
+      held.release()
+    }
+  }
+
+  async function answer(request: Request, held: HeldBytes): Promise<Response> {
     const { method, signal } = request
     const { pathname, host } = new URL(request.url)
     const path = below(pathname) ?? ''
@@ -39,11 +48,11 @@ export function fetchHandler(server: ModelServer, options: FetchHandlerOptions =
     }
     let body: Uint8Array | undefined
     if (request.body) {
-      const read = await readBody(request.body, headers['content-length'], handler)
+      const read = await readBody(request.body, headers['content-length'], handler, held)
       if (read.kind !== 'body') return toResponse(handler.error(bodyFault(read.kind, handler), path, headers))
       body = read.body
     }
-    return toResponse(await handler.handle({ method, path, headers, body, identity, signal }))
+    return toResponse(await handler.handle({ method, path, headers, body, identity, held, signal }))
   }
 }
 
@@ -53,6 +62,7 @@ async function readBody(
   stream: NonNullable<Request['body']>,
   announced: string | undefined,
   limits: BodyLimits,
+  held: HeldBytes,
 ): Promise<BodyResult> {
   const reader: Reader = stream.getReader()
   let slow = (): void => {}
@@ -68,12 +78,14 @@ async function readBody(
   async function readAll(): Promise<BodyResult> {
     const length = announced === undefined ? Number.NaN : Number(announced)
     if (length > limits.maxBodyBytes) return { kind: 'too-large' }
+    if (!Number.isNaN(length) && !held.fits(length)) return { kind: 'too-much' }
     const collector = createCollector(length)
     try {
       for (;;) {
         const { done, value } = await reader.read()
         if (done) return { kind: 'body', body: collector.take() }
         if (collector.length() + value.length > limits.maxBodyBytes) return { kind: 'too-large' }
+        if (!held.add(value.length)) return { kind: 'too-much' }
         collector.add(value)
       }
     } catch {

@@ -73,7 +73,7 @@ export const ERROR_TABLE = {
   QUEUE_FULL: kind(503, true),
   /** As many sequences are open as the model may keep, or their state takes as much memory as it may. */
   SEQUENCE_LIMIT: kind(503, true),
-  /** The queue is so long that the request would miss its deadline. */
+  /** The queue is so long that the request would miss its deadline, or the server holds as many bytes of requests as it may. */
   OVERLOADED: kind(503, true),
   /** The worker died under this run. */
   WORKER_LOST: kind(503, true),

@@ -110,6 +110,7 @@ export interface ServerConfig {
   readonly memoryBudgetBytes: number | undefined
   readonly maxBodyBytes: number
   readonly maxJsonBytes: number
+  readonly maxInflightBytes: number
   readonly bodyTimeoutMs: number
   readonly cacheDirectory: string | undefined
   readonly integrity: GateConfig
@@ -141,6 +142,10 @@ const DEFAULTS = {
   allowOrtFormat: false,
   priority: 'normal',
 } as const satisfies ModelSettings
+
+const INFLIGHT_BYTES = 256 * 1024 * 1024
+/** A body that was packed is there as it came, in one piece, and unpacked; and one must not keep out all others. */
+const BODIES_IN_FLIGHT = 4
 
 const BATCH_DEFAULTS: BatchSettings = {
   maxSize: 64,
@@ -548,6 +553,7 @@ const serverOptions: Check = object({
   memory: object({ budgetBytes: integer(1, Number.MAX_SAFE_INTEGER) }, ['budgetBytes']),
   maxBodyBytes: integer(1, 2 ** 31 - 1),
   maxJsonBytes: integer(1, 2 ** 29 - 1),
+  maxInflightBytes: integer(1, Number.MAX_SAFE_INTEGER),
   bodyTimeoutMs: integer(1, 2 ** 31 - 1),
   cacheDirectory: expect('the path of a directory', (value) => typeof value === 'string' && value !== ''),
   trust,
@@ -717,6 +723,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     memory,
     maxBodyBytes = 64 * 1024 * 1024,
     maxJsonBytes = 16 * 1024 * 1024,
+    maxInflightBytes = Math.max(INFLIGHT_BYTES, BODIES_IN_FLIGHT * maxBodyBytes),
     bodyTimeoutMs = 60_000,
     cacheDirectory,
     trust,
@@ -732,6 +739,10 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
   } = options
   if (verification !== 'off' && !trust?.signers.length)
     problems.push(`verification: '${verification}' needs trust.signers: somebody whose signature counts`)
+  if (maxInflightBytes < BODIES_IN_FLIGHT * maxBodyBytes)
+    problems.push(
+      `maxInflightBytes (${maxInflightBytes}) must be at least ${BODIES_IN_FLIGHT} times maxBodyBytes (${maxBodyBytes})`,
+    )
   contradictions(settings, {}, '', problems)
   const seen = new Set<string>()
   for (const [index, model] of models.entries()) {
@@ -753,6 +764,7 @@ export function resolveOptions(options: ModelServerOptions): ServerConfig {
     memoryBudgetBytes: memory?.budgetBytes,
     maxBodyBytes,
     maxJsonBytes,
+    maxInflightBytes,
     bodyTimeoutMs,
     cacheDirectory,
     integrity: { verification, trust, lock, store },

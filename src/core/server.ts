@@ -12,7 +12,7 @@ import { checkOnnxRuntime, disableOrtTelemetry, onnxRuntimeVersion } from './env
 import { ModelmountError, toModelmountError } from './errors.ts'
 import { createEvents } from './events.ts'
 import { createFleet } from './fleet.ts'
-import { createHttp, type RequestOptions, requestIdOf } from './http/index.ts'
+import { createHttp, createInFlight, type RequestOptions, requestIdOf } from './http/index.ts'
 import { createIds } from './ids.ts'
 import { createGate } from './integrity/index.ts'
 import { cpuDemandOf, createModel, type Model, type ModelEvent, type RunOptions } from './model.ts'
@@ -351,6 +351,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       maxBodyBytes: config.maxBodyBytes,
       maxJsonBytes: config.maxJsonBytes,
       bodyTimeoutMs: config.bodyTimeoutMs,
+      inFlight: createInFlight(config.maxInflightBytes),
       decode: decoding.decode,
       now: clock.now,
       health: () => server.health(),

@@ -805,6 +805,12 @@ export interface ModelServerOptions extends ModelSettings {
    * @default 16777216 (16 MiB)
    */
   readonly maxJsonBytes?: number
+  /**
+   * Bytes of all HTTP request bodies together, received and unpacked, from their arrival to the answer. Requests beyond get 503 `OVERLOADED` with
+   * `Retry-After` before more of them is read. At least four times `maxBodyBytes`.
+   * @default 268435456 (256 MiB), or four times `maxBodyBytes`
+   */
+  readonly maxInflightBytes?: number
   /** Longest time that receiving one HTTP request body may take, in milliseconds; slower ones get 408. @default 60000 */
   readonly bodyTimeoutMs?: number
   /**
@@ -943,10 +949,25 @@ export interface HttpRequest {
    * @default none
    */
   readonly connection?: symbol
+  /**
+   * What the adapter has counted its bytes in; the adapter releases it when the request is over.
+   * @default counted from here until the answer is there
+   */
+  readonly held?: HeldBytes | undefined
   /** On whose behalf it comes. @default none */
   readonly identity?: Identity | undefined
   /** The adapter writes `rest` of an answer, too. @default false: an answer is `body`, whole */
   readonly acceptsRest?: boolean
+}
+
+/** Bytes that a server holds for one request, within its `maxInflightBytes`. */
+export interface HeldBytes {
+  /** True when so many more may be held now. */
+  fits(bytes: number): boolean
+  /** Counts bytes that are held from now on; false, and nothing counted, when they are too many, or after `release()`. */
+  add(bytes: number): boolean
+  /** Gives all of it back. May be called again, which changes nothing. */
+  release(): void
 }
 
 /** What is used of an `AbortSignal`. An adapter may bring something lighter: making a real one costs as much as reading a small request. */
@@ -1032,6 +1053,8 @@ export interface OpenApiOptions extends MountOptions {
 export interface HttpHandler {
   readonly maxBodyBytes: number
   readonly bodyTimeoutMs: number
+  /** Counts the bytes of one request while they arrive. What does not fit is refused with `OVERLOADED` before more of it is read. */
+  hold(): HeldBytes
   /** Answers a request; never rejects. A path that is not ours gets a 404. */
   handle(request: HttpRequest): Promise<HttpResponse>
   /** True for the paths that this mount answers, be it with a 404; an adapter leaves all others to the app. */

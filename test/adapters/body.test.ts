@@ -7,12 +7,14 @@ import { fetchHandler } from 'modelmount/fetch'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { DISCARD_BYTES, DISCARD_MS, discardRest, readBody } from '../../src/adapters/body.ts'
 import { createHandler } from '../../src/core/http/handler.ts'
+import { createInFlight } from '../../src/core/http/inflight.ts'
 import { json } from '../../src/core/http/route.ts'
 import { turns } from '../support/server.ts'
 
 type Pull = (stream: ReadableStreamDefaultController<Uint8Array>) => void
 
 const LIMITS = { maxBodyBytes: 100, bodyTimeoutMs: 1000 }
+const held = () => createInFlight(1000).hold()
 const EVENTS = ['data', 'end', 'error', 'close', 'readable']
 
 beforeEach(() => {
@@ -61,7 +63,7 @@ describe.each([false, true])('readBody(), in pieces: %s', (inPieces) => {
     const stream = new PassThrough()
     stream.on('error', () => {})
     const before = listeners(stream)
-    const reading = readBody(stream, undefined, LIMITS, inPieces)
+    const reading = readBody(stream, undefined, LIMITS, held(), inPieces)
     await turns()
     expect(vi.getTimerCount()).toBe(1)
     await end(stream)
@@ -76,10 +78,10 @@ test('a body that is there already needs neither', async () => {
   const stream = new PassThrough()
   stream.end('0123456789')
   const before = listeners(stream)
-  expect(await readBody(stream, '10', LIMITS)).toMatchObject({ kind: 'body' })
+  expect(await readBody(stream, '10', LIMITS, held())).toMatchObject({ kind: 'body' })
   expect(vi.getTimerCount()).toBe(0)
   expect(listeners(stream)).toEqual(before)
-  expect((await readBody(new PassThrough(), '101', LIMITS)).kind).toBe('too-large')
+  expect((await readBody(new PassThrough(), '101', LIMITS, held())).kind).toBe('too-large')
   expect(vi.getTimerCount()).toBe(0)
 })
 
@@ -126,7 +128,7 @@ describe('discardRest()', () => {
 })
 
 test('fetchHandler(): whatever ends a body, no timer is left', async () => {
-  const deps = { maxBodyBytes: 1000, bodyTimeoutMs: 500, report() {} }
+  const deps = { maxBodyBytes: 1000, bodyTimeoutMs: 500, inFlight: createInFlight(10_000), report() {} }
   const routes = [{ method: 'POST', path: '/v2', handle: () => json(200, {}) }] as const
   const handler = createHandler([{ owns: () => true, routes }], deps)
   const handle = fetchHandler({ http: { ...handler, mount: () => handler } } as unknown as ModelServer)

@@ -7,6 +7,7 @@ import type { HttpHandler, ModelServer } from 'modelmount'
 import { attach } from 'modelmount/node'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createHandler } from '../../src/core/http/handler.ts'
+import { createInFlight } from '../../src/core/http/inflight.ts'
 import { json, type Route } from '../../src/core/http/route.ts'
 import { turns } from '../support/server.ts'
 import { openSocket, type RawSocket } from '../support/socket.ts'
@@ -25,7 +26,7 @@ interface Lane {
 /** Answers at `/ml/v2` in the fast lane. */
 async function lane(handle: Route['handle'] = () => json(200, 'ours')): Promise<Lane> {
   const routes = ['GET', 'POST'].map((method) => ({ method, path: '/v2', handle }) as Route)
-  const deps = { maxBodyBytes: 100_000, bodyTimeoutMs: BODY_TIMEOUT_MS, report() {} }
+  const deps = { maxBodyBytes: 100_000, bodyTimeoutMs: BODY_TIMEOUT_MS, inFlight: createInFlight(1_000_000), report() {} }
   const handler: HttpHandler = createHandler([{ owns: (path) => path.startsWith('/v2'), routes }], deps)
   let usual = 0
   const http = createServer((_req, res) => {

@@ -5,8 +5,8 @@
 
 import { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { HttpHandler, HttpRequest, HttpResponse, Identify, Identity } from '../../core/types.ts'
-import { bodyFault } from '../body.ts'
+import type { HeldBytes, HttpHandler, HttpRequest, HttpResponse, Identify, Identity } from '../../core/types.ts'
+import { type BodyFault, bodyFault } from '../body.ts'
 import { ClientSignal } from '../client-signal.ts'
 import { type BodyCollector, collectorFor, LARGE_PIECE_BYTES } from '../collector.ts'
 import { connectionOf } from '../connection.ts'
@@ -57,6 +57,7 @@ interface Arriving {
   /** Memory of its pieces, where these are kept. */
   readonly buffers: Set<ArrayBufferLike>
   readonly timer: NodeJS.Timeout | undefined
+  readonly held: HeldBytes
 }
 
 /** A request as the app knows them; its body is read already. */
@@ -66,7 +67,7 @@ function asMessage({ method, target, headers }: Head, socket: Socket): IncomingM
   return Object.assign(message, { method, url: target, headers: { ...headers }, httpVersion: '1.1' })
 }
 
-type Body = Pick<HttpRequest, 'body' | 'rest' | 'given'>
+type Body = Pick<HttpRequest, 'body' | 'rest' | 'given' | 'held'>
 
 /** `fresh` until the first request; `gone` once it is closed or somebody else's. */
 type State = 'fresh' | 'idle' | 'arriving' | 'busy' | 'gone'
@@ -164,15 +165,19 @@ export class LaneConnection {
     if (!head || !to || head.length > to.handler.maxBodyBytes) return false
     const from = end + HEAD_END.length
     const available = bytes.length - from
+    const held = to.handler.hold()
+    // Node answers what is too much, and reads the rest away.
+    if (!held.fits(head.length)) return false
     if (available < head.length) {
       // Node has what it takes to ask the app before more of a body is read.
       if (to.identify) return false
-      this.#await(head, to)
+      this.#await(head, to, held)
       if (available > 0) this.#add(bytes.subarray(from))
       return true
     }
     if (available > head.length) this.#early = bytes.subarray(from + head.length)
-    this.#ask(head, to, { body: head.length > 0 ? bytes.subarray(from, from + head.length) : undefined })
+    held.add(head.length)
+    this.#ask(head, to, held, { body: head.length > 0 ? bytes.subarray(from, from + head.length) : undefined })
     return true
   }
 
@@ -185,17 +190,21 @@ export class LaneConnection {
     return head
   }
 
-  #await(head: Head, to: Destination): void {
+  #await(head: Head, to: Destination, held: HeldBytes): void {
     const limits = [to.handler.bodyTimeoutMs, this.#lane.requestTimeoutMs()].filter((ms) => ms > 0)
     const collector = collectorFor(head.length, true)
-    const timer = limits.length > 0 ? setTimeout(() => this.#refuseSlow(head, to), Math.min(...limits)) : undefined
+    const timer = limits.length > 0 ? setTimeout(() => this.#refuse('too-slow'), Math.min(...limits)) : undefined
     this.state = 'arriving'
-    this.#arriving = { head, to, collector, buffers: new Set(), timer }
+    this.#arriving = { head, to, collector, buffers: new Set(), timer, held }
   }
 
   #add(bytes: Buffer): void {
-    const { head, to, collector, buffers, timer } = this.#arriving as Arriving
+    const { head, to, collector, buffers, timer, held } = this.#arriving as Arriving
     const missing = head.length - collector.length()
+    if (!held.add(Math.min(bytes.length, missing))) {
+      this.#refuse('too-much')
+      return
+    }
     collector.add(bytes.length > missing ? bytes.subarray(0, missing) : bytes)
     // What the socket gives has memory of its own.
     if (bytes.length >= LARGE_PIECE_BYTES) buffers.add(bytes.buffer)
@@ -206,22 +215,33 @@ export class LaneConnection {
     const { body, rest } = collector.take()
     // In the last of it the next request may begin; and others may have read along.
     const isAlone = this.#early.length === 0 && this.#socket.listenerCount('data') === 1
-    this.#ask(head, to, { body, rest, given: isAlone ? [...buffers] : undefined })
+    this.#ask(head, to, held, { body, rest, given: isAlone ? [...buffers] : undefined })
   }
 
-  #refuseSlow({ headers }: Head, { handler, path }: Destination): void {
-    const { maxBodyBytes, bodyTimeoutMs } = handler
+  /** Ends a connection of which more of a body would come. */
+  #refuse(kind: BodyFault): void {
+    const { head, to, timer, held } = this.#arriving as Arriving
+    const { maxBodyBytes, bodyTimeoutMs } = to.handler
+    clearTimeout(timer)
+    held.release()
     this.#arriving = undefined
     this.#exchange.closes = true
-    this.#write(handler.error(bodyFault('too-slow', { maxBodyBytes, bodyTimeoutMs }), path, headers))
+    this.#write(to.handler.error(bodyFault(kind, { maxBodyBytes, bodyTimeoutMs }), to.path, head.headers))
   }
 
-  #ask(head: Head, to: Destination, body: Body): void {
+  #ask(head: Head, to: Destination, held: HeldBytes, body: Body): void {
     this.state = 'busy'
     const client = new ClientSignal()
     this.#client = client
     this.#socket._httpMessage = this.#exchange
-    this.#respond(head, to, body, client).then(this.#answer).catch(this.#fail)
+    const settle = (response?: HttpResponse): void => {
+      held.release()
+      if (response) this.#answer(response)
+      else this.#fail()
+    }
+    this.#respond(head, to, { ...body, held }, client)
+      .then(settle, () => settle())
+      .catch(this.#fail)
   }
 
   /** Not an async function: most requests have nothing to wait for before they are handed on. */
@@ -296,6 +316,7 @@ export class LaneConnection {
   #abort(): void {
     this.state = 'gone'
     clearTimeout(this.#arriving?.timer)
+    this.#arriving?.held.release()
     this.#arriving = undefined
     const client = this.#client
     this.#client = undefined

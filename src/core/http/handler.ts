@@ -4,6 +4,7 @@ import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts
 import { encodeError } from '../protocol/index.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../types.ts'
 import { refuseCrossSite } from './cross-site.ts'
+import { tooMuchInFlight } from './inflight.ts'
 import { remembering } from './remembered.ts'
 import { REQUEST_ID, requestIdOf } from './request-id.ts'
 import { bytesIn, joined } from './rest.ts'
@@ -29,7 +30,7 @@ const REPORTED: ReadonlySet<ErrorCode> = new Set(['INTERNAL', 'IDENTITY_FAILED']
 
 export function createHandler(
   tables: readonly RouteTable[],
-  deps: Pick<HttpDeps, 'maxBodyBytes' | 'bodyTimeoutMs' | 'report'>,
+  deps: Pick<HttpDeps, 'maxBodyBytes' | 'bodyTimeoutMs' | 'inFlight' | 'report'>,
   timing?: ServerTiming,
 ): HttpHandler {
   const paths = new Map<string, Methods>()
@@ -96,9 +97,32 @@ export function createHandler(
     return json(error.status, encode(error), adviceOf(error))
   }
 
+  async function handle(request: HttpRequest): Promise<HttpResponse> {
+    const isHead = request.method === 'HEAD'
+    try {
+      const response = await route(request)
+      return framed(marked(request.headers, request.acceptsRest ? response : whole(response)), isHead)
+    } catch (error) {
+      return framed(marked(request.headers, failure(error, request.path, requestIdOf(request.headers))), isHead)
+    }
+  }
+
+  /** For adapters that have not counted what they bring. */
+  async function handleHolding(request: HttpRequest): Promise<HttpResponse> {
+    const held = deps.inFlight.hold()
+    try {
+      if (held.add(bytesOf(request))) return await handle({ ...request, held })
+      const refusal = failure(tooMuchInFlight(), request.path, requestIdOf(request.headers))
+      return framed(marked(request.headers, refusal), request.method === 'HEAD')
+    } finally {
+      held.release()
+    }
+  }
+
   return {
     maxBodyBytes: deps.maxBodyBytes,
     bodyTimeoutMs: deps.bodyTimeoutMs,
+    hold: deps.inFlight.hold,
     owns: (path) => tables.some((table) => table.owns(path)),
     runsModel(method, path) {
       try {
@@ -109,15 +133,7 @@ export function createHandler(
       }
     },
     error: (error, path = '/v2', headers) => framed(marked(headers, failure(error, path, requestIdOf(headers))), false),
-    async handle(request) {
-      const isHead = request.method === 'HEAD'
-      try {
-        const response = await route(request)
-        return framed(marked(request.headers, request.acceptsRest ? response : whole(response)), isHead)
-      } catch (error) {
-        return framed(marked(request.headers, failure(error, request.path, requestIdOf(request.headers))), isHead)
-      }
-    },
+    handle: (request) => (request.held ? handle(request) : handleHolding(request)),
   }
 }
 
@@ -140,6 +156,8 @@ function framed(response: HttpResponse, isHead: boolean): HttpResponse {
   if (!rest) return { status, headers, body }
   return discard ? { status, headers, body, rest, discard } : { status, headers, body, rest }
 }
+
+const bytesOf = ({ body, rest }: HttpRequest): number => (body instanceof Uint8Array ? bytesIn({ body, rest }) : 0)
 
 /** In one piece, for adapters that do not take several. */
 function whole(response: HttpResponse): HttpResponse {

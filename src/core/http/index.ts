@@ -7,6 +7,7 @@ import type { HttpDeps, RouteTable } from './route.ts'
 import { TABLES } from './routes/index.ts'
 import { createServerTiming } from './server-timing.ts'
 
+export { createInFlight } from './inflight.ts'
 export { requestIdOf } from './request-id.ts'
 export type { HttpDeps, RequestOptions } from './route.ts'
 

@@ -1,21 +1,48 @@
-/** The body of a request as it is decoded: unpacked, in the pieces in which it came. */
+/** The way of a request's body to its decoder: unpacked, in the pieces in which it came. */
 
 import type { Body } from '../decoding/index.ts'
-import type { HttpRequest } from '../types.ts'
-import { unpacked } from './content-coding.ts'
+import type { HeldBytes, HttpRequest } from '../types.ts'
+import { packingOf } from './content-coding.ts'
+import { tooMuchInFlight } from './inflight.ts'
 import { joined } from './rest.ts'
+import { createTurnstile } from './turnstile.ts'
+import { type Packing, unpack } from './unpack.ts'
+
+/** Of all servers of the process: they share the threads that unpack. */
+const turnstile = createTurnstile(2)
 
 /**
+ * Decodes a body. Two packed ones are in the work at a time, from the first byte that is unpacked until they are decoded: what is unpacked and
+ * waits takes memory, what is packed and waits takes little.
  * @param maxBytes of a body that was packed
- * @throws ModelmountError what `unpacked` throws
+ * @throws ModelmountError `MEDIA_TYPE_UNSUPPORTED`, and what `unpack` and `decode` throw
  */
-export function received(request: HttpRequest, maxBytes: number): Body | Promise<Body> {
-  if (request.headers['content-encoding'] === undefined) return request
-  const packed = joined(request)
-  const result = unpacked(packed, maxBytes)
-  if (!(result instanceof Promise)) return result === packed.body ? packed : { body: result }
-  return result.then(asBody)
+export function received<T>(request: HttpRequest, maxBytes: number, decode: (body: Body) => T | Promise<T>): T | Promise<T> {
+  const packing = packingOf(request)
+  return packing ? unpackedFirst(packing, request, maxBytes, decode) : decode(request)
+}
+
+async function unpackedFirst<T>(
+  packing: Packing,
+  request: HttpRequest,
+  maxBytes: number,
+  decode: (body: Body) => T | Promise<T>,
+): Promise<T> {
+  const { held, signal } = request
+  const leave = await turnstile.enter(signal)
+  try {
+    const { body } = joined(request)
+    // Joining it makes a copy.
+    if (body !== request.body && !held?.add((body as Uint8Array).byteLength)) throw tooMuchInFlight()
+    const pieces = await unpack(packing, body as Uint8Array, { maxBytes, held: held as HeldBytes, signal })
+    return await decode(asBody(pieces))
+  } finally {
+    leave()
+  }
 }
 
 /** What was unpacked is nobody else's. */
-const asBody = (bytes: Uint8Array): Body => ({ body: bytes, given: [bytes.buffer] })
+const asBody = ([body, ...rest]: readonly Uint8Array[]): Body => {
+  const given = [...new Set([body as Uint8Array, ...rest].map(({ buffer }) => buffer))]
+  return rest.length > 0 ? { body, rest, given } : { body, given }
+}

@@ -2,7 +2,7 @@
 
 import type { HttpResponse } from '../types.ts'
 
-export const bytesIn = ({ body, rest = [] }: HttpResponse): number =>
+export const bytesIn = ({ body, rest = [] }: Pick<HttpResponse, 'body' | 'rest'>): number =>
   rest.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength)
 
 /** The same with all bytes in `body`. */

@@ -16,6 +16,7 @@ import type {
   ServerHealth,
   Tensor,
 } from '../types.ts'
+import type { InFlight } from './inflight.ts'
 
 /** What the server lends to its routes. */
 export interface HttpDeps {
@@ -24,6 +25,7 @@ export interface HttpDeps {
   /** Of JSON, or other text, in a body. */
   readonly maxJsonBytes: number
   readonly bodyTimeoutMs: number
+  readonly inFlight: InFlight
   readonly decode: Decode
   /** Milliseconds, on the server's clock. */
   now(): number

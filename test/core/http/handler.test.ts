@@ -3,6 +3,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import { createHandler } from '../../../src/core/http/handler.ts'
+import { createInFlight } from '../../../src/core/http/inflight.ts'
 import { json, type Route } from '../../../src/core/http/route.ts'
 import { addModel } from '../../../tools/models.mjs'
 import { ADD } from '../../adapters/requests.ts'
@@ -24,6 +25,7 @@ function mount(handle: Route['handle'] = ({ params }) => json(200, params)) {
   const deps = {
     maxBodyBytes: 1,
     bodyTimeoutMs: 1,
+    inFlight: createInFlight(1000),
     report: (...args: [ModelmountError, string?]) => void reported.push([args[0], args[1]]),
   }
   const table = { owns: (path: string) => path.startsWith('/v2'), routes: [{ method: 'GET', path: pattern, handle }] as const }

@@ -1,5 +1,6 @@
 /** Triton's generate extension, which its metadata does not list. */
 
+import type { Body } from '../../decoding/index.ts'
 import { encodeGenerate, encodeGenerateEvent, sequenceOf } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
 import { inTurns } from '../../turns.ts'
@@ -21,9 +22,10 @@ export const generate: TableMaker = (deps, { config }) => {
     const at = deps.now()
     const model = deps.resolve(name, version)
     checkJsonType(request)
-    const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
+    const limit = Math.min(deps.maxBodyBytes, deps.maxJsonBytes)
     const opts = { maxElements: model.config.maxElements, signal: request.signal, deadline: readBy(request, model, at, true) }
-    const { id, inputs, parameters } = await deps.decode('generate', body, model.signature, opts)
+    const decode = (body: Body) => deps.decode('generate', body, model.signature, opts)
+    const { id, inputs, parameters } = await received(request, limit, decode)
     const sequence = sequenceOf(parameters, model.config.sequences !== undefined)
     const call = { ...termsOf(request, model, config, deps.now() - at, parameters), id: id ?? '', version, sequence }
     const result = await deps.run(model, inputs, call, request.headers)

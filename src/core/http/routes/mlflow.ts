@@ -1,5 +1,6 @@
 /** MLflow's scoring server, which SageMaker's containers share `/ping` and `/invocations` with: one mount serves one model. */
 
+import type { Body } from '../../decoding/index.ts'
 import { ModelmountError } from '../../errors.ts'
 import { encodeInvocation, encodeMlflowError } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
@@ -30,14 +31,15 @@ export const mlflow: TableMaker = (deps, { config }) => {
     const at = deps.now()
     const model = deps.resolve(name, version)
     const mediaType = mediaTypeOf(request)
-    const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
+    const limit = Math.min(deps.maxBodyBytes, deps.maxJsonBytes)
     const opts = {
       maxElements: model.config.maxElements,
       mediaType,
       signal: request.signal,
       deadline: readBy(request, model, at, false),
     }
-    const { inputs, isTable } = await deps.decode('invocation', body, model.signature, opts)
+    const decode = (body: Body) => deps.decode('invocation', body, model.signature, opts)
+    const { inputs, isTable } = await received(request, limit, decode)
     const call = { ...termsOf(request, model, config, deps.now() - at), id: '' }
     const result = await deps.run(model, inputs, call, request.headers)
     const pieces = await inTurns(encodeInvocation(result, isTable))

@@ -62,10 +62,9 @@ export const openInference: TableMaker = (deps, mount) => {
     if (headerLength === undefined) checkJsonType(request)
     const { signature, config } = model
     const limit = headerLength === undefined ? Math.min(deps.maxBodyBytes, deps.maxJsonBytes) : deps.maxBodyBytes
-    const body = received(request, limit)
     const waiting = { signal: request.signal, deadline: readBy(request, model, at, true) }
     const opts = { headerLength, maxElements: config.maxElements, room: model.room, ...waiting }
-    const decoded = deps.decode('infer', body instanceof Promise ? await body : body, signature, opts)
+    const decoded = received(request, limit, (body) => deps.decode('infer', body, signature, opts))
     const { id, inputs, outputs, forms, parameters } = decoded instanceof Promise ? await decoded : decoded
     if (request.given) freeUnused(request.given, inputs)
     const sequence = sequenceOf(parameters, config.sequences !== undefined)

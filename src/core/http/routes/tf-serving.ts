@@ -1,5 +1,6 @@
 /** TensorFlow Serving's REST API, which KServe's v1 protocol is nearly equal to. */
 
+import type { Body } from '../../decoding/index.ts'
 import { ModelmountError } from '../../errors.ts'
 import type { Model } from '../../model.ts'
 import { encodeTfError, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../protocol/index.ts'
@@ -30,9 +31,10 @@ export const tfServing: TableMaker = (deps, { config }) => {
     const at = deps.now()
     const model = modelOf(params)
     // The content type says nothing: curl calls the documented example a form.
-    const body = await received(request, Math.min(deps.maxBodyBytes, deps.maxJsonBytes))
+    const limit = Math.min(deps.maxBodyBytes, deps.maxJsonBytes)
     const opts = { maxElements: model.config.maxElements, signal: request.signal, deadline: readBy(request, model, at, false) }
-    const { inputs, form } = await deps.decode('tfPredict', body, model.signature, opts)
+    const decode = (body: Body) => deps.decode('tfPredict', body, model.signature, opts)
+    const { inputs, form } = await received(request, limit, decode)
     const call = { ...termsOf(request, model, config, deps.now() - at), id: '', label: params.label }
     const result = await deps.run(model, inputs, call, request.headers)
     const pieces = await inTurns(encodeTfPredict(result, form))
