@@ -115,7 +115,7 @@ export function cut<T extends Tensor['data']>(
   if (!ArrayBuffer.isView(data)) {
     const strings: string[] = []
     for (let o = 0; o < outer; o++)
-      strings.push(...(data as readonly string[]).slice(o * stride + offset, o * stride + offset + length))
+      for (let i = 0; i < length; i++) strings.push((data as readonly string[])[o * stride + offset + i] as string)
     return strings
   }
   const ArrayOf = data.constructor as new (length: number) => NumericData

@@ -6,9 +6,13 @@ import { ModelmountError } from '../errors.ts'
 import type { Batching, Place } from './batching.ts'
 import type { Finished, Ticket } from './entry.ts'
 
+/** Pieces are objects of the host's: cutting and joining more of them stops it. */
+const MOST_PIECES = 100_000
+
 /**
  * @param width pieces that wait or run at a time; a large request must not fill the queue
  * @param submit queues one piece
+ * @throws ModelmountError `INPUT_INVALID` for more rows than can be cut, before any of them runs
  */
 export async function inPieces(
   ticket: Ticket,
@@ -18,6 +22,7 @@ export async function inPieces(
   submit: (piece: Ticket, index: number) => Promise<Finished>,
 ): Promise<Finished> {
   const cap = batching.capOf(lane)
+  if (rows > cap * MOST_PIECES) throw tooManyRows(rows, cap * MOST_PIECES)
   const sizes = Array.from({ length: Math.ceil(rows / cap) }, (_, i) => Math.min(cap, rows - i * cap))
   const pieces = batching.cut(ticket.run.inputs, sizes)
   if (!pieces)
@@ -46,7 +51,17 @@ export async function inPieces(
     outputs: batching.paste(finished.map(({ outputs }) => outputs)),
     queueMs: finished.reduce((sum, { queueMs }) => sum + queueMs, 0),
     inferMs: finished.reduce((sum, { inferMs }) => sum + inferMs, 0),
-    batchSize: Math.max(...finished.map(({ batchSize }) => batchSize)),
-    endedAt: Math.max(...finished.map(({ endedAt }) => endedAt)),
+    // Not Math.max(...): arguments lie on the stack.
+    batchSize: finished.reduce((most, { batchSize }) => Math.max(most, batchSize), 0),
+    endedAt: finished.reduce((last, { endedAt }) => Math.max(last, endedAt), 0),
   }
 }
+
+const tooManyRows = (rows: number, most: number): ModelmountError =>
+  new ModelmountError(
+    'INPUT_INVALID',
+    `a request of ${rows} rows is more than the ${most} that one may have here; send several`,
+    {
+      details: { field: 'inputs', expected: `at most ${most} rows`, got: `${rows} rows` },
+    },
+  )
