@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { VersionsLast } from './test/support/versions-last.ts'
 import config from './vitest.config.ts'
 
 /** What takes minutes: npm run test:long. All of it has half an hour. */
@@ -9,6 +10,7 @@ export default defineConfig({
     exclude: [],
     // One after the other: they measure growth, and bring load of their own.
     maxWorkers: 1,
+    sequence: { sequencer: VersionsLast },
     globalSetup: ['./test/support/build-age.ts', './test/support/half-an-hour.ts'],
     testTimeout: 10 * 60_000,
     hookTimeout: 3 * 60_000,

@@ -67,27 +67,41 @@ export function cleanEnv(binary: string): NodeJS.ProcessEnv {
   return { ...env, CI: 'true', PATH: `${dirname(binary)}${delimiter}${process.env.PATH ?? ''}` }
 }
 
+interface SuiteOptions {
+  /** Where its results are written. */
+  readonly report: string
+  /** @default all */
+  readonly files?: readonly string[]
+  /** Ends the run. */
+  readonly signal: AbortSignal
+}
+
 /**
  * Runs the built-in suite, or some of its files, with a Node.
- * @param report where its results are written
+ * @returns `undefined` for a run that the signal ended
  */
 export async function runSuite(
   binary: string,
   root: string,
-  report: string,
-  files: readonly string[] = [],
-): Promise<SuiteResult> {
+  { report, files = [], signal }: SuiteOptions,
+): Promise<SuiteResult | undefined> {
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
   const child = spawn(binary, [vitest, 'run', '--reporter=json', `--outputFile=${report}`, ...files], {
     cwd: root,
     env: cleanEnv(binary),
     stdio: ['ignore', 'ignore', 'pipe'],
+    // A group of its own, so that its workers end with it.
+    detached: true,
   })
+  const end = (): boolean => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL')
+  signal.addEventListener('abort', end, { once: true })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-4000)
   })
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  signal.removeEventListener('abort', end)
+  if (signal.aborted) return undefined
   if (!existsSync(report)) throw new Error(`the suite has not run (exit code ${code}):\n${stderr}`)
   const result = resultOf(JSON.parse(readFileSync(report, 'utf8')) as Report)
   // An error outside of any test fails a run, too.
