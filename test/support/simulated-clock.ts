@@ -3,6 +3,8 @@
 import type { Clock, Timer } from '../../src/core/clock.ts'
 
 export interface SimulatedClock extends Clock {
+  /** Timers that keep the process alive. */
+  readonly held: number
   /** Lets time pass up to `until`, calling back whatever is due on the way. */
   runUntil(until: number): void
   /** The same, with a turn of the event loop after each step, for code that waits for promises. */
@@ -54,6 +56,7 @@ function createHeap() {
 export function createSimulatedClock(): SimulatedClock {
   const heap = createHeap()
   const cancelled = new Set<Due>()
+  const held = new Set<Due>()
   let now = 0
   let order = 0
 
@@ -69,10 +72,32 @@ export function createSimulatedClock(): SimulatedClock {
 
   return {
     now: () => now,
+    get held() {
+      return held.size
+    },
     after(ms, callback): Timer {
-      const due = { at: now + Math.max(0, ms), order: order++, callback }
+      let isOver = false
+      const due: Due = {
+        at: now + Math.max(0, ms),
+        order: order++,
+        callback() {
+          isOver = true
+          held.delete(due)
+          callback()
+        },
+      }
       heap.push(due)
-      return { cancel: () => void cancelled.add(due), hold() {} }
+      return {
+        cancel() {
+          isOver = true
+          held.delete(due)
+          cancelled.add(due)
+        },
+        hold(hold) {
+          if (hold && !isOver) held.add(due)
+          else held.delete(due)
+        },
+      }
     },
     runUntil(until) {
       while (step(until));

@@ -1,4 +1,4 @@
-/** Each way in which a request ends: its caller is told once, and nothing of it is left with a signal that lives on. */
+/** Each way in which a request ends: its caller is told once, nothing of it is left with a signal, and no timer of it keeps the process. */
 
 import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
@@ -14,6 +14,7 @@ interface Ending {
 
 const ENDINGS: Readonly<Record<string, Ending>> = {
   ok: {
+    opts: { maxWaitMs: 60_000 },
     async end({ send, clock }, signal) {
       for (let i = 0; i < 20; i++) send({ signal })
       await clock.letPass(100)
@@ -105,6 +106,15 @@ function countedSignal() {
   return { signal, abort, count: () => listeners.size }
 }
 
+test('while a request waits or runs, its deadline keeps the process', async () => {
+  const { send, clock } = createPoisonedLoad({ law: () => 10 })
+  send({ timeoutMs: 30_000 })
+  await clock.letPass(5)
+  expect(clock.held).toBe(1)
+  await clock.letPass(50)
+  expect(clock.held).toBe(0)
+})
+
 describe.each(Object.entries(ENDINGS))('%s', (code, { opts, end }) => {
   test('leaves no listener on a signal that all requests share', async () => {
     const load = createPoisonedLoad(opts)
@@ -114,6 +124,8 @@ describe.each(Object.entries(ENDINGS))('%s', (code, { opts, end }) => {
     expect(new Set(load.answers.values())).toContain(code)
     expect(getEventListeners(signal, 'abort')).toEqual([])
     expect(load.scheduler.stats).toMatchObject({ waiting: 0, running: 0 })
+    // A process that has nothing else to do may end, however far off the deadlines were.
+    expect(load.clock.held).toBe(0)
   })
 
   test('leaves none on the signal of an adapter', async () => {
