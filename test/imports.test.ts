@@ -79,7 +79,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/tensor': ['errors', 'types (types)'],
   'core/onnx': ['errors', 'integrity', 'printable', 'types (types)'],
   'core/turns': ['protocol (types)'],
-  'core/decoding': ['abort', 'errors', 'protocol', 'tensor', 'turns', 'types (types)'],
+  'core/decoding': ['abort', 'clock', 'errors', 'protocol', 'tensor', 'turns', 'types (types)'],
   'core/protocol': ['errors', 'statistics (types)', 'tensor', 'types (types)'],
   'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/integrity': ['errors', 'printable'],

@@ -3,9 +3,10 @@
  * @module modelmount/fetch
  */
 
+import { setImmediate } from 'node:timers/promises'
 import type { HeldBytes, HttpResponse, Identity, ModelServer, MountOptions } from '../core/types.ts'
 import { type BodyLimits, type BodyResult, bodyFault, DISCARD_BYTES, DISCARD_MS } from './body.ts'
-import { createCollector } from './collector.ts'
+import { type Collected, collectorFor } from './collector.ts'
 import { type Identified, identityOf } from './identity.ts'
 import { belowPrefix } from './path.ts'
 
@@ -46,13 +47,14 @@ export function fetchHandler(server: ModelServer, options: FetchHandlerOptions =
       if (request.body) void discardRest(request.body.getReader())
       return toResponse(handler.error(error, path, headers))
     }
-    let body: Uint8Array | undefined
+    let collected: Collected | undefined
     if (request.body) {
       const read = await readBody(request.body, headers['content-length'], handler, held)
       if (read.kind !== 'body') return toResponse(handler.error(bodyFault(read.kind, handler), path, headers))
-      body = read.body
+      collected = read
     }
-    return toResponse(await handler.handle({ method, path, headers, body, identity, held, signal }))
+    const { body, rest } = collected ?? {}
+    return toResponse(await handler.handle({ method, path, headers, body, rest, identity, held, signal, acceptsRest: true }))
   }
 }
 
@@ -79,11 +81,11 @@ async function readBody(
     const length = announced === undefined ? Number.NaN : Number(announced)
     if (length > limits.maxBodyBytes) return { kind: 'too-large' }
     if (!Number.isNaN(length) && !held.fits(length)) return { kind: 'too-much' }
-    const collector = createCollector(length)
+    const collector = collectorFor(length, true)
     try {
       for (;;) {
         const { done, value } = await reader.read()
-        if (done) return { kind: 'body', body: collector.take() }
+        if (done) return { kind: 'body', ...collector.take() }
         if (collector.length() + value.length > limits.maxBodyBytes) return { kind: 'too-large' }
         if (!held.add(value.length)) return { kind: 'too-much' }
         collector.add(value)
@@ -114,5 +116,30 @@ async function discardRest(reader: Reader): Promise<void> {
 }
 
 /** 204 and the like have no body; a `Response` refuses even an empty one. */
-const toResponse = ({ status, headers, body }: HttpResponse): Response =>
-  new Response(body.byteLength === 0 ? null : (body as Uint8Array<ArrayBuffer>), { status, headers })
+const toResponse = ({ status, headers, body, rest, discard }: HttpResponse): Response =>
+  rest
+    ? new Response(streamOf([body, ...rest], discard), { status, headers })
+    : new Response(body.byteLength === 0 ? null : (body as Uint8Array<ArrayBuffer>), { status, headers })
+
+/** Copied at a time: whoever reads may keep what it gets, and a long answer does not hold up the event loop. */
+const SLICE_BYTES = 256 * 1024
+
+function streamOf(pieces: readonly Uint8Array[], discard = (): void => {}): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let piece = 0
+  let at = 0
+  return new ReadableStream({
+    async pull(controller) {
+      await setImmediate()
+      const bytes = pieces[piece] as Uint8Array
+      controller.enqueue(new Uint8Array(bytes.subarray(at, at + SLICE_BYTES)))
+      at += SLICE_BYTES
+      if (at < bytes.byteLength) return
+      at = 0
+      piece++
+      if (piece < pieces.length) return
+      controller.close()
+      discard()
+    },
+    cancel: discard,
+  })
+}

@@ -61,10 +61,8 @@ export function createDecoding(
 
   function here<K extends Kind>(kind: K, body: Body, bytes: number, signature: ModelSignature, opts: DecodeOptions): Decoded[K] {
     tellWork(bytes)
-    // Tensors may be spread over pieces; JSON may not.
-    const isInPieces = isBytes(body.body) && (opts.headerLength ?? bytes) <= body.body.byteLength
-    if (!body.rest || isInPieces) return DECODERS[kind](body.body, signature, { ...opts, rest: body.rest })
-    return DECODERS[kind](wholeOf(body), signature, opts)
+    const { body: first, rest } = withHead(body, opts.headerLength ?? bytes)
+    return DECODERS[kind](first, signature, { ...opts, rest })
   }
 
   async function there<K extends Kind>(
@@ -85,6 +83,16 @@ export function createDecoding(
 function wholeOf({ body, rest }: Body): Uint8Array {
   const bytes = typeof body === 'string' ? Buffer.from(body) : (body as Uint8Array)
   return rest ? Buffer.concat([bytes, ...rest]) : bytes
+}
+
+/** Tensors may be spread over pieces; the JSON before them, of that many bytes, is in the first. */
+function withHead({ body, rest = [] }: Body, headerLength: number): Pick<Body, 'body' | 'rest'> {
+  if (rest.length === 0 || !isBytes(body)) return { body }
+  let bytes = body.byteLength
+  let taken = 0
+  for (; bytes < headerLength && taken < rest.length; taken++) bytes += (rest[taken] as Uint8Array).byteLength
+  const first = taken === 0 ? body : Buffer.concat([body, ...rest.slice(0, taken)], bytes)
+  return taken === rest.length ? { body: first } : { body: first, rest: rest.slice(taken) }
 }
 
 /**

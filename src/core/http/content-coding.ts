@@ -1,13 +1,13 @@
 /** Compressed bodies, both ways: gzip and deflate (which is zlib's format, RFC 9110, 8.4.1.2), always off the host's thread. */
 
-import { promisify } from 'node:util'
-import { constants, deflate, gzip } from 'node:zlib'
+import { constants, createDeflate, createGzip } from 'node:zlib'
 import { ModelmountError } from '../errors.ts'
 import type { HttpRequest, HttpResponse } from '../types.ts'
-import { bytesIn, joined } from './rest.ts'
+import { bytesIn } from './rest.ts'
+import { through } from './through.ts'
 import type { Packing } from './unpack.ts'
 
-const PACK = { gzip: promisify(gzip), deflate: promisify(deflate) }
+const PACK = { gzip: createGzip, deflate: createDeflate }
 
 type Coding = Packing
 
@@ -16,6 +16,9 @@ const CODINGS: ReadonlyMap<string, Coding> = new Map([
   ['x-gzip', 'gzip'],
   ['deflate', 'deflate'],
 ])
+
+/** Most bytes that one step of packing makes. */
+const MOST_CHUNK = 256 * 1024
 
 /** Smaller answers gain nothing. */
 const SMALLEST_BYTES = 1024
@@ -50,9 +53,12 @@ export function packed(response: HttpResponse, { headers }: HttpRequest): HttpRe
 }
 
 async function pack(response: HttpResponse, coding: Coding): Promise<HttpResponse> {
-  const body = await PACK[coding](joined(response).body, LEVEL)
+  const { status, body: first, rest: more = [] } = response
+  const stream = PACK[coding]({ ...LEVEL, chunkSize: Math.min(bytesIn(response), MOST_CHUNK) })
+  const [body = new Uint8Array(0), ...rest] = await through(stream, [first, ...more])
   response.discard?.()
-  return { status: response.status, headers: { ...response.headers, 'content-encoding': coding }, body }
+  const headers = { ...response.headers, 'content-encoding': coding }
+  return rest.length > 0 ? { status, headers, body, rest } : { status, headers, body }
 }
 
 /** The coding of the highest weight, the first of equals, as Triton chooses; other codings and `*` do not count. */

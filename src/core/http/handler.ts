@@ -67,7 +67,7 @@ export function createHandler(
     const target = methods.get(method)
     if (target) {
       if (target.isManagement) refuseCrossSite(request)
-      return target.handle({ request: target.takesRest ? request : joined(request), params })
+      return target.handle({ request, params })
     }
     const allow = [...methods.keys(), ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
     if (method === 'OPTIONS') return { status: 204, headers: { allow }, body: NOTHING }

@@ -3,8 +3,6 @@
 import type { Body } from '../decoding/index.ts'
 import type { HeldBytes, HttpRequest } from '../types.ts'
 import { packingOf } from './content-coding.ts'
-import { tooMuchInFlight } from './inflight.ts'
-import { joined } from './rest.ts'
 import { createTurnstile } from './turnstile.ts'
 import { type Packing, unpack } from './unpack.ts'
 
@@ -31,10 +29,8 @@ async function unpackedFirst<T>(
   const { held, signal } = request
   const leave = await turnstile.enter(signal)
   try {
-    const { body } = joined(request)
-    // Joining it makes a copy.
-    if (body !== request.body && !held?.add((body as Uint8Array).byteLength)) throw tooMuchInFlight()
-    const pieces = await unpack(packing, body as Uint8Array, { maxBytes, held: held as HeldBytes, signal })
+    const { body, rest } = request
+    const pieces = await unpack(packing, body as Uint8Array, { rest, maxBytes, held: held as HeldBytes, signal })
     return await decode(asBody(pieces))
   } finally {
     leave()

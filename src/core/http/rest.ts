@@ -1,6 +1,6 @@
 /** Large tensors come and go in pieces. Who cannot do with that gets the body in one, which is a copy of all of it into fresh memory. */
 
-import type { HttpResponse } from '../types.ts'
+import type { HttpRequest, HttpResponse } from '../types.ts'
 
 export const bytesIn = ({ body, rest = [] }: Pick<HttpResponse, 'body' | 'rest'>): number =>
   rest.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength)
@@ -9,4 +9,17 @@ export const bytesIn = ({ body, rest = [] }: Pick<HttpResponse, 'body' | 'rest'>
 export function joined<T extends { readonly body?: unknown; readonly rest?: readonly Uint8Array[] | undefined }>(message: T): T {
   const { body, rest } = message
   return rest === undefined ? message : { ...message, body: Buffer.concat([body as Uint8Array, ...rest]), rest: undefined }
+}
+
+/** All of a short body, or its pieces up to so many bytes: enough to see that it is longer. */
+export function startOf({ body, rest = [] }: HttpRequest, bytes: number): unknown {
+  if (!(body instanceof Uint8Array) || rest.length === 0) return body
+  const pieces = [body]
+  let length = body.byteLength
+  for (const piece of rest) {
+    if (length >= bytes) break
+    pieces.push(piece)
+    length += piece.byteLength
+  }
+  return pieces.length === 1 ? body : Buffer.concat(pieces, length)
 }

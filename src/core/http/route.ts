@@ -89,8 +89,6 @@ export interface Route {
   /** An exact path, which goes before every pattern; or a pattern whose named groups are single segments. */
   readonly path: string | RegExp
   readonly handle: Handler
-  /** Gets requests in pieces, as they came. @default false: `body` is all there is */
-  readonly takesRest?: boolean
   /** Runs a model for whoever asks. @default false */
   readonly runsModel?: boolean
   /** Is for operators alone, and refuses what pages of other sites send. @default false */

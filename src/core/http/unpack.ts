@@ -15,6 +15,8 @@ const FREE_BYTES = 1024 * 1024
 const MOST_TIMES = 100
 
 export interface UnpackOptions {
+  /** What follows the body, where it came in pieces. */
+  readonly rest?: readonly Uint8Array[] | undefined
   readonly maxBytes: number
   readonly held: HeldBytes
   readonly signal?: AbortSignalLike | undefined
@@ -30,11 +32,12 @@ const chunkFor = (bytes: number): number => Math.min(Math.max(bytes * 4, 1024), 
 export function unpack(
   packing: Packing,
   body: Uint8Array,
-  { maxBytes, held, signal }: UnpackOptions,
+  { rest = [], maxBytes, held, signal }: UnpackOptions,
 ): Promise<readonly Uint8Array[]> {
-  const limit = Math.min(maxBytes, Math.max(FREE_BYTES, MOST_TIMES * body.byteLength))
+  const size = rest.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength)
+  const limit = Math.min(maxBytes, Math.max(FREE_BYTES, MOST_TIMES * size))
   return new Promise((resolve, reject) => {
-    const stream = UNPACKERS[packing]({ chunkSize: chunkFor(body.byteLength) })
+    const stream = UNPACKERS[packing]({ chunkSize: chunkFor(size) })
     const found: Uint8Array[] = []
     let length = 0
     const stop = signal && onAbort(signal, () => fail(new ModelmountError('ABORTED', 'the request was aborted')))
@@ -54,7 +57,8 @@ export function unpack(
       stop?.()
       resolve(found.length > 0 ? found : [new Uint8Array()])
     })
-    stream.end(body)
+    for (const piece of [body, ...rest]) stream.write(piece)
+    stream.end()
   })
 }
 

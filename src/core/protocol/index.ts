@@ -1,6 +1,6 @@
 /** The face of the room: bytes <-> requests and results, one codec per dialect. */
 
-export { COUNTED_BYTES } from './bounds.ts'
+export { COUNTED_BYTES, MOST_STRINGS } from './bounds.ts'
 export { parseJsonExact } from './json.ts'
 export { decodeInvocation, type InvocationRequest } from './mlflow/request.ts'
 export { encodeInvocation, encodeMlflowError } from './mlflow/response.ts'
@@ -14,6 +14,7 @@ export {
   encodeIndex,
   type IndexEntry,
   loadFailure,
+  MOST_REPOSITORY_BYTES,
   readIndexRequest,
 } from './open-inference/repository.ts'
 export { decodeInfer, decodeNumbers, type InferRequest } from './open-inference/request.ts'

@@ -125,16 +125,31 @@ const STRETCH = 64 * 1024
 export function* writeStrings(strings: readonly string[], sink: TextSink): Steps<void> {
   let separator = ''
   for (const string of strings) {
-    sink.write(`${separator}"`)
+    sink.write(separator)
     separator = ','
-    for (let start = 0; start < string.length; ) {
-      const end = endOf(string, start)
-      sink.write(JSON.stringify(string.slice(start, end)).slice(1, -1))
-      start = end
-      const slice = sink.due()
-      if (slice > 0) yield slice
-    }
-    sink.write('"')
+    yield* writeString(string, sink)
+  }
+}
+
+export function* writeString(string: string, sink: TextSink): Steps<void> {
+  sink.write('"')
+  for (const stretch of stretchesOf(string)) {
+    sink.write(JSON.stringify(stretch).slice(1, -1))
+    const slice = sink.due()
+    if (slice > 0) yield slice
+  }
+  sink.write('"')
+}
+
+/** True for strings that are not worth a stretch of their own. */
+export const isOneStretch = ({ length }: string): boolean => length <= STRETCH
+
+/** A string in parts of which each can be worked on at once. */
+export function* stretchesOf(string: string): Generator<string, void, void> {
+  for (let start = 0; start < string.length; ) {
+    const end = endOf(string, start)
+    yield string.slice(start, end)
+    start = end
   }
 }
 

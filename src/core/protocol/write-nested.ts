@@ -3,7 +3,7 @@
 import { fromHalf, product } from '../tensor/index.ts'
 import type { Tensor } from '../types.ts'
 import { shortest } from './float-text.ts'
-import type { Steps, TextSink } from './write-json.ts'
+import { isOneStretch, type Steps, type TextSink } from './write-json.ts'
 
 /**
  * How elements are spelled. Both dialects write whole floats with `.0` and not-a-number as the bare tokens that Python reads and JSON does not
@@ -14,6 +14,8 @@ export interface NestedStyle {
   readonly shortFloats: boolean
   /** What stands for a string. */
   text(value: string): string
+  /** The same for a long one. */
+  longText(value: string, sink: TextSink): Steps<void>
 }
 
 /** Rows up to here are written without a stop. */
@@ -26,19 +28,28 @@ export function* writeNested(tensor: Tensor, sink: TextSink, style: NestedStyle,
   const strides = dims.map((_, depth) => product(dims.slice(depth + 1)))
   const spell = speller(tensor, style)
   const rowDepth = dims.length - 1
+  const isText = tensor.type === 'string'
 
   function* write(depth: number, at: number): Steps<void> {
     const [size, stride] = [dims[depth] as number, strides[depth] as number]
     sink.write('[')
     for (let i = 0; i < size; i++) {
       if (i > 0) sink.write(',')
-      if (depth === rowDepth) sink.write(spell(at + i))
-      else if (depth + 1 === rowDepth && (dims[rowDepth] as number) <= SHORT_ROW) writeRow(at + i * stride)
+      if (depth === rowDepth) {
+        if (isText) yield* writeText(at + i)
+        else sink.write(spell(at + i))
+      } else if (!isText && depth + 1 === rowDepth && (dims[rowDepth] as number) <= SHORT_ROW) writeRow(at + i * stride)
       else yield* write(depth + 1, at + i * stride)
       const slice = sink.due()
       if (slice > 0) yield slice
     }
     sink.write(']')
+  }
+
+  function* writeText(at: number): Steps<void> {
+    const value = tensor.data[at] as string
+    if (isOneStretch(value)) sink.write(style.text(value))
+    else yield* style.longText(value, sink)
   }
 
   /** One of many that are short. */
@@ -49,11 +60,13 @@ export function* writeNested(tensor: Tensor, sink: TextSink, style: NestedStyle,
     sink.write(']')
   }
 
-  if (dims.length === 0) sink.write(spell(start))
-  else yield* write(0, start)
+  if (dims.length === 0) {
+    if (isText) yield* writeText(start)
+    else sink.write(spell(start))
+  } else yield* write(0, start)
 }
 
-function speller(tensor: Tensor, { shortFloats, text }: NestedStyle): (at: number) => string {
+function speller(tensor: Tensor, { shortFloats }: NestedStyle): (at: number) => string {
   const { type, data } = tensor
   switch (type) {
     case 'float32':
@@ -64,8 +77,6 @@ function speller(tensor: Tensor, { shortFloats, text }: NestedStyle): (at: numbe
       return (at) => spellFloat(fromHalf(data[at] as number))
     case 'bool':
       return (at) => (data[at] === 0 ? 'false' : 'true')
-    case 'string':
-      return (at) => text(data[at] as string)
     default:
       return (at) => `${data[at]}`
   }

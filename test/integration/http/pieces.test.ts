@@ -53,11 +53,11 @@ test('an answer is one body, unless pieces are asked for', async () => {
   for (const answer of [whole, pieces]) expect(Buffer.compare(tail(answer), tensor)).toBe(0)
 })
 
-test('small tensors, JSON, refusals and packed answers have one body for everybody', async () => {
+test('small tensors, short JSON and refusals have one body for everybody', async () => {
   const small = { inputs: [{ name: 'x', datatype: 'FP32', shape: [2], data: [1, 2] }], parameters: { binary_data_output: true } }
   const of = (request: object): Partial<HttpRequest> => ({ path: SMALL, headers: {}, body: Buffer.from(JSON.stringify(request)) })
   expect(tail(await ask({ ...of(small), acceptsRest: true }))).toHaveLength(8)
-  const asked = [of(small), of({ ...small, parameters: {} }), of({}), { headers: { ...binary, 'accept-encoding': 'gzip' } }]
+  const asked = [of(small), of({ ...small, parameters: {} }), of({})]
   for (const request of asked) expect(await ask({ ...request, acceptsRest: true })).not.toHaveProperty('rest')
 })
 

@@ -46,14 +46,12 @@ export const generate: TableMaker = (deps, { config }) => {
         path: new RegExp(`^${MODEL}/generate$`),
         handle: inference(deps, async (call) => packed(written(await answer(call, encodeGenerate)), call.request)),
         runsModel: true,
-        takesRest: true,
       },
       {
         method: 'POST',
         path: new RegExp(`^${MODEL}/generate_stream$`),
         handle: inference(deps, stream),
         runsModel: true,
-        takesRest: true,
       },
     ],
   }

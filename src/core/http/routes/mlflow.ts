@@ -66,7 +66,6 @@ export const mlflow: TableMaker = (deps, { config }) => {
         method: 'POST',
         path: '/invocations',
         handle: ({ request }) => counted({ request, params: { ...target() } }),
-        takesRest: true,
         runsModel: true,
       },
       { method: 'GET', path: '/ping', handle: ping },

@@ -83,7 +83,7 @@ export const openInference: TableMaker = (deps, mount) => {
     extensions: ['classification', 'schedule_policy', 'binary_tensor_data', 'parameters'],
     owns: isOpenInference,
     routes: [
-      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, infer), runsModel: true, takesRest: true },
+      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, infer), runsModel: true },
       { method: 'GET', path: '/v2', handle: server },
       { method: 'GET', path: '/v2/', handle: server },
       { method: 'GET', path: '/v2/health/live', handle: live },

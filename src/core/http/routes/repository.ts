@@ -7,11 +7,16 @@ import {
   encodeIndex,
   type IndexEntry,
   loadFailure,
+  MOST_REPOSITORY_BYTES,
   readIndexRequest,
 } from '../../protocol/index.ts'
-import type { HttpResponse } from '../../types.ts'
+import type { HttpRequest, HttpResponse } from '../../types.ts'
+import { startOf } from '../rest.ts'
 import { type Call, json, type TableMaker } from '../route.ts'
 import { isOpenInference } from './open-inference.ts'
+
+/** The body of a request that has little to say: of a longer one no more than its first piece and so much that it is refused. */
+const short = (request: HttpRequest): unknown => startOf(request, MOST_REPOSITORY_BYTES + 1)
 
 const done = (): HttpResponse => ({ status: 200, headers: {}, body: new Uint8Array() })
 
@@ -19,14 +24,14 @@ export const repository: TableMaker = (deps, { config }) => {
   if (!config.management) return undefined
 
   async function index({ request }: Call): Promise<HttpResponse> {
-    const onlyReady = readIndexRequest(request.body)
+    const onlyReady = readIndexRequest(short(request))
     const known: IndexEntry[] = deps.known().map(deps.info)
     const entries = [...known, ...(await deps.control.absent()).map((found) => ({ ...found, state: 'unloaded' }) as const)]
     return json(200, encodeIndex(entries.filter(({ state }) => !onlyReady || state === 'ready')))
   }
 
   async function load({ request, params: { model = '' } }: Call): Promise<HttpResponse> {
-    checkLoadRequest(request.body)
+    checkLoadRequest(short(request))
     try {
       await deps.control.load(model)
     } catch (error) {
@@ -36,7 +41,7 @@ export const repository: TableMaker = (deps, { config }) => {
   }
 
   async function unload({ request, params: { model = '' } }: Call): Promise<HttpResponse> {
-    checkUnloadRequest(request.body)
+    checkUnloadRequest(short(request))
     await deps.control.unload(model)
     return done()
   }

@@ -57,7 +57,7 @@ export const tfServing: TableMaker = (deps, { config }) => {
   }
 
   const routes: Route[] = [
-    { method: 'POST', path: pattern(':predict'), handle: inference(deps, predict), runsModel: true, takesRest: true },
+    { method: 'POST', path: pattern(':predict'), handle: inference(deps, predict), runsModel: true },
     { method: 'POST', path: pattern(':(?:classify|regress)'), handle: unserved },
     { method: 'GET', path: /^\/v1\/models\/?$/i, handle: () => json(200, { models: deps.modelNames() }) },
     { method: 'GET', path: pattern(''), handle: status },

@@ -3,10 +3,10 @@
 import { ModelmountError } from '../../errors.ts'
 import { quote } from '../../tensor/index.ts'
 import type { PredictResult } from '../../types.ts'
-import { createTextSink, type Steps } from '../write-json.ts'
+import { createTextSink, type Steps, writeString } from '../write-json.ts'
 import { type NestedStyle, writeNested } from '../write-nested.ts'
 
-const STYLE: NestedStyle = { shortFloats: false, text: (value) => JSON.stringify(value) }
+const STYLE: NestedStyle = { shortFloats: false, text: (value) => JSON.stringify(value), longText: writeString }
 
 /**
  * Tensors: `{ predictions: { output: nested, … } }`. Tables: `{ predictions: [{ output: value, … }, …] }`, each output laid flat as one column.

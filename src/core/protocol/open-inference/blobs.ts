@@ -10,7 +10,7 @@ import { ModelmountError } from '../../errors.ts'
 import { DTYPES, type ElementArrays, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
 import type { DType, Tensor } from '../../types.ts'
 import { type Room, takeRoom } from '../room.ts'
-import type { Steps } from '../write-json.ts'
+import { isOneStretch, type Steps, stretchesOf } from '../write-json.ts'
 
 type NumericArray = Exclude<Tensor['data'], readonly string[]>
 type NumericConstructor = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => NumericArray
@@ -163,26 +163,43 @@ export function textOf(bytes: Buffer, index: number, { input, field }: BlobPlace
   })
 }
 
-/** Strings between two turns of the event loop. */
-const STRINGS_PER_SLICE = 8192
-const STRING_BYTES = 16
+/** Between two turns of the event loop: bytes that are measured or copied, and what a string counts besides its own. */
+const SLICE_BYTES = 256 * 1024
+const STRING_BYTES = 32
 
 /** A tensor as a blob; numbers are a view of its memory. */
 export function* blobOf(tensor: Tensor): Steps<Uint8Array> {
   if (tensor.type !== 'string') return new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength)
+  let done = 0
+  const due = (bytes: number): number => {
+    done += bytes
+    if (done < SLICE_BYTES) return 0
+    const slice = done
+    done = 0
+    return slice
+  }
   const sizes = new Uint32Array(tensor.data.length)
   let bytes = 0
   for (const [i, text] of tensor.data.entries()) {
-    sizes[i] = Buffer.byteLength(text)
-    bytes += 4 + (sizes[i] as number)
-    if ((i + 1) % STRINGS_PER_SLICE === 0) yield STRINGS_PER_SLICE * STRING_BYTES
+    let size = 0
+    for (const stretch of isOneStretch(text) ? [text] : stretchesOf(text)) {
+      size += Buffer.byteLength(stretch)
+      const slice = due(stretch.length + STRING_BYTES)
+      if (slice > 0) yield slice
+    }
+    sizes[i] = size
+    bytes += 4 + size
   }
   const blob = Buffer.allocUnsafe(bytes)
   let at = 0
   for (const [i, text] of tensor.data.entries()) {
     at = blob.writeUInt32LE(sizes[i] as number, at)
-    at += blob.write(text, at, 'utf8')
-    if ((i + 1) % STRINGS_PER_SLICE === 0) yield STRINGS_PER_SLICE * STRING_BYTES
+    for (const stretch of isOneStretch(text) ? [text] : stretchesOf(text)) {
+      const written = blob.write(stretch, at, 'utf8')
+      at += written
+      const slice = due(written + STRING_BYTES)
+      if (slice > 0) yield slice
+    }
   }
   return blob
 }

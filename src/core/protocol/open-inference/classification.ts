@@ -25,8 +25,15 @@ export function* topClasses(output: string, tensor: Tensor, classes: number, { s
   const { isInRows, rows, width, count } = classShape(output, tensor, classes, signature)
   const names = labels && Object.hasOwn(labels, output) ? labels[output] : undefined
   const strings: string[] = []
+  let seen = 0
   for (let row = 0; row < rows; row++) {
     const scores = data.subarray(row * width, (row + 1) * width)
+    // Rows that are shorter than a slice are many.
+    seen += width
+    if (seen >= SCORES_PER_SLICE) {
+      yield seen * SCORE_BYTES
+      seen = 0
+    }
     for (const index of yield* topIndices(scores, count)) {
       const label = names?.[index]
       strings.push(`${format(scores[index] as number | bigint, tensor.type)}:${index}${label === undefined ? '' : `:${label}`}`)

@@ -10,15 +10,15 @@ import { invalid, isObject, type Json, readFlag, readParameters } from '../field
 import { parseJson } from '../json.ts'
 
 /** What these requests say takes a line. */
-const MOST_BYTES = 16 * 1024
+export const MOST_REPOSITORY_BYTES = 16 * 1024
 
 /** A body that may be left out. */
 function readBody(body: unknown): Json {
   const isBytes = typedArrayName(body) === 'Uint8Array'
   if (body === undefined || body === '' || (isBytes && (body as Uint8Array).byteLength === 0)) return {}
   const size = isBytes ? (body as Uint8Array).byteLength : typeof body === 'string' ? body.length : 0
-  if (size > MOST_BYTES)
-    throw new ModelmountError('BODY_TOO_LARGE', `the body of this request is larger than ${MOST_BYTES} bytes`)
+  if (size > MOST_REPOSITORY_BYTES)
+    throw new ModelmountError('BODY_TOO_LARGE', `the body of this request is larger than ${MOST_REPOSITORY_BYTES} bytes`)
   const request = isBytes || typeof body === 'string' ? parseJson(body as Uint8Array | string) : body
   if (isObject(request)) return request
   throw new ModelmountError('REQUEST_INVALID', `the request body must be a JSON object, got ${kindOf(request)}`)

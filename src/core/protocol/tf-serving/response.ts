@@ -3,14 +3,30 @@
 import { ModelmountError } from '../../errors.ts'
 import { formatShape, quote } from '../../tensor/index.ts'
 import type { PredictResult, Tensor } from '../../types.ts'
-import { createTextSink, type Steps } from '../write-json.ts'
+import { createTextSink, type Steps, stretchesOf, type TextSink, writeString } from '../write-json.ts'
 import { type NestedStyle, writeNested } from '../write-nested.ts'
 import type { PredictForm } from './request.ts'
 
-const PLAIN: NestedStyle = { shortFloats: true, text: (value) => JSON.stringify(value) }
+const PLAIN: NestedStyle = { shortFloats: true, text: (value) => JSON.stringify(value), longText: writeString }
 const BASE64: NestedStyle = {
   shortFloats: true,
   text: (value) => `{"b64":"${Buffer.from(value, 'utf8').toString('base64')}"}`,
+  longText: writeBase64,
+}
+
+/** Three bytes are four characters; what is left of them goes with the next ones. */
+function* writeBase64(value: string, sink: TextSink): Steps<void> {
+  sink.write('{"b64":"')
+  let left = Buffer.alloc(0)
+  for (const stretch of stretchesOf(value)) {
+    const bytes = Buffer.concat([left, Buffer.from(stretch, 'utf8')])
+    const end = bytes.length - (bytes.length % 3)
+    sink.write(bytes.toString('base64', 0, end))
+    left = bytes.subarray(end)
+    const slice = sink.due()
+    if (slice > 0) yield slice
+  }
+  sink.write(`${left.toString('base64')}"}`)
 }
 
 /** TensorFlow Serving's own rule: the name says that the strings are bytes. */
