@@ -22,6 +22,8 @@ export function invalid(field: string, expected: string, value: unknown): Modelm
 const LONGEST_ID = 1024
 /** Of one object. A client has a handful. */
 const MOST_PARAMETERS = 256
+/** Characters of their names and texts together. They are copied between threads in one step. */
+const MOST_PARAMETER_TEXT = 64 * 1024
 
 export function readId(id: unknown): string | undefined {
   if (id === undefined || id === '') return undefined
@@ -38,8 +40,11 @@ export function readParameters(parameters: unknown, path: string): Readonly<Para
   if (!isObject(parameters)) throw invalid(path, 'an object', parameters)
   const result: Parameters = Object.create(null)
   let count = 0
+  let text = 0
   for (const [name, value] of Object.entries(parameters)) {
-    if (++count > MOST_PARAMETERS) throw tooMany(path)
+    if (++count > MOST_PARAMETERS) throw tooMuch(path, `${MOST_PARAMETERS} members`)
+    text += name.length + (typeof value === 'string' ? value.length : 0)
+    if (text > MOST_PARAMETER_TEXT) throw tooMuch(path, `${MOST_PARAMETER_TEXT} characters of names and texts`)
     if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'bigint' && typeof value !== 'boolean') {
       throw invalid(`${path}[${quote(name)}]`, 'a string, number or boolean', value)
     }
@@ -48,8 +53,8 @@ export function readParameters(parameters: unknown, path: string): Readonly<Para
   return result
 }
 
-function tooMany(field: string): ModelmountError {
-  const expected = `at most ${MOST_PARAMETERS} members`
+function tooMuch(field: string, most: string): ModelmountError {
+  const expected = `at most ${most}`
   return new ModelmountError('REQUEST_INVALID', `${field} must have ${expected}, got more`, {
     details: { field, expected, got: 'more' },
   })

@@ -235,6 +235,17 @@ describe('outside of tensors', () => {
     expect(decode({ id: 'i'.repeat(1025), inputs: [x] })).toMatchObject({ code: 'REQUEST_INVALID', field: 'id' })
   })
 
+  test('65,536 characters of names and texts of one object of parameters', () => {
+    expect(decode({ parameters: { p: 'v'.repeat(65_535) }, inputs: [x] })).toBeUndefined()
+    expect(decode({ parameters: { p: 'v'.repeat(65_536) }, inputs: [x] })).toMatchObject({
+      code: 'REQUEST_INVALID',
+      field: 'parameters',
+    })
+    expect(decode({ inputs: [{ ...x, parameters: { ['n'.repeat(65_537)]: 1 } }] })).toMatchObject({
+      field: 'inputs[0].parameters',
+    })
+  })
+
   test('65,536 labels of all rows and outputs, before the run where the shapes tell', () => {
     const named: ModelSignature = {
       inputs: [input('x', 'float32', ['N'])],
