@@ -47,6 +47,20 @@ describe('maxQueueBytes', () => {
   })
 })
 
+describe('maxQueuePerTenant', () => {
+  test('as many wait as it says, one more does not, and another tenant is not asked', async () => {
+    const load = createPoisonedLoad({ cap: 1, law: () => 10, maxQueuePerTenant: 3 })
+    for (let round = 0; round < 5; round++) {
+      load.send({ tenant: 'a' })
+      await load.clock.letPass(1)
+      const numbers = [...['a', 'a', 'a', 'a', 'b', ''].map((tenant) => load.send({ tenant }))]
+      await load.clock.letPass(100)
+      const codes = numbers.map((number) => load.answers.get(number))
+      expect(codes).toEqual(['ok', 'ok', 'ok', 'QUOTA_EXCEEDED', 'ok', 'ok'])
+    }
+  })
+})
+
 describe('maxBytes of the cache', () => {
   /** What an entry takes beside its data, as the cache counts it. */
   async function bytesOf(size: number): Promise<number> {

@@ -1,5 +1,7 @@
 /** Shares among tenants: a model that never forgets says whose turn it is, and forgetting must not show. */
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createFairQueue, type FairQueue, type Queued, WEIGHTS } from '../../../src/core/scheduler/fair-queue.ts'
@@ -10,9 +12,9 @@ interface Item extends Queued<Item> {
 }
 
 let ids = 0
-function itemOf(tenant: string, rows = 1, priority: Priority = 'normal'): Item {
+function itemOf(tenant: string, rows = 1, priority: Priority = 'normal', apart = false): Item {
   const id = ids++
-  return { id, priority, tenant, lane: '*', apart: false, rows, bytes: 10 * rows, enqueuedAt: id, waits: false, spot: undefined }
+  return { id, priority, tenant, lane: '*', apart, rows, bytes: 10 * rows, enqueuedAt: id, waits: false, spot: undefined }
 }
 
 function serve(queue: FairQueue<Item>): Item | undefined {
@@ -175,6 +177,21 @@ describe('with more tenants than are remembered', () => {
     )
   })
 
+  test('one that is forgotten each time before it comes back gets no more than one that waits all the time', () => {
+    const queue = createFairQueue<Item>({ fewIdle: 2, mostIdle: 8 })
+    const served = { visitor: 0, stayer: 0 }
+    for (let round = 0; round < 1000; round++) {
+      while (queue.countOf('stayer') < 2) queue.push(itemOf('stayer', MOST_ROWS))
+      queue.push(itemOf('visitor'))
+      for (let i = 0; i < 20; i++) queue.push(itemOf(`stranger ${ids}`))
+      for (let i = 0; i < 21; i++) {
+        const { tenant, rows } = serve(queue) as Item
+        if (tenant === 'visitor' || tenant === 'stayer') served[tenant] += rows
+      }
+    }
+    expect(served.visitor - served.stayer).toBeLessThanOrEqual(2 * MOST_ROWS)
+  })
+
   test('two that always wait get the same, however many others pass', () => {
     const queue = createFairQueue<Item>({ fewIdle: 2, mostIdle: 8 })
     const served = new Map<string, number>()
@@ -232,6 +249,19 @@ test('a tenant that was idle has saved no share up', () => {
   expect(tenants.filter((tenant) => tenant === 'late')).toHaveLength(50)
 })
 
+test('of eight runs one is of those apart while others wait, shared evenly among their tenants', () => {
+  const queue = createFairQueue<Item>()
+  for (let i = 0; i < 200; i++) queue.push(itemOf('good'))
+  for (let i = 0; i < 40; i++) for (const tenant of ['a', 'b']) queue.push(itemOf(tenant, 1, 'high', true))
+  const served = Array.from({ length: 160 }, () => {
+    const head = queue.peek() as Item
+    queue.take(head, true)
+    return head
+  })
+  for (const tenant of ['a', 'b']) expect(served.filter((item) => item.tenant === tenant)).toHaveLength(10)
+  for (const [i, item] of served.entries()) expect(item.apart).toBe(i % 8 === 7)
+})
+
 test('a priority that was idle has saved no share up', () => {
   const queue = createFairQueue<Item>()
   for (let i = 0; i < 1000; i++) queue.push(itemOf('', 1, 'normal'))
@@ -239,4 +269,22 @@ test('a priority that was idle has saved no share up', () => {
   for (let i = 0; i < 500; i++) queue.push(itemOf('', 1, 'low'))
   const served = Array.from({ length: 100 }, () => serve(queue)?.priority)
   expect(served.filter((priority) => priority === 'low').length).toBeLessThanOrEqual(26)
+})
+
+test('what left while it waited is not held on to, however long the one before it waits', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const queue = createFairQueue<Item>()
+  queue.push(itemOf('a'))
+  const gone = Array.from({ length: 10_000 }, () => {
+    const item = itemOf('a')
+    queue.push(item)
+    queue.leave(item)
+    return new WeakRef(item)
+  })
+  // A WeakRef keeps its target until the turn ends.
+  await new Promise((resolve) => setImmediate(resolve))
+  collect()
+  expect(gone.filter((item) => item.deref() !== undefined).length).toBeLessThanOrEqual(100)
+  expect(queue.count).toBe(1)
 })
