@@ -249,7 +249,7 @@ describe.each(combinations)('$name at $mount, express.json() before it: $json', 
         `{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":${'['.repeat(100)}1${']'.repeat(100)}}]}`,
       ),
       400,
-      'INPUT_INVALID',
+      json ? 'REQUEST_INVALID' : 'INPUT_INVALID',
     )
     // Still there.
     expect(await infer('add', ADD)).toMatchObject({ status: 200 })

@@ -36,6 +36,7 @@ const BODIES: readonly (readonly [string, Buffer])[] = [
 const server = await createModelServer({
   logger: false,
   strict: true,
+  timeoutMs: 600_000,
   models: [{ name: 'm', source: identityModel('float', ['N']) }],
 })
 const http = createServer(nodeHandler(server)).listen(0, '127.0.0.1')

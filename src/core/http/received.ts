@@ -3,15 +3,17 @@
 import type { Body } from '../decoding/index.ts'
 import type { HeldBytes, HttpRequest } from '../types.ts'
 import { packingOf } from './content-coding.ts'
+import { bytesIn } from './rest.ts'
 import { createTurnstile } from './turnstile.ts'
-import { type Packing, unpack } from './unpack.ts'
+import { mayUnpackToMuch, type Packing, unpack } from './unpack.ts'
 
 /** Of all servers of the process: they share the threads that unpack. */
-const turnstile = createTurnstile(2)
+const unpackings = createTurnstile(2)
+/** Bodies that may unpack to much, from there until they are decoded: unpacked ones that wait take memory, packed ones little. */
+const large = createTurnstile(2)
 
 /**
- * Decodes a body. Two packed ones are in the work at a time, from the first byte that is unpacked until they are decoded: what is unpacked and
- * waits takes memory, what is packed and waits takes little.
+ * Decodes a body. Two are unpacked at a time, in the order in which they came; one that can only unpack to little waits for no decoding of others.
  * @param maxBytes of a body that was packed
  * @throws ModelmountError `MEDIA_TYPE_UNSUPPORTED`, and what `unpack` and `decode` throw
  */
@@ -27,13 +29,16 @@ async function unpackedFirst<T>(
   decode: (body: Body) => T | Promise<T>,
 ): Promise<T> {
   const { held, signal } = request
-  const leave = await turnstile.enter(signal)
+  const bytes = bytesIn({ body: request.body as Uint8Array, rest: request.rest })
+  const leave = mayUnpackToMuch(bytes) ? await large.enter(signal) : undefined
   try {
     const { body, rest } = request
-    const pieces = await unpack(packing, body as Uint8Array, { rest, maxBytes, held: held as HeldBytes, signal })
+    const opts = { rest, maxBytes, held: held as HeldBytes, signal }
+    const leaveUnpacking = await unpackings.enter(signal)
+    const pieces = await unpack(packing, body as Uint8Array, opts).finally(leaveUnpacking)
     return await decode(asBody(pieces))
   } finally {
-    leave()
+    leave?.()
   }
 }
 

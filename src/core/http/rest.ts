@@ -2,7 +2,10 @@
 
 import type { HttpRequest, HttpResponse } from '../types.ts'
 
-export const bytesIn = ({ body, rest = [] }: Pick<HttpResponse, 'body' | 'rest'>): number =>
+export const bytesIn = ({
+  body,
+  rest = [],
+}: Pick<HttpResponse, 'body'> & { readonly rest?: HttpResponse['rest'] | undefined }): number =>
   rest.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength)
 
 /** The same with all bytes in `body`. */

@@ -14,6 +14,9 @@ export type Packing = keyof typeof UNPACKERS
 const FREE_BYTES = 1024 * 1024
 const MOST_TIMES = 100
 
+/** True for a packed body of so many bytes that may unpack to more than 1 MiB. */
+export const mayUnpackToMuch = (bytes: number): boolean => bytes * MOST_TIMES > FREE_BYTES
+
 export interface UnpackOptions {
   /** What follows the body, where it came in pieces. */
   readonly rest?: readonly Uint8Array[] | undefined
