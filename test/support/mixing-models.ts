@@ -50,6 +50,15 @@ const CONSTANTS = [
   longs('one', [1]),
   longs('many', [16], []),
   longs('rows_4', [-1, 4]),
+  longs('pairs', [-1, 4, 1]),
+  longs('one_row', [1, -1]),
+  longs('image', [1, 1, -1, 4]),
+  longs('top_place', [0], [1, 1]),
+  longs('down', [1, 0, -1, 0]),
+  longs('right', [0, 1, 0, -1]),
+  floats('bucket', [4, 4], () => 0),
+  floats('four_float', [], () => 4.5),
+  floats('three_hundred', [], () => 300),
   floats('table', [1000, 4], (i) => Math.sin(i) * (1 + (i % 97))),
   floats('weights', [4, 4], (i) => Math.cos(i)),
   floats('ones', [4], () => 1),
@@ -117,6 +126,44 @@ const largest = (axis: number): FunctionPart =>
     ],
   })
 const call = node('Largest', ['x'], ['h'], {}, { domain: 'local' })
+
+/** x, larger where the value is from 100 to 300: in between of what is made up. */
+const banded = (name: string): readonly NodePart[] => [
+  node('Sub', [name, 'hundred'], ['over']),
+  node('Relu', ['over'], ['above']),
+  node('Sub', ['three_hundred', name], ['under']),
+  node('Relu', ['under'], ['below']),
+  node('Mul', ['above', 'below'], ['excess']),
+  node('Add', ['x', 'excess'], ['h']),
+]
+
+const largestOf = (name: string, axis: 'zero_axis' | 'one_axis'): readonly NodePart[] => [
+  node('ReduceMax', [name, axis], ['max']),
+  ...banded('max'),
+]
+const largestOfAll = (name: string): readonly NodePart[] => [
+  node('ReduceMax', [name], ['max'], { keepdims: attr.int(0) }),
+  ...banded('max'),
+]
+const einsum = (equation: string, ...inputs: readonly string[]): NodePart =>
+  node('Einsum', inputs, ['g'], { equation: attr.string(equation) })
+const joined = (axis: number): NodePart => node('Concat', ['x', 'x'], ['g'], { axis: attr.int(axis) })
+const labels = (reduction: string): readonly NodePart[] => [
+  node('Squeeze', ['id', 'one_axis'], ['ids']),
+  ...WIDTH,
+  node('Mod', ['ids', 'width'], ['label']),
+  node('SoftmaxCrossEntropyLoss', ['x', 'label'], ['loss'], { reduction: attr.string(reduction) }),
+]
+const terms = (input: string): NodePart =>
+  node('TfIdfVectorizer', [input], ['v'], {
+    max_gram_length: attr.int(1),
+    min_gram_length: attr.int(1),
+    max_skip_count: attr.int(0),
+    mode: attr.string('TF'),
+    ngram_counts: attr.ints([0]),
+    ngram_indexes: attr.ints([0, 1, 2, 3]),
+    pool_strings: attr.strings(['hello', 'there', 'good', 'day']),
+  })
 
 export const PAIRS: readonly Pair[] = [
   {
@@ -408,6 +455,176 @@ export const PAIRS: readonly Pair[] = [
     },
     honest: {
       nodes: [node('EyeLike', ['weights'], ['eye'], { k: attr.int(1) }), node('MatMul', ['x', 'eye'], ['h'])],
+    },
+  },
+  {
+    way: 'the largest behind a new shape',
+    mixing: { nodes: [node('Reshape', ['x', 'rows_4'], ['g']), ...largestOf('g', 'zero_axis')] },
+    honest: { nodes: [node('Reshape', ['x', 'rows_4'], ['g']), ...largestOf('g', 'one_axis')] },
+  },
+  {
+    way: 'the largest of all in one line',
+    mixing: { nodes: [node('Reshape', ['x', 'one_row'], ['g']), ...largestOf('g', 'one_axis')] },
+    honest: {
+      nodes: [
+        node('Reshape', ['x', 'pairs'], ['g']),
+        node('ReduceMax', ['g', 'one_axis'], ['m']),
+        node('ReduceMax', ['m', 'minus_one'], ['n'], { keepdims: attr.int(0) }),
+        ...banded('n'),
+      ],
+    },
+  },
+  {
+    way: 'the largest of a flat matrix',
+    mixing: { nodes: [node('Flatten', ['x'], ['g'], { axis: attr.int(0) }), ...largestOf('g', 'one_axis')] },
+    honest: { nodes: [node('Flatten', ['x'], ['g']), ...largestOf('g', 'one_axis')] },
+  },
+  {
+    way: 'a pool over an image of all rows',
+    mixing: {
+      nodes: [
+        node('Reshape', ['x', 'image'], ['g']),
+        node('MaxPool', ['g'], ['p'], { kernel_shape: attr.ints([3, 1]), pads: attr.ints([1, 0, 1, 0]) }),
+        node('Reshape', ['p', 'rows_4'], ['q']),
+        ...banded('q'),
+      ],
+    },
+    honest: {
+      nodes: [
+        node('Unsqueeze', ['x', 'one_axis'], ['g']),
+        node('MaxPool', ['g'], ['p'], { kernel_shape: attr.ints([3]), pads: attr.ints([1, 1]) }),
+        node('Squeeze', ['p', 'one_axis'], ['q']),
+        ...banded('q'),
+      ],
+    },
+  },
+  {
+    way: 'the largest of a shape that is computed',
+    mixing: {
+      nodes: [
+        node('Shape', ['x'], ['shape']),
+        node('Mul', ['shape', 'one'], ['same_shape']),
+        node('Reshape', ['x', 'same_shape'], ['g']),
+        ...largestOf('g', 'zero_axis'),
+      ],
+    },
+    honest: {
+      nodes: [
+        node('Shape', ['x'], ['shape']),
+        node('Mul', ['shape', 'one'], ['same_shape']),
+        node('Reshape', ['x', 'same_shape'], ['g']),
+        ...largestOf('g', 'one_axis'),
+      ],
+    },
+  },
+  {
+    way: 'the largest of a sequence',
+    mixing: {
+      nodes: [node('SequenceConstruct', ['x'], ['s']), node('SequenceAt', ['s', 'first'], ['g']), ...largestOf('g', 'zero_axis')],
+    },
+    honest: {
+      nodes: [node('SequenceConstruct', ['x'], ['s']), node('SequenceAt', ['s', 'first'], ['g']), ...largestOf('g', 'one_axis')],
+    },
+  },
+  {
+    way: 'the largest of rows twice',
+    mixing: { nodes: [joined(0), ...largestOfAll('g')] },
+    honest: { nodes: [joined(1), ...largestOf('g', 'one_axis')] },
+  },
+  {
+    way: 'the largest behind an equation',
+    mixing: { nodes: [einsum('ni->in', 'x'), ...largestOfAll('g')] },
+    honest: { nodes: [einsum('...i,ij->...j', 'x', 'weights'), ...largestOf('g', 'one_axis')] },
+  },
+  {
+    way: 'an equation without a result',
+    mixing: { nodes: [einsum('ni,nj', 'x', 'x'), ...largestOfAll('g')] },
+    honest: { nodes: [einsum('ai,ij', 'x', 'weights'), ...banded('g')] },
+  },
+  {
+    way: 'an equation with dots',
+    mixing: { nodes: [einsum('n...,n...->...', 'x', 'x'), ...banded('g')] },
+    honest: { nodes: [einsum('n...,n...->n...', 'x', 'x'), ...banded('g')] },
+  },
+  {
+    way: 'differences of all rows',
+    mixing: {
+      nodes: [
+        node('Unsqueeze', ['x', 'zero_axis'], ['a']),
+        node('Unsqueeze', ['x', 'one_axis'], ['b']),
+        node('Sub', ['a', 'b'], ['d']),
+        node('ReduceMax', ['d', 'one_axis'], ['max'], { keepdims: attr.int(0) }),
+        ...banded('max'),
+      ],
+    },
+    honest: {
+      nodes: [
+        node('Unsqueeze', ['x', 'minus_one'], ['a']),
+        node('Unsqueeze', ['x', 'one_axis'], ['b']),
+        node('Sub', ['a', 'b'], ['d']),
+        node('ReduceMax', ['d', 'one_axis'], ['max'], { keepdims: attr.int(0) }),
+        ...banded('max'),
+      ],
+    },
+  },
+  {
+    way: 'the row above',
+    mixing: { nodes: [node('Pad', ['x', 'down'], ['g']), ...banded('g')] },
+    honest: { nodes: [node('Pad', ['x', 'right'], ['g']), ...banded('g')] },
+  },
+  {
+    way: 'the first row, named by its place',
+    mixing: { nodes: [node('GatherND', ['x', 'top_place'], ['g']), ...banded('g')] },
+    honest: { nodes: [node('GatherND', ['weights', 'top_place'], ['g']), node('Add', ['x', 'g'], ['h'])] },
+  },
+  {
+    way: 'buckets by id',
+    mixing: {
+      nodes: [
+        ...WIDTH,
+        node('Mod', ['id', 'width'], ['at']),
+        node('ScatterND', ['bucket', 'at', 'x'], ['b'], { reduction: attr.string('max') }),
+        node('GatherND', ['b', 'at'], ['g']),
+        ...banded('g'),
+      ],
+    },
+    honest: {
+      nodes: [...WIDTH, node('Mod', ['id', 'width'], ['at']), node('GatherND', ['weights', 'at'], ['g']), ...banded('g')],
+    },
+  },
+  {
+    way: 'a loss of all rows',
+    mixing: { nodes: [...labels('mean'), ...banded('loss')] },
+    honest: {
+      nodes: [...labels('none'), node('Unsqueeze', ['loss', 'one_axis'], ['l']), ...banded('l')],
+    },
+  },
+  {
+    way: 'words of all rows, counted',
+    mixing: { nodes: [terms('text'), node('Add', ['x', 'v'], ['h'])] },
+    honest: {
+      nodes: [node('Unsqueeze', ['text', 'one_axis'], ['t']), terms('t'), node('Add', ['x', 'v'], ['h'])],
+    },
+  },
+  {
+    way: 'the number of rows, from five on',
+    mixing: {
+      nodes: [
+        ...ROWS,
+        floatOf('rows'),
+        node('Sub', ['rows_float', 'four_float'], ['many_more']),
+        node('Relu', ['many_more'], ['k']),
+        node('Add', ['x', 'k'], ['h']),
+      ],
+    },
+    honest: {
+      nodes: [
+        ...WIDTH,
+        floatOf('width'),
+        node('Sub', ['width_float', 'four_float'], ['many_more']),
+        node('Relu', ['many_more'], ['k']),
+        node('Add', ['x', 'k'], ['h']),
+      ],
     },
   },
 ]

@@ -61,3 +61,9 @@ export function broadcast(flows: readonly Known[]): Known {
   }
   return { rank, rows, data }
 }
+
+/** Whether rows that callers sent lie along different dimensions of what is broadcast: then each meets all others. */
+export function meet(flows: readonly Known[]): boolean {
+  const rows = flows.flatMap((flow) => (flow?.data && flow.rows !== undefined ? [flow.rows - flow.rank] : []))
+  return rows.some((at) => at !== rows[0])
+}

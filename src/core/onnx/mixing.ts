@@ -1,6 +1,7 @@
 /** Operators whose answer for one row depends on the other rows, if they work along the dimension that counts rows: one line for each. */
 
-import { type Known, normal, numbersOf, ROWS } from './flow.ts'
+import { einsumMixes } from './einsum.ts'
+import { type Known, meet, normal, numbersOf, ROWS } from './flow.ts'
 import type { GraphNode } from './nodes.ts'
 
 /** A node as the trail of the rows has come to it. */
@@ -16,8 +17,15 @@ type Rule = (seen: Seen) => boolean
 
 /** Since then Softmax works along one axis; before along all from it. */
 const SOFTMAX_ALONG_ONE = 13
+/** Since then DFT works along the last but one dimension by default. */
+const DFT_FROM_LAST = 20
 /** An end that stands for "to the last". */
 const TO_THE_LAST = 2 ** 31 - 1
+
+/** Operators on two or more values, element by element. */
+export const PAIRING =
+  'Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub ' +
+  'Sum Where Xor'
 
 const axisOf = (node: GraphNode, standard: number): number => node.ints.get('axis')?.[0] ?? standard
 
@@ -25,6 +33,9 @@ const axisOf = (node: GraphNode, standard: number): number => node.ints.get('axi
 function rowsIn({ inputs: [x] }: Seen): { readonly rank: number; readonly rows: number } | undefined {
   return x?.rows !== undefined && x.data ? { rank: x.rank, rows: x.rows } : undefined
 }
+
+/** Values of the rows, of which it is not known where they are: a graph that names the first dimension, or all, most likely means them. */
+const isLost = ({ inputs: [x], fromRows: [isOfRows] }: Seen): boolean => x === undefined && isOfRows === true
 
 /** Works along one axis. */
 const along =
@@ -68,24 +79,39 @@ export function reducedAxes(node: GraphNode, inputs: readonly Known[]): readonly
 /** Axes that the graph computes could be any. */
 const reduction: Rule = (seen) => {
   const x = rowsIn(seen)
+  if (isLost(seen)) {
+    const { node, inputs } = seen
+    const named = node.inputs[1] ? numbersOf(inputs[1]) : (node.ints.get('axes') ?? [])
+    return named?.includes(0) === true || (named?.length === 0 && node.ints.get('noop_with_empty_axes')?.[0] !== 1)
+  }
   const axes = x && reducedAxes(seen.node, seen.inputs)
   return x !== undefined && (axes === undefined || axes.includes(x.rows))
 }
 
-const softmax: Rule = (seen) => (seen.opset >= SOFTMAX_ALONG_ONE ? along(-1) : fromOn(1))(seen)
+/** The same for operators that only reorder or accumulate along one axis. */
+const alongOrFirst =
+  (standard: number): Rule =>
+  (seen) =>
+    isLost(seen) ? axisOf(seen.node, standard) === 0 : along(standard)(seen)
+
+const softmax: Rule = (seen) => (seen.opset >= SOFTMAX_ALONG_ONE ? alongOrFirst(-1) : fromOn(1))(seen)
 
 /** In its usual layout the sequence comes first, the rows second. */
 const recurrent: Rule = (seen) => rowsIn(seen)?.rows === 0 && (seen.node.ints.get('layout')?.[0] ?? 0) === 0
 
-/** Of a product of matrices, the dimension that is summed over. */
-const summed: Rule = ({ inputs: [a, b] }) => {
-  if (a?.data && a.rows !== undefined && a.rank >= 2 && a.rows === a.rank - 1) return true
-  return b?.data === true && b.rows !== undefined && b.rank >= 2 && b.rows === b.rank - 2
+const isFlipped = (node: GraphNode, name: string): boolean => node.ints.get(name)?.[0] === 1
+
+/** Of a product of matrices, the dimension that is summed over; or rows beside other rows in one matrix. */
+const summed: Rule = ({ node, inputs: [a, b] }) => {
+  const isAt = (flow: Known, fromLast: number): boolean =>
+    flow?.data === true && flow.rank >= 2 && flow.rows === flow.rank - fromLast
+  if (isAt(a, isFlipped(node, 'transA') ? 2 : 1) || isAt(b, isFlipped(node, 'transB') ? 1 : 2)) return true
+  return isAt(a, isFlipped(node, 'transA') ? 1 : 2) && isAt(b, isFlipped(node, 'transB') ? 2 : 1)
 }
 const gemm: Rule = ({ node, inputs: [a, b] }) => {
-  const isFlipped = (name: string): boolean => node.ints.get(name)?.[0] === 1
-  if (a?.data && a.rows === (isFlipped('transA') ? 0 : 1)) return true
-  return b?.data === true && b.rows === (isFlipped('transB') ? 1 : 0)
+  if (a?.data && b?.data && a.rows !== undefined && b.rows !== undefined) return true
+  if (a?.data && a.rows === (isFlipped(node, 'transA') ? 0 : 1)) return true
+  return b?.data === true && b.rows === (isFlipped(node, 'transB') ? 1 : 0)
 }
 
 /** Anything but all rows in their order. */
@@ -104,13 +130,27 @@ const slice: Rule = (seen) => {
   return start !== 0 || step !== 1 || !(end === ROWS || (typeof end === 'number' && end >= TO_THE_LAST))
 }
 
-const einsum: Rule = ({ node, inputs }) => {
-  const [terms = '', result] = (node.texts.get('equation') ?? '').replaceAll(' ', '').split('->')
-  if (result === undefined || terms.includes('.')) return false
-  return terms.split(',').some((term, i) => {
-    const x = inputs[i]
-    return x?.data === true && x.rows !== undefined && !result.includes(term[x.rows] ?? result)
-  })
+/** Rows are left out, or others take their place. */
+const pad: Rule = (seen) => {
+  const { node, inputs } = seen
+  const x = rowsIn(seen)
+  const pads = node.inputs[1] ? numbersOf(inputs[1]) : node.ints.get('pads')
+  const axes = node.inputs[3] ? numbersOf(inputs[3]) : pads?.slice(pads.length / 2).map((_, i) => i)
+  if (!x || !pads || !axes) return false
+  return axes.some((axis, i) => normal(axis, x.rank) === x.rows && (pads[i] !== 0 || pads[i + axes.length] !== 0))
+}
+
+/** Of elements that are named one by one: those of a certain row. */
+const named: Rule = (seen) =>
+  rowsIn(seen)?.rows === 0 && (seen.node.ints.get('batch_dims')?.[0] ?? 0) === 0 && numbersOf(seen.inputs[1]) !== undefined
+
+/** Rows that are written into a place which is not theirs. */
+const gathered: Rule = ({ inputs: [x], fromRows }) => x !== undefined && x.rows === undefined && fromRows[2] === true
+
+const dft: Rule = (seen) => {
+  const x = rowsIn(seen)
+  const axis = seen.node.inputs[2] ? numbersOf(seen.inputs[2])?.[0] : axisOf(seen.node, seen.opset >= DFT_FROM_LAST ? -2 : 1)
+  return x !== undefined && axis !== undefined && normal(axis, x.rank) === x.rows
 }
 
 const randoms = 'Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike'
@@ -124,10 +164,11 @@ const rule = (names: string, mixes: Rule): readonly (readonly [string, Rule])[] 
 /** By operator. */
 export const MIXING: ReadonlyMap<string, Rule> = new Map([
   ...rule(randoms, always),
-  ...rule('Dropout', ({ inputs }) => numbersOf(inputs[2])?.[0] === 1),
+  // Drawing is certain to be off only where the file says so.
+  ...rule('Dropout', ({ node, inputs }) => Boolean(node.inputs[2]) && numbersOf(inputs[2])?.[0] !== 0),
   ...[...REDUCTIONS].map((name) => [name, reduction] as const),
-  ...rule('ArgMax ArgMin', along(0)),
-  ...rule('TopK LpNormalization', along(-1)),
+  ...rule('ArgMax ArgMin', alongOrFirst(0)),
+  ...rule('TopK LpNormalization', alongOrFirst(-1)),
   ...rule('Softmax LogSoftmax Hardmax', softmax),
   ...rule('LayerNormalization RMSNormalization', fromOn(-1)),
   ...rule('com.microsoft:SkipLayerNormalization com.microsoft:SkipSimplifiedLayerNormalization', fromOn(-1)),
@@ -150,7 +191,7 @@ export const MIXING: ReadonlyMap<string, Rule> = new Map([
     where((rows) => rows >= 1),
   ),
   ...rule(
-    'Conv ConvInteger ConvTranspose',
+    'Conv ConvInteger ConvTranspose com.microsoft:FusedConv',
     where((rows) => rows >= 1),
   ),
   ...rule(
@@ -158,11 +199,29 @@ export const MIXING: ReadonlyMap<string, Rule> = new Map([
     where((rows) => rows >= 2),
   ),
   ...rule('LSTM GRU RNN', recurrent),
-  ...rule('MatMul MatMulInteger com.microsoft:MatMulIntegerToFloat', summed),
-  ...rule('Gemm', gemm),
-  ...rule('Einsum', einsum),
+  ...rule('MatMul MatMulInteger com.microsoft:MatMulIntegerToFloat com.microsoft:FusedMatMul', summed),
+  ...rule('Gemm com.microsoft:FusedGemm', gemm),
+  ...rule('Einsum', ({ node, inputs }) => einsumMixes(node, inputs)),
+  // All rows with all.
+  ...rule(PAIRING, ({ inputs }) => meet(inputs)),
+  ...rule('com.microsoft:CDist', ({ fromRows: [a, b] }) => a === true && b === true),
+  ...rule('DFT', dft),
+  ...rule('Pad', pad),
+  ...rule('GatherND', named),
+  ...rule('ScatterND', (seen) => named(seen) || gathered(seen)),
+  ...rule('Scatter ScatterElements', (seen) => along(0)(seen) || gathered(seen)),
+  // Of a list without a second dimension they take the whole for one row.
+  ...rule('TfIdfVectorizer ai.onnx.ml:Normalizer', ({ inputs: [x] }) => x?.rank === 1 && x.rows === 0),
+  ...rule('ai.onnx.ml:ArrayFeatureExtractor', (seen) => {
+    const x = rowsIn(seen)
+    return x !== undefined && x.rows === x.rank - 1
+  }),
+  ...rule(
+    'NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss',
+    (seen) => (seen.node.texts.get('reduction') ?? 'mean') !== 'none' && whole(seen),
+  ),
   // Some row in the place of others, of which nothing honest is known.
-  ...rule('Gather GatherElements ScatterElements Scatter Split SplitToSequence', along(0)),
+  ...rule('Gather GatherElements Split SplitToSequence', along(0)),
   ...rule('Slice', slice),
   ...rule('ReverseSequence', (seen) => rowsIn(seen)?.rows === (seen.node.ints.get('time_axis')?.[0] ?? 0)),
   ...rule('com.microsoft:Trilu Trilu', (seen) => {

@@ -1,7 +1,8 @@
 /** Where the rows go: for the operators that models are made of, what their outputs' dimensions come from. Unknown operators end the trail. */
 
+import { einsumOutput } from './einsum.ts'
 import { broadcast, type Flow, fixed, type Int, intsOf, type Known, normal, numbersOf, ROWS, SIZE, shaped } from './flow.ts'
-import { REDUCTIONS, reducedAxes } from './mixing.ts'
+import { PAIRING, REDUCTIONS, reducedAxes } from './mixing.ts'
 import type { GraphNode } from './nodes.ts'
 
 type Rule = (node: GraphNode, inputs: readonly Known[]) => readonly Known[]
@@ -11,11 +12,9 @@ const SAME =
   'Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization BitwiseNot Cast CastLike Ceil Celu Clip Cos Cosh CumSum DequantizeLinear ' +
   'Dropout Elu Erf Exp Floor Gelu GroupNormalization HardSigmoid HardSwish Hardmax InstanceNormalization IsInf IsNaN LRN ' +
   'LayerNormalization LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not Pad QuantizeLinear ' +
-  'RMSNormalization Reciprocal Relu Resize Round ScatterElements ScatterND Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign ' +
-  'Sqrt Swish Tan Tanh ThresholdedRelu TopK Trilu Upsample'
-const BROADCAST =
-  'Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub ' +
-  'Sum Where Xor'
+  'RMSNormalization Reciprocal Relu Resize ReverseSequence Round ScatterElements ScatterND Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign ' +
+  'Sqrt Swish Tan Tanh ThresholdedRelu TopK Trilu Upsample com.microsoft:BiasGelu com.microsoft:FastGelu com.microsoft:Gelu ' +
+  'com.microsoft:QuickGelu ai.onnx.ml:ArrayFeatureExtractor'
 /** Samples first, channels second, then space. */
 const SPATIAL =
   'AveragePool Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool SpaceToDepth'
@@ -32,7 +31,7 @@ const listed = (node: GraphNode, inputs: readonly Known[], name: string, at: num
   node.ints.get(name) ?? numbersOf(inputs[at])
 
 define(SAME, (node, [x]) => all(node, x && shaped(x)))
-define(BROADCAST, (node, inputs) => all(node, broadcast(inputs)))
+define(PAIRING, (node, inputs) => all(node, broadcast(inputs)))
 define(SPATIAL, (node, [x]) => all(node, x?.rows === 0 ? shaped(x) : undefined))
 define('Identity', (_, [x]) => [x])
 // Shapes stay shapes when they change their integer type.
@@ -60,11 +59,29 @@ define('Reshape', (node, [x, shape]) => {
   const ints = shape?.ints ?? node.ints.get('shape')
   if (!x || !ints) return [undefined]
   if (x.rows === undefined) return [ints.includes(ROWS) ? undefined : { rank: ints.length, rows: undefined, data: x.data }]
-  // Only rows that stay in front are sure to stay whole.
-  const stay = x.rows === 0 && (ints[0] === ROWS || (ints[0] === 0 && node.ints.get('allowzero')?.[0] !== 1))
-  return [stay ? { rank: ints.length, rows: 0, data: x.data } : undefined]
+  const rows = rowsWithin(ints, x.rows, node.ints.get('allowzero')?.[0] !== 1)
+  return [rows === undefined ? undefined : { rank: ints.length, rows, data: x.data }]
 })
-define('Flatten', (node, [x]) => [x?.rows === 0 && axisOf(node, 1) === 1 ? { rank: 2, rows: 0, data: x.data } : undefined])
+/**
+ * The dimension of a new shape that counts the rows. It may count something of each row besides, such as its tokens: what works along it goes
+ * from row to row in any case.
+ * @param zeroKeeps whether a 0 stands for the size that there was
+ */
+function rowsWithin(ints: readonly Int[], rows: number, zeroKeeps: boolean): number | undefined {
+  const keeps = (int: Int): boolean => int === 0 && zeroKeeps
+  // Those in front stay, or are added where the rows were first.
+  let at = ints.findIndex((int, i) => !(i < rows ? keeps(int) : rows === 0 && int === 1))
+  if (at < 0) at = rows
+  if (at < rows) return undefined
+  const int = ints[at]
+  if (int === ROWS || int === -1 || (keeps(int) && at === rows)) return at
+  // A size that the graph computes, with the number of rows in it where that is nowhere else.
+  return int === undefined && !ints.includes(ROWS) && !ints.includes(-1) ? at : undefined
+}
+define('Flatten', (node, [x]) => {
+  if (x?.rows !== 0) return [undefined]
+  return [{ rank: 2, rows: normal(axisOf(node, 1), x.rank) === 0 ? 1 : 0, data: x.data }]
+})
 define('Transpose', (node, [x]) => {
   if (!x) return [undefined]
   const perm = node.ints.get('perm') ?? Array.from({ length: x.rank }, (_, i) => x.rank - 1 - i)
@@ -116,7 +133,7 @@ define('ArgMax ArgMin', (node, [x]) => {
   return [(node.ints.get('keepdims')?.[0] ?? 1) === 1 ? shaped(x) : without(x, [axis])]
 })
 
-define('Concat', (node, inputs) => {
+define('Concat', (_, inputs) => {
   const known = inputs.filter((flow) => flow !== undefined)
   const [first] = known
   if (!first) return [undefined]
@@ -125,9 +142,18 @@ define('Concat', (node, inputs) => {
   // Parts have the same rank, and the same rows, known or not.
   const rows = known.find((flow) => flow.rows !== undefined)?.rows
   const agree = known.every((flow) => flow.rank === first.rank && (flow.rows === undefined || flow.rows === rows))
-  if (!agree || rows === undefined || normal(axisOf(node, 0), first.rank) === rows) return [undefined]
+  if (!agree || rows === undefined) return [undefined]
   return [{ rank: first.rank, rows, data: known.some(({ data }) => data) }]
 })
+define('Einsum', (node, inputs) => [einsumOutput(node, inputs)])
+// Of a sequence, what is known of its elements.
+define('SequenceConstruct', (_, inputs) => [inputs[0] && areAlike(inputs) ? shaped(inputs[0]) : undefined])
+define('SequenceAt SequenceInsert SequenceErase Optional OptionalGetElement', (_, [x]) => [x && shaped(x)])
+define('ConcatFromSequence', (node, [x]) => [x && node.ints.get('new_axis')?.[0] !== 1 ? shaped(x) : undefined])
+const areAlike = (inputs: readonly Known[]): boolean =>
+  inputs.every((flow) => flow?.rank === inputs[0]?.rank && flow?.rows === inputs[0]?.rows)
+define('com.microsoft:CDist', (_, [a]) => [a?.rows === 0 ? { rank: 2, rows: 0, data: a.data } : undefined])
+
 define('Split', (node, [x]) => all(node, x && normal(axisOf(node, 0), x.rank) !== x.rows ? shaped(x) : undefined))
 define('Slice', (node, inputs) => {
   const [x] = inputs

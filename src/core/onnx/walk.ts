@@ -189,9 +189,12 @@ function find<T>(frame: Frame<T>, name: string): T | undefined {
 function boundTo(call: GraphNode, { defaults }: FunctionBody, inner: GraphNode): GraphNode {
   if (inner.references.size === 0) return inner
   const ints = new Map(inner.ints)
+  const texts = new Map(inner.texts)
   for (const [name, reference] of inner.references) {
     const value = call.ints.get(reference) ?? defaults.get(reference)
+    const text = call.texts.get(reference)
     if (value) ints.set(name, value)
+    if (text !== undefined) texts.set(name, text)
   }
-  return { ...inner, ints }
+  return { ...inner, ints, texts }
 }

@@ -34,6 +34,11 @@ const NEIGHBOURHOODS: readonly (readonly (readonly [seed: number, scale: number]
     [1, 1],
     [3, 1],
   ],
+  [
+    [1, 1],
+    [2, 20],
+    [3, -20],
+  ],
 ]
 
 /** What became of rows that ran alone and together. */

@@ -202,15 +202,33 @@ describe('the trail of the rows', () => {
     expect(rows).toHaveLength(1)
   })
 
-  test.each<[string, readonly Node[]]>([
-    ['rows folded with something else', [node('Reshape', ['x', 'fold'], ['y'])]],
-    ['rows against rows', [node('Flatten', ['x'], ['f']), node('Transpose', ['f'], ['t']), node('MatMul', ['f', 't'], ['y'])]],
-    ['rows joined', [node('Concat', ['x', 'x'], ['y'], { axis: attr.int(0) })]],
-    ['an operator that is not known', [node('Einsum', ['x', 'x'], ['y'], { equation: attr.string('nij,nkj->nik') })]],
-  ])('is lost, and nothing is claimed: %s', async (_, nodes) => {
-    const { flows, mixing } = await follow(model([...nodes, node('ReduceMean', ['y'], ['z'], { axes: attr.ints([0]) })], ['z']))
+  const lost: readonly Node[] = [node('Unsqueeze', ['x', 'one'], ['u']), node('Squeeze', ['u'], ['y'])]
+
+  test('is lost where a shape depends on the sizes, and nothing is claimed of what works along another dimension', async () => {
+    const { flows, mixing } = await follow(model([...lost, node('ReduceMean', ['y'], ['z'], { axes: attr.ints([1]) })], ['z']))
     expect(mixing).toBeUndefined()
     expect(flows.get('y')).toBeUndefined()
+  })
+
+  test.each<[string, readonly Node[]]>([
+    ['rows folded with something else', [node('Reshape', ['x', 'fold'], ['y'])]],
+    ['rows joined', [node('Concat', ['x', 'x'], ['y'], { axis: attr.int(0) })]],
+    ['an equation', [node('Einsum', ['x', 'x'], ['y'], { equation: attr.string('nij,nkj->nik') })]],
+    ['a shape that depends on the sizes', lost],
+  ])('what works along the first dimension goes across the rows behind %s', async (_, nodes) => {
+    const { mixing } = await follow(model([...nodes, node('ReduceMean', ['y'], ['z'], { axes: attr.ints([0]) })], ['z']))
+    expect(mixing).toBe("operator ReduceMean of 'z' works across the rows")
+  })
+
+  test.each<[string, readonly Node[]]>([
+    ['MatMul', [node('Flatten', ['x'], ['f']), node('Transpose', ['f'], ['t']), node('MatMul', ['f', 't'], ['y'])]],
+    [
+      'Sub',
+      [node('Unsqueeze', ['flat', 'zero'], ['a']), node('Unsqueeze', ['flat', 'one'], ['b']), node('Sub', ['a', 'b'], ['y'])],
+    ],
+    ['Einsum', [node('Einsum', ['flat', 'flat'], ['y'], { equation: attr.string('n,m->nm') })]],
+  ])('all rows with all: %s', async (op, nodes) => {
+    expect(await mixingIn(model(nodes, ['y']))).toBe(`operator ${op} of 'y' works across the rows`)
   })
 })
 
