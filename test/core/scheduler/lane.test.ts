@@ -142,3 +142,18 @@ test('a roster that is never empty does not hold what was dropped', async () => 
   // The last one taken may still lie on the stack.
   expect(await held(refs)).toBeLessThanOrEqual(2)
 })
+
+test('what was settled before the first that waits is not held once it was passed over', async () => {
+  const lane = createLane<Item>((item) => item.waits)
+  const gone = Array.from({ length: 50 }, (_, id) => {
+    const item = itemOf(id)
+    lane.push(item)
+    item.waits = false
+    lane.forget()
+    return new WeakRef(item)
+  })
+  lane.push(itemOf(100))
+  expect(lane.peek()?.id).toBe(100)
+  expect(await held(gone)).toBe(0)
+  expect(lane.peek()?.id).toBe(100)
+})
