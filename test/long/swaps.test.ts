@@ -7,6 +7,7 @@ import type { ModelServer } from 'modelmount'
 import { expect, onTestFinished, test } from 'vitest'
 import { workerPids } from '../support/children.ts'
 import { callerOf } from '../support/mount.ts'
+import { LINUX } from '../support/needs.ts'
 import { serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 
@@ -107,7 +108,7 @@ test(`${REPLACEMENTS} replacements of a version by load() (thread tier)`, async 
   })
 })
 
-test.skipIf(process.platform !== 'linux')(`${REPLACEMENTS} replacements of a version by load() (process tier)`, async () => {
+test(`${REPLACEMENTS} replacements of a version by load() (process tier)`, LINUX, async () => {
   const server = await serverFor({ models: [{ name: 'm', source: constantOf(0) }], isolation: 'process', canary: false })
   await replaceUnderLoad(server, async (answer) => {
     await server.load({ name: 'm', source: constantOf(answer) })
