@@ -72,8 +72,8 @@ describe('the child', LINUX, () => {
       strict: true,
     })
     const reasons = Array.from({ length: 5 }, (_, i) => batchingOf(server, `m${i}`).reason)
-    // Proved, whether or not it pays.
-    expect(reasons.filter((reason) => !reason.includes('times the rows per second'))).toEqual([])
+    // Proved, whether or not it pays, or the machine is too busy to tell.
+    expect(reasons.filter((reason) => !/times the rows per second|takes too long/.test(reason))).toEqual([])
     await expect.poll(workerPids).toEqual([])
     expect([children.all.size, children.most()]).toEqual([1, 1])
   })
