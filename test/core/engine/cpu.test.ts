@@ -81,3 +81,11 @@ test('the least number is never refused; what a user asks for by number is told 
   fitting.grant(demand('a')).use(1)
   expect(fitting.grant(demand('b', { min: 2, max: 2 })).excess).toBeUndefined()
 })
+
+test('a model that is no longer expected gets what is left, not its share of then', () => {
+  const cpu = createCpuBudget(8)
+  cpu.expect([demand('a'), demand('b')])
+  cpu.expect([demand('c')])
+  cpu.grant(demand('c')).use(1)
+  expect(cpu.grant(demand('a')).threads).toBe(1)
+})
