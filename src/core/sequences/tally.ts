@@ -2,6 +2,8 @@
 export interface Tally {
   of(tenant: string): number
   add(tenant: string, count: 1 | -1): void
+  /** Tenants that are remembered. */
+  readonly size: number
 }
 
 export function createTally(): Tally {
@@ -13,6 +15,9 @@ export function createTally(): Tally {
       const sum = of(tenant) + count
       if (sum > 0) counts.set(tenant, sum)
       else counts.delete(tenant)
+    },
+    get size() {
+      return counts.size
     },
   }
 }

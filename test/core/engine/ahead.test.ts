@@ -63,6 +63,17 @@ test('what is known soon starts nothing', () => {
   expect(log).toEqual([])
 })
 
+test('who asks before it is started gets another, and none is started afterwards', () => {
+  const { clock, log, ahead, events } = setUp()
+  ahead.open(events()).post({ kind: 'release' }, [])
+  clock.runUntil(1000)
+  expect(log).toEqual(['1 release'])
+  const dropped = setUp()
+  dropped.ahead.drop()
+  dropped.clock.runUntil(1000)
+  expect(dropped.log).toEqual([])
+})
+
 test('one that nobody takes is ended, but not in the middle of its start', () => {
   const { clock, log, workers, ahead } = setUp()
   clock.runUntil(5)

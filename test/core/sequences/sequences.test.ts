@@ -1,7 +1,10 @@
 /** Time, memory and sizes of sequences, with a clock and a model by hand. */
 
+import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
+import { ModelmountError } from '../../../src/core/errors.ts'
 import { createSequences, planSequences, type SequenceCall } from '../../../src/core/sequences/index.ts'
+import { createTally } from '../../../src/core/sequences/tally.ts'
 import type { Dim, ModelSignature, Tensor, ValueInfo } from '../../../src/core/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
@@ -50,8 +53,12 @@ function bench({ bounds = {}, outputs = ['y'] }: { readonly bounds?: object; rea
         fail: reject,
       })
     })
-  const send = (x: number, call: SequenceCall | undefined, { ms = 1e9, tenant }: { ms?: number; tenant?: string } = {}) =>
-    sequences.run(one(x), { sequence: call, fetches: outputs, deadline: clock.now() + ms, tenant }, submit).then(
+  const send = (
+    x: number,
+    call: SequenceCall | undefined,
+    { ms = 1e9, tenant, signal }: { ms?: number; tenant?: string; signal?: AbortSignal } = {},
+  ) =>
+    sequences.run(one(x), { sequence: call, fetches: outputs, deadline: clock.now() + ms, tenant, signal }, submit).then(
       ({ outputs, queueMs }) => ({ y: outputs.y?.data[0], names: Object.keys(outputs), queueMs }),
       (error) => error.code ?? error.message,
     )
@@ -296,4 +303,72 @@ describe('sizes', () => {
     expect(() => ids('int64', 'a')).toThrow('takes the id of a sequence as a number')
     expect(() => ids('int64', 2n ** 63n)).toThrow('takes the id of a sequence as a number')
   })
+})
+
+describe('a request in the line, however it ends', () => {
+  const ENDINGS = {
+    answered: async ({ runs }: ReturnType<typeof bench>) => {
+      for (let i = 0; i < 4; i++) {
+        runs[i]?.answer()
+        await settle()
+      }
+    },
+    failed: async ({ runs }: ReturnType<typeof bench>) => {
+      for (let i = 0; i < 4; i++) {
+        runs[i]?.fail(new Error('no'))
+        await settle()
+      }
+    },
+    aborted: async ({ runs }: ReturnType<typeof bench>, abort: () => void) => {
+      abort()
+      runs[0]?.answer()
+      await settle()
+    },
+    expired: async ({ clock, runs }: ReturnType<typeof bench>) => {
+      await clock.letPass(200)
+      runs[0]?.answer()
+      await settle()
+    },
+    abandoned: async ({ sequences, runs }: ReturnType<typeof bench>) => {
+      sequences.abandon(new ModelmountError('SERVER_CLOSED', 'the server is closing'))
+      runs[0]?.answer()
+      await settle()
+    },
+  }
+
+  test.each(Object.entries(ENDINGS))('%s: leaves no listener, no timer that keeps the process, and its place', async (_, end) => {
+    const one = bench({ bounds: { maxQueuePerTenant: 3 } })
+    for (let turn = 0; turn < 3; turn++) {
+      const controller = new AbortController()
+      const { signal } = controller
+      one.runs.length = 0
+      const first = one.send(1, { id: 1, start: true }, { tenant: 'a' })
+      const line = [1, 2, 3].map((x) => one.send(x, { id: 1 }, { tenant: 'a', signal, ms: 100 }))
+      expect(one.sequences.info.waiting).toBe(3)
+      expect(one.clock.held).toBe(1)
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+      await end(one, () => controller.abort())
+      await Promise.all([first, ...line])
+      expect(one.sequences.info.waiting).toBe(0)
+      expect(one.clock.held).toBe(0)
+      expect(getEventListeners(signal, 'abort')).toEqual([])
+    }
+  })
+})
+
+test('sequences that have ended count no more for their tenant, by however many names they came', async () => {
+  const { runs, send } = bench({ bounds: { maxPerTenant: 2 } })
+  for (let id = 1; id <= 20; id++) {
+    const answer = send(1, { id, start: true, end: true }, { tenant: 'a' })
+    runs.at(-1)?.answer()
+    expect(await answer).toMatchObject({ y: 1 })
+  }
+  const tally = createTally()
+  for (let i = 0; i < 100_000; i++) {
+    tally.add(`tenant ${i}`, 1)
+    tally.add(`tenant ${i}`, 1)
+    tally.add(`tenant ${i}`, -1)
+    tally.add(`tenant ${i}`, -1)
+  }
+  expect(tally.size).toBe(0)
 })
