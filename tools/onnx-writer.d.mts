@@ -58,6 +58,7 @@ export declare const type: {
   readonly map: (keyType: ElemType, valueType: TypePart) => TypePart
 }
 export declare function typedValue(name: string, valueType: TypePart, opts?: ValueOptions): ValuePart
+export declare function untypedValue(name: string): ValuePart
 export declare function value(name: string, elemType: ElemType, dims?: readonly DimSpec[], opts?: ValueOptions): ValuePart
 export declare function sequenceValue(name: string, elemType: ElemType, dims?: readonly DimSpec[], opts?: ValueOptions): ValuePart
 export declare function optionalValue(name: string, elemType: ElemType, dims?: readonly DimSpec[], opts?: ValueOptions): ValuePart

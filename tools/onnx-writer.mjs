@@ -140,6 +140,9 @@ export function value(name, elemType, dims, opts) {
   return typedValue(name, type.tensor(elemType, dims), opts)
 }
 
+/** A graph output whose type is left to inference. */
+export const untypedValue = (name) => message(stringField(1, name))
+
 /** A sequence of tensors. */
 export function sequenceValue(name, elemType, dims, opts) {
   return typedValue(name, type.sequence(type.tensor(elemType, dims)), opts)

@@ -1,7 +1,7 @@
 /** What an ONNX file takes and gives, for people and for scripts. Text of the file never reaches the terminal unescaped. */
 
 import { stat } from 'node:fs/promises'
-import { readOnnx, servableOutputs, unsupportedReason } from '../core/onnx/index.ts'
+import { type Edited, editOnnx, isOpen, readOnnx } from '../core/onnx/index.ts'
 import { printable } from '../core/printable.ts'
 import type { OnnxModelFacts, ValueInfo } from '../core/types.ts'
 import { type Command, parse, UsageError } from './command.ts'
@@ -10,7 +10,8 @@ import { inspectSecurity } from './security.ts'
 
 export const inspectCommand: Command = {
   usage: `  modelmount inspect FILE [--security] [--json]
-      Prints what a model file takes and gives, without running it; with --security what in it no honest model has.
+      Prints what a model file takes and gives, and what of its graph is edited to serve it, without running it;
+      with --security what in the file no honest model has.
       Exit code of --security: 0 nothing found, 1 something found, or the file cannot be read.`,
   async run(argv) {
     const flag = { type: 'boolean', default: false } as const
@@ -28,9 +29,9 @@ export const inspectCommand: Command = {
 interface Report {
   readonly path: string
   readonly size: number
+  /** Of the file as it is. */
   readonly facts: OnnxModelFacts
-  readonly served: ReadonlySet<ValueInfo>
-  readonly reason: string | undefined
+  readonly edited: Edited
 }
 
 /**
@@ -41,15 +42,15 @@ interface Report {
  */
 export async function inspect(path: string, { json }: { readonly json: boolean }): Promise<string> {
   const facts = await readOnnx(path)
-  const reason = unsupportedReason(facts)
-  const served = new Set(reason === undefined ? servableOutputs(facts) : [])
-  const report: Report = { path, size: (await stat(path)).size, facts, served, reason }
+  const edited = await editOnnx(path, facts)
+  const report: Report = { path, size: (await stat(path)).size, facts, edited }
   return json ? renderJson(report) : renderTable(report)
 }
 
 // ---------------------------------------------------------------- JSON
 
-function renderJson({ path, size, facts, served, reason }: Report): string {
+function renderJson({ path, size, facts, edited }: Report): string {
+  const { refusal, edits } = edited
   const value = ({ name, type, declaredType, dims, doc }: ValueInfo) => ({
     name,
     type: type ?? null,
@@ -60,8 +61,9 @@ function renderJson({ path, size, facts, served, reason }: Report): string {
   const object = {
     file: path,
     size,
-    servable: reason === undefined,
-    reason: reason ?? null,
+    servable: refusal === undefined,
+    reason: refusal ?? null,
+    edits: refusal === undefined ? edits : [],
     irVersion: facts.irVersion,
     opsets: facts.opsets,
     producer: facts.producer,
@@ -71,7 +73,7 @@ function renderJson({ path, size, facts, served, reason }: Report): string {
     doc: facts.doc,
     graph: facts.graphName,
     inputs: facts.inputs.map(value),
-    outputs: facts.outputs.map((output) => ({ ...value(output), served: served.has(output) })),
+    outputs: facts.outputs.map((output) => outputOf(output, edited)),
     nodes: facts.nodeCount,
     operators: facts.operators,
     initializers: facts.initializerCount,
@@ -80,12 +82,26 @@ function renderJson({ path, size, facts, served, reason }: Report): string {
     metadata: facts.metadata,
   }
   return toJson(object)
+
+  function outputOf(output: ValueInfo, { facts, labels, leftOut }: Edited) {
+    const served = refusal === undefined ? facts.outputs.find(({ name }) => name === output.name) : undefined
+    const left = leftOut.find(({ name }) => name === output.name)
+    return {
+      ...value(output),
+      served: served !== undefined && left === undefined,
+      servedAs: served && !left ? { type: served.type ?? null, shape: served.dims ?? null } : null,
+      labels: labels[output.name] ?? null,
+      reason: left?.reason ?? null,
+    }
+  }
 }
 
 // ---------------------------------------------------------------- table
 
 function renderTable(report: Report): string {
-  const { path, size, facts, reason } = report
+  const { path, size, facts, edited } = report
+  const { refusal, edits } = edited
+  const changes = refusal === undefined ? edits.map(({ edit, target, detail }): Row => [edit, safe(target), safe(detail)]) : []
   const header: Row[] = [
     ['file', safe(path)],
     ['size', bytes(size)],
@@ -103,14 +119,15 @@ function renderTable(report: Report): string {
     ...section('inputs', facts.inputs.map(valueRow)),
     ...section(
       'outputs',
-      facts.outputs.map((output) => outputRow(output, report)),
+      facts.outputs.map((output) => outputRow(output, edited)),
     ),
+    ...(changes.length > 0 ? section('edits', changes) : []),
     ...section(
       'metadata',
       Object.entries(facts.metadata).map(([key, text]) => [safe(key), safe(text)]),
     ),
     '',
-    reason === undefined ? 'servable: yes' : `servable: no, ${reason}`,
+    refusal === undefined ? 'servable: yes' : `servable: no, ${refusal}`,
   ].join('\n')
 }
 
@@ -121,9 +138,17 @@ const valueRow = ({ name, declaredType, dims, doc }: ValueInfo): Row => [
   safe(doc ?? ''),
 ]
 
-function outputRow(output: ValueInfo, { served, reason }: Report): Row {
+function outputRow(output: ValueInfo, { facts, leftOut, labels, refusal }: Edited): Row {
   const row = valueRow(output)
-  return reason === undefined && !served.has(output) ? [...row, '(left out: not a tensor)'] : row
+  if (refusal !== undefined) return row
+  const left = leftOut.find(({ name }) => name === output.name)
+  if (left) return [...row, `(left out: ${safe(left.reason)})`]
+  const served = facts.outputs.find(({ name }) => name === output.name)
+  if (!served || served.declaredType === output.declaredType)
+    return isOpen(output) ? [...row, '(its type is known once it is loaded)'] : row
+  const classes = labels[output.name]
+  const of = classes === undefined ? '' : `, classes: ${classes.length}`
+  return [...row, `(served as ${served.declaredType} ${shape(served.dims)}${of})`]
 }
 
 /** `?` is a dimension, or a whole shape, that the file leaves open. */

@@ -2,7 +2,7 @@
 
 import { ModelmountError } from './errors.ts'
 import { inputFault, product, quote } from './tensor/index.ts'
-import type { ConfigNote, Dim, ModelSignature, Tensor, ValueInfo, ValueSettings } from './types.ts'
+import type { ConfigNote, Dim, LeftOutput, ModelSignature, Tensor, ValueInfo, ValueSettings } from './types.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
 
@@ -40,11 +40,14 @@ interface Reshape {
  * @throws ModelmountError `CONFIG_INVALID` where the settings contradict the graph
  */
 export function contractOf(graph: ModelSignature, settings: Settings, preset: readonly string[] = []): Contract {
+  const { leftOut = [] } = graph
   const named = Object.keys(settings.inputs)
   const notes: ConfigNote[] = preset.filter((name) => named.includes(name)).map(notSent)
   refuseStrangers('input', settings.inputs, graph.inputs, preset)
-  refuseStrangers('output', settings.outputs, graph.outputs)
-  refuseStrangers('output', settings.labels ?? {}, graph.outputs)
+  for (const named of [settings.outputs, settings.labels ?? {}]) {
+    refuseLeftOut(named, leftOut)
+    refuseStrangers('output', named, graph.outputs)
+  }
 
   const declared = (
     values: readonly ValueInfo[],
@@ -63,7 +66,11 @@ export function contractOf(graph: ModelSignature, settings: Settings, preset: re
   const outOf = reshapes(settings.outputs, graph.outputs, (client, inner) => ({ from: inner, to: client }))
   const { maxBatch } = settings
   return {
-    signature: { inputs: maxBatch === undefined ? inputs : sameRows(inputs, maxBatch), outputs },
+    signature: {
+      inputs: maxBatch === undefined ? inputs : sameRows(inputs, maxBatch),
+      outputs,
+      ...(leftOut.length > 0 ? { leftOut } : {}),
+    },
     toGraph(tensors) {
       if (maxBatch !== undefined) for (const value of inputs) checkRows(value, tensors, maxBatch)
       return into.length === 0 ? tensors : reshaped(tensors, into)
@@ -74,6 +81,15 @@ export function contractOf(graph: ModelSignature, settings: Settings, preset: re
 }
 
 type Kind = 'input' | 'output'
+
+function refuseLeftOut(named: Readonly<Record<string, unknown>>, leftOut: readonly LeftOutput[]): void {
+  const found = leftOut.find(({ name }) => Object.hasOwn(named, name))
+  if (found)
+    throw contradiction(
+      `the settings name an output ${JSON.stringify(found.name)}, which is not served: ${found.reason}`,
+      found.name,
+    )
+}
 
 function refuseStrangers(
   kind: Kind,

@@ -10,7 +10,7 @@ import type { Integrity } from './integrity/index.ts'
 import type { ModelConfig } from './options.ts'
 import type { Scheduler } from './scheduler/scheduler.ts'
 import type { Sequences } from './sequences/index.ts'
-import type { BatchingInfo, MemoryInfo, ModelInfo, ModelState, OnnxModelFacts, QueueInfo } from './types.ts'
+import type { BatchingInfo, GraphEdit, MemoryInfo, ModelInfo, ModelState, OnnxModelFacts, QueueInfo } from './types.ts'
 import type { Weights } from './weights.ts'
 
 /** What there is of a model now; parts that are not there yet are `undefined`. */
@@ -21,6 +21,8 @@ export interface Parts {
   readonly integrity: Integrity | undefined
   readonly contract: Contract
   readonly facts: OnnxModelFacts | undefined
+  readonly edits: readonly GraphEdit[]
+  readonly labels: ModelInfo['labels']
   readonly hazard: string | undefined
   readonly loaded: Loaded | undefined
   readonly pool: Pool | undefined
@@ -54,6 +56,8 @@ export function infoOf(config: ModelConfig, parts: Parts): ModelInfo {
     integrity,
     contract,
     facts,
+    edits,
+    labels,
     hazard,
     loaded,
     pool,
@@ -94,7 +98,9 @@ export function infoOf(config: ModelConfig, parts: Parts): ModelInfo {
     producer: facts?.producer ?? '',
     metadata: { ...facts?.metadata, ...config.metadata },
     doc: facts?.doc ?? '',
-    ...(config.labels ? { labels: config.labels } : {}),
+    edits,
+    leftOut: contract.signature.leftOut ?? [],
+    ...(labels ? { labels } : {}),
     ...(config.tritonConfig ? { tritonConfig: config.tritonConfig } : {}),
     configNotes: [...config.configNotes, ...contract.notes],
   }

@@ -8,10 +8,11 @@ import { type Contract, contractOf } from './contract.ts'
 import { type Ahead, startAhead } from './engine/ahead.ts'
 import type { Buffers, Memory } from './engine/buffers.ts'
 import type { CpuBudget, CpuDemand, CpuGrant } from './engine/cpu.ts'
+import { patchKey } from './engine/derived/key.ts'
 import { guessFootprint, type Holding, sharedBytes } from './engine/footprint.ts'
 import type { TensorRecord } from './engine/frame.ts'
 import type { Instance, LoadRequest } from './engine/instance.ts'
-import type { SharedForm } from './engine/launch.ts'
+import { formed, type SharedForm } from './engine/launch.ts'
 import type { Loaded, OrtSessionOptions } from './engine/messages.ts'
 import { createPool, type Pool, type PoolEvent } from './engine/pool.ts'
 import { openProcess } from './engine/process.ts'
@@ -22,7 +23,7 @@ import { decideIsolation, type IsolationEvent } from './isolation.ts'
 import { createLoadSteps } from './load-steps.ts'
 import { dataFilesOf, weightBytesOf } from './model-files.ts'
 import { infoOf, leastInstances } from './model-info.ts'
-import { findHazard, findMixing, isRandom } from './onnx/index.ts'
+import { type Edited, findHazard, findMixing, isRandom } from './onnx/index.ts'
 import type { ModelConfig } from './options.ts'
 import { createIntake, type Intake } from './own-inputs.ts'
 import { printable } from './printable.ts'
@@ -37,7 +38,8 @@ import { createRecheck } from './scheduler/recheck.ts'
 import { runEndOf } from './scheduler/report.ts'
 import { createScheduler, type Scheduler } from './scheduler/scheduler.ts'
 import { createSequences, planSequences, type SequenceCall, type SequencePlan, type Sequences } from './sequences/index.ts'
-import { signatureOf } from './signature.ts'
+import { type ServedSignature, signatureOf } from './signature.ts'
+import { NO_PATCH } from './splice.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 import type { Telemetry } from './telemetry.ts'
 import { checkInputs } from './tensor/index.ts'
@@ -70,6 +72,8 @@ export interface Model {
   readonly integrity: Integrity | undefined
   /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
   run(inputs: Readonly<Record<string, Tensor>>, opts: RunOptions): Promise<Finished>
+  /** By output, what its elements stand for. */
+  readonly labels: Labels | undefined
   /** What it has answered before, where that is kept. */
   readonly cache: ResultCache | undefined
   readonly statistics: Statistics
@@ -82,6 +86,8 @@ export interface Model {
   /** Gives up what `drain()` waits for. */
   abandon(error: ModelmountError): void
 }
+
+type Labels = NonNullable<ModelInfo['labels']>
 
 /** How one request wants to run. */
 export interface RunOptions extends CallOptions {
@@ -152,7 +158,13 @@ function withRoot(error: Error): string {
 const isRecheckable = ({ batching, sequences }: ModelConfig, facts: OnnxModelFacts | undefined): boolean =>
   batching !== false && !batching.independentRows && !sequences && !facts?.operators.some(isRandom)
 
-const EMPTY: ModelSignature = { inputs: [], outputs: [] }
+/** The settings' own come first. */
+function labelsOf(edited: Edited | undefined, { labels }: ModelConfig): Labels | undefined {
+  const all: Labels = { ...edited?.labels, ...labels }
+  return Object.keys(all).length > 0 ? all : undefined
+}
+
+const EMPTY: ServedSignature = { inputs: [], outputs: [], leftOut: [] }
 
 export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
   name: config.name,
@@ -177,10 +189,13 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
   const steps = createLoadSteps(clock)
   let state: ModelState = 'loading'
   let reason: ModelmountError | undefined
+  /** Of the graph that is loaded. */
   let facts: OnnxModelFacts | undefined
+  let edited: Edited | undefined
+  let labels: Labels | undefined = config.labels
   let hazard: string | undefined
   /** As the graph has it, and as requests see it. */
-  let graph = EMPTY
+  let graph: ServedSignature = EMPTY
   let contract: Contract = contractOf(EMPTY, { inputs: {}, outputs: {} })
   let ragged: Ragged | undefined
   let plan: SequencePlan | undefined
@@ -244,8 +259,12 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
       ahead?.settle()
       const areOurs = files.integrity !== undefined
       content = await contentFor(files)
-      facts = await steps.time('read', readModel({ source, data, allowOrtFormat: config.allowOrtFormat, scan, areOurs }))
-      if (typeof source === 'string') await content.begin(dataFilesOf(source, facts))
+      const read = await steps.time('read', readModel({ source, data, allowOrtFormat: config.allowOrtFormat, scan, areOurs }))
+      edited = read?.edited
+      facts = edited?.facts
+      labels = labelsOf(edited, config)
+      // Also what of them is not loaded: they are what the model is known by.
+      if (typeof source === 'string') await content.begin(dataFilesOf(source, read?.facts))
       await isolate()
       grant = cpu.grant(cpuDemandOf(config))
       if (grant.excess) emit({ type: 'warning', message: grant.excess })
@@ -291,6 +310,8 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
     for (const { provider, reason } of loaded.fallbacks)
       emit({ type: 'provider-fallback', wanted: provider, using: loaded.provider, reason })
     for (const message of loaded.warnings) emit({ type: 'warning', message })
+    for (const { name, reason } of graph.leftOut)
+      emit({ type: 'warning', message: `output '${printable(name)}' is left out: ${reason}` })
     for (const { field, reason } of contract.notes)
       emit({ type: 'warning', message: `${field} is not honoured as written: ${reason}` })
     emit({ type: 'worker-ready', loadMs: loaded.loadMs })
@@ -304,7 +325,7 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
 
   /** What runs in threads can end the host, which some graphs let a request do. */
   async function isolate(): Promise<void> {
-    hazard = facts && (await findHazard(source, facts))
+    hazard = facts && (await findHazard(source, facts, edited?.patch))
     const decision = decideIsolation(config, hazard)
     config = decision.config
     if (decision.event) emit(decision.event)
@@ -319,6 +340,7 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
     weightBytes = await weightBytesOf(source, data, facts)
     weights = createWeights({ ...config, source, session }, facts, {
       clock,
+      patch: edited?.patch ?? NO_PATCH,
       cacheDirectory,
       weightBytes,
       isUnchanged: content.isUnchanged,
@@ -422,7 +444,8 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
       reservedBytes: reserved.perInstanceBytes + reserved.sharedBytes,
       maxBytes: config.maxMemoryBytes,
     }
-    return createAttempt({ ...(request as LoadRequest), ...(form && { source: form.source }) }, settings, {
+    const wanted = request as LoadRequest
+    return createAttempt(form ? formed(wanted, form) : wanted, settings, {
       trials,
       lend: residency.lend,
       describe(description) {
@@ -476,17 +499,17 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
       reason: printable(reason).slice(0, 1000),
     }))
     loaded = { ...description, fallbacks }
-    graph = signatureOf(facts, loaded)
+    graph = signatureOf(facts, loaded, edited?.leftOut)
     const found = findRagged(graph, config.batching)
     if (typeof found === 'object') {
       ragged = found
-      graph = withOptional(graph, found.mask)
+      graph = { ...withOptional(graph, found.mask), leftOut: graph.leftOut }
     }
     const { batching } = config
     plan = config.sequences && planSequences(graph, config.sequences, batching ? batching.axes : {})
     if (plan && config.sequences)
       sequences = createSequences(plan, { ...config, ...config.sequences, model: config.name }, { clock, memory: buffers })
-    contract = contractOf(plan?.visible ?? graph, config, facts?.presetInputs)
+    contract = contractOf({ ...(plan?.visible ?? graph), leftOut: graph.leftOut }, config, facts?.presetInputs)
     own = createIntake(contract.signature, config, buffers)
   }
 
@@ -496,7 +519,7 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
     config: plan && config.batching ? { ...config, batching: withAxes(config.batching, plan) } : config,
     take: taken,
     tryOut: async (plan: TrialPlan) => (attempt ? attempt.tryOut(plan) : 'it has no trial'),
-    findMixing: async (rows: BatchAxes) => (facts ? findMixing(source, graph.inputs, rows) : undefined),
+    findMixing: async (rows: BatchAxes) => (facts ? findMixing(source, graph.inputs, rows, edited?.patch) : undefined),
   })
 
   async function rehearseWith(instance: Instance, known: Acquaintance): Promise<void> {
@@ -510,7 +533,8 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
   /** What must be equal for another process to give the same results. */
   async function contentOf({ provider }: Loaded): Promise<string> {
     const { graphOptimizationLevel, extra } = config.session
-    const settings = { provider, graphOptimizationLevel, extra }
+    const patch = edited?.patch ?? NO_PATCH
+    const settings = { provider, graphOptimizationLevel, extra, ...(patch.length > 0 ? { patch: patchKey(patch) } : {}) }
     return contentId(content.id ?? (typeof source === 'string' ? source : await idOfBytes(source)), settings)
   }
 
@@ -548,6 +572,7 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
   function openPool(session: OrtSessionOptions, grant: CpuGrant): Pool {
     request = {
       source,
+      patch: edited?.patch ?? NO_PATCH,
       data: Array.from(data, ([path, bytes]) => ({ path, bytes })),
       providers: config.providers,
       strict: config.strictProviders,
@@ -629,6 +654,9 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
     get signature() {
       return contract.signature
     },
+    get labels() {
+      return labels
+    },
     get own() {
       return own
     },
@@ -649,6 +677,8 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
         integrity: admitted?.integrity,
         contract,
         facts,
+        edits: edited?.edits ?? [],
+        labels,
         hazard,
         loaded,
         pool,

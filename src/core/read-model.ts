@@ -2,7 +2,7 @@
 
 import { ModelmountError } from './errors.ts'
 import { readFacts, unreachableData } from './model-files.ts'
-import { type Scan, type ScanFinding, scanOnnx, unsupportedReason } from './onnx/index.ts'
+import { type Edited, editOnnx, type Scan, type ScanFinding, scanOnnx } from './onnx/index.ts'
 import type { OnnxModelFacts } from './types.ts'
 
 interface ReadRequest {
@@ -16,28 +16,38 @@ interface ReadRequest {
   readonly areOurs: boolean
 }
 
+/** The facts of a file, and what is loaded of it. */
+export interface ReadModel {
+  readonly facts: OnnxModelFacts
+  readonly edited: Edited
+}
+
 /**
- * One pass over the file, and not a byte of it into ONNX Runtime.
+ * Not a byte of the file gets into ONNX Runtime. One pass over it, and a few more where its graph has to be edited.
  * @returns `undefined` for `.ort` files, whose inside is not known
  * @throws ModelmountError `MODEL_UNSUPPORTED` with `details.findings`; `MODEL_INVALID`; `MODEL_LOAD_FAILED`, also when a file that it keeps
  *   weights in is missing
  */
-export async function readModel(request: ReadRequest): Promise<OnnxModelFacts | undefined> {
+export async function readModel(request: ReadRequest): Promise<ReadModel | undefined> {
   const { source, data, allowOrtFormat, areOurs } = request
   if (!request.scan || (allowOrtFormat && typeof source === 'string' && source.endsWith('.ort'))) {
     const facts = await readFacts(source, allowOrtFormat)
-    const reason = facts && reasonAgainst(request, facts)
+    if (!facts) return undefined
+    const edited = await editOnnx(source, facts)
+    const reason = reasonAgainst(request, facts, edited)
     if (reason) throw new ModelmountError('MODEL_UNSUPPORTED', reason)
-    return facts
+    return { facts, edited }
   }
   const sizes = new Map([...data].map(([name, { byteLength }]) => [name, byteLength]))
   const scan = await scanOnnx(source, { areOurs, data: sizes })
-  refuse(scan, reasonAgainst(request, scan.facts))
-  return scan.facts
+  const { facts } = scan
+  const edited = await editOnnx(source, facts)
+  refuse(scan, reasonAgainst(request, facts, edited))
+  return { facts, edited }
 }
 
-const reasonAgainst = ({ source, data }: ReadRequest, facts: OnnxModelFacts): string | undefined =>
-  unsupportedReason(facts) ?? unreachableData(source, data, facts)
+const reasonAgainst = ({ source, data }: ReadRequest, facts: OnnxModelFacts, { refusal }: Edited): string | undefined =>
+  refusal ?? unreachableData(source, data, facts)
 
 function refuse({ findings, more }: Scan, reason: string | undefined): void {
   const [first] = findings

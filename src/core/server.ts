@@ -428,14 +428,21 @@ function outputNames(model: Model, wanted: readonly string[] | undefined): reado
   }
   if (wanted === undefined || wanted.length === 0) return all
   for (const name of wanted) {
-    if (!all.includes(name))
+    if (all.includes(name)) continue
+    const left = model.signature.leftOut?.find((output) => output.name === name)
+    if (left)
       throw new ModelmountError(
         'OUTPUT_NOT_FOUND',
-        `model '${model.config.name}' has no output '${name.slice(0, 100)}'; it has ${all.map((known) => `'${known}'`).join(', ')}`,
-        {
-          details: { field: 'outputs', got: name.slice(0, 100) },
-        },
+        `model '${model.config.name}' does not serve its output '${name.slice(0, 100)}': ${left.reason}`,
+        { details: { field: 'outputs', got: name.slice(0, 100), type: left.declaredType } },
       )
+    throw new ModelmountError(
+      'OUTPUT_NOT_FOUND',
+      `model '${model.config.name}' has no output '${name.slice(0, 100)}'; it has ${all.map((known) => `'${known}'`).join(', ')}`,
+      {
+        details: { field: 'outputs', got: name.slice(0, 100) },
+      },
+    )
   }
   return [...new Set(wanted)]
 }

@@ -2,36 +2,54 @@
 
 import type { Loaded, SessionValue } from './engine/messages.ts'
 import { ModelmountError } from './errors.ts'
-import { servableOutputs } from './onnx/index.ts'
+import { leftOut, servableOutputs } from './onnx/index.ts'
 import { isDType } from './tensor/index.ts'
-import type { DType, ModelSignature, OnnxModelFacts, ValueInfo } from './types.ts'
+import type { DType, LeftOutput, ModelSignature, OnnxModelFacts, ValueInfo } from './types.ts'
 
-/** @throws ModelmountError `MODEL_UNSUPPORTED` for values that the binding cannot carry; the only check for `.ort` files */
-export function signatureOf(facts: OnnxModelFacts | undefined, loaded: Loaded): ModelSignature {
-  const declared = facts ? { inputs: facts.inputs, outputs: servableOutputs(facts) } : undefined
-  const pick = (values: readonly SessionValue[], known: readonly ValueInfo[] | undefined): ValueInfo[] =>
-    values.flatMap((value) => known?.find((info) => info.name === value.name) ?? (known ? [] : fromSession(value)))
-  const inputs = pick(loaded.inputs, declared?.inputs)
-  const outputs = pick(loaded.outputs, declared?.outputs).filter((output) => output.type !== undefined)
-  const bad = [...inputs, ...pick(loaded.outputs, facts ? declared?.outputs : undefined)].find(
-    (value) => value.type === undefined,
-  )
-  if (bad && (inputs.includes(bad) || bad.declaredType.includes('int4')))
+export type ServedSignature = ModelSignature & Required<Pick<ModelSignature, 'leftOut'>>
+
+/**
+ * What the file leaves open, the session tells. Outputs that the binding cannot carry are left out: they are computed, and never asked for.
+ * @param before outputs that were left out of the graph
+ * @throws ModelmountError `MODEL_UNSUPPORTED` for inputs that the binding cannot carry, and where no output is left; the only check for `.ort` files
+ */
+export function signatureOf(
+  facts: OnnxModelFacts | undefined,
+  loaded: Loaded,
+  before: readonly LeftOutput[] = [],
+): ServedSignature {
+  const inputs = loaded.inputs.flatMap((value) => declaredAs(value, facts?.inputs))
+  const bad = inputs.find(({ type }) => type === undefined)
+  if (bad)
     throw new ModelmountError('MODEL_UNSUPPORTED', `'${bad.name}' is ${bad.declaredType}, which onnxruntime-node cannot carry`)
+  const all = loaded.outputs.flatMap((value) => declaredAs(value, facts && servableOutputs(facts)))
+  const outputs = all.filter(({ type }) => type !== undefined)
   if (outputs.length === 0)
     throw new ModelmountError('MODEL_UNSUPPORTED', 'the model has no output that is a tensor of a supported type')
-  return { inputs, outputs }
+  const why = facts ? 'as ONNX Runtime has found' : 'and graphs of .ort files are left as they are'
+  const more = all.filter(({ type }) => type === undefined).map((output) => leftOut(output, why))
+  return { inputs, outputs, leftOut: [...before, ...more] }
 }
 
-function fromSession(value: SessionValue): ValueInfo[] {
+/** A value as the file declares it, completed by what the session knows; nothing for one that the file is known not to serve. */
+function declaredAs(value: SessionValue, known: readonly ValueInfo[] | undefined): ValueInfo[] {
+  const found = fromSession(value)
+  if (!known) return [found]
+  const declared = known.find(({ name }) => name === value.name)
+  if (!declared) return []
+  const isRight = found.type === undefined ? declared.type !== undefined : found.type === declared.type
+  const { type, declaredType } = isRight ? declared : found
+  const hasRank = declared.dims !== undefined && (found.dims ?? declared.dims).length === declared.dims.length
+  return [{ ...declared, type, declaredType, dims: hasRank ? declared.dims : found.dims }]
+}
+
+function fromSession(value: SessionValue): ValueInfo {
   const type: DType | undefined = value.isTensor && isDType(value.type) ? value.type : undefined
-  return [
-    {
-      name: value.name,
-      type,
-      declaredType: value.isTensor ? `tensor(${value.type})` : 'not a tensor',
-      // ONNX Runtime reports [] for a scalar and for an unknown rank alike.
-      dims: value.dims.length === 0 ? undefined : value.dims,
-    },
-  ]
+  return {
+    name: value.name,
+    type,
+    declaredType: value.isTensor ? `tensor(${value.type})` : 'not a tensor',
+    // ONNX Runtime reports [] for a scalar and for an unknown rank alike.
+    dims: value.dims.length === 0 ? undefined : value.dims,
+  }
 }

@@ -78,7 +78,7 @@ export interface ValueInfo {
   readonly name: string
   /** Element type; `undefined` when the value is not a tensor or its type cannot be carried. */
   readonly type: DType | undefined
-  /** The type as the file declares it, for example `tensor(float)`, `tensor(int4)`, `seq(tensor(int64))`. */
+  /** The type as the file declares it, for example `tensor(float)`, `tensor(int4)`, `seq(tensor(int64))`; where it does not, as it follows. */
   readonly declaredType: string
   /** `undefined` when the rank is unknown; `[]` is a scalar. */
   readonly dims: readonly Dim[] | undefined
@@ -91,6 +91,33 @@ export interface ValueInfo {
 export interface ModelSignature {
   readonly inputs: readonly ValueInfo[]
   readonly outputs: readonly ValueInfo[]
+  /** Outputs of the file that are not served; absent where all are. */
+  readonly leftOut?: readonly LeftOutput[]
+}
+
+/** An output of a model's file that is not served. */
+export interface LeftOutput {
+  readonly name: string
+  /** As in {@link ValueInfo}. */
+  readonly declaredType: string
+  /** Why, and what helps, as the rest of a sentence. */
+  readonly reason: string
+}
+
+/**
+ * What may be changed in a graph, in memory, after its file was verified: `zipmap` serves the probabilities that go into a ZipMap instead of its
+ * dictionaries, `cut-output` takes out an output that onnxruntime-node cannot carry, `ir-version` lowers the version of the format by one, where
+ * nothing newer is used.
+ */
+export type GraphEditName = 'zipmap' | 'cut-output' | 'ir-version'
+
+/** One such change. */
+export interface GraphEdit {
+  readonly edit: GraphEditName
+  /** The output, or `ir_version`. */
+  readonly target: string
+  /** What was done, as a sentence. */
+  readonly detail: string
 }
 
 /** Header facts of an ONNX file, read without ONNX Runtime. */
@@ -557,7 +584,11 @@ export interface ModelInfo extends ModelSignature {
   readonly producer: string
   readonly metadata: Readonly<Record<string, string>>
   readonly doc: string
-  /** By name of the output: what its elements stand for. */
+  /** What was changed in the graph after its file was verified; its id and its signature are of the file as it is. Empty for most models. */
+  readonly edits: readonly GraphEdit[]
+  /** Outputs of the file that are not served, and what helps. Empty for most models. */
+  readonly leftOut: readonly LeftOutput[]
+  /** By name of the output: what its elements stand for. Of a ZipMap, where the settings say nothing, its classes. */
   readonly labels?: Readonly<Record<string, readonly string[]>>
   /** The model's `config.pbtxt` as JSON, with Triton's field names. */
   readonly tritonConfig?: { readonly [field: string]: JsonValue }

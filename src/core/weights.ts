@@ -30,6 +30,7 @@ import { openProcess } from './engine/process.ts'
 import { ModelmountError } from './errors.ts'
 import { filesOf } from './model-files.ts'
 import type { ModelConfig } from './options.ts'
+import type { Patch } from './splice.ts'
 import { sameWithin } from './trial/compare.ts'
 import type { OnnxModelFacts, WeightsInfo } from './types.ts'
 
@@ -67,6 +68,8 @@ export interface Weights {
 
 interface Deps {
   readonly clock: Clock
+  /** Of the model's edits. */
+  readonly patch: Patch
   readonly cacheDirectory: string | undefined
   readonly weightBytes: number
   /** False when the model's files are no longer the ones that were loaded. */
@@ -130,7 +133,7 @@ export function createWeights(config: ModelConfig, facts: OnnxModelFacts | undef
     return done
   }
 
-  const entry = (): string => (sourceDigests ? entryName(outer, sourceDigests) : '')
+  const entry = (): string => (sourceDigests ? entryName(outer, sourceDigests, deps.patch) : '')
 
   async function digestSource(builder: Builder): Promise<void> {
     const digests = await builder.digest(files)
@@ -184,7 +187,7 @@ export function createWeights(config: ModelConfig, facts: OnnxModelFacts | undef
   async function fill(draft: string, builder: Builder, trial: Trial): Promise<SharedForm | undefined> {
     const { frame, transfer } = pack(trial.samples)
     const [source = ''] = files
-    const request = { source, session: config.session, into: draft, samples: frame, fetches: trial.fetches }
+    const request = { source, patch: deps.patch, session: config.session, into: draft, samples: frame, fetches: trial.fetches }
     const { speed, outputs } = await builder.derive(request, transfer)
     const maps = unpack(outputs, { share: false })
     const half = trial.samples.length

@@ -66,14 +66,16 @@ test('open shapes, left out outputs, external data', async () => {
     }),
   )
   expect(table).toContain('  x    tensor(float)  [?, 4]\n  any  tensor(int8)   ?\n')
-  expect(table).toContain('  y     tensor(float)       []\n  pair  seq(tensor(float))  ?     (left out: not a tensor)\n')
+  expect(table).toContain(
+    '  y     tensor(float)       []\n  pair  seq(tensor(float))  ?     (left out: it is seq(tensor(float)), which onnxruntime-node cannot carry: let it end with ConcatFromSequence, or give each tensor an output of its own)\n',
+  )
   expect(table).toContain('servable: yes')
   expect(await inspect(models.externalDataModel(dir), { json: false })).toContain('external data  weights.bin\n')
 })
 
 test('why a model is not servable', async () => {
   expect(await shown(models.int4OutputModel())).toContain(
-    '\nservable: no, output "y" is of type tensor(int4), which cannot be returned',
+    '\nservable: no, its only output, "y", is tensor(int4), which onnxruntime-node cannot carry: let it end with a Cast to an integer of 8 bits',
   )
   expect(await shown(models.customOpModel())).toContain('\nservable: no, custom operator com.example:Foo needs a library')
 })
@@ -99,6 +101,7 @@ test('JSON', async () => {
     'size',
     'servable',
     'reason',
+    'edits',
     'irVersion',
     'opsets',
     'producer',

@@ -318,6 +318,7 @@ describe('a worker thread', () => {
     onTestFinished(() => buffers.close())
     const request = {
       source: endsModel(),
+      patch: [],
       data: [],
       providers: [{ name: 'cpu' as const }],
       strict: false,

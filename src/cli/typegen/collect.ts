@@ -2,7 +2,7 @@
 
 import { contractOf } from '../../core/contract.ts'
 import { isModelmountError, ModelmountError } from '../../core/errors.ts'
-import { readOnnx, servableOutputs, unsupportedReason } from '../../core/onnx/index.ts'
+import { editOnnx, readOnnx, servableOutputs } from '../../core/onnx/index.ts'
 import { resolveFound } from '../../core/options.ts'
 import { type FoundModel, type Ignored, scanRepository } from '../../core/registry/repository.ts'
 import { findRagged } from '../../core/scheduler/batching.ts'
@@ -63,8 +63,7 @@ async function entryOf(found: FoundModel): Promise<Omit<ModelEntry, 'others'>> {
   if (config.fault) throw config.fault
   if (found.source.endsWith('.ort'))
     throw new ModelmountError('MODEL_UNSUPPORTED', 'the graph of an .ort file is known only once it is loaded')
-  const facts = await readOnnx(found.source)
-  const refusal = unsupportedReason(facts)
+  const { facts, refusal, leftOut } = await editOnnx(found.source, await readOnnx(found.source))
   if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
   const declared = { inputs: facts.inputs, outputs: servableOutputs(facts) }
   const ragged = findRagged(declared, config.batching)
@@ -76,6 +75,6 @@ async function entryOf(found: FoundModel): Promise<Omit<ModelEntry, 'others'>> {
   }
   const { batching, sequences } = config
   const plan = sequences && planSequences(graph, sequences, batching ? batching.axes : {})
-  const { signature } = contractOf(plan?.visible ?? graph, config, facts.presetInputs)
+  const { signature } = contractOf({ ...(plan?.visible ?? graph), leftOut }, config, facts.presetInputs)
   return { name: found.name, version: found.version, doc: facts.doc, signature }
 }

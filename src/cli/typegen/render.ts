@@ -1,7 +1,7 @@
 /** The declaration file: sorted, commented, the same for the same models. Names of a model file never leave their quotes or comments. */
 
 import { printable } from '../../core/printable.ts'
-import type { Dim, ValueInfo } from '../../core/types.ts'
+import type { Dim, LeftOutput, ValueInfo } from '../../core/types.ts'
 import type { Collected, ModelEntry } from './collect.ts'
 
 /** In its quotes, and apart from the statement, which tools that look for imports would take for one of ours. */
@@ -22,7 +22,9 @@ const MAX_COMMENT_CHARS = 200
 
 export function render({ models, skipped }: Collected): string {
   const left = skipped.map(({ name, reason }) => `    // ${comment(name)} is left out: ${comment(reason)}\n`)
-  return `${HEADER}${models.map(member).join('')}${left.join('')}${FOOTER}`
+  const isOpen = models.some(({ signature }) => signature.outputs.some(({ type }) => type === undefined))
+  const header = isOpen ? HEADER.replace('import type { ', 'import type { DType, ') : HEADER
+  return `${header}${models.map(member).join('')}${left.join('')}${FOOTER}`
 }
 
 function member({ name, version, others, doc, signature }: ModelEntry): string {
@@ -31,22 +33,24 @@ function member({ name, version, others, doc, signature }: ModelEntry): string {
     `    /** Version ${comment(version)}${also}.${doc ? ` ${comment(doc)}` : ''} */`,
     `    ${key(name)}: {`,
     ...section('inputs', signature.inputs, 'TypedInput'),
-    ...section('outputs', signature.outputs, 'TypedTensor'),
+    ...section('outputs', signature.outputs, 'TypedTensor', signature.leftOut),
     '    }',
     '',
   ].join('\n')
 }
 
-function section(title: string, values: readonly ValueInfo[], type: string): string[] {
+function section(title: string, values: readonly ValueInfo[], type: string, leftOut: readonly LeftOutput[] = []): string[] {
+  const left = leftOut.map(({ name, reason }) => `        // ${comment(name)} is left out: ${comment(reason)}`)
   const lines = values.flatMap((value) => {
     const { name, dims, declaredType, doc, optional } = value
-    const text = `${declaredType} ${shape(dims)}${doc ? `: ${doc}` : ''}`
+    const text = `${declaredType === 'undeclared' ? 'known once it is loaded,' : declaredType} ${shape(dims)}${doc ? `: ${doc}` : ''}`
     return [
       `        /** ${comment(text)} */`,
-      `        ${key(name)}${optional ? '?' : ''}: ${type}<'${value.type}', ${tuple(dims)}>`,
+      `        ${key(name)}${optional ? '?' : ''}: ${type}<${value.type === undefined ? 'DType' : `'${value.type}'`}, ${tuple(dims)}>`,
     ]
   })
-  return lines.length === 0 ? [`      ${title}: {}`] : [`      ${title}: {`, ...lines, '      }']
+  const all = [...lines, ...left]
+  return all.length === 0 ? [`      ${title}: {}`] : [`      ${title}: {`, ...all, '      }']
 }
 
 const tuple = (dims: readonly Dim[] | undefined): string =>

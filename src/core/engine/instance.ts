@@ -2,6 +2,7 @@
 
 import type { Clock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
+import type { Patch } from '../splice.ts'
 import type { Tensor } from '../types.ts'
 import type { Buffers } from './buffers.ts'
 import type { Channel, OpenChannel } from './channel.ts'
@@ -12,6 +13,8 @@ import { loadError, runError } from './ort-errors.ts'
 
 export interface LoadRequest {
   readonly source: string | Uint8Array
+  /** What of its bytes is replaced before they are loaded. */
+  readonly patch: Patch
   /** External data that is not on disk, by the name that the model has for it. */
   readonly data: readonly ExternalData[]
   readonly providers: readonly ProviderRequest[]
@@ -94,6 +97,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     {
       kind: 'load',
       source: request.source,
+      patch: request.patch,
       data: request.data,
       providers: request.providers,
       strict: request.strict,

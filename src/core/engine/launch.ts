@@ -5,6 +5,7 @@
 
 import type { Clock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
+import { NO_PATCH } from '../splice.ts'
 import type { Buffers } from './buffers.ts'
 import type { OpenChannel } from './channel.ts'
 import { createInstance, type Instance, type LoadRequest } from './instance.ts'
@@ -60,6 +61,9 @@ export interface LaunchDeps {
   onLine(line: string): void
 }
 
+/** It is made of the model with its edits. */
+export const formed = (request: LoadRequest, { source }: SharedForm): LoadRequest => ({ ...request, source, patch: NO_PATCH })
+
 export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher {
   const starting = new Set<Instance>()
   /** Failed to warm up, until they are gone. */
@@ -106,7 +110,7 @@ export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher
     goOn()
     let lost: string | undefined
     let handedOut = false
-    const instance = createInstance(form ? { ...request, source: form.source } : request, {
+    const instance = createInstance(form ? formed(request, form) : request, {
       id: nextId++,
       open: deps.open,
       clock: deps.clock,

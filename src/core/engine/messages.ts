@@ -1,5 +1,6 @@
 /** What host and worker say to each other: plain data only, because structured clone drops classes and error codes. */
 
+import type { Patch } from '../splice.ts'
 import type { Found, TrialPlan } from '../trial/plan.ts'
 import type { Dim, DType, ExecutionProviderName } from '../types.ts'
 import type { Frame } from './frame.ts'
@@ -43,6 +44,8 @@ export type ToWorker =
   | {
       readonly kind: 'load'
       readonly source: string | Uint8Array
+      /** What of its bytes is replaced before they are loaded. */
+      readonly patch: Patch
       readonly data: readonly ExternalData[]
       readonly providers: readonly ProviderRequest[]
       readonly strict: boolean
@@ -64,6 +67,7 @@ export type ToWorker =
   | {
       readonly kind: 'derive'
       readonly source: string
+      readonly patch: Patch
       readonly session: OrtSessionOptions
       /** Folder that the derived model is written to. */
       readonly into: string

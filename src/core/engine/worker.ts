@@ -14,6 +14,7 @@ import { pack, type TensorRecord, unpack, wantedBack } from './frame.ts'
 import type { Run, RunOutcome } from './instance.ts'
 import {
   type FromWorker,
+  type OrtSessionOptions,
   PENDING,
   type ProviderFallback,
   type ProviderRequest,
@@ -23,6 +24,7 @@ import {
 } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { runError } from './ort-errors.ts'
+import { folderOf, type Patched, readPatched } from './patched.ts'
 import { lowerPriority } from './priority.ts'
 
 /**
@@ -96,14 +98,11 @@ async function createSession(message: Extract<ToWorker, { kind: 'load' }>) {
     try {
       const externalData = message.data.map(({ path, bytes }) => ({ path, data: bytes }))
       const options: Ort.InferenceSession.SessionOptions = {
-        ...message.session,
+        ...withFolder(message.session, message),
         executionProviders: [asOrtProvider(provider)],
         ...(externalData.length > 0 ? { externalData } : {}),
       }
-      const session =
-        typeof message.source === 'string'
-          ? await ort.InferenceSession.create(message.source, options)
-          : await ort.InferenceSession.create(message.source, options)
+      const session = await open(readPatched(message.source, message.patch), options)
       return { session, provider: provider.name, fallbacks }
     } catch (error) {
       fallbacks.push({ provider: provider.name, reason: messageOf(error) })
@@ -112,6 +111,17 @@ async function createSession(message: Extract<ToWorker, { kind: 'load' }>) {
   }
   return { session: undefined, provider: undefined, fallbacks }
 }
+
+/** Its overloads are for one kind of source each. */
+const open = (source: string | Uint8Array, options: Ort.InferenceSession.SessionOptions): Promise<Ort.InferenceSession> =>
+  typeof source === 'string' ? ort.InferenceSession.create(source, options) : ort.InferenceSession.create(source, options)
+
+/** Bytes have no folder in which ONNX Runtime would find the files beside them. */
+function withFolder<S extends OrtSessionOptions>(session: S, model: Patched): S {
+  const folder = folderOf(model)
+  return folder === undefined ? session : { ...session, extra: { ...session.extra, [FOLDER]: folder } }
+}
+const FOLDER = 'session.model_external_initializers_file_folder_path'
 
 function asOrtProvider(provider: ProviderRequest): Ort.InferenceSession.ExecutionProviderConfig {
   return provider.deviceId === undefined
@@ -129,8 +139,11 @@ function feedsOf(inputs: TensorRecord): Record<string, Ort.Tensor> {
   return feeds
 }
 
-const openTrial: OpenSession = async (path, options) => {
-  const session = await ort.InferenceSession.create(path, { ...options, executionProviders: ['cpu'] })
+const openTrial: OpenSession = async (model, options) => {
+  const session = await open(readPatched(model.source, model.patch), {
+    ...withFolder(options, model),
+    executionProviders: ['cpu'],
+  })
   return {
     async run(inputs, fetches) {
       const values = await session.run(feedsOf(inputs), fetches)

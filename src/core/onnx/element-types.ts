@@ -40,6 +40,9 @@ const ELEMENT_TYPES: readonly (ElementType | undefined)[] = [
   { name: 'int2', bits: 2 },
 ]
 
+/** The highest number that IR version 13 has. */
+export const LAST_ELEMENT_TYPE = 26
+
 /** The name inside `tensor(…)`. */
 export function elementName(elemType: number): string {
   return ELEMENT_TYPES[elemType]?.name ?? (elemType === 0 ? 'undefined' : `type ${elemType}`)

@@ -1,7 +1,9 @@
 /** Reading an ONNX file without running it, and without holding its weights in memory. */
 
 import { type ErrorDetails, ModelmountError } from '../errors.ts'
+import { NO_PATCH, type Patch } from '../splice.ts'
 import type { ModelSignature, OnnxModelFacts } from '../types.ts'
+import { type Edited, edit } from './edits/index.ts'
 import { findHazard as judgeValues, needsJudging } from './hazards.ts'
 import { Malformed } from './malformed.ts'
 import { readModel } from './model.ts'
@@ -11,14 +13,16 @@ import { checkFiles, type ExternalFile, sizesInMemory, sizesOnDisk } from './sca
 import type { ScanFinding } from './scan/findings.ts'
 import { createWatch, type Watch } from './scan/watch.ts'
 import { isOrtFormat, lookalike, SNIFF_BYTES } from './sniff.ts'
-import { bytesSource, fileSource, type Source } from './source.ts'
-import { MAX_IR_VERSION, operatorReason, VENDOR_BINARY } from './support.ts'
+import { bytesSource, fileSource, type Source, splicedSource } from './source.ts'
+import { LOWERED_IR_VERSION, operatorReason, VENDOR_BINARY } from './support.ts'
 import { createReader, drive } from './wire.ts'
 
+export type { Edited } from './edits/index.ts'
+export { leftOut } from './left-out.ts'
 export { isRandom } from './mixing.ts'
 export type { ExternalFile } from './scan/files.ts'
 export type { ScanFinding, ScanFindingId } from './scan/findings.ts'
-export { MAX_OPSET, servableOutputs, unsupportedReason } from './support.ts'
+export { isOpen, MAX_OPSET, servableOutputs, unsupportedReason } from './support.ts'
 
 /** A protobuf message is never longer: what is, ONNX Runtime cannot read. */
 const MAX_FILE_BYTES = 2 ** 31 - 1
@@ -51,6 +55,27 @@ export async function readOnnx(source: string | Uint8Array): Promise<OnnxModelFa
 }
 
 /**
+ * What is loaded of a file: its graph with the edits that it needs to be served. Reads it once more, where it needs any.
+ * @param facts what {@link readOnnx} has read of it
+ * @throws ModelmountError `MODEL_LOAD_FAILED` when the file cannot be read again
+ */
+export async function editOnnx(source: string | Uint8Array, facts: OnnxModelFacts): Promise<Edited> {
+  const from = await open(source)
+  try {
+    return await edit(from, facts, async (patch) => {
+      const edited = splicedSource(from, patch)
+      const reader = createReader(edited.size)
+      return drive(reader, edited, readModel(reader, createWatch()))
+    })
+  } finally {
+    await from.close()
+  }
+}
+
+const open = async (source: string | Uint8Array): Promise<Source> =>
+  typeof source === 'string' ? fileSource(source) : bytesSource(source)
+
+/**
  * Reads a model as {@link readOnnx} does, and tells what in it no honest model has. One pass; of the files that it keeps weights in only names,
  * kinds and sizes are looked at.
  * @throws ModelmountError as `readOnnx` does
@@ -61,8 +86,8 @@ export async function scanOnnx(source: string | Uint8Array, opts: ScanOptions = 
   if (size > MAX_FILE_BYTES)
     findings.add('file-bytes', '', `the file has ${size} bytes, and protobuf reads no more than ${MAX_FILE_BYTES}`)
   const { irVersion } = facts
-  if (irVersion < 1 || irVersion > MAX_IR_VERSION)
-    findings.add('ir-version', 'ir_version', `IR version ${irVersion} is used; ONNX Runtime knows 1 to ${MAX_IR_VERSION}`)
+  if (irVersion < 1 || irVersion > LOWERED_IR_VERSION)
+    findings.add('ir-version', 'ir_version', `IR version ${irVersion} is used, and no more than ${LOWERED_IR_VERSION} is known`)
   const operator = operatorReason(facts)
   // That one was noted where it was found.
   if (operator && !facts.operators.includes(VENDOR_BINARY)) findings.add('operator', '', operator)
@@ -75,14 +100,16 @@ export async function scanOnnx(source: string | Uint8Array, opts: ScanOptions = 
  * An operator that certainly lets the rows of a request influence each other, as a sentence. Says nothing of what it cannot follow or read.
  * @param source path of a regular file, or the bytes of one, that `readOnnx` has read
  * @param rows by input name, the dimension that counts rows; none for inputs that all rows share
+ * @param patch of its edits
  */
 export async function findMixing(
   source: string | Uint8Array,
   inputs: ModelSignature['inputs'],
   rows: Readonly<Record<string, number>>,
+  patch: Patch = NO_PATCH,
 ): Promise<string | undefined> {
   try {
-    return followRows(await nodesOf(source), inputs, rows).mixing
+    return followRows(await nodesOf(source, patch), inputs, rows).mixing
   } catch {
     // Too many names to keep, or the file has gone: the model serves, and is judged by trying it.
     return undefined
@@ -92,18 +119,23 @@ export async function findMixing(
 /**
  * An operator that can end the process that runs it by the values of a request, as a sentence.
  * @param source path of a regular file, or the bytes of one, that `readOnnx` has read
+ * @param patch of its edits, after which `facts` were read
  */
-export async function findHazard(source: string | Uint8Array, facts: OnnxModelFacts): Promise<string | undefined> {
+export async function findHazard(
+  source: string | Uint8Array,
+  facts: OnnxModelFacts,
+  patch: Patch = NO_PATCH,
+): Promise<string | undefined> {
   if (!needsJudging(facts.operators)) return undefined
   try {
-    return judgeValues(await nodesOf(source))
+    return judgeValues(await nodesOf(source, patch))
   } catch (error) {
     return `its values cannot be judged: ${error instanceof Malformed ? error.message : 'the file could not be read again'}`
   }
 }
 
-async function nodesOf(source: string | Uint8Array): Promise<Nodes> {
-  const from = typeof source === 'string' ? await fileSource(source) : bytesSource(source)
+async function nodesOf(source: string | Uint8Array, patch: Patch): Promise<Nodes> {
+  const from = splicedSource(await open(source), patch)
   try {
     const reader = createReader(from.size)
     return await drive(reader, from, readNodes(reader))

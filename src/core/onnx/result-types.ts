@@ -30,12 +30,14 @@ export const FIXED_TYPES = {
 /** Of other domains, those that give what they take. */
 const KEEPERS: ReadonlySet<string> = new Set(['ai.onnx.ml:ArrayFeatureExtractor', 'ai.onnx.ml:Binarizer', 'ai.onnx.ml:Imputer'])
 
+/** They take sizes and give numbers. */
+const WINDOWS = named('BlackmanWindow HammingWindow HannWindow MelWeightMatrix')
+
 /** Operators whose outputs have the type of another input than the first. */
 const LIKE: Readonly<Record<string, number>> = {
   'ai.onnx:Where': 1,
   'ai.onnx:OneHot': 2,
   'ai.onnx:CastLike': 1,
-  'ai.onnx:QuantizeLinear': 2,
   'ai.onnx:DequantizeLinear': 1,
 }
 
@@ -63,6 +65,9 @@ function firstType(node: GraphNode, inputs: readonly (Typed | undefined)[]): num
   if (op === 'ai.onnx:Constant') return node.constant?.type ?? 0
   if (op === 'ai.onnx:ConstantOfShape') return node.constant?.type ?? FLOAT
   if (op === 'ai.onnx:DynamicQuantizeLinear') return UINT8
+  if (op === 'ai.onnx:BitCast') return ints.get('to')?.[0] ?? 0
+  if (op === 'ai.onnx:QuantizeLinear') return inputs[2]?.type || ints.get('output_dtype')?.[0] || UINT8
+  if (WINDOWS.has(op)) return ints.get('output_datatype')?.[0] ?? FLOAT
   if (op.startsWith('ai.onnx:Random')) return ints.get('dtype')?.[0] ?? FLOAT
   if (op === 'ai.onnx:EyeLike' && ints.has('dtype')) return ints.get('dtype')?.[0] ?? 0
   if (FIXED_TYPES.shapes.has(op) || FIXED_TYPES.int64.has(op)) return INT64

@@ -4,6 +4,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { ModelmountError } from '../errors.ts'
+import { type Patch, piecesOf, splicedSize } from '../splice.ts'
 
 export interface Source {
   readonly size: number
@@ -61,6 +62,33 @@ export function bytesSource(bytes: Uint8Array): Source {
       return bytes.subarray(offset, offset + length)
     },
     close: async () => {},
+  }
+}
+
+/** What comes of a source with splices; closes with it. */
+export function splicedSource(source: Source, patch: Patch): Source {
+  if (patch.length === 0) return source
+  const pieces = piecesOf(source.size, patch)
+  const size = splicedSize(source.size, patch)
+  return {
+    size,
+    async read(offset, length) {
+      const result = new Uint8Array(Math.max(0, Math.min(length, size - offset)))
+      const end = offset + result.length
+      for (const piece of pieces) {
+        const [from, to] = [Math.max(offset, piece.at), Math.min(end, piece.at + piece.length)]
+        if (from >= to) continue
+        const inside = from - piece.at
+        const bytes =
+          typeof piece.from === 'number'
+            ? await source.read(piece.from + inside, to - from)
+            : piece.from.subarray(inside, inside + to - from)
+        result.set(bytes.subarray(0, to - from), from - offset)
+        if (bytes.length < to - from) return result.subarray(0, from - offset + bytes.length)
+      }
+      return result
+    },
+    close: () => source.close(),
   }
 }
 

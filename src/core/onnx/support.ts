@@ -1,12 +1,15 @@
 /** Decides from the file alone whether onnxruntime-node can serve a model; measured against 1.30. */
 
 import type { OnnxModelFacts, ValueInfo } from '../types.ts'
+import { leftOut } from './left-out.ts'
 import { shown } from './shown.ts'
 
 /** Highest version of the default operator set that onnxruntime-node 1.30 loads. */
 export const MAX_OPSET = 26
 /** Highest IR version that onnxruntime-node 1.30 loads. */
 export const MAX_IR_VERSION = 13
+/** The one after it, which is lowered where nothing of it is used. */
+export const LOWERED_IR_VERSION = 14
 
 /** Domains whose operators are part of a stock ONNX Runtime; the last two appear in graphs that it has optimised and saved. */
 const STOCK_DOMAINS: ReadonlySet<string> = new Set([
@@ -26,13 +29,20 @@ export function unsupportedReason(facts: OnnxModelFacts): string | undefined {
   return versionReason(facts) ?? operatorReason(facts) ?? inputReason(facts) ?? outputReason(facts)
 }
 
-/** The outputs that can be served: the tensors. Sequences, maps and optionals are left out, since asking for them fails the run. */
+/**
+ * The outputs that can be served: the tensors, and those whose type the file leaves open. Sequences, maps and optionals are left out, since
+ * asking for them fails the run.
+ */
 export function servableOutputs(facts: OnnxModelFacts): ValueInfo[] {
-  return facts.outputs.filter((output) => output.type !== undefined)
+  return facts.outputs.filter((output) => output.type !== undefined || isOpen(output))
 }
 
+/** True for an output whose type is known only once the model has loaded. */
+export const isOpen = ({ type, declaredType }: ValueInfo): boolean => type === undefined && declaredType === 'undeclared'
+
 function versionReason({ irVersion, opsets }: OnnxModelFacts): string | undefined {
-  if (irVersion > MAX_IR_VERSION) return `it has IR version ${irVersion}; the highest supported is ${MAX_IR_VERSION}`
+  if (irVersion > MAX_IR_VERSION)
+    return `it has IR version ${irVersion}; the highest supported is ${MAX_IR_VERSION}: export it with ir_version=10`
   if (Object.keys(opsets).length === 0) return 'it does not say which operator sets it uses'
   const opset = opsets['ai.onnx']
   if (opset !== undefined && opset > MAX_OPSET)
@@ -54,11 +64,20 @@ function inputReason({ inputs }: OnnxModelFacts): string | undefined {
 
 /** One tensor of an element type that the binding does not know spoils the whole model: int4 aborts the process, others fail the load. */
 function outputReason(facts: OnnxModelFacts): string | undefined {
-  const output = facts.outputs.find(({ type, declaredType }) => type === undefined && !isContainer(declaredType))
+  const served = servableOutputs(facts)
+  const [first] = facts.outputs
+  if (served.length === 0 && first) {
+    const all =
+      facts.outputs.length === 1
+        ? `its only output, "${shown(first.name)}",`
+        : `each of its outputs, like "${shown(first.name)}",`
+    return `${all} ${leftOut(first).reason.replace(/^it /, '')}`
+  }
+  const output = facts.outputs.find((one) => !served.includes(one) && !isContainer(one.declaredType))
   if (output !== undefined) return `output "${shown(output.name)}" is ${described(output)}, which cannot be returned`
   // onnxruntime-common collects results in a plain object, where this name sets the prototype instead.
   if (facts.outputs.some(({ name }) => name === '__proto__')) return 'an output named "__proto__" cannot be returned'
-  return servableOutputs(facts).length === 0 ? 'it has no output that is a tensor' : undefined
+  return served.length === 0 ? 'it has no output that is a tensor' : undefined
 }
 
 const isContainer = (declaredType: string): boolean => /^(seq|map|optional)\(/.test(declaredType)

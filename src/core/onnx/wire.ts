@@ -38,6 +38,17 @@ const OVERHEAD_BYTES = 64
 const lenient = new TextDecoder('utf-8', { ignoreBOM: true })
 const strict = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true })
 
+/** Where a field lies in what is read. */
+export interface Span {
+  /** Of its tag. */
+  readonly start: number
+  /** Of the length before its payload, where it has one. */
+  readonly lengthAt: number
+  /** Of its payload. */
+  readonly body: number
+  readonly end: number
+}
+
 export interface Reader {
   /** Goes to the next field of the current message, over whatever of the last one was not read; at the end leaves the message with `false`. */
   next(): Reading<boolean>
@@ -47,6 +58,8 @@ export interface Reader {
   field(): number
   /** Payload bytes of the current field. */
   length(): number
+  /** Where the current field lies; to be asked before its payload is entered. */
+  span(): Span
   /** Makes the current field's payload the current message. */
   enter(): void
   /** The current varint as a signed 64-bit integer. */
@@ -78,6 +91,8 @@ export function createReader(size: number): Reader {
   let position = 0
   let fieldEnd = 0
   let fieldNumber = 0
+  let fieldStart = 0
+  let lengthAt = 0
   let wireType = VARINT
 
   /** True when the window does not hold the next `count` bytes, as far as the file has them. */
@@ -117,8 +132,10 @@ export function createReader(size: number): Reader {
     if (lacks(MAX_HEADER_BYTES)) yield
     const start = position
     const tag = varint(end)
+    fieldStart = start
     fieldNumber = Math.floor(tag / 8)
     wireType = tag % 8
+    lengthAt = position
     if (fieldNumber === 0 || tag > 0xffffffff) throw new Malformed(`there is no valid field at byte ${start}`)
     readExtent(start, end)
     if (fieldEnd > end) throw overrun(start, end)
@@ -207,6 +224,7 @@ export function createReader(size: number): Reader {
     is: (field, wire) => field === fieldNumber && wire === wireType,
     field: () => fieldNumber,
     length: () => fieldEnd - position,
+    span: () => ({ start: fieldStart, lengthAt, body: position, end: fieldEnd }),
     enter,
     int,
     float,

@@ -10,6 +10,7 @@ import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
 const REQUEST: LoadRequest = {
   source: 'model.onnx',
+  patch: [],
   data: [],
   providers: [{ name: 'cpu' }],
   strict: false,

@@ -6,9 +6,11 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { join } from 'node:path'
+import { NO_PATCH } from '../../splice.ts'
 import type { Tensor } from '../../types.ts'
 import { pack, type TensorRecord, unpack } from '../frame.ts'
 import type { FromWorker, OrtSessionOptions, ToWorker } from '../messages.ts'
+import type { Patched } from '../patched.ts'
 import { DATA_FILE, MODEL_FILE } from './store.ts'
 
 /** What `derive` needs of a session. */
@@ -18,7 +20,7 @@ export interface TrialSession {
 }
 
 export type OpenSession = (
-  path: string,
+  model: Patched,
   session: OrtSessionOptions & { optimizedModelFilePath?: string },
 ) => Promise<TrialSession>
 
@@ -44,9 +46,9 @@ export async function derive(
   try {
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
   } catch {}
-  const { source, session, into, fetches } = message
+  const { session, into, fetches } = message
   const path = join(into, MODEL_FILE)
-  const writer = await open(source, {
+  const writer = await open(message, {
     ...session,
     optimizedModelFilePath: path,
     extra: {
@@ -61,7 +63,7 @@ export async function derive(
   for (const name of [MODEL_FILE, DATA_FILE]) flush(join(into, name))
 
   const samples = unpack(message.samples, { share: true })
-  const [plain, derived] = [await open(source, session), await open(path, session)]
+  const [plain, derived] = [await open(message, session), await open({ source: path, patch: NO_PATCH }, session)]
   const outputs: TensorRecord[] = []
   for (const side of [plain, derived]) for (const inputs of samples) outputs.push(await side.run(inputs, fetches))
   let speed = Number.POSITIVE_INFINITY

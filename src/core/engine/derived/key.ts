@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
+import type { Patch } from '../../splice.ts'
 import type { OrtSessionOptions } from '../messages.ts'
 
 /**
@@ -16,7 +17,16 @@ export function outerKey(session: OrtSessionOptions, sizes: readonly number[]): 
   return hash(16, [runtimeVersion(), process.platform, process.arch, cpuFeatures(), options, sizes])
 }
 
-export const entryName = (outer: string, digests: readonly string[]): string => `${outer}-${hash(32, digests)}`
+/** @param patch of the model's edits, which go into what is derived */
+export const entryName = (outer: string, digests: readonly string[], patch: Patch): string =>
+  `${outer}-${hash(32, patch.length === 0 ? digests : [...digests, patchKey(patch)])}`
+
+/** The same for equal patches. */
+export const patchKey = (patch: Patch): string =>
+  hash(
+    32,
+    patch.map(({ at, end, bytes }) => [at, end, Buffer.from(bytes).toString('base64')]),
+  )
 
 const hash = (length: number, value: unknown): string =>
   createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, length)

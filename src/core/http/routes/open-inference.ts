@@ -60,7 +60,7 @@ export const openInference: TableMaker = (deps, mount) => {
     const model = deps.resolve(name, version)
     const headerLength = headerLengthOf(request)
     if (headerLength === undefined) checkJsonType(request)
-    const { signature, config } = model
+    const { signature, config, labels } = model
     const limit = headerLength === undefined ? Math.min(deps.maxBodyBytes, deps.maxJsonBytes) : deps.maxBodyBytes
     const waiting = { signal: request.signal, deadline: readBy(request, model, at, true) }
     const opts = { headerLength, maxElements: config.maxElements, room: model.room, ...waiting }
@@ -71,7 +71,7 @@ export const openInference: TableMaker = (deps, mount) => {
     const terms = termsOf(request, model, mount.config, deps.now() - at, parameters)
     const call = { ...terms, id: id ?? '', version, outputs, sequence }
     const result = await deps.run(model, inputs, call, request.headers)
-    const steps = inTurns(encodeInfer(result, { id, forms, signature, labels: config.labels }))
+    const steps = inTurns(encodeInfer(result, { id, forms, signature, labels }))
     const encoded = steps instanceof Promise ? await steps : steps
     // The result is this request's alone, also where there is a cache.
     const free = (): void => discard(result.outputs)

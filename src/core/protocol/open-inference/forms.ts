@@ -121,6 +121,11 @@ const hasOrder = ({ type }: ValueInfo): boolean =>
   type !== undefined && (DTYPES[type].isInteger || type === 'float32' || type === 'float64')
 
 function unknownOutput(name: string, field: string, signature: ModelSignature): ModelmountError {
+  const left = signature.leftOut?.find((output) => output.name === name)
+  if (left) {
+    const details = { field, got: quote(name), type: left.declaredType }
+    return new ModelmountError('OUTPUT_NOT_FOUND', `output ${quote(name)} is not served: ${left.reason}`, { details })
+  }
   const expected = signature.outputs.map((info) => quote(info.name)).join(', ')
   const details = { field, expected, got: quote(name) }
   return new ModelmountError('OUTPUT_NOT_FOUND', `unknown output ${quote(name)}; the model has ${expected}`, { details })

@@ -11,12 +11,14 @@ export function encodeServerMetadata(name: string, version: string, extensions: 
 /**
  * The answer to `GET /v2/models/{name}`.
  * Dynamic dims are -1. The protocol has no word for an unknown rank, so that is the shape [-1] too: [] would promise a scalar.
- * A value that cannot be carried has its declared ONNX type as datatype.
+ * A value that cannot be carried has its declared ONNX type as datatype. Outputs that are not served stand in `parameters.left_out`.
  */
 export function encodeModelMetadata(info: ModelInfo, versions: readonly string[]): Uint8Array {
   const inputs = info.inputs.map(describeValue)
   const outputs = info.outputs.map(describeValue)
-  return encode({ name: info.name, versions, platform: 'onnxruntime_onnx', inputs, outputs })
+  const left = info.leftOut.map(({ name, declaredType, reason }) => ({ name, datatype: declaredType, reason }))
+  const parameters = left.length > 0 ? { parameters: { left_out: left } } : {}
+  return encode({ name: info.name, versions, platform: 'onnxruntime_onnx', inputs, outputs, ...parameters })
 }
 
 function describeValue(info: ValueInfo): { name: string; datatype: string; shape: number[] } {
