@@ -1,9 +1,9 @@
 /** OTLP exporters as the SDK would make them itself. They come with `@opentelemetry/sdk-node`, which does not hand them on. */
 
-import { createRequire } from 'node:module'
 import type { PushMetricExporter } from '@opentelemetry/sdk-metrics'
-import type { tracing } from '@opentelemetry/sdk-node'
+import type { NodeSDKConfiguration } from '@opentelemetry/sdk-node'
 import { ModelmountError } from '../core/errors.ts'
+import { partOfSdk } from './sdk-parts.ts'
 
 export interface OtlpOptions {
   /** Base URL of the collector; `/v1/traces` and `/v1/metrics` are added for HTTP. @default the `OTEL_EXPORTER_OTLP_*` variables */
@@ -29,12 +29,11 @@ function create(signal: Signal, { endpoint, headers }: OtlpOptions): unknown {
       'OPTIONS_INVALID',
       `OTEL_EXPORTER_OTLP_PROTOCOL must be one of ${Object.keys(PACKAGES).join(', ')}, got '${protocol}'`,
     )
-  const [name, className] =
+  const [name, className]: [string, string] =
     signal === 'traces'
       ? [`@opentelemetry/exporter-trace-otlp-${ending}`, 'OTLPTraceExporter']
       : [`@opentelemetry/exporter-metrics-otlp-${ending}`, 'OTLPMetricExporter']
-  const fromSdk = createRequire(createRequire(import.meta.url).resolve('@opentelemetry/sdk-node'))
-  const made = (fromSdk(name) as Record<string, Exporter>)[className]
+  const made = (partOfSdk(name) as Record<string, Exporter>)[className]
   if (!made) throw new ModelmountError('INTERNAL', `${name} has no ${className}`)
   const base = endpoint?.replace(/\/+$/, '')
   return new made({
@@ -44,7 +43,8 @@ function create(signal: Signal, { endpoint, headers }: OtlpOptions): unknown {
 }
 
 /** @throws ModelmountError `OPTIONS_INVALID` */
-export const otlpTraceExporter = (options: OtlpOptions): tracing.SpanExporter => create('traces', options) as tracing.SpanExporter
+export const otlpTraceExporter = (options: OtlpOptions): NodeSDKConfiguration['traceExporter'] =>
+  create('traces', options) as NodeSDKConfiguration['traceExporter']
 
 /** @throws ModelmountError `OPTIONS_INVALID` */
 export const otlpMetricExporter = (options: OtlpOptions): PushMetricExporter => create('metrics', options) as PushMetricExporter

@@ -10,7 +10,7 @@ import {
   type MetricReader,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
-import { NodeSDK, type NodeSDKConfiguration, resources } from '@opentelemetry/sdk-node'
+import { NodeSDK, type NodeSDKConfiguration } from '@opentelemetry/sdk-node'
 import { ModelmountError } from '../core/errors.ts'
 import type { Telemetry } from '../core/telemetry.ts'
 import { VERSION } from '../core/version.ts'
@@ -21,6 +21,7 @@ import { type OtlpOptions, otlpMetricExporter, otlpTraceExporter } from './otlp.
 import { createProducer } from './producer.ts'
 import { CONTENT_TYPE, createPrometheus, type PrometheusText } from './prometheus.ts'
 import { createSampling, type Sampling } from './sampling.ts'
+import { partOfSdk } from './sdk-parts.ts'
 import { createTelemetry, type Watched } from './telemetry.ts'
 
 export type { OtlpOptions } from './otlp.ts'
@@ -87,7 +88,7 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
   const sdk = new NodeSDK({
     ...(serviceName === undefined ? {} : { serviceName }),
     // Not the process: its arguments and its owner are no business of who reads metrics.
-    ...(isSet('OTEL_NODE_RESOURCE_DETECTORS') ? {} : { resourceDetectors: [resources.envDetector, resources.hostDetector] }),
+    ...(isSet('OTEL_NODE_RESOURCE_DETECTORS') ? {} : { resourceDetectors: detectors() }),
     ...(instrumentations ? { instrumentations } : {}),
     ...(sampling ? { sampler: sampling.sampler } : {}),
     ...(process.env.OTEL_LOGS_EXPORTER === undefined ? { logRecordProcessors: [] } : {}),
@@ -120,6 +121,13 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
       clearTimeout(timer)
     },
   }
+}
+
+function detectors(): NodeSDKConfiguration['resourceDetectors'] {
+  const found = partOfSdk('@opentelemetry/resources') as Readonly<
+    Record<'envDetector' | 'hostDetector', NodeSDKConfiguration['resourceDetectors'][number]>
+  >
+  return [found.envDetector, found.hostDetector]
 }
 
 /** What the environment asks for in other words than a ratio is the SDK's to make. */

@@ -2,7 +2,7 @@
 
 import { type Context, context, ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
-import { BasicTracerProvider, InMemorySpanExporter, RandomIdGenerator, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+import { InMemorySpanExporter, RandomIdGenerator, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { expect, test } from 'vitest'
 import { createSampling } from '../../src/telemetry/sampling.ts'
 import { createTelemetry } from '../../src/telemetry/telemetry.ts'
@@ -14,9 +14,9 @@ function traced(ratio: number) {
   const exporter = new InMemorySpanExporter()
   let ids = 0
   const random = new RandomIdGenerator()
-  const provider = new BasicTracerProvider({
+  const provider = new TracerProvider({
     sampler,
-    spanProcessors: [new SimpleSpanProcessor(exporter)],
+    spanProcessors: [new SimpleSpanProcessor({ exporter })],
     idGenerator: {
       generateTraceId: random.generateTraceId,
       generateSpanId() {

@@ -10,37 +10,13 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { POSIX } from '../support/needs.ts'
+import { runScript, SERVER, START } from './run-script.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-interface Told {
-  readonly [key: string]: unknown
-}
-
-/** Runs an ES module; what it hands to `tell()` comes back. What it writes to stderr must be nothing. */
-async function run(script: string, opts: { readonly env?: Record<string, string>; readonly cwd?: string } = {}): Promise<Told> {
-  const { cwd = root, env = {} } = opts
-  const head = `const tell = (value) => process.stdout.write(JSON.stringify(value))
-    const row = (seed) => Array.from({ length: 32 }, (_, i) => Math.sin(seed * 32 + i))\n`
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', head + script], {
-    cwd,
-    env: { ...process.env, ...env },
-    timeout: 60_000,
-  })
-  expect(stderr).toBe('')
-  return JSON.parse(stdout)
-}
-
-const SERVER = `
-  import { createModelServer } from 'modelmount'
-  import { mlpModel } from './tools/models.mjs'
-  const serve = (telemetry) => createModelServer({ models: [{ name: 'mlp', source: mlpModel() }], telemetry, logger: false })\n`
-const START = `${SERVER}
-  import { startTelemetry } from 'modelmount/telemetry/sdk'\n`
-
 describe('startTelemetry()', () => {
   test('gives metrics as text without a word about where to, under the names of Prometheus’ conventions', async () => {
-    const told = await run(`${START}
+    const told = await runScript(`${START}
       const telemetry = await startTelemetry({ serviceName: 'shop', prometheus: { port: 0 } })
       const server = await serve(telemetry)
       await server.predict('mlp', { features: [row(1)] })
@@ -62,7 +38,7 @@ describe('startTelemetry()', () => {
   })
 
   test('writes a hundred models in a thread, the same text as at once', async () => {
-    const told = await run(`
+    const told = await runScript(`
       import { startTelemetry } from 'modelmount/telemetry/sdk'
       const telemetry = await startTelemetry()
       const end = (i) => telemetry.end({ model: 'm' + i, version: '1', startedAt: 0, endedAt: 3, queueMs: 1, inferMs: 1, batchSize: 1, cached: false })
@@ -89,20 +65,20 @@ describe('startTelemetry()', () => {
       await server.close()
       await telemetry.shutdown()
       tell({})`
-    await run(script(`{ otlp: { endpoint: '${endpoint}/', headers: { 'x-key': 'k' } } }`))
+    await runScript(script(`{ otlp: { endpoint: '${endpoint}/', headers: { 'x-key': 'k' } } }`))
     expect(got.sort()).toEqual(['POST /v1/metrics k', 'POST /v1/traces k'])
     got.length = 0
-    await run(script(''), { env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } })
+    await runScript(script(''), { env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } })
     expect(got.sort()).toEqual(['POST /v1/metrics', 'POST /v1/traces'])
     got.length = 0
     // One signal of both, to an address of its own.
     const env = { OTEL_METRICS_EXPORTER: 'otlp', OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${endpoint}/mine` }
-    await run(script(''), { env: { ...env, OTEL_TRACES_EXPORTER: 'none' } })
+    await runScript(script(''), { env: { ...env, OTEL_TRACES_EXPORTER: 'none' } })
     expect(got).toEqual(['POST /mine'])
   })
 
   test('serves Prometheus on the port that the standard variables name, to a scrape over a socket', async () => {
-    const told = await run(
+    const told = await runScript(
       `${START}
       const telemetry = await startTelemetry()
       const server = await serve(telemetry)
@@ -143,14 +119,14 @@ describe('startTelemetry()', () => {
       OTEL_EXPORTER_PROMETHEUS_HOST: '127.0.0.1',
       OTEL_EXPORTER_PROMETHEUS_PORT: String(port),
     }
-    const told = await run(script, { env })
+    const told = await runScript(script, { env })
     expect(told).toEqual({
       refused: ['OPTIONS_INVALID', expect.stringContaining(`cannot serve metrics on port ${port} of 127.0.0.1`)],
       none: ['OPTIONS_INVALID', "OTEL_EXPORTER_PROMETHEUS_PORT must be a port from 0 to 65535, got '65536'"],
       later: 200,
     })
     await new Promise((resolve) => taken.close(resolve))
-    const url = await run(
+    const url = await runScript(
       `import { startTelemetry } from 'modelmount/telemetry/sdk'
       const telemetry = await startTelemetry()
       tell({ url: telemetry.metricsUrl, status: (await fetch(telemetry.metricsUrl)).status })
@@ -161,7 +137,7 @@ describe('startTelemetry()', () => {
   })
 
   test('is switched off by the standard variable: no metrics, no span, nothing that fails', async () => {
-    const told = await run(
+    const told = await runScript(
       `${START}
       const telemetry = await startTelemetry({ otlp: { endpoint: 'http://127.0.0.1:9' }, prometheus: { port: 0 } })
       const server = await serve(telemetry)
@@ -176,7 +152,7 @@ describe('startTelemetry()', () => {
   })
 
   test('collects for the collector as often as the environment says, and no later than it ends', async () => {
-    const told = await run(
+    const told = await runScript(
       `import { createServer } from 'node:http'
       ${START}
       let [posts, thrice] = [0, undefined]
@@ -208,7 +184,7 @@ describe('startTelemetry()', () => {
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => silent.closeAllConnections())
     const endpoint = url ?? `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
-    const told = await run(`${START}
+    const told = await runScript(`${START}
       import { setFlagsFromString } from 'node:v8'
       import { runInNewContext } from 'node:vm'
       const telemetry = await startTelemetry({ otlp: { endpoint: '${endpoint}' } })
@@ -243,7 +219,7 @@ describe('startTelemetry()', () => {
       slow.closeAllConnections()
       slow.close()
     })
-    const told = await run(`
+    const told = await runScript(`
       import { setFlagsFromString } from 'node:v8'
       import { runInNewContext } from 'node:vm'
       import { startTelemetry } from 'modelmount/telemetry/sdk'
@@ -280,7 +256,7 @@ describe('startTelemetry()', () => {
     ['by the environment', '{}', '0'],
     ['not at all', '{}', undefined],
   ])('samples %s', async (how, options, arg) => {
-    const told = await run(
+    const told = await runScript(
       `${START}
       const names = []
       const processor = { onStart() {}, onEnd: ({ name }) => void names.push(name), forceFlush: async () => {}, shutdown: async () => {} }
@@ -300,7 +276,7 @@ describe('startTelemetry()', () => {
     const dir = mkdtempSync(join(tmpdir(), 'smi-'))
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
     writeFileSync(join(dir, 'nvidia-smi'), '#!/bin/sh\necho $$ > "$0.pid"\nexec sleep 60\n', { mode: 0o755 })
-    const told = await run(
+    const told = await runScript(
       `import { existsSync } from 'node:fs'
       import { setTimeout as sleep } from 'node:timers/promises'
       import { createModelServer } from 'modelmount'
@@ -324,7 +300,7 @@ describe('startTelemetry()', () => {
   })
 
   test('says what to do where an SDK is registered, and what is wrong with an option', async () => {
-    const told = await run(
+    const told = await runScript(
       `
       import { startTelemetry } from 'modelmount/telemetry/sdk'
       const codeOf = (error) => [error.code, error.message]
@@ -347,7 +323,7 @@ describe('startTelemetry()', () => {
 
 describe('otelTelemetry()', () => {
   test('is quiet where no SDK is registered', async () => {
-    const told = await run(`${SERVER}
+    const told = await runScript(`${SERVER}
       import { otelTelemetry } from 'modelmount/telemetry'
       const server = await serve(otelTelemetry())
       const { outputs } = await server.predict('mlp', { features: [row(1)] })
@@ -361,17 +337,17 @@ describe('otelTelemetry()', () => {
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
     mkdirSync(join(dir, 'app/node_modules/@opentelemetry'), { recursive: true })
     const modules = join(root, 'node_modules')
-    for (const name of ['sdk-trace-base', 'core', 'resources', 'semantic-conventions', 'sdk-trace', 'api'])
+    for (const name of ['core', 'resources', 'semantic-conventions', 'sdk-trace', 'api'])
       cpSync(join(modules, '@opentelemetry', name), join(dir, 'app/node_modules/@opentelemetry', name), { recursive: true })
     writeFileSync(
       join(dir, 'app/sdk.mjs'),
       `import { trace } from '@opentelemetry/api'
-       import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+       import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
        export const exporter = new InMemorySpanExporter()
-       trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }))
+       trace.setGlobalTracerProvider(new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }))
        export { trace }`,
     )
-    const told = await run(`${SERVER}
+    const told = await runScript(`${SERVER}
       import { exporter, trace as theirs } from '${join(dir, 'app/sdk.mjs')}'
       import { trace as ours } from '@opentelemetry/api'
       import { otelTelemetry } from 'modelmount/telemetry'
@@ -395,7 +371,7 @@ test('without OpenTelemetry everything else works, and the command says what to 
   }
   for (const name of [...Object.keys(dependencies), 'onnxruntime-node', 'onnxruntime-common'])
     symlinkSync(join(root, 'node_modules', name), join(modules, name))
-  const told = await run(
+  const told = await runScript(
     `import { createModelServer } from 'modelmount'
     import { mlpModel } from '${join(root, 'tools/models.mjs')}'
     const server = await createModelServer({ models: [{ name: 'mlp', source: mlpModel() }] })

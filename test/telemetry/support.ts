@@ -2,21 +2,21 @@
 
 import { context } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { MeterProvider, type MetricData, MetricReader } from '@opentelemetry/sdk-metrics'
-import { core } from '@opentelemetry/sdk-node'
 import {
-  BasicTracerProvider,
   InMemorySpanExporter,
   type ReadableSpan,
   type Sampler,
   SimpleSpanProcessor,
-} from '@opentelemetry/sdk-trace-base'
+  TracerProvider,
+} from '@opentelemetry/sdk-trace'
 import type { Telemetry } from 'modelmount'
 import { type OtelTelemetryOptions, otelTelemetry } from 'modelmount/telemetry'
 import { onTestFinished } from 'vitest'
 
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
-export const w3c = new core.W3CTraceContextPropagator()
+export const w3c = new W3CTraceContextPropagator()
 
 class Reader extends MetricReader {
   protected override async onForceFlush(): Promise<void> {}
@@ -25,7 +25,7 @@ class Reader extends MetricReader {
 
 export interface Kept {
   readonly telemetry: Telemetry
-  readonly tracer: ReturnType<BasicTracerProvider['getTracer']>
+  readonly tracer: ReturnType<TracerProvider['getTracer']>
   readonly spans: readonly ReadableSpan[]
   named(name: string): readonly ReadableSpan[]
   /** Every instrument that has data, by name. */
@@ -35,7 +35,7 @@ export interface Kept {
 export function keep(opts: OtelTelemetryOptions & { readonly sampler?: Sampler } = {}): Kept {
   const { sampler, ...rest } = opts
   const exporter = new InMemorySpanExporter()
-  const tracers = new BasicTracerProvider({ sampler, spanProcessors: [new SimpleSpanProcessor(exporter)] })
+  const tracers = new TracerProvider({ sampler, spanProcessors: [new SimpleSpanProcessor({ exporter })] })
   const reader = new Reader()
   const meters = new MeterProvider({ readers: [reader] })
   const tracer = tracers.getTracer('app')

@@ -1,12 +1,7 @@
 /** What a trace viewer is shown: one connected trace per request, across the batch, and nothing that was not asked for. */
 
 import { context, propagation, SpanStatusCode, trace } from '@opentelemetry/api'
-import {
-  AlwaysOffSampler,
-  BasicTracerProvider,
-  ParentBasedSampler,
-  TraceIdRatioBasedSampler,
-} from '@opentelemetry/sdk-trace-base'
+import { AlwaysOffSampler, ParentBasedSampler, TraceIdRatioBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace'
 import type { ModelServer } from 'modelmount'
 import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { matmulChainModel, mlpModel, slowLoopModel } from '../../tools/models.mjs'
@@ -185,7 +180,7 @@ describe('a request', () => {
     const fail = (): never => {
       throw new Error('the processor is broken')
     }
-    const tracers = new BasicTracerProvider({
+    const tracers = new TracerProvider({
       spanProcessors: [{ onStart: fail, onEnd: fail, forceFlush: async () => {}, shutdown: async () => {} }],
     })
     const kept = keep({ tracer: tracers.getTracer('broken') })

@@ -1,0 +1,23 @@
+/** Packages that `@opentelemetry/sdk-node` is made of, and does not hand on in each of its release lines: the very ones that it uses itself. */
+
+import { createRequire } from 'node:module'
+
+/**
+ * Loads the first of some packages that the SDK depends on.
+ * @param names in order of preference: a newer release line may have a newer name for one of them
+ * @throws the error of Node where the SDK has none of them
+ */
+export function partOfSdk(...names: readonly [string, ...string[]]): unknown {
+  const fromSdk = createRequire(createRequire(import.meta.url).resolve('@opentelemetry/sdk-node'))
+  const found = names.find((name) => isThere(fromSdk, name))
+  return fromSdk(found ?? names[0])
+}
+
+function isThere({ resolve }: NodeJS.Require, name: string): boolean {
+  try {
+    resolve(name)
+    return true
+  } catch {
+    return false
+  }
+}
