@@ -1,12 +1,15 @@
-/** What is read from the server when somebody collects: nothing of it costs a request anything. */
+/**
+ * Numbers that are read from servers at a collection: nothing of it costs a request anything. Where several servers have the same version of a
+ * model, queues, instances and bytes add up, and the model is ready where it is so in each of them.
+ */
 
 import type { Attributes } from '@opentelemetry/api'
-import type { TelemetrySource } from '../core/telemetry.ts'
 import type { ModelInfo } from '../core/types.ts'
 import type { Instruments, Observe } from './instruments.ts'
 import type { Metrics, Series } from './metrics.ts'
 import * as names from './names.ts'
 import { METRICS } from './names.ts'
+import { greatestOf, sumOf, type Version } from './versions.ts'
 
 const MODEL_METRICS = {
   requests: METRICS.requests,
@@ -34,54 +37,70 @@ type ObserveModel = Observe<keyof typeof MODEL_METRICS>
 
 const SECOND = 1000
 
+export interface Views {
+  /** What servers have now. */
+  versions(): readonly Version[]
+  /** Brings the counts of caches up to date. */
+  tally(): void
+}
+
 /** @returns ends the observation */
-export function observeModels(instruments: Instruments, source: TelemetrySource, metrics: Metrics): () => void {
+export function observeModels(instruments: Instruments, { versions, tally }: Views, metrics: Metrics): () => void {
   const busy = new WeakMap<Series, { readonly at: number; readonly inferMs: number }>()
 
   function read(observe: ObserveModel): void {
+    tally()
+    const found = versions().map((version) => ({ version, series: metrics.seriesOf(version.model, version.version) }))
     for (const series of metrics.all()) observeSeries(observe, series)
-    for (const info of source.models())
-      if (info.state !== 'unloaded') observeModel(observe, info, metrics.seriesOf(info.name, info.version))
+    for (const { version, series } of found) observeModel(observe, version, series)
   }
 
-  function observeSeries(observe: ObserveModel, { attributes, outcomes, restarts, inferMs }: Series): void {
+  function observeSeries(observe: ObserveModel, series: Series): void {
+    const { attributes, outcomes, executions } = series
     for (const [outcome, count] of outcomes) observe('requests', count, { ...attributes, [names.ATTR_OUTCOME]: outcome })
     if (attributes[names.ATTR_MODEL] === names.OTHER) return
-    observe('restarts', restarts, attributes)
-    observe('computeTime', inferMs / SECOND, attributes)
+    for (const [reason, count] of executions) observe('executions', count, { ...attributes, [names.ATTR_REASON]: reason })
+    observe('rows', series.sentRows, attributes)
+    if (series.padding > 0) observe('padding', series.padding, attributes)
+    observe('restarts', series.restarts, attributes)
+    observe('computeTime', series.inferMs / SECOND, attributes)
   }
 
-  function observeModel(observe: ObserveModel, info: ModelInfo, series: Series): void {
+  function observeModel(observe: ObserveModel, { infos }: Version, series: Series): void {
     const { attributes } = series
-    const { queue, instances, batching, cache, memory } = info
-    const limit = instances.ready * batching.maxSize
-    for (const [reason, count] of Object.entries(queue.released))
-      if (count > 0) observe('executions', count, { ...attributes, [names.ATTR_REASON]: reason })
-    observe('rows', queue.rows, attributes)
-    if (queue.padding > 0) observe('padding', queue.padding, attributes)
-    observe('waiting', queue.waiting, attributes)
-    observe('running', queue.running, attributes)
+    const waiting = sumOf(infos, ({ queue }) => queue.waiting)
+    const running = sumOf(infos, ({ queue }) => queue.running)
+    const limit = sumOf(infos, ({ instances, batching }) => instances.ready * batching.maxSize)
+    const ready = sumOf(infos, ({ instances }) => instances.ready)
+    observe('waiting', waiting, attributes)
+    observe('running', running, attributes)
     observe('limit', limit, attributes)
-    if (limit > 0) observe('saturation', (queue.waiting + queue.running) / limit, attributes)
-    observe('ready', info.state === 'ready' ? 1 : 0, attributes)
-    observe('info', 1, infoAttributes(info, attributes))
-    observe('instances', instances.ready, { ...attributes, [names.ATTR_STATE]: 'ready' })
-    observe('instances', instances.target, { ...attributes, [names.ATTR_STATE]: 'target' })
-    if (info.loadMs !== undefined) observe('loadDuration', info.loadMs / SECOND, attributes)
-    if (memory) observe('memory', memory.perInstanceBytes, attributes)
-    if (cache) {
-      observe('cacheRequests', cache.hits, { ...attributes, [names.ATTR_CACHE_RESULT]: 'hit' })
-      observe('cacheRequests', cache.misses, { ...attributes, [names.ATTR_CACHE_RESULT]: 'miss' })
-      observe('cacheSize', cache.bytes, attributes)
+    if (limit > 0) observe('saturation', (waiting + running) / limit, attributes)
+    observe('ready', infos.every(({ state }) => state === 'ready') ? 1 : 0, attributes)
+    for (const told of differentInfos(infos, attributes)) observe('info', 1, told)
+    observe('instances', ready, { ...attributes, [names.ATTR_STATE]: 'ready' })
+    const target = sumOf(infos, ({ instances }) => instances.target)
+    observe('instances', target, { ...attributes, [names.ATTR_STATE]: 'target' })
+    const loadMs = greatestOf(infos, (info) => info.loadMs)
+    if (loadMs !== undefined) observe('loadDuration', loadMs / SECOND, attributes)
+    const perInstanceBytes = greatestOf(infos, ({ memory }) => memory?.perInstanceBytes)
+    if (perInstanceBytes !== undefined) observe('memory', perInstanceBytes, attributes)
+    if (infos.some(({ cache }) => cache)) {
+      observe('cacheRequests', series.cacheHits, { ...attributes, [names.ATTR_CACHE_RESULT]: 'hit' })
+      observe('cacheRequests', series.cacheMisses, { ...attributes, [names.ATTR_CACHE_RESULT]: 'miss' })
+      const bytes = sumOf(infos, ({ cache }) => cache?.bytes ?? 0)
+      observe('cacheSize', bytes, attributes)
     }
-    observeGain(observe, info, series)
-    observeWorkers(observe, instances.ready, series)
+    observeGain(observe, infos, series)
+    observeWorkers(observe, ready, series)
   }
 
-  /** What the rows since the last look would have cost alone, at today's learned cost. */
-  function observeGain(observe: ObserveModel, { batching: { curve } }: ModelInfo, series: Series): void {
-    if (curve) {
-      series.aloneMs += (series.rows - series.aloneRows) * (curve.baseMs + curve.perRowMs)
+  /** What the rows since the last look would have cost alone, at today's learned cost: the mean of the servers that have learned one. */
+  function observeGain(observe: ObserveModel, infos: readonly ModelInfo[], series: Series): void {
+    const curves = infos.map(({ batching }) => batching.curve).filter((curve) => curve !== undefined)
+    if (curves.length > 0) {
+      const perRowMs = curves.reduce((sum, { baseMs, perRowMs }) => sum + baseMs + perRowMs, 0) / curves.length
+      series.aloneMs += (series.rows - series.aloneRows) * perRowMs
       series.aloneRows = series.rows
     }
     if (series.aloneRows > 0) observe('computeAloneTime', series.aloneMs / SECOND, series.attributes)
@@ -97,6 +116,16 @@ export function observeModels(instruments: Instruments, source: TelemetrySource,
   }
 
   return instruments.observe(MODEL_METRICS, read)
+}
+
+/** Servers that run it alike are told once. */
+function differentInfos(infos: readonly ModelInfo[], attributes: Attributes): Iterable<Attributes> {
+  const different = new Map<string, Attributes>()
+  for (const info of infos) {
+    const told = infoAttributes(info, attributes)
+    different.set(JSON.stringify(told), told)
+  }
+  return different.values()
 }
 
 function infoAttributes(info: ModelInfo, attributes: Attributes): Attributes {

@@ -9,6 +9,7 @@ import { VERSION } from '../core/version.ts'
 import { meterInstruments } from './instruments.ts'
 import { SCOPE } from './names.ts'
 import { createTelemetry, type Watched } from './telemetry.ts'
+import { watchingOf } from './watching.ts'
 
 export interface OtelTelemetryOptions extends Watched {
   /** Makes spans; `false` for none. @default the global tracer provider's */
@@ -19,9 +20,11 @@ export interface OtelTelemetryOptions extends Watched {
 
 /**
  * A telemetry for `createModelServer({ telemetry })`. Without an SDK that the app has registered it does next to nothing.
- * Register the SDK before: instruments are made here, and belong to the provider of that moment.
+ * Register the SDK before: instruments are made here, and belong to the provider of that moment. Servers on the same meter are counted
+ * together, through one of these or several.
  */
 export function otelTelemetry(options: OtelTelemetryOptions = {}): Telemetry {
   const { tracer = traceApi.getTracer(SCOPE, VERSION), meter = metricsApi.getMeter(SCOPE, VERSION) } = options
-  return createTelemetry({ tracer: tracer || undefined, instruments: meter ? meterInstruments(meter) : undefined }, options)
+  const watching = meter ? watchingOf(meter, () => meterInstruments(meter)) : undefined
+  return createTelemetry({ tracer: tracer || undefined, watching }, options)
 }

@@ -9,7 +9,7 @@ import type { RequestEnd, RunEnd } from '../core/telemetry.ts'
 import type { Instruments } from './instruments.ts'
 import { ATTR_ERROR, ATTR_MODEL, ATTR_VERSION, METRICS, OTHER } from './names.ts'
 
-/** Sums of one model version since the process began. */
+/** Sums of one model version since the process began, over all servers that have it. */
 export interface Series {
   readonly model: string
   readonly version: string
@@ -17,7 +17,14 @@ export interface Series {
   readonly attributes: Attributes
   readonly outcomes: Map<ErrorCode | 'ok', number>
   readonly failedAttributes: Map<ErrorCode, Attributes>
-  runs: number
+  /** Runs by why they were sent, those that failed included. */
+  readonly executions: Map<RunEnd['reason'], number>
+  /** Rows and elements that were sent to instances. */
+  sentRows: number
+  padding: number
+  cacheHits: number
+  cacheMisses: number
+  /** Rows of the runs that were answered. */
   rows: number
   /** Milliseconds, over requests. */
   requestMs: number
@@ -76,10 +83,12 @@ export function createMetrics(instruments: Instruments): Metrics {
     requestDuration.record(ms / SECOND, error === undefined ? series.attributes : failedAttributes(series, error))
   }
 
-  function run({ model, version, error, rows, queueMs, inputMs, inferMs, outputMs }: RunEnd): void {
+  function run({ model, version, error, reason, rows, padding, queueMs, inputMs, inferMs, outputMs }: RunEnd): void {
     const series = seriesOf(model, version)
-    const { attributes } = series
-    series.runs++
+    const { attributes, executions } = series
+    executions.set(reason, (executions.get(reason) ?? 0) + 1)
+    series.sentRows += rows
+    series.padding += padding
     if (error !== undefined) return
     series.rows += rows
     series.inputMs += inputMs
@@ -125,7 +134,11 @@ const newSeries = (model: string, version: string): Series => ({
   attributes: { [ATTR_MODEL]: model, [ATTR_VERSION]: version },
   outcomes: new Map(),
   failedAttributes: new Map(),
-  runs: 0,
+  executions: new Map(),
+  sentRows: 0,
+  padding: 0,
+  cacheHits: 0,
+  cacheMisses: 0,
   rows: 0,
   requestMs: 0,
   queueMs: 0,

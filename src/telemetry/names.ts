@@ -241,7 +241,7 @@ export const METRICS = {
     name: 'modelmount.model.ready',
     kind: 'updown',
     unit: '{model}',
-    description: '1 for a version that takes requests.',
+    description: '1 for a version that takes requests, in each server of the process that has it.',
     attributes: OF_MODEL,
   },
   info: {

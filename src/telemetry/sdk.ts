@@ -23,6 +23,7 @@ import { CONTENT_TYPE, createPrometheus, type PrometheusText } from './prometheu
 import { createSampling, type Sampling } from './sampling.ts'
 import { partOfSdk } from './sdk-parts.ts'
 import { createTelemetry, type Watched } from './telemetry.ts'
+import { watchingOf } from './watching.ts'
 
 export type { OtlpOptions } from './otlp.ts'
 export type { PrometheusText } from './prometheus.ts'
@@ -96,12 +97,14 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
     metricReaders: [prometheus.reader, ...metricReaders, ...readersOf(options.otlp, otlp, producers)],
   })
   sdk.start()
+  const meter = metricsApi.getMeter(SCOPE, VERSION)
   const telemetry = createTelemetry(
     {
       // Asking for a span that goes nowhere costs more than all metrics of a request.
       tracer: destination.spanProcessors?.length === 0 ? undefined : traceApi.getTracer(SCOPE, VERSION),
       choose: sampling?.choose,
-      instruments: isDirect ? instruments : meterInstruments(metricsApi.getMeter(SCOPE, VERSION)),
+      // Found by the meter, so that servers with an `otelTelemetry()` are counted together with these.
+      watching: watchingOf(meter, () => (isDirect ? instruments : meterInstruments(meter))),
     },
     rest,
   )

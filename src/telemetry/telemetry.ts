@@ -1,16 +1,9 @@
 /** The telemetry of a server, put together from spans, counted numbers and numbers that are read. */
 
 import type { Tracer } from '@opentelemetry/api'
-import type { Telemetry, TelemetrySource } from '../core/telemetry.ts'
-import type { ModelInfo } from '../core/types.ts'
-import { createChecks } from './checks.ts'
-import { observeModels } from './gauges.ts'
-import { observeGpus } from './gpu.ts'
-import { observeHost } from './host.ts'
-import type { Instruments } from './instruments.ts'
-import { createMetrics, type Metrics } from './metrics.ts'
+import type { Telemetry } from '../core/telemetry.ts'
 import { createTraces, type TracesOptions } from './traces.ts'
-import { observeAsTriton } from './triton.ts'
+import type { Watching } from './watching.ts'
 
 export interface Watched {
   /** Continue a trace that the headers of an HTTP request bring, where the app has no span of its own. @default true */
@@ -25,40 +18,17 @@ export interface Watched {
 
 interface Parts {
   readonly tracer: Tracer | undefined
-  readonly instruments: Instruments | undefined
+  readonly watching: Watching | undefined
   readonly choose?: TracesOptions['choose']
 }
 
-const ON_NVIDIA = new Set<ModelInfo['executionProvider']>(['cuda', 'tensorrt'])
-
-export function createTelemetry({ tracer, instruments, choose }: Parts, options: Watched): Telemetry {
+export function createTelemetry({ tracer, watching, choose }: Parts, options: Watched): Telemetry {
   const { propagation = true, host = true, gpu = 'auto', tritonNames = false } = options
   const traces = tracer && createTraces(tracer, { propagation, choose })
-  const metrics = instruments && createMetrics(instruments)
-  const checks = createChecks()
-
-  function watchModels(instruments: Instruments, metrics: Metrics, source: TelemetrySource): () => void {
-    const ends = [observeModels(instruments, source, metrics), checks.observe(instruments)]
-    if (host) ends.push(observeHost(instruments))
-    if (tritonNames) ends.push(observeAsTriton(instruments, source, metrics))
-    if (gpu === true) ends.push(observeGpus(instruments))
-    let hasGpu = gpu !== 'auto'
-    const unsubscribe = source.subscribe((event) => {
-      checks.saw(event)
-      if (event.type === 'worker-lost') metrics.seriesOf(event.model, event.version).restarts++
-      if (event.type === 'model' && event.state === 'unloaded' && !event.replaced) metrics.forget(event.model, event.version)
-      if (event.type !== 'worker-ready' || hasGpu) return
-      hasGpu = source.models().some(({ executionProvider }) => ON_NVIDIA.has(executionProvider))
-      if (hasGpu) ends.push(observeGpus(instruments))
-    })
-    return () => {
-      unsubscribe()
-      for (const end of ends) end()
-    }
-  }
+  const metrics = watching?.metrics
 
   return {
-    ...(instruments && metrics ? { watch: (source) => watchModels(instruments, metrics, source) } : {}),
+    ...(watching ? { watch: (source) => watching.watch(source, { host, gpu, tritonNames }) } : {}),
     ...(traces ? { begin: traces.begin } : {}),
     end(request, trace) {
       metrics?.end(request)
@@ -69,7 +39,7 @@ export function createTelemetry({ tracer, instruments, choose }: Parts, options:
       traces?.run(run)
     },
     load(load) {
-      checks.loaded(load)
+      watching?.checks.loaded(load)
       traces?.load(load)
     },
   }

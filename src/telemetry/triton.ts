@@ -1,10 +1,11 @@
 /** The names that dashboards for Triton ask for, from the sums that are kept anyway. */
 
 import type { ErrorCode } from '../core/errors.ts'
-import type { TelemetrySource } from '../core/telemetry.ts'
+import type { Views } from './gauges.ts'
 import type { Instruments, Observe } from './instruments.ts'
 import type { Metrics, Series } from './metrics.ts'
 import { OTHER, TRITON_METRICS } from './names.ts'
+import { sumOf } from './versions.ts'
 
 type ObserveTriton = Observe<keyof typeof TRITON_METRICS>
 
@@ -24,8 +25,10 @@ const REASON_OF: Partial<Record<ErrorCode, (typeof REASONS)[number]>> = {
   WORKER_LOST: 'BACKEND',
 }
 
+const runsOf = ({ executions }: Series): number => [...executions.values()].reduce((sum, runs) => sum + runs, 0)
+
 /** @returns ends the observation */
-export function observeAsTriton(instruments: Instruments, source: TelemetrySource, metrics: Metrics): () => void {
+export function observeAsTriton(instruments: Instruments, views: Views, metrics: Metrics): () => void {
   function observeSeries(observe: ObserveTriton, series: Series): void {
     const labels = { model: series.model, version: series.version }
     const failures = { REJECTED: 0, CANCELED: 0, BACKEND: 0, OTHER: 0 }
@@ -33,7 +36,7 @@ export function observeAsTriton(instruments: Instruments, source: TelemetrySourc
     observe('success', series.outcomes.get('ok') ?? 0, labels)
     for (const reason of REASONS) observe('failure', failures[reason], { ...labels, reason })
     observe('count', series.rows, labels)
-    observe('executions', series.runs, labels)
+    observe('executions', runsOf(series), labels)
     observe('requestUs', Math.round(series.requestMs * MICROSECONDS), labels)
     observe('queueUs', Math.round(series.queueMs * MICROSECONDS), labels)
     observe('inputUs', Math.round(series.inputMs * MICROSECONDS), labels)
@@ -43,11 +46,18 @@ export function observeAsTriton(instruments: Instruments, source: TelemetrySourc
 
   function read(observe: ObserveTriton): void {
     for (const series of metrics.all()) if (series.model !== OTHER) observeSeries(observe, series)
-    for (const { name: model, version, queue, cache } of source.models()) {
-      observe('pending', queue.waiting, { model, version })
-      if (!cache) continue
-      observe('cacheHits', cache.hits, { model, version })
-      observe('cacheMisses', cache.misses, { model, version })
+    views.tally()
+    for (const { model, version, infos } of views.versions()) {
+      const labels = { model, version }
+      observe(
+        'pending',
+        sumOf(infos, ({ queue }) => queue.waiting),
+        labels,
+      )
+      if (!infos.some(({ cache }) => cache)) continue
+      const { cacheHits, cacheMisses } = metrics.seriesOf(model, version)
+      observe('cacheHits', cacheHits, labels)
+      observe('cacheMisses', cacheMisses, labels)
     }
   }
 

@@ -25,7 +25,7 @@ function traced(ratio: number) {
       },
     },
   })
-  const telemetry = createTelemetry({ tracer: provider.getTracer('test'), instruments: undefined, choose }, {})
+  const telemetry = createTelemetry({ tracer: provider.getTracer('test'), watching: undefined, choose }, {})
   return {
     tracer: provider.getTracer('app'),
     /** Names of spans that were recorded, and how many were made at all. */

@@ -1,0 +1,35 @@
+/**
+ * Look-ups in result caches, added up over servers. Each cache counts for itself and is gone with its load or its server; what it had counted
+ * must stay, because a counter that falls reads as one that began anew.
+ */
+
+import type { TelemetrySource } from '../core/telemetry.ts'
+import type { Metrics, Series } from './metrics.ts'
+
+interface Seen {
+  readonly hits: number
+  readonly misses: number
+}
+
+/** Reads what the caches of a server have counted since the last call. */
+export type CacheTally = (source: TelemetrySource) => void
+
+export function createCacheTally(metrics: Metrics): CacheTally {
+  const bySource = new WeakMap<TelemetrySource, WeakMap<Series, Seen>>()
+
+  /** A cache that has counted less than before is another one. */
+  const since = (now: number, before = 0): number => (now >= before ? now - before : now)
+
+  return (source) => {
+    const seen = bySource.get(source) ?? new WeakMap<Series, Seen>()
+    bySource.set(source, seen)
+    for (const { name, version, state, cache } of source.models()) {
+      if (!cache || state === 'unloaded') continue
+      const series = metrics.seriesOf(name, version)
+      const before = seen.get(series)
+      series.cacheHits += since(cache.hits, before?.hits)
+      series.cacheMisses += since(cache.misses, before?.misses)
+      seen.set(series, { hits: cache.hits, misses: cache.misses })
+    }
+  }
+}

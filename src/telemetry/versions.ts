@@ -1,0 +1,37 @@
+/** The versions of models over all servers of a telemetry: two servers that serve the same version make one series of it. */
+
+import type { TelemetrySource } from '../core/telemetry.ts'
+import type { ModelInfo } from '../core/types.ts'
+
+export interface Version {
+  readonly model: string
+  readonly version: string
+  /** Of each server that has it; never empty. */
+  readonly infos: readonly ModelInfo[]
+}
+
+export function versionsOf(sources: Iterable<TelemetrySource>): Version[] {
+  const models = new Map<string, Map<string, ModelInfo[]>>()
+  for (const source of sources)
+    for (const info of source.models()) {
+      if (info.state === 'unloaded') continue
+      const versions = models.get(info.name) ?? new Map<string, ModelInfo[]>()
+      models.set(info.name, versions)
+      const infos = versions.get(info.version)
+      if (infos) infos.push(info)
+      else versions.set(info.version, [info])
+    }
+  return [...models].flatMap(([model, versions]) => [...versions].map(([version, infos]) => ({ model, version, infos })))
+}
+
+export const has = (source: TelemetrySource, model: string, version: string): boolean =>
+  source.models().some((info) => info.name === model && info.version === version && info.state !== 'unloaded')
+
+export const sumOf = (infos: readonly ModelInfo[], read: (info: ModelInfo) => number): number =>
+  infos.reduce((sum, info) => sum + read(info), 0)
+
+/** @returns `undefined` where none of them has it */
+export function greatestOf(infos: readonly ModelInfo[], read: (info: ModelInfo) => number | undefined): number | undefined {
+  const values = infos.map(read).filter((value) => value !== undefined)
+  return values.length > 0 ? Math.max(...values) : undefined
+}

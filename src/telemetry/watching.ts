@@ -1,0 +1,99 @@
+/**
+ * Everything that is counted and read for the servers of one meter, put together: each family and each series stands once, however many servers
+ * and telemetries there are. What they share adds up; the host and its GPUs stand once.
+ */
+
+import type { Meter } from '@opentelemetry/api'
+import type { TelemetrySource } from '../core/telemetry.ts'
+import type { ModelInfo, ServerEvent } from '../core/types.ts'
+import { createCacheTally } from './cache-tally.ts'
+import { type Checks, createChecks } from './checks.ts'
+import { observeModels } from './gauges.ts'
+import { observeGpus } from './gpu.ts'
+import { observeHost } from './host.ts'
+import type { Instruments } from './instruments.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { once } from './once.ts'
+import { observeAsTriton } from './triton.ts'
+import { has, versionsOf } from './versions.ts'
+
+/** What a server wants to have observed beside its models. */
+export interface Wanted {
+  readonly host: boolean
+  readonly gpu: boolean | 'auto'
+  readonly tritonNames: boolean
+}
+
+export interface Watching {
+  readonly metrics: Metrics
+  readonly checks: Checks
+  /** A server begins. @returns called when it has ended */
+  watch(source: TelemetrySource, wanted: Wanted): () => void
+}
+
+const ON_NVIDIA = new Set<ModelInfo['executionProvider']>(['cuda', 'tensorrt'])
+
+export function createWatching(instruments: Instruments): Watching {
+  const metrics = createMetrics(instruments)
+  const checks = createChecks()
+  const sources = new Set<TelemetrySource>()
+  const tally = createCacheTally(metrics)
+  const tallyAll = (): void => {
+    for (const source of sources) tally(source)
+  }
+  const views = { versions: () => versionsOf(sources), tally: tallyAll }
+
+  const models = once(() => observeModels(instruments, views, metrics))
+  const looks = once(() => checks.observe(instruments))
+  const host = once(() => observeHost(instruments))
+  const triton = once(() => observeAsTriton(instruments, views, metrics))
+  const gpus = once(() => observeGpus(instruments))
+
+  function saw(source: TelemetrySource, event: ServerEvent): void {
+    checks.saw(event)
+    if (event.type === 'worker-lost') metrics.seriesOf(event.model, event.version).restarts++
+    if (event.type !== 'model') return
+    // Before the cache that it speaks of is gone.
+    tally(source)
+    if (event.state !== 'unloaded' || event.replaced) return
+    const { model, version } = event
+    if (![...sources].some((other) => other !== source && has(other, model, version))) metrics.forget(model, version)
+  }
+
+  return {
+    metrics,
+    checks,
+    watch(source, wanted) {
+      sources.add(source)
+      const ends = [models(), looks()]
+      if (wanted.host) ends.push(host())
+      if (wanted.tritonNames) ends.push(triton())
+      if (wanted.gpu === true) ends.push(gpus())
+      let hasGpu = wanted.gpu !== 'auto'
+      const unsubscribe = source.subscribe((event) => {
+        saw(source, event)
+        if (event.type !== 'worker-ready' || hasGpu) return
+        hasGpu = source.models().some(({ executionProvider }) => ON_NVIDIA.has(executionProvider))
+        if (hasGpu) ends.push(gpus())
+      })
+      return () => {
+        unsubscribe()
+        tally(source)
+        sources.delete(source)
+        for (const end of ends) end()
+      }
+    },
+  }
+}
+
+const watchings = new WeakMap<Meter, Watching>()
+
+/** The one of a meter: instruments of one name that two telemetries make are the same to a meter, and would overwrite each other. */
+export function watchingOf(meter: Meter, instruments: () => Instruments): Watching {
+  let watching = watchings.get(meter)
+  if (!watching) {
+    watching = createWatching(instruments())
+    watchings.set(meter, watching)
+  }
+  return watching
+}
