@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { METRICS, type MetricName, SPANS, TRITON_METRICS } from '../../src/telemetry/names.ts'
 import { needs } from '../support/needs.ts'
+import { EXAMPLE, example, namesIn, unitsLeftOut, withoutUnits, withUnits } from './dashboard-names.ts'
 
 const DOC = new URL('../../docs/telemetry.md', import.meta.url)
-const EXAMPLE = new URL('../../examples/observability/', import.meta.url)
 
 const code = (texts: readonly string[]): string => texts.map((text) => `\`${text}\``).join(', ')
 const table = (heads: readonly string[], rows: readonly (readonly string[])[]): string =>
@@ -54,18 +54,25 @@ test('names are unique, units are UCUM, buckets grow', () => {
   }
 })
 
-/** As the way to Prometheus names them. */
-function prometheusNames({ name, kind, unit }: MetricName): string[] {
-  const suffix = { s: '_seconds', By: '_bytes', W: '_watts', '1': kind === 'gauge' ? '_ratio' : '' }[unit] ?? ''
-  const base = name.replaceAll('.', '_') + suffix
-  if (kind === 'histogram') return ['_bucket', '_sum', '_count'].map((end) => base + end)
-  return [kind === 'counter' ? `${base}_total` : base]
-}
+/** Files with names as each way to Prometheus writes them. */
+const KINDS: readonly {
+  readonly dashboard: string
+  readonly rules: string
+  readonly namesOf: (metric: MetricName) => string[]
+}[] = [
+  { dashboard: 'dashboard.json', rules: 'rules.yml', namesOf: withUnits },
+  { dashboard: 'dashboard-without-units.json', rules: 'rules-without-units.yml', namesOf: withoutUnits },
+]
+const known = (namesOf: (metric: MetricName) => string[]) => new Set(Object.values(METRICS).flatMap(namesOf))
 
-const KNOWN = new Set(Object.values(METRICS).flatMap(prometheusNames))
-const LABELS = new Set(Object.values(METRICS).flatMap(({ attributes }) => attributes.map((name) => name.replaceAll('.', '_'))))
-const namesIn = (expr: string): string[] =>
-  expr.match(/\b(?:modelmount|nodejs|process|hw)_\w+/g)?.filter((name) => !LABELS.has(name)) ?? []
+test.each([
+  ['dashboard.json', 'dashboard-without-units.json'],
+  ['rules.yml', 'rules-without-units.yml'],
+])('%s is there for names without units, too', (file, other) => {
+  const wanted = unitsLeftOut(example(file))
+  if (process.env.UPDATE_DOCS) writeFileSync(new URL(other, EXAMPLE), wanted)
+  else expect(example(other)).toBe(wanted)
+})
 
 interface Panel {
   readonly id: number
@@ -75,8 +82,8 @@ interface Panel {
   readonly targets?: readonly { readonly refId: string; readonly expr: string; readonly datasource: { readonly uid: string } }[]
 }
 
-test('the dashboard asks for metrics that there are, in panels that do not overlap', () => {
-  const dashboard = JSON.parse(readFileSync(new URL('dashboard.json', EXAMPLE), 'utf8'))
+test.each(KINDS)('$dashboard asks for metrics that there are, in panels that do not overlap', ({ dashboard: file, namesOf }) => {
+  const dashboard = JSON.parse(example(file))
   const panels = dashboard.panels as readonly Panel[]
   expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
   const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
@@ -86,21 +93,22 @@ test('the dashboard asks for metrics that there are, in panels that do not overl
   expect(panels.every(({ gridPos: { x, w } }) => x + w <= 24)).toBe(true)
   const asked = panels.flatMap(({ targets = [] }) => targets)
   expect(asked.every(({ datasource }) => datasource.uid === `\${datasource}`)).toBe(true)
-  expect(asked.flatMap(({ expr }) => namesIn(expr)).filter((name) => !KNOWN.has(name))).toEqual([])
+  expect(asked.flatMap(({ expr }) => namesIn(expr)).filter((name) => !known(namesOf).has(name))).toEqual([])
   const variables = dashboard.templating.list.map(({ name }: { name: string }) => name)
   for (const { expr } of asked)
     for (const [, name = ''] of expr.matchAll(/\$(\w+)/g)) expect(['__rate_interval', ...variables]).toContain(name)
 })
 
-test('the rules ask for metrics that there are', () => {
-  const rules = readFileSync(new URL('rules.yml', EXAMPLE), 'utf8')
-  const expressions = rules.split('\n').filter((line) => !/^\s*(#|- alert|- record|- name)/.test(line))
-  expect(expressions.flatMap(namesIn).filter((name) => !KNOWN.has(name))).toEqual([])
+test.each(KINDS)('$rules asks for metrics that there are', ({ rules, namesOf }) => {
+  const expressions = example(rules)
+    .split('\n')
+    .filter((line) => !/^\s*(#|- alert|- record|- name)/.test(line))
+  expect(expressions.flatMap(namesIn).filter((name) => !known(namesOf).has(name))).toEqual([])
 })
 
-test('every metric is in a panel, or something is told when it is wrong', () => {
-  const seen = new Set(['dashboard.json', 'rules.yml'].flatMap((file) => namesIn(readFileSync(new URL(file, EXAMPLE), 'utf8'))))
-  const unseen = Object.values(METRICS).filter((metric) => !prometheusNames(metric).some((name) => seen.has(name)))
+test.each(KINDS)('every metric is in a panel of $dashboard, or something is told when it is wrong', (kind) => {
+  const seen = new Set([kind.dashboard, kind.rules].flatMap((file) => namesIn(example(file))))
+  const unseen = Object.values(METRICS).filter((metric) => !kind.namesOf(metric).some((name) => seen.has(name)))
   expect(unseen.map(({ name }) => name)).toEqual([])
 })
 
@@ -109,7 +117,7 @@ const PROMTOOL = needs('promtool', !spawnSync(promtool, ['--version']).error)
 test('promtool finds the rules, their tests and the configuration valid', PROMTOOL, () => {
   const cwd = fileURLToPath(EXAMPLE)
   for (const args of [
-    ['check', 'rules', 'rules.yml'],
+    ['check', 'rules', 'rules.yml', 'rules-without-units.yml'],
     ['check', 'config', 'prometheus.yml'],
     ['test', 'rules', 'rules.test.yml'],
   ])
