@@ -8,6 +8,7 @@ import { ClientSignal } from './client-signal.ts'
 import { connectionOfRequest } from './connection.ts'
 import { type Ask, identityOf } from './identity.ts'
 import { latin1, ONE_WRITE_BYTES } from './latin1.ts'
+import { isUnpacked } from './unpacked.ts'
 
 type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>
 
@@ -84,9 +85,11 @@ async function answerHolding(
     } else {
       // Large bodies go on in the pieces in which they come: joining them takes longer than all else that the host does with them.
       const read = await readBody(stream, stream === req ? headers['content-length'] : undefined, limits, held, true)
-      if (read.kind === 'gone') return
+      if (read.kind === 'gone' && (stream === req || res.destroyed)) return
       if (read.kind !== 'body') {
-        const refusal = handler.error(bodyFault(read.kind, limits), path, headers)
+        // A stream of the app's that ends with an error has a client that waits for its answer.
+        const kind = read.kind === 'gone' ? 'broken' : read.kind
+        const refusal = handler.error(bodyFault(kind, limits), path, headers)
         // What has not arrived of a slow body stands before the next request on this connection.
         const closes = read.kind === 'too-slow' && req.httpVersionMajor === 1
         const told = closes ? { ...refusal.headers, connection: 'close' } : refusal.headers
@@ -98,6 +101,8 @@ async function answerHolding(
       rest = read.rest
       // Of a stream that an app has put in place of the request's own, nobody knows who has the pieces.
       if (stream === req) given = read.given
+      else if (headers['content-encoding'] !== undefined && isUnpacked(stream))
+        headers = { ...headers, 'content-encoding': undefined }
     }
   }
   const client = new ClientSignal()

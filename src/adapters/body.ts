@@ -19,10 +19,10 @@ export interface BodyLimits {
   readonly bodyTimeoutMs: number
 }
 
-/** Why a body was not read. */
-export type BodyFault = 'too-large' | 'too-slow' | 'too-much' | 'gone'
+/** Why a body was not read; `broken` is a stream of the app's that failed while its client waits. */
+export type BodyFault = 'too-large' | 'too-slow' | 'too-much' | 'gone' | 'broken'
 
-export type BodyResult = ({ readonly kind: 'body' } & Read) | { readonly kind: BodyFault }
+export type BodyResult = ({ readonly kind: 'body' } & Read) | { readonly kind: Exclude<BodyFault, 'broken'> }
 
 /**
  * @param stream the body; nobody has read of it
@@ -41,6 +41,8 @@ export function readBody(
   if (length > limits.maxBodyBytes) return Promise.resolve({ kind: 'too-large' })
   if (!Number.isNaN(length) && !held.fits(length)) return Promise.resolve({ kind: 'too-much' })
   const collected = (): Promise<BodyResult> => collect(stream, collectorFor(length, inPieces), limits, held)
+  // Of a stream that has failed by now there is nothing to hear any more.
+  if (stream.destroyed) return Promise.resolve({ kind: 'gone' })
   // Somebody of the app listens, too: nothing waits for us.
   if (stream.readableFlowing !== null) return collected()
   return new Promise((resolve) => {
@@ -137,6 +139,8 @@ export function bodyFault(kind: BodyFault, { maxBodyBytes, bodyTimeoutMs }: Body
       return { ...brand, code: 'BODY_TIMEOUT', status: 408, message: `the body did not arrive within ${bodyTimeoutMs} ms` }
     case 'too-much':
       return { ...brand, code: 'OVERLOADED', status: 503, message: 'the server holds as many bytes of requests as it may' }
+    case 'broken':
+      return { ...brand, code: 'REQUEST_INVALID', status: 400, message: 'the body could not be unpacked, or read to its end' }
     case 'gone':
       return { ...brand, code: 'ABORTED', status: 499, message: 'the client went away' }
   }
