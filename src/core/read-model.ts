@@ -2,7 +2,7 @@
 
 import { ModelmountError } from './errors.ts'
 import { readFacts, unreachableData } from './model-files.ts'
-import { type Edited, editOnnx, type Scan, type ScanFinding, scanOnnx } from './onnx/index.ts'
+import { type Edited, editOnnx, type Scan, type ScanFinding, scanOnnx, unsupportedReason } from './onnx/index.ts'
 import type { OnnxModelFacts } from './types.ts'
 
 interface ReadRequest {
@@ -41,22 +41,25 @@ export async function readModel(request: ReadRequest): Promise<ReadModel | undef
   const sizes = new Map([...data].map(([name, { byteLength }]) => [name, byteLength]))
   const scan = await scanOnnx(source, { areOurs, data: sizes })
   const { facts } = scan
+  // Only an honest graph is worth editing.
+  if (scan.findings.some(({ id }) => id !== 'external-missing'))
+    throw refusalOf(scan, unsupportedReason(facts) ?? unreachableData(source, data, facts))
   const edited = await editOnnx(source, facts)
-  refuse(scan, reasonAgainst(request, facts, edited))
+  const reason = reasonAgainst(request, facts, edited)
+  if (reason !== undefined || scan.findings.length > 0) throw refusalOf(scan, reason)
   return { facts, edited }
 }
 
 const reasonAgainst = ({ source, data }: ReadRequest, facts: OnnxModelFacts, { refusal }: Edited): string | undefined =>
   refusal ?? unreachableData(source, data, facts)
 
-function refuse({ findings, more }: Scan, reason: string | undefined): void {
+function refusalOf({ findings, more }: Scan, reason: string | undefined): ModelmountError {
   const [first] = findings
-  const message = reason ?? (first && sentence(first, findings.length + more - 1))
-  if (message === undefined) return
+  const message = reason ?? (first ? sentence(first, findings.length + more - 1) : '')
   const details = findings.length === 0 ? undefined : { findings, more }
   // A file that was not copied along is nobody's attack.
   const isMissing = reason === undefined && findings.every(({ id }) => id === 'external-missing')
-  throw new ModelmountError(isMissing ? 'MODEL_LOAD_FAILED' : 'MODEL_UNSUPPORTED', message, { ...(details ? { details } : {}) })
+  return new ModelmountError(isMissing ? 'MODEL_LOAD_FAILED' : 'MODEL_UNSUPPORTED', message, { ...(details ? { details } : {}) })
 }
 
 const sentence = ({ where, message }: ScanFinding, others: number): string =>

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inspect } from '../../src/cli/inspect.ts'
 import { inspectSecurity } from '../../src/cli/security.ts'
 import * as models from '../../tools/models.mjs'
-import { node, sequenceValue, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
+import { node, sequenceValue, tensor, untypedValue, value, writeModel } from '../../tools/onnx-writer.mjs'
+import { dictionaries, graphOf, scoring, zipMap } from '../support/classifiers.ts'
 
 let dir: string
 beforeAll(async () => {
@@ -71,6 +72,53 @@ test('open shapes, left out outputs, external data', async () => {
   )
   expect(table).toContain('servable: yes')
   expect(await inspect(models.externalDataModel(dir), { json: false })).toContain('external data  weights.bin\n')
+})
+
+test('what is edited, and what comes of it', async () => {
+  const zipped = graphOf({
+    irVersion: 14,
+    outputs: [value('label', 'string', ['N']), dictionaries('p\x1b', ['a', 'b']), sequenceValue('s', 'float')],
+    nodes: [scoring(['a', 'b']), zipMap('scores', 'p\x1b', ['a', 'b'])],
+  })
+  expect(await shown(zipped)).toContain(`
+outputs
+  label  tensor(string)                  [N]
+  p\\x1b  seq(map(string,tensor(float)))  ?      (served as tensor(float) [?, 2], classes: 2)
+  s      seq(tensor(float))              ?      (left out: it is seq(tensor(float)), which onnxruntime-node cannot carry: let it end with ConcatFromSequence, or give each tensor an output of its own)
+
+edits
+  zipmap      p\\x1b       the tensor "scores" is served in place of the dictionaries that ZipMap makes of it
+  cut-output  s           onnxruntime-node cannot carry seq(tensor(float))
+  ir-version  ir_version  lowered from 14 to 13, of which nothing newer is used
+
+metadata
+  none
+
+servable: yes`)
+  const parsed = JSON.parse(await shown(zipped, true))
+  expect(parsed).toMatchObject({
+    servable: true,
+    irVersion: 14,
+    edits: [{ edit: 'zipmap' }, { edit: 'cut-output', target: 's' }, { edit: 'ir-version' }],
+    outputs: [
+      { name: 'label', served: true, labels: null },
+      {
+        declaredType: 'seq(map(string,tensor(float)))',
+        served: true,
+        servedAs: { type: 'float32', shape: [null, 2] },
+        labels: ['a', 'b'],
+      },
+      { name: 's', served: false, servedAs: null, reason: expect.stringContaining('ConcatFromSequence') },
+    ],
+  })
+  const open = writeModel({
+    graph: {
+      inputs: [value('x', 'float', [2])],
+      outputs: [untypedValue('y')],
+      nodes: [node('Tokenizer', ['x'], ['y'], {}, { domain: 'com.microsoft' })],
+    },
+  })
+  expect(await shown(open)).toContain('(its type is known once it is loaded)')
 })
 
 test('why a model is not servable', async () => {
@@ -175,6 +223,17 @@ findings
 
 clean: yes`,
     })
+  })
+
+  test('is of the file, not of what is edited in it', async () => {
+    const model = graphOf({
+      irVersion: 14,
+      outputs: [value('label', 'string', ['N']), dictionaries('p', ['a'])],
+      nodes: [scoring(['a']), zipMap('scores', 'p', ['a'])],
+    })
+    const { isClean, text } = await security(model, true)
+    expect(isClean).toBe(true)
+    expect(JSON.parse(text)).toMatchObject({ irVersion: 14, nodes: 2, domains: ['ai.onnx.ml'] })
   })
 
   test('of a model that can end its process by the values of a request, with operator and node', async () => {

@@ -9,7 +9,8 @@ import { collect } from '../../src/cli/typegen/collect.ts'
 import { render } from '../../src/cli/typegen/render.ts'
 import { createWatch } from '../../src/cli/typegen/watch.ts'
 import { bf16Model } from '../../tools/models.mjs'
-import { node, value, writeModel } from '../../tools/onnx-writer.mjs'
+import { attr, node, sequenceValue, untypedValue, value, writeModel } from '../../tools/onnx-writer.mjs'
+import { dictionaries, graphOf, scoring, zipMap } from '../support/classifiers.ts'
 import { createSimulatedClock } from '../support/simulated-clock.ts'
 import { constantOf } from '../support/small-models.ts'
 import { plant, treeFor } from '../support/tree.ts'
@@ -97,6 +98,54 @@ test('sorted, commented, with the shapes that requests see', async () => {
 `)
   expect(text).toContain('bfloat16')
   expect(render(await collect(dir))).toBe(text)
+})
+
+test('outputs that are edited, left out or not declared', async () => {
+  const classifier = graphOf({
+    outputs: [value('label', 'string', ['N']), dictionaries('p', ['a', 'b']), sequenceValue('s', 'float')],
+    nodes: [scoring(['a', 'b']), zipMap('scores', 'p', ['a', 'b'])],
+  })
+  const open = writeModel({
+    graph: {
+      inputs: [],
+      outputs: [untypedValue('known'), untypedValue('open')],
+      nodes: [
+        node('Constant', [], ['known'], { value_int: attr.int(1) }),
+        node('Tokenizer', ['known'], ['open'], {}, { domain: 'com.microsoft' }),
+      ],
+    },
+  })
+  const text = render(await collect(treeFor({ 'c.onnx': classifier, 'o.onnx': open })))
+  expect(text).toContain("import type { DType, TypedInput, TypedTensor } from 'modelmount'")
+  expect(text.slice(text.indexOf('declare'))).toBe(`declare module 'modelmount' {
+  interface ModelTypes {
+    /** Version 1. */
+    c: {
+      inputs: {
+        /** tensor(float) [N, 2] */
+        x: TypedInput<'float32', [number, 2]>
+      }
+      outputs: {
+        /** tensor(string) [N] */
+        label: TypedTensor<'string', [number]>
+        /** tensor(float) [?, 2] */
+        p: TypedTensor<'float32', [number, 2]>
+        // s is left out: it is seq(tensor(float)), which onnxruntime-node cannot carry: let it end with ConcatFromSequence, or give each tensor an output of its own
+      }
+    }
+    /** Version 1. */
+    o: {
+      inputs: {}
+      outputs: {
+        /** tensor(int64) of any shape */
+        known: TypedTensor<'int64', number[]>
+        /** known once it is loaded, of any shape */
+        open: TypedTensor<DType, number[]>
+      }
+    }
+  }
+}
+`)
 })
 
 describe('the command', () => {

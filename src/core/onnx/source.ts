@@ -4,7 +4,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { ModelmountError } from '../errors.ts'
-import { type Patch, piecesOf, splicedSize } from '../splice.ts'
+import { type Patch, type Piece, piecesOf, splicedSize } from '../splice.ts'
 
 export interface Source {
   readonly size: number
@@ -70,12 +70,17 @@ export function splicedSource(source: Source, patch: Patch): Source {
   if (patch.length === 0) return source
   const pieces = piecesOf(source.size, patch)
   const size = splicedSize(source.size, patch)
+  /** Where the last read began: reads go forward. */
+  let first = 0
   return {
     size,
     async read(offset, length) {
       const result = new Uint8Array(Math.max(0, Math.min(length, size - offset)))
       const end = offset + result.length
-      for (const piece of pieces) {
+      if ((pieces[first]?.at ?? 0) > offset) first = 0
+      while ((pieces[first + 1]?.at ?? Number.POSITIVE_INFINITY) <= offset) first++
+      for (let i = first; i < pieces.length && (pieces[i] as Piece).at < end; i++) {
+        const piece = pieces[i] as Piece
         const [from, to] = [Math.max(offset, piece.at), Math.min(end, piece.at + piece.length)]
         if (from >= to) continue
         const inside = from - piece.at

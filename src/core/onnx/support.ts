@@ -24,7 +24,7 @@ const STOCK_DOMAINS: ReadonlySet<string> = new Set([
 /** Runs a vendor's binary, embedded or from a path: not a computation that can be judged from the graph. */
 export const VENDOR_BINARY = 'com.microsoft:EPContext'
 
-/** Why the model cannot be served, as the rest of a sentence; `undefined` when nothing in the file speaks against it. */
+/** Why the model cannot be served whatever is edited in it, as the rest of a sentence; `undefined` when nothing in the file speaks against it. */
 export function unsupportedReason(facts: OnnxModelFacts): string | undefined {
   return versionReason(facts) ?? operatorReason(facts) ?? inputReason(facts) ?? outputReason(facts)
 }
@@ -41,14 +41,17 @@ export function servableOutputs(facts: OnnxModelFacts): ValueInfo[] {
 export const isOpen = ({ type, declaredType }: ValueInfo): boolean => type === undefined && declaredType === 'undeclared'
 
 function versionReason({ irVersion, opsets }: OnnxModelFacts): string | undefined {
-  if (irVersion > MAX_IR_VERSION)
-    return `it has IR version ${irVersion}; the highest supported is ${MAX_IR_VERSION}: export it with ir_version=10`
+  if (irVersion > LOWERED_IR_VERSION) return irReason(irVersion)
   if (Object.keys(opsets).length === 0) return 'it does not say which operator sets it uses'
   const opset = opsets['ai.onnx']
   if (opset !== undefined && opset > MAX_OPSET)
-    return `it uses operator set ${opset} of ai.onnx; the highest supported is ${MAX_OPSET}`
+    return `it uses operator set ${opset} of ai.onnx; the highest supported is ${MAX_OPSET}: export it with that one or a lower one`
   return undefined
 }
+
+/** Why a version of the format that was not lowered cannot be loaded. */
+export const irReason = (irVersion: number): string =>
+  `it has IR version ${irVersion}; the highest supported is ${MAX_IR_VERSION}: export it with ir_version=10`
 
 /** Why one of its operators cannot run, as the rest of a sentence. */
 export function operatorReason({ operators }: OnnxModelFacts): string | undefined {

@@ -1,6 +1,9 @@
+import { mkdtemp, open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Change, message, patchOf, text, varint } from '../../../src/core/onnx/edits/changes.ts'
 import { editOnnx, readOnnx } from '../../../src/core/onnx/index.ts'
 import { bytesSource, splicedSource } from '../../../src/core/onnx/source.ts'
@@ -293,6 +296,60 @@ describe('IR version 14', () => {
     expect((await edited(of([y], 15))).refusal).toBe(
       'it has IR version 15; the highest supported is 13: export it with ir_version=10',
     )
+  })
+})
+
+describe('what is left as it is', () => {
+  const plain = writeModel({
+    irVersion: 11,
+    opset: 23,
+    graph: { inputs: [x], outputs: [y, sequenceValue('s', 'float')], nodes: [echo] },
+  })
+  const newest = writeModel({ irVersion: 14, graph: { inputs: [x], outputs: [y], nodes: [echo] } })
+  /** Behind a field that no reader knows, which makes up the size: a hole, of which nothing is written. */
+  async function sparse(model: Uint8Array, size: number): Promise<string> {
+    const dir = await mkdtemp(join(tmpdir(), 'edits-large-'))
+    onTestFinished(() => rm(dir, { recursive: true }))
+    const path = join(dir, 'model.onnx')
+    const file = await open(path, 'w')
+    const head = Buffer.concat([model, varint(30 * 8 + 2), varint(size)])
+    await file.write(head)
+    await file.truncate(head.length + size)
+    await file.close()
+    return path
+  }
+
+  test('a file above 2 GB, with the reason', async () => {
+    const path = await sparse(plain, 2 ** 31)
+    const { edits, patch, leftOut, refusal } = await editOnnx(path, await readOnnx(path))
+    expect({ edits, patch, refusal }).toEqual({ edits: [], patch: [], refusal: undefined })
+    expect(leftOut).toMatchObject([
+      { name: 's', reason: expect.stringMatching(/\(the file has \d+ bytes, and is left as it is above 2147483647\)/) },
+    ])
+    const newer = await sparse(newest, 2 ** 31)
+    expect((await editOnnx(newer, await readOnnx(newer))).refusal).toMatch(
+      /^it has IR version 14; .*ir_version=10; the file has \d+ bytes/,
+    )
+    const small = await sparse(plain, 2 ** 20)
+    expect((await editOnnx(small, await readOnnx(small))).edits).toMatchObject([{ edit: 'cut-output' }])
+  })
+
+  test('a file whose weights lie elsewhere', async () => {
+    const location = { external: { location: '../w.bin' } }
+    const model = writeModel({
+      irVersion: 11,
+      opset: 23,
+      graph: {
+        inputs: [x],
+        outputs: [y, sequenceValue('s', 'float')],
+        nodes: [node('Add', ['x', 'w'], ['y'])],
+        initializers: [tensor('w', 'float', [2], undefined, location)],
+      },
+    })
+    expect(await edited(model)).toMatchObject({
+      edits: [],
+      leftOut: [{ name: 's', reason: expect.stringContaining('lie outside its folder') }],
+    })
   })
 })
 

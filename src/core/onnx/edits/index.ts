@@ -12,7 +12,7 @@ import { leftOut } from '../left-out.ts'
 import { Malformed } from '../malformed.ts'
 import { type Nodes, readNodes } from '../nodes.ts'
 import type { Source } from '../source.ts'
-import { isOpen, LOWERED_IR_VERSION, unsupportedReason } from '../support.ts'
+import { irReason, isOpen, LOWERED_IR_VERSION, MAX_IR_VERSION, unsupportedReason } from '../support.ts'
 import { createReader, drive, type Reader, type Reading } from '../wire.ts'
 import { patchOf } from './changes.ts'
 import { cutOutputs } from './cut-output.ts'
@@ -77,8 +77,9 @@ async function edited(
 ): Promise<Edited> {
   const patch = changes.length === 0 ? NO_PATCH : patchOf(changes)
   const read = patch.length === 0 ? facts : await reread(patch)
+  const known = new Map(facts.outputs.map((output) => [output.name, output]))
   const outputs = read.outputs.map((output): ValueInfo => {
-    const as = unzipped.get(output.name)?.as ?? facts.outputs.find(({ name }) => name === output.name)
+    const as = unzipped.get(output.name)?.as ?? known.get(output.name)
     return output.type === undefined && as ? as : output
   })
   const labels: Record<string, readonly string[]> = Object.create(null)
@@ -97,7 +98,7 @@ const asItIs = (facts: OnnxModelFacts, left: readonly LeftOutput[]): Edited => (
   patch: NO_PATCH,
   leftOut: left,
   labels: {},
-  refusal: unsupportedReason(facts),
+  refusal: unsupportedReason(facts) ?? (facts.irVersion > MAX_IR_VERSION ? irReason(facts.irVersion) : undefined),
 })
 
 /** @param why the graph is left as it is */
