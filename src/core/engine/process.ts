@@ -80,7 +80,8 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
     )
 
     child.unref()
-    child.channel?.unref()
+    // Bun has a channel that holds nothing, and neither of the two functions.
+    child.channel?.unref?.()
     for (const stream of [child.stdout, child.stderr]) {
       ;(stream as { unref?: () => void } | null)?.unref?.()
       forwardLines(stream, events.onLine)
@@ -104,7 +105,7 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
     })
     child.on('message', (message: FromWorker) => {
       if (--answersDue === 0) {
-        child.channel?.unref()
+        child.channel?.unref?.()
         child.unref()
       }
       events.onMessage(message)
@@ -114,7 +115,7 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
       post(message) {
         // The child too: its channel closes before its end is told, and a process that nothing holds would be gone in between.
         if (answersDue++ === 0) {
-          child.channel?.ref()
+          child.channel?.ref?.()
           child.ref()
         }
         // A child that just died reports through 'exit'; a failed write is the same news.
