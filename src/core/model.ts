@@ -461,7 +461,9 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
   function isTried(): boolean {
     const { batching, warmup } = config
     if (batching === false || facts?.inputs.length === 0) return false
-    return warmup.length === 0 || !facts || config.sequences !== undefined || typeof axesOf(facts, batching.axes) !== 'string'
+    if (warmup.length === 0 || !facts || config.sequences !== undefined) return true
+    // What the file does not declare, ONNX Runtime may know.
+    return facts.outputs.some(({ dims }) => dims === undefined) || typeof axesOf(facts, batching.axes) !== 'string'
   }
 
   function descriptionOf(): Description {

@@ -166,6 +166,20 @@ test('an encrypted model', async () => {
   await expectScores(server)
 })
 
+test('a file that has changed is not loaded again, and is once it is put back', async () => {
+  const [path, before] = [written(zipped()), zipped()]
+  const after = (FORMS['behind a Cast'] as (classes: Classes) => Uint8Array)(CLASSES)
+  const server = await serve({ source: path, isolation: 'process' })
+  writeFileSync(path, after)
+  const refused = watch(server).next(({ type }) => type === 'start-refused')
+  process.kill(workerPids()[0] as number, 'SIGKILL')
+  expect(await refused).toMatchObject({ reason: expect.stringContaining('changed on disk') })
+  const ready = watch(server).next(({ type }) => type === 'worker-ready')
+  writeFileSync(path, before)
+  await ready
+  await expectScores(server)
+})
+
 test('results that are kept, and rows that share a run', async () => {
   const server = await serve({ source: zipped(), cache: { maxBytes: 2 ** 20 } })
   await expectScores(server)
@@ -344,6 +358,11 @@ describe('outputs of no declared type', () => {
       data: Float64Array.from(ROWS.flat()),
     })
     expect(server.model('m').batching.enabled).toBe(true)
+  })
+
+  test('and with a sample, which tells nothing of their shape before they are loaded', async () => {
+    const source = of([node('Exp', ['x'], ['z'])])
+    expect((await serve({ source, warmup: [{ x: [[1, 2]] }] })).model('m').batching.enabled).toBe(true)
   })
 
   test('also where only the session can tell: it is computed by an operator of another domain', async () => {
