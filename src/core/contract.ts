@@ -107,7 +107,7 @@ function refuseStrangers(
 }
 
 /** One value as its settings want it. */
-function declare(value: ValueInfo, { type, dims, reshape, optional }: ValueSettings, kind: Kind): ValueInfo {
+function declare(value: ValueInfo, { type, dims, reshape, optional, nonFinite }: ValueSettings, kind: Kind): ValueInfo {
   const name = `${kind} ${JSON.stringify(value.name)}`
   if (type !== undefined && type !== value.type)
     throw contradiction(
@@ -115,7 +115,8 @@ function declare(value: ValueInfo, { type, dims, reshape, optional }: ValueSetti
       value.name,
     )
   // Only a default of the graph makes an input optional; a setting can make it required.
-  const shown = optional === false && value.optional ? { ...value, optional: false } : value
+  const required = optional === false && value.optional ? { ...value, optional: false } : value
+  const shown = nonFinite === 'reject' ? { ...required, nonFinite } : required
   if (!dims) return shown
   const inner = reshape ?? dims
   if (value.dims) refuseOtherDims(name, inner, value, reshape !== undefined)

@@ -416,7 +416,7 @@ const sequences: Check = (value, path, problems) => {
 
 /** What only a model by itself has. */
 const OF_ONE_MODEL: Readonly<Record<string, Check>> = {
-  inputs: byName(valueSettings({ ...valueFields, optional: boolean })),
+  inputs: byName(valueSettings({ ...valueFields, optional: boolean, nonFinite: oneOf('allow', 'reject') })),
   outputs: byName(valueSettings(valueFields)),
   sequences,
   labels: byName(list(text, 1)),

@@ -2,7 +2,7 @@
 
 import type { Memory } from './engine/buffers.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
-import { checkInputs, copyOf, DTYPES, isSmall } from './tensor/index.ts'
+import { checkInputs, copyOf, DTYPES, isRefused, isSmall } from './tensor/index.ts'
 import type { Dim, ModelSignature, PredictInputs, Tensor, ValueInfo } from './types.ts'
 
 /**
@@ -63,6 +63,7 @@ interface Plan {
   readonly fixed: number
   /** An input before this one whose free dimension has the same symbol, and so must have the same size. */
   readonly like: Plan | undefined
+  readonly nonFinite: ValueInfo['nonFinite']
   /** Of the last request: the next one usually has the same shape. */
   lastLength: number
   lastDims: readonly number[]
@@ -79,7 +80,7 @@ function plansOf({ inputs }: ModelSignature): readonly Plan[] | undefined {
   return plans
 }
 
-function planOf({ name, type, dims, optional }: ValueInfo, before: readonly Plan[]): Plan | undefined {
+function planOf({ name, type, dims, optional, nonFinite }: ValueInfo, before: readonly Plan[]): Plan | undefined {
   // Bytes of a bool have to be looked at one by one.
   if (type === undefined || type === 'string' || type === 'bool' || dims === undefined || optional === true) return undefined
   const open = dims.filter((dim) => typeof dim !== 'number')
@@ -89,7 +90,7 @@ function planOf({ name, type, dims, optional }: ValueInfo, before: readonly Plan
   const [symbol] = open
   const like = typeof symbol === 'string' ? before.find((plan) => plan.dims[plan.free] === symbol) : undefined
   const { prototype } = DTYPES[type].array
-  return { name, type, prototype, dims, free, fixed, like, lastLength: -1, lastDims: [] }
+  return { name, type, prototype, dims, free, fixed, like, nonFinite, lastLength: -1, lastDims: [] }
 }
 
 /**
@@ -110,7 +111,10 @@ function takeUsual(plans: readonly Plan[], inputs: PredictInputs, maxElements: n
     const dims = data.length === plan.lastLength ? plan.lastDims : dimsFor(plan, data.length)
     if (!dims) return undefined
     if (plan.like && tensors[plan.like.name]?.dims[plan.like.free] !== dims[plan.free]) return undefined
-    tensors[name] = { type: plan.type, dims, data: copyOf(data) } as Tensor
+    const tensor = { type: plan.type, dims, data: copyOf(data) } as Tensor
+    // Refused in words by the longer way.
+    if (plan.nonFinite && isRefused(plan, tensor)) return undefined
+    tensors[name] = tensor
   }
   return tensors
 }

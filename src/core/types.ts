@@ -84,6 +84,8 @@ export interface ValueInfo {
   readonly dims: readonly Dim[] | undefined
   /** True when a request may leave the input out: a mask of `batching.ragged`, which is made up where it is missing. */
   readonly optional?: boolean
+  /** Inputs only: `reject` where the settings refuse NaN and infinities. */
+  readonly nonFinite?: 'reject'
   readonly doc?: string
 }
 
@@ -371,6 +373,12 @@ export interface ValueSettings {
   readonly reshape?: readonly number[]
   /** Inputs only: a request may leave it out. The graph must have a default for it. @default what the graph says */
   readonly optional?: boolean
+  /**
+   * Inputs only: whether its floats may be NaN or infinite, missing values (`null` in JSON) among them. `'reject'` refuses them with
+   * `INPUT_INVALID`, in every encoding and in `predict()`.
+   * @default 'allow'
+   */
+  readonly nonFinite?: 'allow' | 'reject'
 }
 
 /**

@@ -103,8 +103,8 @@ function isShort({ body }: Body, bytes: number, { inputs }: ModelSignature, { he
   if (bytes <= COUNTED_BYTES || (typeof body !== 'string' && !isBytes(body))) return true
   if (headerLength === undefined || headerLength > COUNTED_BYTES) return false
   if (inputs.some(({ type }) => type === 'string')) return false
-  // Each byte of a boolean is looked at.
-  return bytes <= NUMBERS_BYTES || !inputs.some(({ type }) => type === 'bool')
+  // Each byte of a boolean is looked at, and each float of an input that refuses some.
+  return bytes <= NUMBERS_BYTES || !inputs.some(({ type, nonFinite }) => type === 'bool' || nonFinite === 'reject')
 }
 
 function refuseLong(kind: Kind, bytes: number, headerLength: number | undefined, maxJsonBytes: number): void {

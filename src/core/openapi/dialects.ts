@@ -1,7 +1,7 @@
 /** The paths of each dialect, with the tensors of each model. */
 
 import type { ModelInfo } from '../types.ts'
-import { type Json, nestedExample, nestedSchema, samplesOf, wireExample, wireSchema } from './tensors.ts'
+import { inputSchema, type Json, nestedExample, nestedSchema, outputSchema, samplesOf, wireExample } from './tensors.ts'
 
 export type Paths = Record<string, Json>
 
@@ -88,7 +88,7 @@ function infer(info: ModelInfo, id: string): Json {
         properties: {
           id: { type: 'string', description: 'Comes back with the answer.' },
           parameters: info.sequences ? SEQUENCE_PARAMETERS : { type: 'object' },
-          inputs: list(info.inputs.map(wireSchema)),
+          inputs: list(info.inputs.map(inputSchema)),
           outputs: {
             type: 'array',
             description: 'The outputs to compute; all where it is left out.',
@@ -115,7 +115,7 @@ function infer(info: ModelInfo, id: string): Json {
         model_name: { type: 'string', enum: [info.name] },
         model_version: { type: 'string', enum: [info.version] },
         id: { type: 'string' },
-        outputs: list(info.outputs.map(wireSchema)),
+        outputs: list(info.outputs.map(outputSchema)),
       },
     },
   })

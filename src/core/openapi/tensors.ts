@@ -13,7 +13,7 @@ export const shapeText = ({ dims }: ValueInfo): string =>
 
 const describe = (value: ValueInfo): string => `${shapeText(value)}${value.doc ? `: ${value.doc.slice(0, 500)}` : ''}`
 
-export function elementSchema(type: DType): Json {
+function elementSchema(type: DType): Json {
   if (type === 'string') return { type: 'string' }
   if (type === 'bool') return { type: 'boolean' }
   const { isInteger, min, max } = DTYPES[type]
@@ -23,8 +23,24 @@ export function elementSchema(type: DType): Json {
     : { type: 'integer', minimum: min, maximum: max }
 }
 
-/** A tensor of the Open Inference Protocol. */
-export function wireSchema(value: ValueInfo): Json {
+const NON_FINITE = ['NaN', 'Infinity', '-Infinity']
+
+/** Alternatives for what stands for an element that may be no number: a missing value is not-a-number. */
+const inRequest = ({ type = 'float32', nonFinite }: ValueInfo): readonly Json[] =>
+  isFloat(type) && nonFinite !== 'reject' ? [elementSchema(type), { enum: [null, ...NON_FINITE] }] : [elementSchema(type)]
+
+const inAnswer = ({ type = 'float32' }: ValueInfo): readonly Json[] =>
+  isFloat(type) ? [elementSchema(type), { enum: NON_FINITE }] : [elementSchema(type)]
+
+const isFloat = (type: DType): boolean => type !== 'string' && type !== 'bool' && !DTYPES[type].isInteger
+
+/** An input of the Open Inference Protocol. */
+export const inputSchema = (value: ValueInfo): Json => wireSchema(value, inRequest(value))
+
+/** An output of the Open Inference Protocol. */
+export const outputSchema = (value: ValueInfo): Json => wireSchema(value, inAnswer(value))
+
+function wireSchema(value: ValueInfo, elements: readonly Json[]): Json {
   const { name, type = 'float32', dims } = value
   const rank: Json = dims ? { minItems: dims.length, maxItems: dims.length } : {}
   return {
@@ -39,21 +55,25 @@ export function wireSchema(value: ValueInfo): Json {
       data: {
         type: 'array',
         description: 'Elements in row-major order, flat or nested.',
-        items: { oneOf: [elementSchema(type), { type: 'array', items: {} }] },
+        items: { oneOf: [...elements, { type: 'array', items: {} }] },
       },
       parameters: { type: 'object' },
     },
   }
 }
 
-/** Arrays nested as deep as the tensor has dimensions. */
+/** An input as arrays nested as deep as the tensor has dimensions. */
 export function nestedSchema(value: ValueInfo): Json {
-  const { type = 'float32', dims } = value
+  const { dims } = value
+  const [element, ...others] = inRequest(value)
   if (dims === undefined) return { description: describe(value) }
-  const nested = dims.reduceRight<Json>((items, dim): Json => {
-    const size: Json = typeof dim === 'number' ? { minItems: dim, maxItems: dim } : {}
-    return { type: 'array', items, ...size }
-  }, elementSchema(type))
+  const nested = dims.reduceRight<Json>(
+    (items, dim): Json => {
+      const size: Json = typeof dim === 'number' ? { minItems: dim, maxItems: dim } : {}
+      return { type: 'array', items, ...size }
+    },
+    others.length > 0 ? { oneOf: [element as Json, ...others] } : (element as Json),
+  )
   return { ...nested, description: describe(value) }
 }
 

@@ -14,7 +14,7 @@ const COLON = 0x3a
 const MINUS = 0x2d
 
 /** What is counted, in words. */
-const WORDS: Readonly<Record<keyof Bounds, string>> = {
+export const COUNTED_WORDS: Readonly<Record<keyof Bounds, string>> = {
   depth: 'levels of nesting',
   nodes: 'lists and objects',
   values: 'values',
@@ -23,7 +23,7 @@ const WORDS: Readonly<Record<keyof Bounds, string>> = {
 }
 
 function excess(what: keyof Bounds, bounds: Bounds): ModelmountError {
-  const expected = `at most ${Math.floor(bounds[what])} ${WORDS[what]}`
+  const expected = `at most ${Math.floor(bounds[what])} ${COUNTED_WORDS[what]}`
   return new ModelmountError('REQUEST_INVALID', `the request body must have ${expected} for the inputs of this model, got more`, {
     details: { field: 'body', expected, got: 'more' },
   })
@@ -34,6 +34,15 @@ function excess(what: keyof Bounds, bounds: Bounds): ModelmountError {
  * @throws ModelmountError `REQUEST_INVALID` at the first bracket, comma, string or member over the bounds
  */
 export function refuseExcess(text: string, bounds: Bounds): void {
+  const what = firstExcess(text, bounds)
+  if (what !== undefined) throw excess(what, bounds)
+}
+
+/**
+ * The bound that a text passes first.
+ * @param text JSON, right or wrong
+ */
+export function firstExcess(text: string, bounds: Bounds): keyof Bounds | undefined {
   const { depth: deepest, nodes: mostNodes, values: mostValues, strings: mostStrings, members: mostMembers } = bounds
   /** By depth: members of the object that is open there. */
   const members = new Int32Array(deepest + 1)
@@ -44,24 +53,25 @@ export function refuseExcess(text: string, bounds: Bounds): void {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
     if (code === COMMA) {
-      if (++values > mostValues) throw excess('values', bounds)
+      if (++values > mostValues) return 'values'
     } else if (code === QUOTE) {
       const start = at + 1
       at = stringEnd(text, at)
       if (isNumberWord(text, start, at)) continue
       // Keys are taken off again at their colon.
-      if (++strings > mostStrings + 1) throw excess('strings', bounds)
+      if (++strings > mostStrings + 1) return 'strings'
     } else if (code === COLON) {
       strings--
       const count = (members[depth] as number) + 1
-      if (count > mostMembers) throw excess('members', bounds)
+      if (count > mostMembers) return 'members'
       members[depth] = count
     } else if (code === OPEN_ARRAY || code === OPEN_OBJECT) {
-      if (++nodes > mostNodes) throw excess('nodes', bounds)
-      if (++depth > deepest) throw excess('depth', bounds)
+      if (++nodes > mostNodes) return 'nodes'
+      if (++depth > deepest) return 'depth'
       members[depth] = 0
     } else if ((code === CLOSE_ARRAY || code === CLOSE_OBJECT) && depth > 0) depth--
   }
+  return undefined
 }
 
 /** The words for numbers that JSON does not have. A table of floats may miss many, and they cost no more than numbers. */

@@ -80,7 +80,7 @@ export function findDataSpans(body: Uint8Array): Spans | undefined {
     while (isSpace(bytes[first])) first++
     const code = bytes[first]
     // Strings, nested lists, booleans, none at all.
-    if (code === undefined || (code !== MINUS && !(code >= 0x30 && code <= 0x39))) throw unusual
+    if (code === undefined || !beginsNumber(code)) throw unusual
     const to = bytes.indexOf(CLOSE_ARRAY, from)
     if (to < 0) throw unusual
     pieces.push(bytes.subarray(kept, at), NULL)
@@ -165,6 +165,10 @@ export function findDataSpans(body: Uint8Array): Spans | undefined {
 }
 
 const isSpace = (code: number | undefined): boolean => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
+
+/** A number, or one of the words that stand for a float: null, NaN, Infinity. */
+const beginsNumber = (code: number): boolean =>
+  (code >= 0x30 && code <= 0x39) || code === MINUS || code === 0x6e || code === 0x4e || code === 0x49
 
 /** Of numbers and of the words true, false and null; whether they are right is for the parser to say. */
 const isPlain = (code: number | undefined): boolean =>

@@ -12,6 +12,12 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/**
+ * A field that a request may leave out: clients whose types have a member for everything write `null` for what they do not say. All such fields are
+ * read through this.
+ */
+export const optional = (value: unknown): unknown => value ?? undefined
+
 /** A `REQUEST_INVALID` error: `<field> must be <expected>, got <kind>`. */
 export function invalid(field: string, expected: string, value: unknown): ModelmountError {
   const got = value === undefined ? 'nothing' : kindOf(value)
@@ -35,6 +41,24 @@ export function readId(id: unknown): string | undefined {
 
 const NONE: Readonly<Parameters> = Object.freeze(Object.create(null))
 
+/** Parameters that mean something here, on a request or on one tensor. */
+const KNOWN: ReadonlySet<string> = new Set([
+  'binary_data',
+  'binary_data_output',
+  'binary_data_size',
+  'classification',
+  'priority',
+  'sequence_end',
+  'sequence_id',
+  'sequence_start',
+  'shared_memory_region',
+  'timeout',
+])
+
+const isScalar = (value: unknown): value is Parameters[string] =>
+  typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean'
+
+/** The scalars; objects and lists under names that mean nothing here are passed over. */
 export function readParameters(parameters: unknown, path: string): Readonly<Parameters> {
   if (parameters === undefined) return NONE
   if (!isObject(parameters)) throw invalid(path, 'an object', parameters)
@@ -45,10 +69,9 @@ export function readParameters(parameters: unknown, path: string): Readonly<Para
     if (++count > MOST_PARAMETERS) throw tooMuch(path, `${MOST_PARAMETERS} members`)
     text += name.length + (typeof value === 'string' ? value.length : 0)
     if (text > MOST_PARAMETER_TEXT) throw tooMuch(path, `${MOST_PARAMETER_TEXT} characters of names and texts`)
-    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'bigint' && typeof value !== 'boolean') {
+    if (isScalar(value)) result[name] = value
+    else if (optional(value) !== undefined && KNOWN.has(name))
       throw invalid(`${path}[${quote(name)}]`, 'a string, number or boolean', value)
-    }
-    result[name] = value
   }
   return result
 }
@@ -70,7 +93,7 @@ export function refuseParameters(parameters: Readonly<Parameters>, path: string,
   }
 }
 
-export function readFlag(parameters: Readonly<Parameters>, name: string, path: string): boolean | undefined {
+export function readFlag(parameters: Json, name: string, path: string): boolean | undefined {
   const value = parameters[name]
   if (value === undefined || typeof value === 'boolean') return value
   throw invalid(`${path}.${name}`, 'true or false', value)

@@ -1,7 +1,8 @@
 /** The face of the room: bytes <-> requests and results, one codec per dialect. */
 
 export { COUNTED_BYTES, MOST_STRINGS } from './bounds.ts'
-export { parseJsonExact } from './json.ts'
+export { COUNTED_WORDS, firstExcess } from './count.ts'
+export { parseJson, parseJsonExact } from './json.ts'
 export { decodeInvocation, type InvocationRequest } from './mlflow/request.ts'
 export { encodeInvocation, encodeMlflowError } from './mlflow/response.ts'
 export { encodeConfig } from './open-inference/config.ts'

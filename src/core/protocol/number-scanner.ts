@@ -48,7 +48,24 @@ const HIGH = 1 + 2 ** -44
 
 const SPACE = 0x20
 
+/** What stands for a float that no number stands for: nothing, as strict JSON has it, and the tokens that Python writes. */
+const WORDS = [
+  { bytes: Buffer.from('null'), value: Number.NaN },
+  { bytes: Buffer.from('NaN'), value: Number.NaN },
+  { bytes: Buffer.from('Infinity'), value: Number.POSITIVE_INFINITY },
+  { bytes: Buffer.from('-Infinity'), value: Number.NEGATIVE_INFINITY },
+] as const
+
+const wordAt = (bytes: Uint8Array, at: number): (typeof WORDS)[number] | undefined =>
+  WORDS.find((word) => word.bytes.every((byte, i) => bytes[at + i] === byte))
+
 const isSpace = (code: number | undefined): boolean => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
+
+function afterSpace(bytes: Uint8Array, at: number): number {
+  let end = at
+  while (isSpace(bytes[end])) end++
+  return end
+}
 
 /** The list as it is read. */
 interface Cursor {
@@ -135,8 +152,17 @@ function readFloats(cursor: Cursor, target: Float32Array | Float64Array, isSingl
       code = bytes[++at] as number
     }
     let digits = at - begin
-    // None, or a zero in front of others.
-    if (digits === 0 || (digits > 1 && bytes[begin] === ZERO)) return 'odd'
+    if (digits === 0) {
+      // Such words are few. None of them has a bracket in it, so none goes beyond the list.
+      const word = index < count ? wordAt(bytes, start) : undefined
+      if (!word) return 'odd'
+      target[index++] = word.value
+      at = afterSpace(bytes, start + word.bytes.length)
+      if (at === to) return index === count ? 'done' : 'odd'
+      if (bytes[at++] !== COMMA) return 'odd'
+      continue
+    }
+    if (digits > 1 && bytes[begin] === ZERO) return 'odd'
     if (code === POINT) {
       const fraction = ++at
       // Four at a time: most of what a float costs is its decimals.

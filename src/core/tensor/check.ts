@@ -16,7 +16,7 @@ interface Binding {
 /**
  * Turns the inputs of one request into tensors that fit the model's signature.
  * Typed arrays come back as views of the caller's memory, everything else as fresh arrays; nothing of the caller's is changed.
- * An input whose value is `undefined` counts as left out.
+ * An input whose value is `undefined` counts as left out, and an optional one whose value is `null`.
  * @param inputs plain object, input name -> TensorLike; only own enumerable keys count
  * @param opts.maxElements largest number of elements of one input
  * @param opts.dialect words for faults and rules for elements. @default those of `predict()`
@@ -34,6 +34,7 @@ export function checkInputs(
   const bindings = new Map<string, Binding>()
   for (const info of signature.inputs) {
     const value = Object.hasOwn(inputs, info.name) ? inputs[info.name] : undefined
+    if (value === null && info.optional === true) continue
     if (value === undefined) {
       if (info.optional === true) continue
       throw inputFault(`input ${quote(info.name)} is missing`, {

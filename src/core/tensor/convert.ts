@@ -6,6 +6,7 @@ import { type Dialect, inputFault, mismatch, quote } from './dialect.ts'
 import { checkDims, formatShape, inferDims, product, readDims, type Scope } from './dims.ts'
 import { type ElementArrays, elementsOf, isDType, typedArrayName, typedArrayNames } from './dtypes.ts'
 import { describeRefusal, fillRow, kindOf } from './elements.ts'
+import { firstNonFinite } from './finite.ts'
 import { collectRows, indicesAt, isRow, MAX_RANK, type Row, rowLength, shapeOf } from './nested.ts'
 
 interface TypedScope extends Scope {
@@ -17,6 +18,17 @@ interface TypedScope extends Scope {
  * @throws ModelmountError `INPUT_INVALID`
  */
 export function toTensor(info: ValueInfo, value: unknown, maxElements: number, dialect: Dialect): Tensor {
+  const tensor = readTensor(info, value, maxElements, dialect)
+  if (info.nonFinite === 'reject') refuseNonFinite(info.name, tensor, dialect.pathOf(info.name))
+  return tensor
+}
+
+function refuseNonFinite(input: string, tensor: Tensor, path: string): void {
+  const index = firstNonFinite(tensor)
+  if (index !== -1) throw mismatch(input, path, 'finite numbers', `a missing or infinite one as element ${index}`)
+}
+
+function readTensor(info: ValueInfo, value: unknown, maxElements: number, dialect: Dialect): Tensor {
   const { name: input, type, dims } = info
   const path = dialect.pathOf(input)
   if (type === undefined)

@@ -4,11 +4,21 @@ import type { DType } from '../types.ts'
 import { DTYPES, type ElementArrays } from './dtypes.ts'
 import { isFiniteHalf, toHalf } from './float16.ts'
 
+/**
+ * The tokens `Infinity` and `-Infinity` of a JSON text that has them. A number would not tell them from `1e400`, which is too large for a float and
+ * refused.
+ */
+export const INFINITE: Readonly<Record<'positive' | 'negative', symbol>> = {
+  positive: Symbol('Infinity'),
+  negative: Symbol('-Infinity'),
+}
+
 /** Which values may stand for an element. */
 export interface ElementPolicy {
   /**
-   * Values come from JSON text: non-finite floats are the strings `NaN`, `Infinity` and `-Infinity` (a number that is not finite was an overflow),
-   * and only `true` and `false` are booleans. Otherwise floats are any number, and booleans also 0 and 1.
+   * Values come from JSON text: `null`, a missing value, is not-a-number in a float tensor, as the string `NaN` is; infinities are the strings
+   * `Infinity` and `-Infinity` or {@link INFINITE} (an infinite number was an overflow); only `true` and `false` are booleans. Otherwise floats are
+   * any number, and booleans also 0 and 1.
    */
   readonly json: boolean
   /** How to send an integer that a number cannot hold exactly; ends the sentence that refuses it. */
@@ -59,7 +69,7 @@ export function describeRefusal(
     return { expected, got: 'a string with a NUL character, where ONNX Runtime would cut it' }
   if (typeof value === 'bigint' && DTYPES[type].isInteger) return { expected, got: `an integer out of range for ${typeName}` }
   if (typeof value !== 'number' || type === 'bool' || type === 'string') return { expected, got: kindOf(value) }
-  if (Number.isNaN(value)) return { expected, got: 'NaN' }
+  if (Number.isNaN(value)) return { expected, got: kindOf(value) }
   if (!DTYPES[type].isInteger || (policy.json && !Number.isFinite(value)))
     return { expected, got: `a number out of range for ${typeName}` }
   if (!Number.isInteger(value)) return { expected, got: 'a non-integer number' }
@@ -71,6 +81,8 @@ export function describeRefusal(
 /** A word for a value that gives nothing of it away. */
 export function kindOf(value: unknown): string {
   if (value === null) return 'null'
+  if (typeof value === 'symbol') return 'Infinity'
+  if (Number.isNaN(value)) return 'NaN'
   if (Array.isArray(value)) return 'array'
   return typeof value
 }
@@ -79,7 +91,7 @@ function describeElement(type: DType, policy: ElementPolicy): string {
   if (type === 'string') return 'a string'
   if (type === 'bool') return policy.json ? 'true or false' : 'true, false, 0 or 1'
   if (DTYPES[type].isInteger) return 'an integer'
-  return policy.json ? 'a number, "NaN", "Infinity" or "-Infinity"' : 'a number'
+  return policy.json ? 'a number, null, "NaN", "Infinity" or "-Infinity"' : 'a number'
 }
 
 function fillFloats(target: Float32Array | Float64Array, at: number, row: readonly unknown[], policy: ElementPolicy): number {
@@ -110,9 +122,9 @@ function fillHalves(target: Uint16Array, at: number, row: readonly unknown[], po
 
 function floatOf(value: unknown, policy: ElementPolicy): number | undefined {
   if (!policy.json) return typeof value === 'number' ? value : undefined
-  if (value === 'NaN') return Number.NaN
-  if (value === 'Infinity') return Number.POSITIVE_INFINITY
-  if (value === '-Infinity') return Number.NEGATIVE_INFINITY
+  if (value === null || value === 'NaN' || Number.isNaN(value)) return Number.NaN
+  if (value === 'Infinity' || value === INFINITE.positive) return Number.POSITIVE_INFINITY
+  if (value === '-Infinity' || value === INFINITE.negative) return Number.NEGATIVE_INFINITY
   // The exact parser returns long integers as bigint, whatever tensor they are in.
   const number = typeof value === 'bigint' ? Number(value) : value
   return typeof number === 'number' && Number.isFinite(number) ? number : undefined

@@ -15,6 +15,7 @@ export {
   typedArrayName,
   type WireType,
 } from './dtypes.ts'
-export { type ElementPolicy, kindOf } from './elements.ts'
+export { type ElementPolicy, INFINITE, kindOf } from './elements.ts'
+export { isRefused } from './finite.ts'
 export { fromHalf, isFiniteHalf, toHalf } from './float16.ts'
 export { MAX_RANK } from './nested.ts'

@@ -113,7 +113,10 @@ describe('numbers', () => {
     '1.',
     '.5',
     '+1',
-    'NaN',
+    '-NaN',
+    'Nan',
+    'nulll',
+    'null null',
     '-',
     '1e',
     '1e+',
@@ -122,16 +125,30 @@ describe('numbers', () => {
     ',1',
     '1,,2',
     '1 2',
-    'null',
     '"1"',
     '[1]',
     '0x1',
     '1e400',
-    '-Infinity',
+    '+Infinity',
+    '- Infinity',
     '',
   ])('not a number: %s', (text) => {
     for (const type of ['float32', 'float64', 'int32', 'int64'] as const)
       for (const count of [1, 2]) expect(scan(type, text, count)).toBeUndefined()
+  })
+
+  test('words that stand for a float, and for nothing else', () => {
+    const words = ['null', 'NaN', 'Infinity', '-Infinity']
+    const values = [Number.NaN, Number.NaN, Infinity, -Infinity, 1.5]
+    for (const type of ['float32', 'float64'] as const) {
+      expect(Array.from(scan(type, [...words, '1.5'].join(' , '), 5, 3) ?? [])).toEqual(values)
+      for (const word of words) {
+        expect(Array.from(scan(type, word, 1) ?? [])).toEqual([values[words.indexOf(word)]])
+        expect(scan(type, word, 2)).toBeUndefined()
+        expect(scan(type, `${word},${word}`, 1)).toBeUndefined()
+      }
+    }
+    for (const type of ['int8', 'uint32', 'int64'] as const) for (const word of words) expect(scan(type, word, 1)).toBeUndefined()
   })
 
   test('a number of a million digits is left to others', () => {
@@ -184,7 +201,7 @@ describe('bodies', () => {
   test.each([
     ['nested', input('[[1],[2],[3]]')],
     ['strings', input('["1","2","3"]')],
-    ['null', input('[1,null,3]')],
+    ['words of others', input('[1,nil,3]')],
     ['none', input('[]')],
     ['given twice', input('[1,2,3]', '"data":[4,5,6],')],
     ['given twice, once escaped', input('[1,2,3]', '"d\\u0061ta":"x",')],
@@ -209,24 +226,32 @@ describe('bodies', () => {
     expect(findDataSpans(encode(`${Buffer.from(body(input('[1,2,3]')))}x`))).toBeUndefined()
   })
 
+  const isElement = (item: unknown): boolean =>
+    typeof item === 'number' || item === null || item === 'NaN' || item === '-Infinity'
+  const elementOf = (item: unknown): number => (item === null ? Number.NaN : Number(item))
+
   test('any mutilated body: nothing, or what JSON.parse says', async () => {
     const intact = Buffer.from(body(`${input('[1,2.5,-3e1]')},${input('[4,5,6]', '"parameters":{"a":[1,{"b":null}]},')}`))
     await fc.assert(
-      fc.property(fc.nat(intact.length - 1), fc.constantFrom(...'{}[],:"\\ 0e.-x'), fc.boolean(), (at, character, insert) => {
-        const text = insert
-          ? intact.toString().slice(0, at) + character + intact.toString().slice(at)
-          : intact.toString().slice(0, at) + character + intact.toString().slice(at + 1)
-        const read = readLarge(encode(text))
-        if (read === undefined) return
-        const plain = JSON.parse(text, (key, value: unknown) =>
-          key === 'data' && Array.isArray(value) && value.every((item) => typeof item === 'number')
-            ? Float32Array.from(value)
-            : value,
-        ) as unknown
-        for (const item of (plain as { inputs: Record<string, unknown>[] }).inputs)
-          if ((item.name !== 'a' || item.datatype !== 'FP32') && item.data instanceof Float32Array) item.data = []
-        expect(read).toEqual(plain)
-      }),
+      fc.property(
+        fc.nat(intact.length - 1),
+        fc.constantFrom(...'{}[],:"\\ 0e.-x', 'null', 'NaN', '-Infinity'),
+        fc.boolean(),
+        (at, character, insert) => {
+          const text = insert
+            ? intact.toString().slice(0, at) + character + intact.toString().slice(at)
+            : intact.toString().slice(0, at) + character + intact.toString().slice(at + 1)
+          const read = readLarge(encode(text))
+          if (read === undefined) return
+          const quoted = text.replaceAll(/(?<=[[,\s])-?(?:NaN|Infinity)(?=[\],\s])/g, (word) => JSON.stringify(word))
+          const plain = JSON.parse(quoted, (key, value: unknown) =>
+            key === 'data' && Array.isArray(value) && value.every(isElement) ? Float32Array.from(value, elementOf) : value,
+          ) as unknown
+          for (const item of (plain as { inputs: Record<string, unknown>[] }).inputs)
+            if ((item.name !== 'a' || item.datatype !== 'FP32') && item.data instanceof Float32Array) item.data = []
+          expect(read).toEqual(plain)
+        },
+      ),
       { numRuns: 2000 },
     )
   })

@@ -104,8 +104,7 @@ describe('requests', () => {
       ]),
       ...[undefined, null, 1, '1', { 0: 1 }].map((data): [unknown, string] => [{ inputs: [{ ...x, data }] }, 'inputs[0].data']),
       [{ inputs: [{ ...x, parameters: [] }] }, 'inputs[0].parameters'],
-      [{ inputs: [{ ...x, parameters: null }] }, 'inputs[0].parameters'],
-      [{ inputs: [{ ...x, parameters: { a: null } }] }, 'inputs[0].parameters["a"]'],
+      [{ inputs: [{ ...x, parameters: { binary_data_size: [] } }] }, 'inputs[0].parameters["binary_data_size"]'],
       [{ inputs: [{ ...x, parameters: { binary_data_size: 8 } }] }, 'inputs[0].data'],
       [{ inputs: [{ ...x, data: undefined, parameters: { binary_data_size: 8 } }] }, 'inputs[0].parameters.binary_data_size'],
       [
@@ -113,9 +112,9 @@ describe('requests', () => {
         'inputs[0].parameters.shared_memory_region',
       ],
       [{ inputs: [x], parameters: 'a' }, 'parameters'],
-      [{ inputs: [x], parameters: { a: {} } }, 'parameters["a"]'],
+      [{ inputs: [x], parameters: { priority: {} } }, 'parameters["priority"]'],
       [{ inputs: [x], id: 7 }, 'id'],
-      [{ inputs: [x], id: null }, 'id'],
+      [{ inputs: [x], id: {} }, 'id'],
       [{ inputs: [x], outputs: {} }, 'outputs'],
       [{ inputs: [x], outputs: [null] }, 'outputs[0]'],
       [{ inputs: [x], outputs: ['score'] }, 'outputs[0]'],
@@ -219,9 +218,10 @@ describe('requests', () => {
 describe('elements', () => {
   const refusal = (type: DType, json: string) => fault(() => element(type, json))
 
-  test('floats are numbers or one of three strings', () => {
+  test('floats are numbers, null, or one of three strings', () => {
     for (const type of ['float32', 'float64'] as const) {
       expect(element(type, '"NaN"')).toBe(Number.NaN)
+      expect(element(type, 'null')).toBe(Number.NaN)
       expect(element(type, '"Infinity"')).toBe(Infinity)
       expect(element(type, '"-Infinity"')).toBe(-Infinity)
       expect(element(type, '-0')).toBe(-0)
@@ -229,7 +229,7 @@ describe('elements', () => {
     }
     expect(element('float16', '"-Infinity"')).toBe(0xfc00)
     expect(element('float16', '0.333251953125')).toBe(0x3555)
-    for (const json of ['"nan"', '"+Infinity"', '"1"', '""', 'true', 'null', '{}']) {
+    for (const json of ['"nan"', '"+Infinity"', '"1"', '""', 'true', '{}']) {
       for (const type of ['float16', 'float32', 'float64'] as const) expect(refusal(type, json).code).toBe('INPUT_INVALID')
     }
   })

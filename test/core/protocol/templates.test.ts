@@ -133,7 +133,7 @@ test('limits hold, also where they were wider when the body was learned from', (
 
 const learned = (text: string, more = '') => {
   const signature = signatureOf(['float32', 'int64'])
-  const templates = createTemplates()
+  const templates = createTemplates(signature)
   const body = encode(text)
   const request = decodeInfer(text, signature, { maxElements: MAX_ELEMENTS })
   templates.learn(body, ['x1', 'x0'], request)

@@ -120,7 +120,7 @@ describe('requests', () => {
       [{ instances: [[1, 2], { x: [1, 2] }] }, one, 'REQUEST_INVALID', 'instances[1]'],
       [{ instances: [{ x: [1, 2] }, [1, 2]] }, one, 'REQUEST_INVALID', 'instances[1]'],
       [{ instances: [[1, '2']] }, one, 'INPUT_INVALID', 'instances[0][1]'],
-      [{ instances: [[1, null]] }, one, 'INPUT_INVALID', 'instances[0][1]'],
+      [{ instances: [[1, true]] }, one, 'INPUT_INVALID', 'instances[0][1]'],
       [{ instances: [[1, 2, 3]] }, one, 'INPUT_INVALID', 'instances'],
       [{ instances: [1, 2] }, one, 'INPUT_INVALID', 'instances'],
       [{ instances: [{ y: [1, 2] }] }, one, 'INPUT_INVALID', 'instances[0]'],

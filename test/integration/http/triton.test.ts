@@ -52,10 +52,10 @@ describe('model repository', () => {
       { name: 'one', version: '2', state: 'READY' },
     ]
     const broken = { name: 'broken', version: '1', state: 'UNAVAILABLE', reason: 'the file is not a valid ONNX model' }
-    for (const body of [undefined, '', {}, { ready: false }])
+    for (const body of [undefined, '', {}, { ready: false }, { ready: null }])
       expect(await admin.post('/v2/repository/index', body)).toMatchObject({ status: 200, json: [broken, ...ready] })
     expect((await admin.post('/v2/repository/index', { ready: true })).json).toEqual(ready)
-    for (const body of [{ ready: 1 }, { ready: null }, [], 'x', '"x"'])
+    for (const body of [{ ready: 1 }, [], 'x', '"x"'])
       expect(await admin.post('/v2/repository/index', body)).toMatchObject({ status: 400, json: { code: 'REQUEST_INVALID' } })
     expect(await admin.get('/v2/repository/index')).toMatchObject({ status: 405, headers: { allow: 'POST, OPTIONS' } })
   })
@@ -118,7 +118,7 @@ describe('model repository', () => {
   test('files and settings of a client’s own, unknown models, paths', async () => {
     for (const parameters of [{ config: '{}' }, { 'file:1/model.onnx': 'AAAA' }, { anything: 1 }])
       expect(await admin.post('/v2/repository/models/one/load', { parameters })).toMatchObject({ status: 400 })
-    for (const parameters of [{ unload_dependents: 'yes' }, { other: true }, 'x', null])
+    for (const parameters of [{ unload_dependents: 'yes' }, { other: true }, 'x'])
       expect(await admin.post('/v2/repository/models/one/unload', { parameters })).toMatchObject({ status: 400 })
     for (const name of ['nope', '..', '..%2Fone', '__proto__', '%2Fetc', 'one%00'])
       for (const verb of ['load', 'unload'])

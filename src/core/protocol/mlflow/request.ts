@@ -4,7 +4,7 @@ import { ModelmountError } from '../../errors.ts'
 import { checkInputs, type Dialect, kindOf, quote } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor } from '../../types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
-import { invalid, isObject, type Json } from '../fields.ts'
+import { invalid, isObject, type Json, optional } from '../fields.ts'
 import { csvCell, jsonCell } from './cells.ts'
 import { readCsv } from './csv.ts'
 import { type Frame, inputsOf } from './frame.ts'
@@ -36,7 +36,7 @@ export function decodeInvocation(
   }
 
   const { json, isRaw } = readJsonObject(body, signature, opts)
-  const given = FORMATS.filter((format) => json[format] !== undefined)
+  const given = FORMATS.filter((format) => optional(json[format]) !== undefined)
   const [format] = given
   if (!format || given.length > 1) {
     const expected = `exactly one of ${FORMATS.join(', ')}`
@@ -45,7 +45,8 @@ export function decodeInvocation(
       details: { field: 'body', expected, got },
     })
   }
-  if (json.params !== undefined && !isObject(json.params)) throw invalid('params', 'an object', json.params)
+  const params = optional(json.params) ?? {}
+  if (!isObject(params)) throw invalid('params', 'an object', params)
   if (format === 'dataframe_split') return check(splitFrame(json[format]), isRaw)
   if (format === 'dataframe_records') return check(recordFrame(json[format]), isRaw)
   const values = format === 'instances' ? readInstances(json[format], signature) : readColumns(json[format], signature)
@@ -72,8 +73,9 @@ export function decodeInvocation(
 function splitFrame(split: unknown): Frame {
   const field = 'dataframe_split'
   if (!isObject(split)) throw invalid(field, 'an object with data', split)
-  const { columns, data } = split
-  const names = columns === undefined || columns === null ? undefined : readColumnNames(columns, `${field}.columns`)
+  const { data } = split
+  const columns = optional(split.columns)
+  const names = columns === undefined ? undefined : readColumnNames(columns, `${field}.columns`)
   if (!Array.isArray(data)) throw invalid(`${field}.data`, 'an array of rows', data)
   const rows = data.map((row: unknown, i) => {
     if (!Array.isArray(row)) throw invalid(`${field}.data[${i}]`, 'an array', row)

@@ -3,7 +3,7 @@
 import { ModelmountError } from '../../errors.ts'
 import { DTYPES, product, quote } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../../types.ts'
-import { invalid, isObject, readCount, readFlag, readParameters, refuseParameters } from '../fields.ts'
+import { invalid, isObject, optional, readCount, readFlag, readParameters, refuseParameters } from '../fields.ts'
 
 export interface Form {
   readonly binary: boolean
@@ -52,7 +52,7 @@ export function readOutputs(
         details: { field: `${path}.name` },
       })
     }
-    forms.set(name, readForm(output.parameters, `${path}.parameters`, info, otherwise))
+    forms.set(name, readForm(optional(output.parameters), `${path}.parameters`, info, otherwise))
   }
   return { outputs: forms.size === 0 ? undefined : [...forms.keys()], forms: { named: forms, otherwise } }
 }

@@ -6,7 +6,7 @@
 import { checkInputs, type Dialect, mismatch, product, toWireType } from '../../tensor/index.ts'
 import type { ModelSignature, PredictResult, Tensor, ValueInfo } from '../../types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
-import { invalid, isObject, type Json, type Parameters, readId, readParameters } from '../fields.ts'
+import { invalid, isObject, optional, type Parameters, readId, readParameters } from '../fields.ts'
 import { createTextSink, isShort, type Steps, type TextSink, writeElements, writeShort, writeStrings } from '../write-json.ts'
 
 export interface GenerateRequest {
@@ -24,15 +24,16 @@ export function decodeGenerate(
   opts: { readonly maxElements: number },
 ): GenerateRequest {
   const { json, isRaw } = readJsonObject(body, signature, opts)
-  const { id, parameters: nested = {}, ...members } = json
+  const { id, parameters, ...members } = json
+  const nested = optional(parameters) ?? {}
   if (!isObject(nested)) throw invalid('parameters', 'an object', nested)
   const tensors: Record<string, unknown> = Object.create(null)
   const others: Record<string, unknown> = Object.create(null)
   // What is in `parameters` is read like what is beside it; beside it wins.
-  for (const [name, value] of [...Object.entries<unknown>(nested as Json), ...Object.entries(members)]) {
+  for (const [name, value] of [...Object.entries(nested), ...Object.entries(members)]) {
     const info = signature.inputs.find((input) => input.name === name)
     if (info?.type === undefined) others[name] = value
-    else tensors[name] = { type: info.type, ...shaped(info, value) }
+    else if (value !== null || info.optional !== true) tensors[name] = { type: info.type, ...shaped(info, value) }
   }
   const dialect: Dialect = {
     typeName: toWireType,
@@ -41,7 +42,7 @@ export function decodeGenerate(
     elements: { json: true, bigIntegerAdvice: bigIntegerAdvice(isRaw) },
   }
   const inputs = checkInputs(signature, tensors, { maxElements: opts.maxElements, dialect })
-  return { id: readId(id), inputs, parameters: readParameters(others, 'parameters') }
+  return { id: readId(optional(id)), inputs, parameters: readParameters(others, 'parameters') }
 }
 
 /** A scalar, or a flat list; the innermost open dimension takes what the fixed ones leave, the other open ones are 1. */

@@ -6,13 +6,13 @@
 import { ModelmountError } from '../../errors.ts'
 import { kindOf, quote, typedArrayName } from '../../tensor/index.ts'
 import type { ModelInfo, ModelState } from '../../types.ts'
-import { invalid, isObject, type Json, readFlag, readParameters } from '../fields.ts'
+import { invalid, isObject, type Json, optional, readFlag } from '../fields.ts'
 import { parseJson } from '../json.ts'
 
 /** What these requests say takes a line. */
 export const MOST_REPOSITORY_BYTES = 16 * 1024
 
-/** A body that may be left out. */
+/** A body that may be left out, as all its members may. */
 function readBody(body: unknown): Json {
   const isBytes = typedArrayName(body) === 'Uint8Array'
   if (body === undefined || body === '' || (isBytes && (body as Uint8Array).byteLength === 0)) return {}
@@ -26,9 +26,16 @@ function readBody(body: unknown): Json {
 
 /** @returns true when only models that are ready are wanted */
 export function readIndexRequest(body: unknown): boolean {
-  const { ready = false } = readBody(body)
+  const ready = optional(readBody(body).ready) ?? false
   if (typeof ready !== 'boolean') throw invalid('ready', 'true or false', ready)
   return ready
+}
+
+/** Each of them means something. */
+function parametersOf(body: unknown): Json {
+  const parameters = optional(readBody(body).parameters) ?? {}
+  if (!isObject(parameters)) throw invalid('parameters', 'an object', parameters)
+  return Object.fromEntries(Object.entries(parameters).filter(([, value]) => optional(value) !== undefined))
 }
 
 /**
@@ -36,12 +43,12 @@ export function readIndexRequest(body: unknown): boolean {
  * @throws ModelmountError `REQUEST_INVALID`
  */
 export function checkLoadRequest(body: unknown): void {
-  for (const name of Object.keys(readParameters(readBody(body).parameters, 'parameters'))) throw unsupported(name)
+  for (const name of Object.keys(parametersOf(body))) throw unsupported(name)
 }
 
 /** No model depends on another, so there is nothing more to unload. */
 export function checkUnloadRequest(body: unknown): void {
-  const parameters = readParameters(readBody(body).parameters, 'parameters')
+  const parameters = parametersOf(body)
   readFlag(parameters, 'unload_dependents', 'parameters')
   for (const name of Object.keys(parameters)) if (name !== 'unload_dependents') throw unsupported(name)
 }

@@ -20,6 +20,7 @@ import {
   isObject,
   isSize,
   type Json,
+  optional,
   type Parameters,
   readCount,
   readFlag,
@@ -120,11 +121,15 @@ interface Reading {
 }
 
 function requestFrom(request: Json, signature: ModelSignature, { maxElements, isRaw, paths, blobs }: Reading): InferRequest {
-  const id = readId(request.id)
-  const parameters = readParameters(request.parameters, 'parameters')
-  const tensors = readInputs(request.inputs, signature, blobs, paths)
+  const id = readId(optional(request.id))
+  const parameters = readParameters(optional(request.parameters), 'parameters')
+  const tensors = readInputs(optional(request.inputs), signature, blobs, paths)
   blobs?.end()
-  const { outputs, forms } = readOutputs(request.outputs, signature, readFlag(parameters, 'binary_data_output', 'parameters'))
+  const { outputs, forms } = readOutputs(
+    optional(request.outputs),
+    signature,
+    readFlag(parameters, 'binary_data_output', 'parameters'),
+  )
   const inputs = checkInputs(signature, tensors, { maxElements, dialect: dialectFor(paths, isRaw) })
   if (forms.named.size > 0) refuseLabels(forms, signature, inputs)
   return { id, inputs, outputs, forms, parameters }
@@ -193,13 +198,14 @@ interface WireInput {
 
 function readInput(input: unknown, path: string, blobs: Blobs | undefined): WireInput {
   if (!isObject(input)) throw invalid(path, 'an object', input)
-  const { name, shape, datatype, parameters, data } = input
+  const { name, shape, datatype } = input
+  const data = optional(input.data)
   if (typeof name !== 'string') throw invalid(`${path}.name`, 'a string', name)
   if (!Array.isArray(shape) || !shape.every(isSize)) throw invalid(`${path}.shape`, 'an array of non-negative integers', shape)
   if (typeof datatype !== 'string') throw invalid(`${path}.datatype`, 'a string', datatype)
   const type = fromWireType(datatype)
   if (type === undefined) throw unknownType(datatype, `${path}.datatype`)
-  const read = readParameters(parameters, `${path}.parameters`)
+  const read = readParameters(optional(input.parameters), `${path}.parameters`)
   refuseParameters(read, `${path}.parameters`, ['shared_memory_region'])
   const size = readCount(read, 'binary_data_size', `${path}.parameters`)
   if (size === undefined) {

@@ -4,8 +4,8 @@
  * differ from request to request anyway, are not learned from.
  */
 
-import { allocateInside, type ElementArrays } from '../../tensor/index.ts'
-import type { DType, ModelSignature, Tensor } from '../../types.ts'
+import { allocateInside, type ElementArrays, isRefused } from '../../tensor/index.ts'
+import type { DType, ModelSignature, Tensor, ValueInfo } from '../../types.ts'
 import { findDataSpans } from '../data-spans.ts'
 import { isScannable, scanAll } from '../number-scanner.ts'
 import type { InferRequest } from './request.ts'
@@ -15,6 +15,7 @@ interface List {
   readonly type: DType
   readonly dims: readonly number[]
   readonly count: number
+  readonly nonFinite: ValueInfo['nonFinite']
 }
 
 interface Template {
@@ -55,13 +56,13 @@ const known = new WeakMap<ModelSignature, Templates>()
 export function templatesOf(signature: ModelSignature): Templates {
   let templates = known.get(signature)
   if (!templates) {
-    templates = createTemplates()
+    templates = createTemplates(signature)
     known.set(signature, templates)
   }
   return templates
 }
 
-export function createTemplates(): Templates {
+export function createTemplates({ inputs }: Pick<ModelSignature, 'inputs'>): Templates {
   const templates: Template[] = []
   let misses = 0
   let oldest = 0
@@ -78,7 +79,7 @@ export function createTemplates(): Templates {
     },
     learn(body, names, request) {
       if (body.byteLength > MOST_BYTES || misses++ % LEARN_EVERY !== 0) return
-      const template = templateOf(body, names, request)
+      const template = templateOf(body, names, request, inputs)
       if (!template) return
       templates[oldest] = template
       oldest = (oldest + 1) % MOST_TEMPLATES
@@ -86,7 +87,12 @@ export function createTemplates(): Templates {
   }
 }
 
-function templateOf(body: Uint8Array, names: readonly string[], request: InferRequest): Template | undefined {
+function templateOf(
+  body: Uint8Array,
+  names: readonly string[],
+  request: InferRequest,
+  infos: readonly ValueInfo[],
+): Template | undefined {
   if (request.id !== undefined || Object.keys(request.parameters).length > 0) return undefined
   const spans = findDataSpans(body)?.spans
   if (spans?.size !== names.length) return undefined
@@ -98,7 +104,8 @@ function templateOf(body: Uint8Array, names: readonly string[], request: InferRe
     const { type, dims, data } = request.inputs[input] as Tensor
     if (!isScannable(type)) return undefined
     pieces.push(Buffer.from(body.subarray(end, from)))
-    lists.push({ input, type, dims, count: data.length })
+    const nonFinite = infos.find(({ name }) => name === input)?.nonFinite
+    lists.push({ input, type, dims, count: data.length, nonFinite })
     end = to
   }
   pieces.push(Buffer.from(body.subarray(end)))
@@ -113,7 +120,7 @@ function readBy({ pieces, lists, inputs, request }: Template, bytes: Buffer, max
   let at = 0
   for (let i = 0; i < lists.length; i++) {
     const piece = pieces[i] as Buffer
-    const { input, type, dims, count } = lists[i] as List
+    const { input, type, dims, count, nonFinite } = lists[i] as List
     if (!isAt(bytes, at, piece)) return undefined
     const from = at + piece.length
     const to = bytes.indexOf(CLOSE_ARRAY, from)
@@ -121,7 +128,9 @@ function readBy({ pieces, lists, inputs, request }: Template, bytes: Buffer, max
     if (to < 0 || count > (to - from + 1) / 2 || count > maxElements) return undefined
     const data: ElementArrays[DType] = allocateInside(type, count)
     if (!scanAll(type, bytes, { from, to }, data)) return undefined
-    read[input] = { type, dims, data } as Tensor
+    const tensor = { type, dims, data } as Tensor
+    if (nonFinite && isRefused({ nonFinite }, tensor)) return undefined
+    read[input] = tensor
     at = to
   }
   if (bytes.length - at !== last.length) return undefined

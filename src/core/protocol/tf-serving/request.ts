@@ -4,7 +4,7 @@ import { ModelmountError } from '../../errors.ts'
 import { checkInputs, type Dialect, inputFault, kindOf, mismatch, quote, shorten } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../../types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
-import { invalid, isObject, type Json } from '../fields.ts'
+import { invalid, isObject, type Json, optional } from '../fields.ts'
 import { decodeStrings } from './strings.ts'
 
 /** `row` is a list of `instances`, `column` names whole tensors in `inputs`; the answer has the same form. */
@@ -28,7 +28,9 @@ export function decodeTfPredict(
   opts: { readonly maxElements: number },
 ): TfPredictRequest {
   const { json, isRaw } = readJsonObject(body, signature, opts)
-  const { signature_name: name, instances, inputs } = json
+  const name = optional(json.signature_name)
+  const instances = optional(json.instances)
+  const inputs = optional(json.inputs)
   if (name !== undefined && name !== '' && name !== SIGNATURE)
     throw invalid('signature_name', `'${SIGNATURE}', the only one of an ONNX model`, name)
   if ((instances === undefined) === (inputs === undefined)) {
