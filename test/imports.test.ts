@@ -347,8 +347,8 @@ describe('rooms', () => {
     expect(unused).toEqual([])
   })
 
-  test('the client knows of the core what needs no server: errors, signals, tensors, JSON with long integers', () => {
-    const known = ['core/errors.ts', 'core/abort.ts', 'core/tensor/index.ts', 'core/protocol/index.ts']
+  test('the client knows of the core what needs no server: errors, signals, tensors, printable text, JSON with long integers', () => {
+    const known = ['core/errors.ts', 'core/abort.ts', 'core/printable.ts', 'core/tensor/index.ts', 'core/protocol/index.ts']
     expect(
       breaches(
         ({ from, to, isPackage, isType }) =>

@@ -1,6 +1,8 @@
 /** What went wrong between us and the server, in the codes that `predict()` has, and whether the same call may be made again. */
 
 import { ERROR_TABLE, type ErrorCode, type ErrorDetails, ModelmountError } from '../core/errors.ts'
+import { printable } from '../core/printable.ts'
+import { isObject, type Json } from './json.ts'
 
 /** For servers that send no code of ours. */
 const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
@@ -21,17 +23,44 @@ const isKnown = (code: unknown): code is ErrorCode => typeof code === 'string' &
 
 /** The error that an answer other than 2xx is. `details.status` tells what came. */
 export function fromAnswer(status: number, headers: Headers, text: string): ModelmountError {
-  let body: { error?: unknown; code?: unknown; details?: ErrorDetails } = {}
+  const { error, code, details } = bodyOf(text)
+  const message = textOf(error) || `the server answered with ${status}`
+  return new ModelmountError(isKnown(code) ? code : (BY_STATUS[status] ?? 'REMOTE_FAILED'), message, {
+    details: { ...detailsOf(details), status },
+    retryAfterS: retryAfterOf(headers),
+  })
+}
+
+function bodyOf(text: string): Json {
   try {
-    body = JSON.parse(text) ?? {}
+    const body: unknown = JSON.parse(text)
+    return isObject(body) ? body : {}
   } catch {
     // A proxy's page, or nothing.
+    return {}
   }
-  const code = isKnown(body.code) ? body.code : (BY_STATUS[status] ?? 'REMOTE_FAILED')
-  const message = typeof body.error === 'string' && body.error !== '' ? body.error : `the server answered with ${status}`
-  const details = typeof body.details === 'object' ? { ...body.details, status } : { status }
-  return new ModelmountError(code, message, { details, retryAfterS: retryAfterOf(headers) })
 }
+
+/** Characters of a server's sentence. */
+const LONGEST_TEXT = 2000
+
+/** For a log or a terminal; `undefined` for what is no text. */
+const textOf = (value: unknown): string | undefined =>
+  typeof value === 'string' ? printable(value.slice(0, LONGEST_TEXT)) : undefined
+
+/** Those that are documented. */
+function detailsOf(details: unknown): ErrorDetails {
+  if (!isObject(details)) return {}
+  const { field, input, expected, got } = details
+  const known = { field: textOf(field), input: textOf(input), expected: textOf(expected), got: textOf(got) }
+  return Object.fromEntries(Object.entries(known).filter(([, text]) => text !== undefined))
+}
+
+/** @param maxBytes that the caller allows */
+export const tooLong = (maxBytes: number): ModelmountError =>
+  new ModelmountError('REMOTE_FAILED', `the answer is longer than ${maxBytes} bytes`, {
+    details: { field: 'maxAnswerBytes', expected: `at most ${maxBytes} bytes`, got: 'more' },
+  })
 
 /** Seconds, or a date; `undefined` where the server says nothing that can be read. */
 function retryAfterOf(headers: Headers): number | undefined {

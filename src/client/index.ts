@@ -6,10 +6,14 @@
 
 import { onAbort } from '../core/abort.ts'
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
-import { checkInputs, fromWireType } from '../core/tensor/index.ts'
-import type { ModelSignature, PredictInputs, SequencePlace, Tensor, ValueInfo } from '../core/types.ts'
-import { decodeAnswer, encodeRequest, JSON_LENGTH } from './codec.ts'
+import { checkInputs } from '../core/tensor/index.ts'
+import type { ModelSignature, PredictInputs, SequencePlace, Tensor } from '../core/types.ts'
+import { decodeAnswer } from './decode.ts'
+import { checkable, MOST_DESCRIPTION_BYTES, readDescription, readSignature } from './description.ts'
+import { encodeRequest } from './encode.ts'
+import type { Json } from './json.ts'
 import { type CallLimits, createTransport } from './transport.ts'
+import { JSON_LENGTH } from './wire.ts'
 
 export { type ErrorCode, isModelmountError, ModelmountError } from '../core/errors.ts'
 export type { PredictInputs, SequencePlace, Tensor, TensorLike } from '../core/types.ts'
@@ -25,6 +29,12 @@ export interface ClientOptions {
   readonly retries?: number
   /** Tensors as bytes; `false` for JSON. @default what the server's list of extensions allows */
   readonly binary?: boolean
+  /**
+   * Longest answer, in bytes after unpacking; a longer one ends the call with `REMOTE_FAILED`. A quarter of it may be JSON: ask for large tensors
+   * as bytes.
+   * @default 268435456 (256 MiB)
+   */
+  readonly maxAnswerBytes?: number
   /** @default the global one, which keeps connections alive */
   readonly fetch?: typeof fetch
 }
@@ -78,7 +88,9 @@ const READY_TIMEOUT_MS = 5000
 
 /** @throws ModelmountError `OPTIONS_INVALID` */
 export function createClient(options: ClientOptions): ModelClient {
-  const { headers = {}, timeoutMs = 30_000, retries = 2, binary } = options
+  const { headers = {}, timeoutMs = 30_000, retries = 2, binary, maxAnswerBytes = 256 * 1024 * 1024 } = options
+  if (!Number.isSafeInteger(maxAnswerBytes) || maxAnswerBytes < 1)
+    throw wrongOption('maxAnswerBytes', 'a whole number of bytes, at least 1')
   const url = baseOf(options.url)
   const transport = createTransport({
     url,
@@ -93,9 +105,8 @@ export function createClient(options: ClientOptions): ModelClient {
   function ask<T>(path: string, read: (json: Json) => T): Promise<T> {
     const kept = known.get(path)
     if (kept && kept.until > performance.now()) return kept.value as Promise<T>
-    const value = transport({ method: 'GET', path }, { timeoutMs, signal: undefined, isIdempotent: true }).then((reply) =>
-      read(parsed(reply.body)),
-    )
+    const limits = { timeoutMs, signal: undefined, isIdempotent: true, maxBytes: MOST_DESCRIPTION_BYTES }
+    const value = transport({ method: 'GET', path }, limits).then((reply) => read(readDescription(reply.body)))
     const entry = { value, until: performance.now() + KEEP_MS }
     // Last in line, also where it stood there before.
     known.delete(path)
@@ -117,8 +128,7 @@ export function createClient(options: ClientOptions): ModelClient {
       return false
     })
 
-  const signature = (model: string, version?: string): Promise<ModelSignature> =>
-    ask(pathOf(model, version), ({ inputs, outputs }) => ({ inputs: readValues(inputs), outputs: readValues(outputs) }))
+  const signature = (model: string, version?: string): Promise<ModelSignature> => ask(pathOf(model, version), readSignature)
 
   async function predict(model: string, inputs: PredictInputs, opts: RemoteOptions = {}): Promise<RemoteResult> {
     const startedAt = performance.now()
@@ -127,12 +137,21 @@ export function createClient(options: ClientOptions): ModelClient {
     const limitMs = opts.timeoutMs ?? timeoutMs
     const ready = Promise.all([signature(model, version), takesBinary()])
     const [described, isBinary] = await within(ready, limitMs, signal)
-    const tensors = checkInputs(described, inputs, { maxElements: 2 ** 31 })
+    const tensors = checkInputs(checkable(described), inputs, { maxElements: 2 ** 31 })
     const request = encodeRequest(tensors, { id, outputs, parameters }, isBinary)
     const remainingMs = Math.max(1, limitMs - (performance.now() - startedAt))
-    const limits: CallLimits = { timeoutMs: Math.ceil(remainingMs), signal, isIdempotent: idempotent && !sequence }
+    const limits: CallLimits = {
+      timeoutMs: Math.ceil(remainingMs),
+      signal,
+      isIdempotent: idempotent && !sequence,
+      maxBytes: maxAnswerBytes,
+    }
     const reply = await transport({ method: 'POST', path: `${pathOf(model, version)}/infer`, ...request }, limits)
-    const answer = decodeAnswer(reply.body, reply.headers.get(JSON_LENGTH))
+    const answer = decodeAnswer(reply.body, reply.headers.get(JSON_LENGTH), {
+      signature: described,
+      outputs: outputs ?? [],
+      maxJsonBytes: Math.ceil(maxAnswerBytes / 4),
+    })
     return { ...answer, timings: { totalMs: performance.now() - startedAt } }
   }
 
@@ -141,7 +160,12 @@ export function createClient(options: ClientOptions): ModelClient {
     signature,
     async isReady(model, version) {
       const path = model === undefined ? '/v2/health/ready' : `${pathOf(model, version)}/ready`
-      const limits = { timeoutMs: Math.min(timeoutMs, READY_TIMEOUT_MS), signal: undefined, isIdempotent: false }
+      const limits = {
+        timeoutMs: Math.min(timeoutMs, READY_TIMEOUT_MS),
+        signal: undefined,
+        isIdempotent: false,
+        maxBytes: MOST_DESCRIPTION_BYTES,
+      }
       return transport({ method: 'GET', path }, limits).then(
         () => true,
         () => false,
@@ -157,39 +181,18 @@ const placeOf = ({ id, start = false, end = false }: SequencePlace) => ({
   sequence_end: end,
 })
 
-type Json = Readonly<Record<string, unknown>>
+const wrongOption = (field: string, expected: string): ModelmountError =>
+  new ModelmountError('OPTIONS_INVALID', `${field} must be ${expected}`, { details: { field, expected } })
 
 function baseOf(url: string | URL): string {
   const base = URL.canParse(String(url)) ? new URL(url) : undefined
   if (base?.protocol !== 'http:' && base?.protocol !== 'https:')
-    throw new ModelmountError('OPTIONS_INVALID', 'url must be the address of a server, such as http://127.0.0.1:3000/ml', {
-      details: { field: 'url' },
-    })
+    throw wrongOption('url', 'the address of a server, such as http://127.0.0.1:3000/ml')
   return `${base.origin}${base.pathname.replace(/\/+$/, '')}`
 }
 
 const pathOf = (model: string, version: string | undefined): string =>
   `/v2/models/${encodeURIComponent(model)}${version === undefined ? '' : `/versions/${encodeURIComponent(version)}`}`
-
-function parsed(body: Uint8Array): Json {
-  try {
-    const json: unknown = JSON.parse(new TextDecoder().decode(body))
-    if (typeof json === 'object' && json !== null) return json as Json
-  } catch (cause) {
-    throw new ModelmountError('REMOTE_FAILED', 'the server describes itself in something that is not JSON', { cause })
-  }
-  throw new ModelmountError('REMOTE_FAILED', 'the server describes itself in something that is no object')
-}
-
-function readValues(values: unknown): ValueInfo[] {
-  if (!Array.isArray(values)) throw new ModelmountError('REMOTE_FAILED', 'the metadata of the model list no inputs and outputs')
-  return values.map(({ name, datatype, shape }) => ({
-    name: String(name),
-    type: fromWireType(String(datatype)),
-    declaredType: String(datatype),
-    dims: Array.isArray(shape) ? shape.map((dim) => (Number(dim) < 0 ? null : Number(dim))) : undefined,
-  }))
-}
 
 /** Gives up waiting for what others wait for too. */
 function within<T>(value: Promise<T>, timeoutMs: number, signal: AbortSignal | undefined): Promise<T> {

@@ -2,7 +2,8 @@
 
 import { onAbort } from '../core/abort.ts'
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
-import { fromAnswer, fromFetch, mayRetry } from './failure.ts'
+import { readBody } from './body.ts'
+import { fromAnswer, fromFetch, mayRetry, tooLong } from './failure.ts'
 
 export interface Call {
   readonly method: 'GET' | 'POST'
@@ -15,6 +16,8 @@ export interface CallLimits {
   readonly timeoutMs: number
   readonly signal: AbortSignal | undefined
   readonly isIdempotent: boolean
+  /** Of an answer, after unpacking. */
+  readonly maxBytes: number
 }
 
 export interface Reply {
@@ -23,6 +26,9 @@ export interface Reply {
 }
 
 export type Transport = (call: Call, limits: CallLimits) => Promise<Reply>
+
+/** Bytes of an answer that is an error; a longer one is a page of something else. */
+const MOST_ERROR_BYTES = 64 * 1024
 
 /** Waits before the first retry where the server names no time, doubled for each further one. */
 const FIRST_PAUSE_MS = 50
@@ -42,11 +48,11 @@ export function createTransport(deps: {
     }
   }
 
-  async function attempts(call: Call, { timeoutMs, signal, isIdempotent }: CallLimits, end: End): Promise<Reply> {
+  async function attempts(call: Call, { timeoutMs, signal, isIdempotent, maxBytes }: CallLimits, end: End): Promise<Reply> {
     const endsAt = performance.now() + timeoutMs
     for (let attempt = 0; ; attempt++) {
       try {
-        return await once(call, end.signal, endsAt)
+        return await once(call, maxBytes, end.signal, endsAt)
       } catch (error) {
         if (signal?.aborted) throw new ModelmountError('ABORTED', 'the call was aborted', { cause: signal.reason })
         if (end.signal.aborted) throw overdue(timeoutMs)
@@ -60,21 +66,33 @@ export function createTransport(deps: {
     }
   }
 
-  async function once({ method, path, headers, body }: Call, signal: AbortSignal, endsAt: number): Promise<Reply> {
+  async function once(
+    { method, path, headers, body }: Call,
+    maxBytes: number,
+    signal: AbortSignal,
+    endsAt: number,
+  ): Promise<Reply> {
     const url = deps.url + path
     const own = await before(signal, deps.headers())
     const remainingMs = Math.max(1, Math.ceil(endsAt - performance.now()))
     const sent = { ...own, ...headers, 'x-request-timeout-ms': String(Math.min(remainingMs, 3_600_000)) }
     let response: Response
+    let read: Uint8Array | undefined
     try {
       response = await deps.fetch(url, { method, headers: sent, body, signal, redirect: 'error' })
-      if (response.ok) return { headers: response.headers, body: new Uint8Array(await response.arrayBuffer()) }
+      read = response.ok ? await readBody(response, maxBytes) : await readBody(response, MOST_ERROR_BYTES).catch(nothing)
     } catch (cause) {
       throw fromFetch(cause, url)
     }
-    throw fromAnswer(response.status, response.headers, await response.text().catch(() => ''))
+    const { ok, status, headers: got } = response
+    if (!ok) throw fromAnswer(status, got, new TextDecoder().decode(read))
+    if (!read) throw tooLong(maxBytes)
+    return { headers: got, body: read }
   }
 }
+
+/** An error whose sentence does not arrive is one all the same. */
+const nothing = (): undefined => undefined
 
 /** When a call is over, whoever waits for it. */
 interface End {

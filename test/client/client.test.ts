@@ -75,7 +75,7 @@ describe('every element type', () => {
     )
   })
 
-  test('not-a-number needs bytes', async () => {
+  test('not-a-number goes as null where there are no bytes, infinities need them', async () => {
     const url = `http://127.0.0.1:${http.port}`
     const input = { in_float32: [Number.NaN] }
     const rest = Object.fromEntries(
@@ -85,7 +85,11 @@ describe('every element type', () => {
     )
     const { outputs } = await createClient({ url }).predict('all', { ...rest, ...input })
     expect(outputs.out_float32?.data[0]).toBeNaN()
-    await expect(createClient({ url, binary: false }).predict('all', { ...rest, ...input })).rejects.toMatchObject({
+    const plain = createClient({ url, binary: false })
+    const read = await plain.predict('all', { ...rest, ...input, in_float16: Uint16Array.of(0x7e00) })
+    expect(read.outputs.out_float32?.data[0]).toBeNaN()
+    expect(read.outputs.out_float16?.data).toEqual(Uint16Array.of(0x7e00))
+    await expect(plain.predict('all', { ...rest, in_float32: [Number.POSITIVE_INFINITY] })).rejects.toMatchObject({
       code: 'INPUT_INVALID',
       details: { input: 'in_float32' },
     })

@@ -1,0 +1,56 @@
+/** What a server says of itself and its models, before anybody believes it. */
+
+import { ModelmountError } from '../core/errors.ts'
+import { printable } from '../core/printable.ts'
+import { fromWireType } from '../core/tensor/index.ts'
+import type { ModelSignature, ValueInfo } from '../core/types.ts'
+import { isObject, type Json, parseAnswer } from './json.ts'
+
+/** Bytes of a description, of which many are kept. */
+export const MOST_DESCRIPTION_BYTES = 4 * 1024 * 1024
+
+const invalid = (what: string, cause?: unknown): ModelmountError =>
+  new ModelmountError('REMOTE_FAILED', `the server describes itself in another way than the protocol has it: ${what}`, { cause })
+
+/** @throws ModelmountError `REMOTE_FAILED` */
+export const readDescription = (body: Uint8Array): Json => parseAnswer(body, MOST_DESCRIPTION_BYTES, invalid)
+
+/** @throws ModelmountError `REMOTE_FAILED` */
+export const readSignature = ({ inputs, outputs }: Json): ModelSignature => ({
+  inputs: readValues(inputs, 'inputs'),
+  outputs: readValues(outputs, 'outputs'),
+})
+
+function readValues(values: unknown, field: string): ValueInfo[] {
+  if (!Array.isArray(values)) throw invalid(`${field} of a model must be a list`)
+  return values.map((value: unknown, i) => {
+    const { name, datatype, shape } = isObject(value) ? value : {}
+    if (typeof name !== 'string') throw invalid(`${field}[${i}] has no name`)
+    if (typeof datatype !== 'string') throw invalid(`${field}[${i}] has no datatype`)
+    return {
+      name,
+      type: fromWireType(datatype),
+      declaredType: printable(datatype),
+      dims: readShape(shape, `${field}[${i}].shape`),
+    }
+  })
+}
+
+/** Negative sizes are open; no shape at all is an unknown rank. */
+function readShape(shape: unknown, field: string): ValueInfo['dims'] {
+  if (shape === undefined || shape === null) return undefined
+  if (!Array.isArray(shape)) throw invalid(`${field} is no list`)
+  return shape.map((dim: unknown) => {
+    if (typeof dim !== 'number' || !Number.isSafeInteger(dim)) throw invalid(`${field} has a size that is no integer`)
+    return dim < 0 ? null : dim
+  })
+}
+
+/**
+ * What requests are checked against. The protocol has no word for an unknown rank, for which servers write `[-1]`, so that is taken for any shape;
+ * the server knows better.
+ */
+export const checkable = ({ inputs, outputs }: ModelSignature): ModelSignature => ({
+  inputs: inputs.map((info) => (info.dims?.length === 1 && info.dims[0] === null ? { ...info, dims: undefined } : info)),
+  outputs,
+})

@@ -1,0 +1,105 @@
+/** Requests as the Open Inference Protocol carries them, seen from the client. */
+
+import { ModelmountError } from '../core/errors.ts'
+import { fromHalf, toWireType } from '../core/tensor/index.ts'
+import type { Tensor } from '../core/types.ts'
+import { IS_LITTLE_ENDIAN, JSON_LENGTH, swapped } from './wire.ts'
+
+export interface EncodedRequest {
+  readonly body: Uint8Array<ArrayBuffer>
+  readonly headers: Readonly<Record<string, string>>
+}
+
+interface Envelope {
+  readonly id: string | undefined
+  readonly outputs: readonly string[] | undefined
+  readonly parameters: Readonly<Record<string, string | number | bigint | boolean>> | undefined
+}
+
+/** @param isBinary tensors as bytes behind the JSON, and asked for as such; else in the JSON itself */
+export function encodeRequest(inputs: Readonly<Record<string, Tensor>>, envelope: Envelope, isBinary: boolean): EncodedRequest {
+  const { id, outputs, parameters } = envelope
+  const blobs: Uint8Array[] = []
+  const described = Object.entries(inputs).map(([name, tensor]) => {
+    const head = `"name":${JSON.stringify(name)},"datatype":"${toWireType(tensor.type)}","shape":[${tensor.dims.join(',')}]`
+    if (!isBinary) return `{${head},"data":${toJson(name, tensor)}}`
+    const bytes = toBytes(tensor)
+    blobs.push(bytes)
+    return `{${head},"parameters":{"binary_data_size":${bytes.byteLength}}}`
+  })
+  const wanted = outputs?.map((name) => (isBinary ? { name, parameters: { binary_data: true } } : { name }))
+  const all = isBinary ? { ...parameters, binary_data_output: true } : parameters
+  const members = [`"inputs":[${described.join(',')}]`, ...(all ? [`"parameters":${parametersToJson(all)}`] : [])]
+  const tail = JSON.stringify({ id, outputs: wanted }).slice(1)
+  const json = new TextEncoder().encode(`{${members.join(',')}${tail === '}' ? tail : `,${tail}`}`)
+  if (!isBinary) return { body: json, headers: { 'content-type': 'application/json' } }
+  const headers = { 'content-type': 'application/octet-stream', [JSON_LENGTH]: String(json.byteLength) }
+  return { body: concat([json, ...blobs]), headers }
+}
+
+/** Ids of sequences have all their digits. */
+const parametersToJson = (parameters: NonNullable<Envelope['parameters']>): string =>
+  `{${Object.entries(parameters)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${JSON.stringify(name)}:${typeof value === 'bigint' ? value : JSON.stringify(value)}`)
+    .join(',')}}`
+
+function toJson(name: string, tensor: Tensor): string {
+  switch (tensor.type) {
+    case 'string':
+      return JSON.stringify(tensor.data)
+    case 'bool':
+      return `[${Array.from(tensor.data, (value) => value !== 0).join(',')}]`
+    case 'float16':
+      return numbers(name, Array.from(tensor.data, fromHalf))
+    default:
+      return numbers(name, tensor.data)
+  }
+}
+
+/** A missing value is `null` to the servers that take JSON alone (MLServer, KServe), and to modelmount. */
+const numberText = (value: number | bigint): string =>
+  Number.isNaN(value) ? 'null' : Object.is(value, -0) ? '-0' : String(value)
+
+function numbers(name: string, values: ArrayLike<number | bigint>): string {
+  const text = Array.from(values, numberText).join(',')
+  // JSON has no word for infinities, and servers do not agree on a substitute.
+  if (text.includes('I'))
+    throw new ModelmountError(
+      'INPUT_INVALID',
+      `input ${name} has infinities, which JSON cannot carry, and this server takes only JSON`,
+      {
+        details: { input: name, expected: 'finite numbers' },
+      },
+    )
+  return `[${text}]`
+}
+
+function toBytes(tensor: Tensor): Uint8Array {
+  if (tensor.type === 'string') return stringsToBytes(tensor.data)
+  const { data } = tensor
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  return IS_LITTLE_ENDIAN ? bytes : swapped(bytes, data.BYTES_PER_ELEMENT)
+}
+
+/** Each string behind its length in four bytes, the least significant first. */
+function stringsToBytes(strings: readonly string[]): Uint8Array {
+  const encoder = new TextEncoder()
+  const pieces = strings.flatMap((text) => {
+    const bytes = encoder.encode(text)
+    const length = new Uint8Array(4)
+    new DataView(length.buffer).setUint32(0, bytes.byteLength, true)
+    return [length, bytes]
+  })
+  return concat(pieces)
+}
+
+function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const result = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0))
+  let at = 0
+  for (const piece of pieces) {
+    result.set(piece, at)
+    at += piece.byteLength
+  }
+  return result
+}

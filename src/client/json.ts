@@ -1,0 +1,44 @@
+/** JSON of a server: as exact as it was written, and not more of it than memory has room for. */
+
+import type { ModelmountError } from '../core/errors.ts'
+import { COUNTED_BYTES, COUNTED_WORDS, firstExcess, parseJson, parseJsonExact } from '../core/protocol/index.ts'
+
+export type Json = Readonly<Record<string, unknown>>
+
+export const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Small lists and strings take many times the bytes of their text; numbers a few. */
+const BOUNDS = { depth: 64, nodes: 2 ** 20, values: Number.POSITIVE_INFINITY, strings: 2 ** 22, members: 2 ** 16 }
+
+/**
+ * The object that an answer is. `NaN`, `Infinity` and integers beyond 2^53 are read as they are meant.
+ * @param invalid makes the error for what is wrong with it
+ */
+export function parseAnswer(
+  bytes: Uint8Array,
+  maxBytes: number,
+  invalid: (what: string, cause?: unknown) => ModelmountError,
+): Json {
+  if (bytes.byteLength > maxBytes) throw invalid(`its JSON is longer than ${maxBytes} bytes`)
+  const json = parsed(textOf(bytes))
+  if (!isObject(json)) throw invalid('it is no object')
+  return json
+
+  function textOf(bytes: Uint8Array): string {
+    try {
+      return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    } catch (cause) {
+      throw invalid('it is not UTF-8', cause)
+    }
+  }
+
+  function parsed(text: string): unknown {
+    const excess = text.length > COUNTED_BYTES ? firstExcess(text, BOUNDS) : undefined
+    if (excess) throw invalid(`it has too many ${COUNTED_WORDS[excess]}`)
+    try {
+      return /"U?INT64"/.test(text) ? parseJsonExact(text) : parseJson(text)
+    } catch (cause) {
+      throw invalid('it is not JSON', cause)
+    }
+  }
+}
