@@ -37,6 +37,28 @@ response = infer("words", InferenceRequest(inputs=[StringCodec.encode_input(name
 assert StringCodec.decode_output(response.outputs[0]) == ["né", ""], response
 print("  ok StringCodec")
 
+# A missing value is null on the wire; so are all fields that are not set, where they are not left out.
+odd = np.array([[np.nan, 1, 2, np.nan]], dtype=np.float32)
+request = InferenceRequest(inputs=[NumpyCodec.encode_input(name="features", payload=odd)])
+bodies = {
+    "model_dump_json()": request.model_dump_json(),
+    ".dict()": json.dumps(request.dict()),
+    "model_dump_json() of all fields": request.model_dump_json(exclude_unset=False, exclude_none=False),
+}
+assert '"outputs": null' in bodies[".dict()"] and '"headers": null' in bodies[".dict()"], bodies
+for what, body in bodies.items():
+    response = InferenceResponse.model_validate(ask(f"{BASE}/models/doubled/infer", body.encode()))
+    assert np.array_equal(NumpyCodec.decode_output(response.outputs[0]), odd * 2, equal_nan=True), response
+    print(f"  ok missing values, {what}")
+
+frame = pd.DataFrame({"age": [30, 31]})
+request = PandasCodec.encode_request(frame)
+request.inputs.append(StringCodec.encode_input(name="city", payload=["a", "b"], use_bytes=False))
+request.parameters.headers = {"x-trace": "1"}
+response = InferenceResponse.model_validate(ask(f"{BASE}/models/table/infer", json.dumps(request.dict()).encode()))
+assert response.outputs[0].data.root == [30, 31], response
+print("  ok PandasCodec, .dict() with an object in parameters")
+
 # A table of one column for each input, as converters of tabular models declare them.
 request = PandasCodec.encode_request(pd.DataFrame({"age": [30, 2**53 + 1]}))
 request.inputs.append(StringCodec.encode_input(name="city", payload=["Köln", "Łódź"], use_bytes=False))

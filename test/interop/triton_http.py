@@ -126,6 +126,15 @@ def sync():
     assert one("long", "x", "INT64", empty, client).as_numpy("y").shape == (0,)
     done("FP16, INT64 beyond 2^53, BOOL, empty tensors")
 
+    # Missing values: rapidjson writes bare NaN and Infinity, and numpy reads what comes back.
+    odd = np.array([[np.nan, np.inf, -np.inf, 0.5]], dtype=np.float32)
+    for binary_in in (True, False):
+        for binary_out in (True, False):
+            wanted = [triton.InferRequestedOutput("scores", binary_data=binary_out)]
+            back = one("doubled", "features", "FP32", odd, client, wanted, binary=binary_in).as_numpy("scores")
+            assert back.dtype == np.float32 and np.array_equal(back, odd * 2, equal_nan=True), back
+    done("NaN and Infinity, JSON and binary in every mix")
+
     scores = np.array([[1, 5, 3, 2], [9, 8, 7, 6]], dtype=np.float32)
     for binary in (True, False):
         wanted = [triton.InferRequestedOutput("scores", class_count=2, binary_data=binary)]
