@@ -2,6 +2,7 @@
 
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
 import { DataPointType, type MetricData, type ResourceMetrics } from '@opentelemetry/sdk-metrics'
+import { oneFamilyEach } from './families.ts'
 
 /** Without the scope on every line, which would be as long as the rest of it. */
 export const newSerializer = (): PrometheusSerializer => new PrometheusSerializer(undefined, false, undefined, false, true)
@@ -26,11 +27,9 @@ const SUFFIXES: Readonly<Record<string, string>> = {
 }
 
 /** The serialiser leaves units out of names; every other way from OpenTelemetry to Prometheus puts them in, and dashboards expect them. */
-export function withUnits({ resource, scopeMetrics }: ResourceMetrics): ResourceMetrics {
-  return {
-    resource,
-    scopeMetrics: scopeMetrics.map(({ scope, metrics }) => ({ scope, metrics: metrics.map(withUnit) })),
-  }
+export function asPrometheus({ resource, scopeMetrics }: ResourceMetrics): ResourceMetrics {
+  const named = scopeMetrics.map(({ scope, metrics }) => ({ scope, metrics: metrics.map(withUnit) }))
+  return { resource, scopeMetrics: oneFamilyEach(named) }
 }
 
 function withUnit(metric: MetricData): MetricData {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics'
-import { newSerializer, withUnits } from './prometheus-names.ts'
+import { asPrometheus, newSerializer } from './prometheus-names.ts'
 import type { WriteAnswer, WriteAsk } from './prometheus-worker.ts'
 
 /** From here, handing the numbers to a thread is cheaper for the event loop than writing them: a few milliseconds. */
@@ -69,7 +69,7 @@ export function createWriter(): Writer {
 
   return {
     async write(collected) {
-      const metrics = withUnits(collected)
+      const metrics = asPrometheus(collected)
       const text = pointsOf(metrics) >= LARGE_POINTS ? await inThread(metrics) : undefined
       return text ?? serializer.serialize(metrics)
     },

@@ -6,6 +6,7 @@
 import type { Meter } from '@opentelemetry/api'
 import type { TelemetrySource } from '../core/telemetry.ts'
 import type { ModelInfo, ServerEvent } from '../core/types.ts'
+import { VERSION } from '../core/version.ts'
 import { createCacheTally } from './cache-tally.ts'
 import { type Checks, createChecks } from './checks.ts'
 import { observeModels } from './gauges.ts'
@@ -86,14 +87,15 @@ export function createWatching(instruments: Instruments): Watching {
   }
 }
 
-const watchings = new WeakMap<Meter, Watching>()
+/** One for the process: the package may be loaded as an ES module and as CommonJS, with one SDK behind both. */
+const WATCHINGS = Symbol.for(`modelmount.watchings@${VERSION}`)
 
 /** The one of a meter: instruments of one name that two telemetries make are the same to a meter, and would overwrite each other. */
 export function watchingOf(meter: Meter, instruments: () => Instruments): Watching {
-  let watching = watchings.get(meter)
-  if (!watching) {
-    watching = createWatching(instruments())
-    watchings.set(meter, watching)
-  }
+  const known = globalThis as { [WATCHINGS]?: WeakMap<Meter, Watching> }
+  const watchings = known[WATCHINGS] ?? new WeakMap<Meter, Watching>()
+  known[WATCHINGS] = watchings
+  const watching = watchings.get(meter) ?? createWatching(instruments())
+  watchings.set(meter, watching)
   return watching
 }

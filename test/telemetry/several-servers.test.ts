@@ -79,6 +79,24 @@ test('two servers with an otelTelemetry() each, on one MeterProvider', async () 
   }
 })
 
+test('the package as an ES module and as CommonJS, on one SDK', async () => {
+  const told = await runScript(`${START}
+    import { createRequire } from 'node:module'
+    const commonjs = createRequire(import.meta.url)
+    const telemetry = await startTelemetry()
+    const one = await serve(telemetry)
+    const two = await commonjs('modelmount').createModelServer({ models: [{ name: 'mlp', source: mlpModel() }],
+      telemetry: commonjs('modelmount/telemetry').otelTelemetry(), logger: false })
+    for (const server of [one, two, two]) await server.predict('mlp', { features: [row(1)] })
+    const { text } = await telemetry.metricsText()
+    for (const server of [one, two]) await server.close()
+    await telemetry.shutdown()
+    tell({ text })`)
+  const families = familiesOf(told.text as string)
+  expect(at(families, 'modelmount_requests_total', { modelmount_outcome: 'ok' })).toBe(3)
+  expect(at(families, 'modelmount_instances', { modelmount_state: 'ready' })).toBe(2)
+})
+
 const add = (a: number, b: number): number => a + b
 
 /** The number of the one series of a family that has these labels, and those of the model. */
