@@ -1,15 +1,24 @@
 /** How long one request body can keep the event loop of the host: every hostile form, at default limits, and honest lists of numbers. */
 
 import { createModelServer } from 'modelmount'
-import { type Datatype, type HostileBody, hostileBodies, MODELS, MOUNT, nameOf } from '../test/support/hostile-bodies.ts'
+import {
+  binaryBodies,
+  type Datatype,
+  type HostileBody,
+  hostileBodies,
+  MODELS,
+  MOUNT,
+  nameOf,
+} from '../test/support/hostile-bodies.ts'
 import { SESSION } from './lib/direct.ts'
 import { type Bench, milliseconds, type Row, rowOfRatios } from './lib/row.ts'
 import { longestStall } from './lib/stall.ts'
 import { median } from './lib/stats.ts'
 import { PROMISES } from './promises.ts'
 
-/** Just below the default limit of JSON. */
+/** Just below the default limits of JSON and of a body. */
 const LARGE_BYTES = 15_000_000
+const BINARY_BYTES = 66_000_000
 /** One in so many of all places and values, other values at each place. */
 const SHARE = 15
 const TRIES = 3
@@ -33,9 +42,9 @@ async function stallsOf(ask: Ask, body: HostileBody): Promise<{ readonly ours: n
   return { ours: median(ours), idle: median(idle) }
 }
 
-async function hostile(ask: Ask): Promise<Row> {
+async function hostile(ask: Ask, bodies: Iterable<HostileBody>, kind: string): Promise<Row> {
   const found: { readonly what: string; readonly ours: number; readonly idle: number }[] = []
-  for (const body of hostileBodies(LARGE_BYTES, SHARE)) {
+  for (const body of bodies) {
     const { ours, idle } = await stallsOf(ask, body)
     console.error(`  ${milliseconds(ours)} (idle ${milliseconds(idle)})  ${body.what}`)
     found.push({ what: body.what, ours, idle })
@@ -45,7 +54,7 @@ async function hostile(ask: Ask): Promise<Row> {
   if (!worst) throw new Error('no body was asked')
   return rowOfRatios({
     bench: 'bodies',
-    what: `longest stall of the host by any of ${found.length} hostile bodies, against ${MORE_MS} ms more than idle`,
+    what: `longest stall of the host by any of ${found.length} ${kind}, against ${MORE_MS} ms more than idle`,
     ours: `${milliseconds(worst.ours)} by ${worst.what}`,
     rival: `idle: ${milliseconds(worst.idle)}`,
     ratios: [(worst.ours - worst.idle) / MORE_MS],
@@ -85,7 +94,11 @@ export const bodies: Bench = {
     const mount = server.http.mount(MOUNT)
     const ask: Ask = ({ path, body, headers }) => mount.handle({ method: 'POST', path, body, headers, acceptsRest: true })
     try {
-      return [await numbers(ask), await hostile(ask)]
+      return [
+        await numbers(ask),
+        await hostile(ask, hostileBodies(LARGE_BYTES, SHARE), 'hostile bodies'),
+        await hostile(ask, binaryBodies(BINARY_BYTES), `binary bodies of ${BINARY_BYTES / 1e6} MB`),
+      ]
     } finally {
       await server.close()
     }

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { HeldBytes, HttpHandler, HttpResponse, Identity } from '../core/types.ts'
+import type { HttpHandler, HttpResponse, Identity } from '../core/types.ts'
 import { type BodyLimits, bodyFault, discardRest, readBody } from './body.ts'
 import { ClientSignal } from './client-signal.ts'
 import { connectionOfRequest } from './connection.ts'
@@ -41,79 +41,69 @@ export async function answer(
   // Gone while the app's own middleware ran: nobody waits for an answer.
   if (res.destroyed) return
   const held = handler.hold()
+  // One function, because each promise on the way costs a microsecond.
   try {
-    await answerHolding(held, handler, req, res, path, framework)
+    const method = req.method ?? 'GET'
+    const { bodyTimeoutMs } = handler
+    const limits: BodyLimits = {
+      bodyTimeoutMs,
+      maxBodyBytes: Math.min(handler.maxBodyBytes, framework.maxBodyBytes ?? handler.maxBodyBytes),
+    }
+    let identity: Identity | undefined
+    try {
+      const said = identityOf(handler, method, path, framework.identify)
+      identity = said instanceof Promise ? await said : said
+    } catch (error) {
+      write(res, handler.error(error, path, req.headers), framework)
+      discardRest(req)
+      return
+    }
+    if (res.destroyed) return
+    const { body: stream = req } = framework
+    let body: unknown
+    let rest: readonly Uint8Array[] | undefined
+    let given: readonly ArrayBufferLike[] | undefined
+    let { headers } = req
+    if (stream !== null && method !== 'GET' && method !== 'HEAD') {
+      if (wasParsed(stream)) {
+        body = (req as { body?: unknown }).body
+        // Parsers unpack, and leave the header as it was.
+        if (headers['content-encoding'] !== undefined) headers = { ...headers, 'content-encoding': undefined }
+      } else {
+        // Large bodies go on in the pieces in which they come: joining them takes longer than all else that the host does with them.
+        const read = await readBody(stream, stream === req ? headers['content-length'] : undefined, limits, held, true)
+        if (read.kind === 'gone' && (stream === req || res.destroyed)) return
+        if (read.kind !== 'body') {
+          // A stream of the app's that ends with an error has a client that waits for its answer.
+          const kind = read.kind === 'gone' ? 'broken' : read.kind
+          const refusal = handler.error(bodyFault(kind, limits), path, headers)
+          // What has not arrived of a slow body stands before the next request on this connection.
+          const closes = read.kind === 'too-slow' && req.httpVersionMajor === 1
+          const told = closes ? { ...refusal.headers, connection: 'close' } : refusal.headers
+          write(res, { ...refusal, headers: told }, framework)
+          discardRest(req)
+          return
+        }
+        body = read.body
+        rest = read.rest
+        // Of a stream that an app has put in place of the request's own, nobody knows who has the pieces.
+        if (stream === req) given = read.given
+        else if (headers['content-encoding'] !== undefined && isUnpacked(stream))
+          headers = { ...headers, 'content-encoding': undefined }
+      }
+    }
+    const client = new ClientSignal()
+    const onClose = (): void => client.abort()
+    res.on('close', onClose)
+    const connection = connectionOfRequest(req)
+    const request = { method, path, headers, body, rest, given, identity, held, connection, signal: client, acceptsRest: true }
+    const response = await handler.handle(request)
+    // What happens to the connection from now on concerns nobody.
+    res.off('close', onClose)
+    if (!client.aborted) write(res, response, framework)
   } finally {
     held.release()
   }
-}
-
-async function answerHolding(
-  held: HeldBytes,
-  handler: HttpHandler,
-  req: IncomingMessage,
-  res: ServerResponse,
-  path: string,
-  framework: Framework,
-): Promise<void> {
-  const method = req.method ?? 'GET'
-  const { bodyTimeoutMs } = handler
-  const limits: BodyLimits = {
-    bodyTimeoutMs,
-    maxBodyBytes: Math.min(handler.maxBodyBytes, framework.maxBodyBytes ?? handler.maxBodyBytes),
-  }
-  let identity: Identity | undefined
-  try {
-    const said = identityOf(handler, method, path, framework.identify)
-    identity = said instanceof Promise ? await said : said
-  } catch (error) {
-    write(res, handler.error(error, path, req.headers), framework)
-    discardRest(req)
-    return
-  }
-  if (res.destroyed) return
-  const { body: stream = req } = framework
-  let body: unknown
-  let rest: readonly Uint8Array[] | undefined
-  let given: readonly ArrayBufferLike[] | undefined
-  let { headers } = req
-  if (stream !== null && method !== 'GET' && method !== 'HEAD') {
-    if (wasParsed(stream)) {
-      body = (req as { body?: unknown }).body
-      // Parsers unpack, and leave the header as it was.
-      if (headers['content-encoding'] !== undefined) headers = { ...headers, 'content-encoding': undefined }
-    } else {
-      // Large bodies go on in the pieces in which they come: joining them takes longer than all else that the host does with them.
-      const read = await readBody(stream, stream === req ? headers['content-length'] : undefined, limits, held, true)
-      if (read.kind === 'gone' && (stream === req || res.destroyed)) return
-      if (read.kind !== 'body') {
-        // A stream of the app's that ends with an error has a client that waits for its answer.
-        const kind = read.kind === 'gone' ? 'broken' : read.kind
-        const refusal = handler.error(bodyFault(kind, limits), path, headers)
-        // What has not arrived of a slow body stands before the next request on this connection.
-        const closes = read.kind === 'too-slow' && req.httpVersionMajor === 1
-        const told = closes ? { ...refusal.headers, connection: 'close' } : refusal.headers
-        write(res, { ...refusal, headers: told }, framework)
-        discardRest(req)
-        return
-      }
-      body = read.body
-      rest = read.rest
-      // Of a stream that an app has put in place of the request's own, nobody knows who has the pieces.
-      if (stream === req) given = read.given
-      else if (headers['content-encoding'] !== undefined && isUnpacked(stream))
-        headers = { ...headers, 'content-encoding': undefined }
-    }
-  }
-  const client = new ClientSignal()
-  const onClose = (): void => client.abort()
-  res.on('close', onClose)
-  const connection = connectionOfRequest(req)
-  const request = { method, path, headers, body, rest, given, identity, held, connection, signal: client, acceptsRest: true }
-  const response = await handler.handle(request)
-  // What happens to the connection from now on concerns nobody.
-  res.off('close', onClose)
-  if (!client.aborted) write(res, response, framework)
 }
 
 /** A body parser has read the stream; reading it again would wait for ever. */

@@ -122,6 +122,67 @@ const PLACES: Readonly<Record<string, Place>> = {
   'repository: unload': { path: () => '/v2/repository/models/none/unload', text: (value) => `{"parameters":${value}}` },
 }
 
+export interface HostileBody {
+  readonly what: string
+  readonly path: string
+  readonly body: Uint8Array
+  readonly headers: Readonly<Record<string, string>>
+}
+
+type Repeated = readonly [count: number, data: Buffer]
+
+const times = (element: Buffer, count: number): Repeated => [count, Buffer.concat(Array.from({ length: count }, () => element))]
+
+/** Numbers of so many bytes each; the model of FP32 takes four in a row. */
+const numbers =
+  (size: number) =>
+  (bytes: number): Repeated => {
+    const count = 4 * Math.floor(bytes / size / 4)
+    return [count, Buffer.alloc(count * size, 1)]
+  }
+
+/** Strings of so many bytes each, as binary data has them. */
+const strings =
+  (length: number) =>
+  (bytes: number): Repeated => {
+    const element = Buffer.alloc(4 + length, 'a')
+    element.writeUInt32LE(length)
+    return times(element, Math.floor(bytes / element.length))
+  }
+
+/** Tensors as raw bytes: how many elements, and the bytes. */
+const BLOBS: readonly (readonly [what: string, datatype: Datatype, blob: (bytes: number) => Repeated])[] = [
+  ['FP32', 'FP32', numbers(4)],
+  ['FP16', 'FP16', numbers(2)],
+  ['INT64', 'INT64', numbers(8)],
+  ['BOOL', 'BOOL', numbers(1)],
+  ['empty strings', 'BYTES', strings(0)],
+  ['short strings', 'BYTES', strings(12)],
+  ['one long string', 'BYTES', (bytes) => strings(bytes - 4)(bytes)],
+]
+
+/** Every tensor of raw bytes: after its JSON, as the body alone, and with more or less of it than the JSON says. */
+export function* binaryBodies(bytes: number): Generator<HostileBody> {
+  for (const [what, datatype, blob] of BLOBS) {
+    const [count, data] = blob(bytes)
+    const path = infer(nameOf(datatype))
+    const head = (size: number): string => {
+      const text = `{"inputs":[{"name":"x","datatype":"${datatype}","shape":${datatype === 'FP32' ? `[${count / 4},4]` : `[${count}]`},"parameters":{"binary_data_size":${size}}}],"outputs":[{"name":"y","parameters":{"binary_data":true}}]}`
+      // Nowhere a multiple of an element's size, so that no tensor can be a view of its body.
+      return text.length % 2 === 0 ? `${text} ` : text
+    }
+    for (const [how, size] of [
+      ['all', data.length],
+      ['less', data.length - 8],
+      ['more', data.length + 8],
+    ] as const) {
+      const json = head(size)
+      yield { what: `binary: ${what}, ${how}`, path, body: Buffer.concat([Buffer.from(json), data]), headers: framed(json) }
+    }
+    yield { what: `binary: ${what}, alone`, path, body: data, headers: framed('') }
+  }
+}
+
 export const CODINGS: Readonly<Record<string, (body: Uint8Array) => Uint8Array>> = {
   identity: (body) => body,
   gzip: (body) => gzipSync(body, { level: 1 }),
@@ -135,18 +196,13 @@ export const MOUNT = {
   mlflow: { model: nameOf('FP32') },
 } as const
 
-export interface HostileBody {
-  readonly what: string
-  readonly path: string
-  readonly body: Uint8Array
-  readonly headers: Readonly<Record<string, string>>
-}
-
 /**
  * Every value in every place; datatypes and codings take turns, so that each place meets each of them.
  * @param share one of so many of them, other values at every place. @default 1, all
  */
 export function* hostileBodies(bytes: number, share = 1): Generator<HostileBody> {
+  let skipped = 0
+  for (const body of binaryBodies(bytes)) if (skipped++ % share === 0) yield body
   const datatypes = Object.keys(MODELS) as Datatype[]
   const codings = Object.keys(CODINGS)
   let turn = 0

@@ -1,7 +1,7 @@
 /** Request bodies become requests: small ones at once, larger ones in a thread of their own, so that no body holds up the event loop. */
 
 import { ModelmountError } from '../errors.ts'
-import { COUNTED_BYTES, decodeNumbers, type Room } from '../protocol/index.ts'
+import { COUNTED_BYTES, createLaterCopies, decodeNumbers, type LaterCopies, type Room, type Steps } from '../protocol/index.ts'
 import { inTurns, tellWork } from '../turns.ts'
 import type { AbortSignalLike, ModelSignature } from '../types.ts'
 import { type Body, isBytes, sizeOf } from './body.ts'
@@ -12,7 +12,7 @@ import { createDecodingThread, type DecodingThread } from './thread.ts'
 export type { Body } from './body.ts'
 export type { Decoded, Kind } from './jobs.ts'
 
-export interface DecodeOptions extends JobOptions {
+export interface DecodeOptions extends Omit<JobOptions, 'maxText'> {
   /** Where large tensors may lie. */
   readonly room?: Room | undefined
   /** Fires when nobody waits for the request any more. */
@@ -59,10 +59,24 @@ export function createDecoding(
     return there(kind, body, signature, opts)
   }
 
-  function here<K extends Kind>(kind: K, body: Body, bytes: number, signature: ModelSignature, opts: DecodeOptions): Decoded[K] {
-    tellWork(bytes)
+  function here<K extends Kind>(
+    kind: K,
+    body: Body,
+    bytes: number,
+    signature: ModelSignature,
+    opts: DecodeOptions,
+  ): Decoded[K] | Promise<Decoded[K]> {
     const { body: first, rest } = withHead(body, opts.headerLength ?? bytes)
-    return DECODERS[kind](first, signature, { ...opts, rest })
+    const copies = bytes > NUMBERS_BYTES ? createLaterCopies() : undefined
+    try {
+      const { maxElements, headerLength, mediaType, room } = opts
+      const host = { maxElements, maxText: maxJsonBytes, headerLength, mediaType, room, rest, copies }
+      const request = DECODERS[kind](first, signature, host)
+      return copies && copies.bytes > 0 ? inTurns(afterCopying(copies, request)) : request
+    } finally {
+      // Of raw bytes only those count that are copied at once: views of the others cost nothing.
+      tellWork(copies && opts.headerLength !== undefined ? opts.headerLength + copies.atOnce : bytes)
+    }
   }
 
   async function there<K extends Kind>(
@@ -72,12 +86,17 @@ export function createDecoding(
     { maxElements, headerLength, mediaType, signal, deadline }: DecodeOptions,
   ): Promise<Decoded[K]> {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body
-    const opts: JobOptions = { maxElements, headerLength, ...(mediaType ? { mediaType } : {}) }
+    const opts: JobOptions = { maxElements, maxText: maxJsonBytes, headerLength, ...(mediaType ? { mediaType } : {}) }
     const parcel = await thread.decode({ kind, body: { body: bytes, rest, given }, signature, opts, signal, deadline })
     return inTurns(unpackRequest<Decoded[K]>(parcel))
   }
 
   return { decode, close: () => thread.close() }
+}
+
+function* afterCopying<T>(copies: LaterCopies, request: T): Steps<T> {
+  yield* copies.copy()
+  return request
 }
 
 function wholeOf({ body, rest }: Body): Uint8Array {

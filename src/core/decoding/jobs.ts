@@ -2,6 +2,7 @@
 
 import { ModelmountError } from '../errors.ts'
 import {
+  type Copies,
   decodeGenerate,
   decodeInfer,
   decodeInvocation,
@@ -30,35 +31,50 @@ export interface JobOptions {
   readonly maxElements: number
   /** Of an infer request: bytes of JSON before its tensors. */
   readonly headerLength?: number | undefined
+  /** Most characters of all strings together, whatever they came in: a body of JSON cannot hold more than this anyway. */
+  readonly maxText: number
   /** Of an invocation. @default 'json' */
-  readonly mediaType?: 'json' | 'csv'
+  readonly mediaType?: 'json' | 'csv' | undefined
 }
 
 /** What only the host's thread has. */
 interface HostOptions extends JobOptions {
   readonly rest?: readonly Uint8Array[] | undefined
   readonly room?: Room | undefined
+  readonly copies?: Copies | undefined
 }
 
 type Decoders = { readonly [K in Kind]: (body: unknown, signature: ModelSignature, opts: HostOptions) => Decoded[K] }
 
 export const DECODERS: Decoders = {
-  infer: (...args) => fewStrings(decodeInfer(...args)),
-  generate: (...args) => fewStrings(decodeGenerate(...args)),
-  tfPredict: (...args) => fewStrings(decodeTfPredict(...args)),
-  invocation: (body, signature, opts) => fewStrings(decodeInvocation(body, opts.mediaType ?? 'json', signature, opts)),
+  infer: (body, signature, opts) => boundText(decodeInfer(body, signature, opts), signature, opts),
+  generate: (body, signature, opts) => boundText(decodeGenerate(body, signature, opts), signature, opts),
+  tfPredict: (body, signature, opts) => boundText(decodeTfPredict(body, signature, opts), signature, opts),
+  invocation: (body, signature, opts) =>
+    boundText(decodeInvocation(body, opts.mediaType ?? 'json', signature, opts), signature, opts),
+}
+
+interface WithInputs {
+  readonly inputs: Readonly<Record<string, Tensor>>
 }
 
 /** All strings of a request go on to the worker of a model at once, whatever they came in: JSON, binary data, or a table. */
-function fewStrings<T extends { readonly inputs: Readonly<Record<string, Tensor>> }>(request: T): T {
+function boundText<T extends WithInputs>(request: T, { inputs }: ModelSignature, { maxText }: JobOptions): T {
   let strings = 0
-  for (const name in request.inputs) {
-    const { type, data } = request.inputs[name] as Tensor
-    if (type === 'string') strings += data.length
+  let text = 0
+  for (const { name, type } of inputs) {
+    const tensor = type === 'string' ? request.inputs[name] : undefined
+    if (tensor?.type !== 'string') continue
+    strings += tensor.data.length
+    for (const string of tensor.data) text += string.length
   }
-  if (strings <= MOST_STRINGS) return request
-  const expected = `at most ${MOST_STRINGS} strings`
-  throw new ModelmountError('REQUEST_INVALID', `the inputs of one request must have ${expected}, got ${strings}`, {
-    details: { field: 'inputs', expected, got: `${strings}` },
+  if (strings > MOST_STRINGS) throw tooMuch('REQUEST_INVALID', `at most ${MOST_STRINGS} strings`, strings)
+  if (text > maxText) throw tooMuch('BODY_TOO_LARGE', `at most ${maxText} characters in their strings`, text)
+  return request
+}
+
+function tooMuch(code: 'REQUEST_INVALID' | 'BODY_TOO_LARGE', expected: string, got: number): ModelmountError {
+  return new ModelmountError(code, `the inputs of one request must have ${expected}, got ${got}`, {
+    details: { field: 'inputs', expected, got: `${got}` },
   })
 }

@@ -1,6 +1,7 @@
 /** The face of the room: bytes <-> requests and results, one codec per dialect. */
 
 export { COUNTED_BYTES, MOST_STRINGS } from './bounds.ts'
+export { type Copies, createLaterCopies, type LaterCopies } from './copies.ts'
 export { COUNTED_WORDS, firstExcess } from './count.ts'
 export { parseJson, parseJsonExact } from './json.ts'
 export { decodeInvocation, type InvocationRequest } from './mlflow/request.ts'

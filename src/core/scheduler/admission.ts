@@ -86,7 +86,10 @@ export const aborted = (signal: AbortSignalLike): ModelmountError =>
   new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason })
 
 /** While no instance is there and none is to be expected at once. */
-export function unavailable({ unavailableForMs, unavailableBecause }: Pool): ModelmountError | undefined {
+export function unavailable(pool: Pool): ModelmountError | undefined {
+  const { unavailableForMs } = pool
   if (unavailableForMs === undefined) return undefined
-  return new ModelmountError('MODEL_UNAVAILABLE', `the model ${unavailableBecause}`, { retryAfterS: seconds(unavailableForMs) })
+  return new ModelmountError('MODEL_UNAVAILABLE', `the model ${pool.unavailableBecause}`, {
+    retryAfterS: seconds(unavailableForMs),
+  })
 }

@@ -25,7 +25,7 @@ import { input } from '../tensor/support.ts'
 
 const root = new URL('../../../', import.meta.url)
 const script = new URL('dist/decode-worker.cjs', root)
-const MAX = { maxElements: 2 ** 20 }
+const MAX = { maxElements: 2 ** 20, maxText: 2 ** 24 }
 
 const signature: ModelSignature = {
   inputs: [input('x', 'float32', ['N', 2], true), input('s', 'string', ['N'], true), input('i', 'int64', ['N'], true)],
@@ -251,5 +251,37 @@ describe('its end', () => {
       timeout: 60_000,
     })
     expect(stdout.trim()).toBe('200')
+  })
+})
+
+describe('text as binary data', () => {
+  const strings = (...lengths: readonly number[]): Uint8Array =>
+    Buffer.concat(
+      lengths.map((length) => {
+        const element = Buffer.alloc(4 + length, 'a')
+        element.writeUInt32LE(length)
+        return element
+      }),
+    )
+
+  /** Strings of these lengths after their JSON. */
+  async function decodeStrings(...lengths: readonly number[]): Promise<number> {
+    const blob = strings(...lengths)
+    const head = `{"inputs":[{"name":"s","datatype":"BYTES","shape":[${lengths.length}],"parameters":{"binary_data_size":${blob.length}}}]}`
+    const body = Buffer.concat([Buffer.from(head), blob])
+    const opts = { maxElements: 2 ** 20, headerLength: head.length }
+    const decoding = createDecoding({ maxJsonBytes: 100_000 }, threadFor())
+    const { inputs } = await decoding.decode('infer', { body }, signature, opts)
+    return inputs.s?.data.length ?? 0
+  }
+
+  test('as much as JSON may hold', async () => {
+    expect(await decodeStrings(60_000, 40_000)).toBe(2)
+  })
+
+  test('more is refused', async () => {
+    const refusal = { code: 'BODY_TOO_LARGE', status: 413, details: { field: 'inputs', got: '100001' } }
+    await expect(decodeStrings(60_000, 40_001)).rejects.toMatchObject(refusal)
+    await expect(decodeStrings(100_001)).rejects.toMatchObject(refusal)
   })
 })

@@ -62,14 +62,16 @@ export const openInference: TableMaker = (deps, mount) => {
     if (headerLength === undefined) checkJsonType(request)
     const { signature, config, labels } = model
     const limit = headerLength === undefined ? Math.min(deps.maxBodyBytes, deps.maxJsonBytes) : deps.maxBodyBytes
-    const waiting = { signal: request.signal, deadline: readBy(request, model, at, true) }
-    const opts = { headerLength, maxElements: config.maxElements, room: model.room, ...waiting }
+    const { maxElements } = config
+    const { room } = model
+    // Fields by name: a spread behind others costs a microsecond, for every request.
+    const opts = { headerLength, maxElements, room, signal: request.signal, deadline: readBy(request, model, at, true) }
     const decoded = received(request, limit, (body) => deps.decode('infer', body, signature, opts))
     const { id, inputs, outputs, forms, parameters } = decoded instanceof Promise ? await decoded : decoded
     if (request.given) freeUnused(request.given, inputs)
     const sequence = sequenceOf(parameters, config.sequences !== undefined)
-    const terms = termsOf(request, model, mount.config, deps.now() - at, parameters)
-    const call = { ...terms, id: id ?? '', version, outputs, sequence }
+    const { signal, connection, tenant, timeoutMs, priority } = termsOf(request, model, mount.config, deps.now() - at, parameters)
+    const call = { id: id ?? '', version, outputs, sequence, signal, connection, tenant, timeoutMs, priority }
     const result = await deps.run(model, inputs, call, request.headers)
     const steps = inTurns(encodeInfer(result, { id, forms, signature, labels }))
     const encoded = steps instanceof Promise ? await steps : steps

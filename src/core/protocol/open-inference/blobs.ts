@@ -9,6 +9,7 @@ import { isUtf8 } from 'node:buffer'
 import { ModelmountError } from '../../errors.ts'
 import { DTYPES, type ElementArrays, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
 import type { DType, Tensor } from '../../types.ts'
+import type { Copies } from '../copies.ts'
 import { type Room, takeRoom } from '../room.ts'
 import { isOneStretch, type Steps, stretchesOf } from '../write-json.ts'
 
@@ -23,22 +24,31 @@ export const bytesOf = (blob: Blob): number => blob.reduce((sum, { byteLength })
 /** The same in one piece. */
 export function wholeOf(blob: Blob): Uint8Array {
   const [first] = blob
-  return first && blob.length === 1 ? first : copyTo(new Uint8Array(bytesOf(blob)), blob)
+  return first && blob.length === 1 ? first : copied(blob)
 }
 
-function copyTo(target: Uint8Array, blob: Blob): Uint8Array {
-  let at = 0
-  for (const piece of blob) {
-    target.set(piece, at)
-    at += piece.byteLength
-  }
+function copied(blob: Blob, copies?: Copies): Uint8Array {
+  const target = new Uint8Array(bytesOf(blob))
+  copyTo(target, blob, copies)
   return target
 }
 
+function copyTo(target: Uint8Array, blob: Blob, copies: Copies = AT_ONCE): void {
+  let at = 0
+  for (const piece of blob) {
+    copies.add(target.subarray(at, at + piece.byteLength), piece)
+    at += piece.byteLength
+  }
+}
+
+const AT_ONCE: Copies = { add: (target, source) => target.set(source) }
+
 /** What becomes of the bytes of a blob. */
 export interface Target {
-  /** Where large tensors may lie. */
+  /** Where large tensors may lie; whoever runs them must be able to take them from there. @default memory of their own, or the body's */
   readonly room?: Room | undefined
+  /** Takes the copying of numbers, so that not all of it has to be done at once. @default at once */
+  readonly copies?: Copies | undefined
 }
 
 /** What follows the JSON part of a body, taken tensor by tensor. */
@@ -115,7 +125,7 @@ export function elementsIn(
   blob: Blob,
   count: number,
   place: BlobPlace,
-  { room }: Target = {},
+  { room, copies }: Target = {},
 ): ElementArrays[DType] {
   if (type === 'string') return stringsIn(wholeOf(blob), count, place)
   const { bytes, array } = DTYPES[type]
@@ -124,12 +134,13 @@ export function elementsIn(
     throw mismatch(place.input, place.field, `${count * bytes} bytes for ${count} ${toWireType(type)} elements`, `${size}`)
   const lent = takeRoom(room, type, count)
   if (lent) {
-    copyTo(new Uint8Array(lent.buffer, lent.byteOffset, size), blob)
+    copyTo(new Uint8Array(lent.buffer, lent.byteOffset, size), blob, copies)
     return lent
   }
-  const whole = wholeOf(blob)
+  const [first] = blob
   // Typed arrays start at multiples of their element's size; the length of the JSON before them does not care.
-  const { buffer, byteOffset } = whole.byteOffset % bytes === 0 ? whole : new Uint8Array(whole)
+  const isView = first !== undefined && blob.length === 1 && first.byteOffset % bytes === 0
+  const { buffer, byteOffset } = isView ? first : copied(blob, copies)
   return new (array as NumericConstructor)(buffer, byteOffset, count)
 }
 

@@ -29,8 +29,7 @@ import {
   refuseParameters,
 } from '../fields.ts'
 import { isLarge, readLargeJson } from '../large-json.ts'
-import type { Room } from '../room.ts'
-import { type Blobs, createBlobs, elementsIn } from './blobs.ts'
+import { type Blobs, createBlobs, elementsIn, type Target } from './blobs.ts'
 import { ALL_BINARY, type Forms, readOutputs, refuseLabels } from './forms.ts'
 import { rawInput } from './raw.ts'
 import { templatesOf } from './templates.ts'
@@ -49,7 +48,7 @@ export interface InferRequest {
   readonly parameters: Readonly<Parameters>
 }
 
-export interface DecodeOptions {
+export interface DecodeOptions extends Target {
   /** Largest number of elements of one input. */
   readonly maxElements: number
   /**
@@ -59,8 +58,6 @@ export interface DecodeOptions {
   readonly headerLength?: number
   /** What follows a body that is bytes, where it came in pieces; the JSON ends in the first. */
   readonly rest?: readonly Uint8Array[] | undefined
-  /** Where large tensors may lie; whoever runs them must be able to take them from there. @default memory of their own, or the body's */
-  readonly room?: Room | undefined
 }
 
 /**

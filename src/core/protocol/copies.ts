@@ -1,0 +1,60 @@
+/** Copying of large tensors, a slice between two turns of the event loop. */
+
+import type { Steps } from './write-json.ts'
+
+export interface Copies {
+  /** Copies `source` over the equally long `target`, at once or later. */
+  add(target: Uint8Array, source: Uint8Array): void
+}
+
+export interface LaterCopies extends Copies {
+  /** Bytes that were copied at once. */
+  readonly atOnce: number
+  /** Bytes that were left for later. */
+  readonly bytes: number
+  /** Copies them; until then their targets have undefined content. Yields the bytes of each slice. */
+  copy(): Steps<void>
+}
+
+/** What is copied between two turns of the event loop: a fifth of a millisecond, most of it for pages that are new. */
+const SLICE_BYTES = 384 * 1024
+
+/** Copies the first slice at once, as most requests have no more, and leaves the rest for later. */
+export function createLaterCopies(): LaterCopies {
+  const later: { readonly target: Uint8Array; readonly source: Uint8Array }[] = []
+  let atOnce = 0
+  let bytes = 0
+
+  return {
+    get atOnce() {
+      return atOnce
+    },
+    get bytes() {
+      return bytes
+    },
+    add(target, source) {
+      if (atOnce + source.byteLength <= SLICE_BYTES) {
+        atOnce += source.byteLength
+        target.set(source)
+      } else {
+        bytes += source.byteLength
+        later.push({ target, source })
+      }
+    },
+    *copy() {
+      // The first slice is this turn's, like what was copied at once.
+      let slice = atOnce
+      for (const { target, source } of later) {
+        for (let at = 0; at < source.byteLength; ) {
+          const part = source.subarray(at, at + SLICE_BYTES - slice)
+          target.set(part, at)
+          at += part.byteLength
+          slice += part.byteLength
+          if (slice < SLICE_BYTES) continue
+          yield slice
+          slice = 0
+        }
+      }
+    },
+  }
+}
