@@ -839,7 +839,7 @@ export interface ModelServerOptions extends ModelSettings {
   /** Largest HTTP request body in bytes. @default 67108864 (64 MiB) */
   readonly maxBodyBytes?: number
   /**
-   * Most bytes of JSON, or of CSV, in a request body, and most characters in all strings of a request; more get 413. Numbers that follow as
+   * Most bytes of JSON, or of CSV, in a request body, and most bytes of text in all strings of a request; more get 413. Numbers that follow as
    * binary data do not count. Bodies above 16 KiB are read in a thread beside the event loop.
    * @default 16777216 (16 MiB)
    */

@@ -12,7 +12,7 @@ import { createDecodingThread, type DecodingThread } from './thread.ts'
 export type { Body } from './body.ts'
 export type { Decoded, Kind } from './jobs.ts'
 
-export interface DecodeOptions extends Omit<JobOptions, 'maxText'> {
+export interface DecodeOptions extends Omit<JobOptions, 'maxTextBytes'> {
   /** Where large tensors may lie. */
   readonly room?: Room | undefined
   /** Fires when nobody waits for the request any more. */
@@ -70,7 +70,7 @@ export function createDecoding(
     const copies = bytes > NUMBERS_BYTES ? createLaterCopies() : undefined
     try {
       const { maxElements, headerLength, mediaType, room } = opts
-      const host = { maxElements, maxText: maxJsonBytes, headerLength, mediaType, room, rest, copies }
+      const host = { maxElements, maxTextBytes: maxJsonBytes, headerLength, mediaType, room, rest, copies }
       const request = DECODERS[kind](first, signature, host)
       return copies && copies.bytes > 0 ? inTurns(afterCopying(copies, request)) : request
     } finally {
@@ -86,7 +86,7 @@ export function createDecoding(
     { maxElements, headerLength, mediaType, signal, deadline }: DecodeOptions,
   ): Promise<Decoded[K]> {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body
-    const opts: JobOptions = { maxElements, maxText: maxJsonBytes, headerLength, ...(mediaType ? { mediaType } : {}) }
+    const opts: JobOptions = { maxElements, maxTextBytes: maxJsonBytes, headerLength, ...(mediaType ? { mediaType } : {}) }
     const parcel = await thread.decode({ kind, body: { body: bytes, rest, given }, signature, opts, signal, deadline })
     return inTurns(unpackRequest<Decoded[K]>(parcel))
   }

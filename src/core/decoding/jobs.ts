@@ -31,8 +31,8 @@ export interface JobOptions {
   readonly maxElements: number
   /** Of an infer request: bytes of JSON before its tensors. */
   readonly headerLength?: number | undefined
-  /** Most characters of all strings together, whatever they came in: a body of JSON cannot hold more than this anyway. */
-  readonly maxText: number
+  /** Most bytes of UTF-8 in all strings together, whatever they came in. */
+  readonly maxTextBytes: number
   /** Of an invocation. @default 'json' */
   readonly mediaType?: 'json' | 'csv' | undefined
 }
@@ -59,17 +59,17 @@ interface WithInputs {
 }
 
 /** All strings of a request go on to the worker of a model at once, whatever they came in: JSON, binary data, or a table. */
-function boundText<T extends WithInputs>(request: T, { inputs }: ModelSignature, { maxText }: JobOptions): T {
+function boundText<T extends WithInputs>(request: T, { inputs }: ModelSignature, { maxTextBytes }: JobOptions): T {
   let strings = 0
-  let text = 0
+  let bytes = 0
   for (const { name, type } of inputs) {
     const tensor = type === 'string' ? request.inputs[name] : undefined
     if (tensor?.type !== 'string') continue
     strings += tensor.data.length
-    for (const string of tensor.data) text += string.length
+    for (const string of tensor.data) bytes += Buffer.byteLength(string)
   }
   if (strings > MOST_STRINGS) throw tooMuch('REQUEST_INVALID', `at most ${MOST_STRINGS} strings`, strings)
-  if (text > maxText) throw tooMuch('BODY_TOO_LARGE', `at most ${maxText} characters in their strings`, text)
+  if (bytes > maxTextBytes) throw tooMuch('BODY_TOO_LARGE', `at most ${maxTextBytes} bytes of text in their strings`, bytes)
   return request
 }
 

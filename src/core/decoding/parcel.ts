@@ -85,11 +85,25 @@ function* unpackStrings({ dims, text, ends }: PackedStrings): Steps<Tensor> {
   let sliceStart = 0
   for (let i = 0; i < ends.length; i++) {
     const end = ends[i] as number
-    data[i] = bytes.toString('utf8', start, end)
+    let text = ''
+    for (; end - start > SLICE_BYTES; sliceStart = start) {
+      const stop = characterAt(bytes, start + SLICE_BYTES)
+      text += bytes.toString('utf8', start, stop)
+      start = stop
+      yield stop - sliceStart
+    }
+    data[i] = text + bytes.toString('utf8', start, end)
     start = end
     if ((i + 1) % STRINGS_PER_SLICE !== 0 && end - sliceStart < SLICE_BYTES) continue
     yield end - sliceStart
     sliceStart = end
   }
   return { type: 'string', dims, data }
+}
+
+/** Where the character begins that the byte at `at` is part of. */
+function characterAt(bytes: Uint8Array, at: number): number {
+  let start = at
+  while (((bytes[start] as number) & 0b1100_0000) === 0b1000_0000) start--
+  return start
 }

@@ -25,7 +25,7 @@ import { input } from '../tensor/support.ts'
 
 const root = new URL('../../../', import.meta.url)
 const script = new URL('dist/decode-worker.cjs', root)
-const MAX = { maxElements: 2 ** 20, maxText: 2 ** 24 }
+const MAX = { maxElements: 2 ** 20, maxTextBytes: 2 ** 24 }
 
 const signature: ModelSignature = {
   inputs: [input('x', 'float32', ['N', 2], true), input('s', 'string', ['N'], true), input('i', 'int64', ['N'], true)],
@@ -121,6 +121,30 @@ describe('what it answers', () => {
         // What others look at stays where it is.
         expect(shared).toHaveLength(floats.length + 2)
       }),
+    )
+  })
+
+  test('long strings, whatever stands where they are cut', () => {
+    const places = fc.record({
+      before: fc.nat({ max: 9 }),
+      character: fc.constantFrom('a', 'é', '€', '𝄞', '\u{fffd}'),
+      more: fc.boolean(),
+    })
+    fc.assert(
+      fc.property(places, ({ before, character, more }) => {
+        const texts = [`${'x'.repeat(before)}${character.repeat(400_000)}`, ...(more ? ['', character] : [])]
+        const inputs: Record<string, Tensor> = { s: { type: 'string', dims: [texts.length], data: texts } }
+        const slices = unpackRequest<{ inputs: Record<string, Tensor> }>(packRequest({ inputs }).parcel)
+        for (;;) {
+          const step = slices.next()
+          if (step.done) {
+            expect(step.value.inputs.s?.data).toEqual(texts)
+            break
+          }
+          expect(step.value).toBeLessThanOrEqual(256 * 1024)
+        }
+      }),
+      { numRuns: 20 },
     )
   })
 
