@@ -9,7 +9,7 @@ import { fromHalf, toHalf, toWireType } from '../../../src/core/tensor/index.ts'
 import type { DType, ModelSignature, Tensor } from '../../../src/core/types.ts'
 import { fault, input } from '../tensor/support.ts'
 
-const MAX = { maxElements: 2 ** 22 }
+const MAX = { maxElements: 2 ** 22, maxTextBytes: 2 ** 24 }
 const FLOATS = ['float32', 'float64', 'float16'] as const
 type Float = (typeof FLOATS)[number]
 

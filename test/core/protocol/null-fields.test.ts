@@ -12,7 +12,7 @@ import {
 import type { ModelSignature } from '../../../src/core/types.ts'
 import { fault, input } from '../tensor/support.ts'
 
-const MAX = { maxElements: 1000 }
+const MAX = { maxElements: 1000, maxTextBytes: 2 ** 24 }
 const signature: ModelSignature = {
   inputs: [input('x', 'float32', ['N', 2]), input('s', 'string', ['N'], true)],
   outputs: [input('y', 'float32', ['N', 3]), input('z', 'int64', ['N'])],
