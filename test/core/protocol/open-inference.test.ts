@@ -417,6 +417,7 @@ describe('metadata and errors', () => {
     const info = {
       name: 'm',
       inputs: [input('x', 'float32', ['N', null, 2]), input('s', 'string', [])],
+      leftOut: [],
       outputs: [
         input('u', 'int64', undefined),
         { name: 'q', type: undefined, declaredType: 'seq(tensor(float))', dims: undefined },
