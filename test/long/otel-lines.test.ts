@@ -1,4 +1,4 @@
-/** The newer release line of OpenTelemetry's SDK: the telemetry tests over it, and the installation that the README says. */
+/** Other releases of OpenTelemetry's SDK: the telemetry tests over the newer line, the oldest release, and the installation that the README says. */
 
 import { execFile, execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { needs } from '../support/needs.ts'
 import { cleanEnv, installNode, NODE_PACKAGE, runSuite } from '../support/node-versions.ts'
+import { familiesOf } from '../support/prometheus-text.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const [MAJOR = 0, MINOR = 0] = process.versions.node.split('.').map(Number)
@@ -30,6 +31,14 @@ const NEWER = {
   'sdk-trace': '3.1.0',
 }
 
+/** The oldest that the package asks for. */
+const OLDEST = {
+  api: '1.9.0',
+  'exporter-prometheus': '0.206.0',
+  'sdk-metrics': '2.1.0',
+  'sdk-node': '0.206.0',
+}
+
 const dir = mkdtempSync(join(tmpdir(), 'otel-lines-'))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
@@ -44,12 +53,13 @@ const NPM = ['--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error']
 
 /** This checkout with other packages of OpenTelemetry: all else in `node_modules` is the same. */
 function checkoutOver(packages: Readonly<Record<string, string>>): string {
-  const installed = join(dir, 'installed')
+  const place = mkdtempSync(join(dir, 'over-'))
+  const installed = join(place, 'installed')
   mkdirSync(installed)
   writeFileSync(join(installed, 'package.json'), '{ "private": true }')
   const names = Object.entries(packages).map(([name, version]) => `@opentelemetry/${name}@${version}`)
   execFileSync('npm', ['install', ...NPM, ...names], { cwd: installed, stdio: 'pipe' })
-  const root = join(dir, 'checkout')
+  const root = join(place, 'checkout')
   for (const path of ['bench', 'dist', 'docs', 'examples', 'src', 'test', 'tools', ...readdirSync(ROOT).filter(isPlain)])
     cpSync(join(ROOT, path), join(root, path), { recursive: true, preserveTimestamps: true })
   const modules = join(root, 'node_modules')
@@ -69,6 +79,27 @@ test('the telemetry tests pass over it', { ...(isEnough ? {} : OTHERS), timeout:
   const result = await runSuite(node, root, { report, files, signal: AbortSignal.timeout(7 * 60_000) })
   expect(result?.failed).toEqual([])
   expect(result?.passed).toBeGreaterThan(60)
+})
+
+test('the oldest release that the package asks for', { timeout: 3 * 60_000 }, async () => {
+  const { peerDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  for (const [name, version] of Object.entries(OLDEST))
+    expect([name, peerDependencies[`@opentelemetry/${name}`].split(' ')[0]]).toEqual([name, expect.stringContaining(version)])
+  const script = `
+    import { createModelServer } from 'modelmount'
+    import { startTelemetry } from 'modelmount/telemetry/sdk'
+    import { mlpModel } from './tools/models.mjs'
+    const telemetry = await startTelemetry({ serviceName: 'shop', sampleRatio: 0.5, spanProcessors: [] })
+    const server = await createModelServer({ telemetry, logger: false, models: [{ name: 'mlp', source: mlpModel() }] })
+    await server.predict('mlp', { features: [new Array(32).fill(1)] })
+    console.log((await telemetry.metricsText()).text)
+    await server.close()
+    await telemetry.shutdown()`
+  const cwd = checkoutOver(OLDEST)
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { cwd })
+  const requests = familiesOf(stdout).get('modelmount_requests_total')?.samples
+  const series = 'modelmount_requests_total{model_name="mlp",model_version="1",modelmount_outcome="ok"}'
+  expect(requests).toEqual(new Map([[series, 1]]))
 })
 
 describe('the line in the README installs', () => {
