@@ -417,11 +417,11 @@ describe('metadata and errors', () => {
     const info = {
       name: 'm',
       inputs: [input('x', 'float32', ['N', null, 2]), input('s', 'string', [])],
-      leftOut: [],
       outputs: [
         input('u', 'int64', undefined),
         { name: 'q', type: undefined, declaredType: 'seq(tensor(float))', dims: undefined },
       ],
+      leftOut: [{ name: 'h', declaredType: 'tensor(bfloat16)', reason: 'it is odd' }],
     } as unknown as ModelInfo
     expect(JSON.parse(text(encodeModelMetadata(info, ['1', '2'])))).toEqual({
       name: 'm',
@@ -435,6 +435,7 @@ describe('metadata and errors', () => {
         { name: 'u', datatype: 'INT64', shape: [-1] },
         { name: 'q', datatype: 'seq(tensor(float))', shape: [-1] },
       ],
+      parameters: { left_out: [{ name: 'h', datatype: 'tensor(bfloat16)', reason: 'it is odd' }] },
     })
   })
 
