@@ -4,6 +4,7 @@
  */
 
 import type { TelemetrySource } from '../core/telemetry.ts'
+import type { ModelInfo } from '../core/types.ts'
 import type { Metrics, Series } from './metrics.ts'
 
 interface Seen {
@@ -11,8 +12,8 @@ interface Seen {
   readonly misses: number
 }
 
-/** Reads what the caches of a server have counted since the last call. */
-export type CacheTally = (source: TelemetrySource) => void
+/** Adds what the caches of a server have counted since the last call. @param models of the server, now */
+export type CacheTally = (source: TelemetrySource, models: readonly ModelInfo[]) => void
 
 export function createCacheTally(metrics: Metrics): CacheTally {
   const bySource = new WeakMap<TelemetrySource, WeakMap<Series, Seen>>()
@@ -20,10 +21,10 @@ export function createCacheTally(metrics: Metrics): CacheTally {
   /** A cache that has counted less than before is another one. */
   const since = (now: number, before = 0): number => (now >= before ? now - before : now)
 
-  return (source) => {
+  return (source, models) => {
     const seen = bySource.get(source) ?? new WeakMap<Series, Seen>()
     bySource.set(source, seen)
-    for (const { name, version, state, cache } of source.models()) {
+    for (const { name, version, state, cache } of models) {
       if (!cache || state === 'unloaded') continue
       const series = metrics.seriesOf(name, version)
       const before = seen.get(series)

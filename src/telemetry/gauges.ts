@@ -37,19 +37,11 @@ type ObserveModel = Observe<keyof typeof MODEL_METRICS>
 
 const SECOND = 1000
 
-export interface Views {
-  /** What servers have now. */
-  versions(): readonly Version[]
-  /** Brings the counts of caches up to date. */
-  tally(): void
-}
-
-/** @returns ends the observation */
-export function observeModels(instruments: Instruments, { versions, tally }: Views, metrics: Metrics): () => void {
+/** @param versions asked once at each collection. @returns ends the observation */
+export function observeModels(instruments: Instruments, versions: () => readonly Version[], metrics: Metrics): () => void {
   const busy = new WeakMap<Series, { readonly at: number; readonly inferMs: number }>()
 
   function read(observe: ObserveModel): void {
-    tally()
     const found = versions().map((version) => ({ version, series: metrics.seriesOf(version.model, version.version) }))
     for (const series of metrics.all()) observeSeries(observe, series)
     for (const { version, series } of found) observeModel(observe, version, series)

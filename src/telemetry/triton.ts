@@ -1,11 +1,10 @@
 /** The names that dashboards for Triton ask for, from the sums that are kept anyway. */
 
 import type { ErrorCode } from '../core/errors.ts'
-import type { Views } from './gauges.ts'
 import type { Instruments, Observe } from './instruments.ts'
 import type { Metrics, Series } from './metrics.ts'
 import { OTHER, TRITON_METRICS } from './names.ts'
-import { sumOf } from './versions.ts'
+import { sumOf, type Version } from './versions.ts'
 
 type ObserveTriton = Observe<keyof typeof TRITON_METRICS>
 
@@ -28,7 +27,7 @@ const REASON_OF: Partial<Record<ErrorCode, (typeof REASONS)[number]>> = {
 const runsOf = ({ executions }: Series): number => [...executions.values()].reduce((sum, runs) => sum + runs, 0)
 
 /** @returns ends the observation */
-export function observeAsTriton(instruments: Instruments, views: Views, metrics: Metrics): () => void {
+export function observeAsTriton(instruments: Instruments, versions: () => readonly Version[], metrics: Metrics): () => void {
   function observeSeries(observe: ObserveTriton, series: Series): void {
     const labels = { model: series.model, version: series.version }
     const failures = { REJECTED: 0, CANCELED: 0, BACKEND: 0, OTHER: 0 }
@@ -46,8 +45,7 @@ export function observeAsTriton(instruments: Instruments, views: Views, metrics:
 
   function read(observe: ObserveTriton): void {
     for (const series of metrics.all()) if (series.model !== OTHER) observeSeries(observe, series)
-    views.tally()
-    for (const { model, version, infos } of views.versions()) {
+    for (const { model, version, infos } of versions()) {
       const labels = { model, version }
       observe(
         'pending',

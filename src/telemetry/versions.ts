@@ -10,17 +10,17 @@ export interface Version {
   readonly infos: readonly ModelInfo[]
 }
 
-export function versionsOf(sources: Iterable<TelemetrySource>): Version[] {
+/** @param infos of all servers, those of one behind those of the other */
+export function versionsOf(infos: Iterable<ModelInfo>): Version[] {
   const models = new Map<string, Map<string, ModelInfo[]>>()
-  for (const source of sources)
-    for (const info of source.models()) {
-      if (info.state === 'unloaded') continue
-      const versions = models.get(info.name) ?? new Map<string, ModelInfo[]>()
-      models.set(info.name, versions)
-      const infos = versions.get(info.version)
-      if (infos) infos.push(info)
-      else versions.set(info.version, [info])
-    }
+  for (const info of infos) {
+    if (info.state === 'unloaded') continue
+    const versions = models.get(info.name) ?? new Map<string, ModelInfo[]>()
+    models.set(info.name, versions)
+    const known = versions.get(info.version)
+    if (known) known.push(info)
+    else versions.set(info.version, [info])
+  }
   return [...models].flatMap(([model, versions]) => [...versions].map(([version, infos]) => ({ model, version, infos })))
 }
 

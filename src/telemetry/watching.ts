@@ -16,7 +16,7 @@ import type { Instruments } from './instruments.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { once } from './once.ts'
 import { observeAsTriton } from './triton.ts'
-import { has, versionsOf } from './versions.ts'
+import { has, type Version, versionsOf } from './versions.ts'
 
 /** What a server wants to have observed beside its models. */
 export interface Wanted {
@@ -39,23 +39,26 @@ export function createWatching(instruments: Instruments): Watching {
   const checks = createChecks()
   const sources = new Set<TelemetrySource>()
   const tally = createCacheTally(metrics)
-  const tallyAll = (): void => {
-    for (const source of sources) tally(source)
-  }
-  const views = { versions: () => versionsOf(sources), tally: tallyAll }
 
-  const models = once(() => observeModels(instruments, views, metrics))
+  function modelsOf(source: TelemetrySource): readonly ModelInfo[] {
+    const found = source.models()
+    tally(source, found)
+    return found
+  }
+  const versions = (): Version[] => versionsOf([...sources].flatMap(modelsOf))
+
+  const models = once(() => observeModels(instruments, versions, metrics))
   const looks = once(() => checks.observe(instruments))
   const host = once(() => observeHost(instruments))
-  const triton = once(() => observeAsTriton(instruments, views, metrics))
+  const triton = once(() => observeAsTriton(instruments, versions, metrics))
   const gpus = once(() => observeGpus(instruments))
 
   function saw(source: TelemetrySource, event: ServerEvent): void {
     checks.saw(event)
     if (event.type === 'worker-lost') metrics.seriesOf(event.model, event.version).restarts++
     if (event.type !== 'model') return
-    // Before the cache that it speaks of is gone.
-    tally(source)
+    // Before a cache is gone whose counts another server's stand beside. Asking for all models at each event of each costs too much otherwise.
+    if (sources.size > 1 && event.state === 'draining') modelsOf(source)
     if (event.state !== 'unloaded' || event.replaced) return
     const { model, version } = event
     if (![...sources].some((other) => other !== source && has(other, model, version))) metrics.forget(model, version)
@@ -79,7 +82,7 @@ export function createWatching(instruments: Instruments): Watching {
       })
       return () => {
         unsubscribe()
-        tally(source)
+        modelsOf(source)
         sources.delete(source)
         for (const end of ends) end()
       }
