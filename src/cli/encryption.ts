@@ -2,6 +2,7 @@
 
 import { decryptModel, encryptModel, type KeyProvider, keysFromEnv, keysFromFile, rekeyModel } from '../core/crypto/index.ts'
 import { type Command, parse, UsageError } from './command.ts'
+import { print } from './output.ts'
 
 const KEYS_VARIABLE = 'MODELMOUNT_KEYS'
 
@@ -25,8 +26,6 @@ const required = (value: string | undefined, flag: string): string => {
   if (value === undefined) throw new UsageError(`${flag} is missing`)
   return value
 }
-
-const print = (...lines: readonly string[]): boolean => process.stdout.write(`${lines.join('\n')}\n`)
 
 export const encryptCommand: Command = {
   usage: `  modelmount encrypt PATH --out DIR --model NAME [--model-version V] --keys FILE

@@ -5,7 +5,8 @@ import { type Edited, editOnnx, isOpen, readOnnx } from '../core/onnx/index.ts'
 import { printable } from '../core/printable.ts'
 import type { OnnxModelFacts, ValueInfo } from '../core/types.ts'
 import { type Command, parse, UsageError } from './command.ts'
-import { aligned, bytes, count, type Row, safe, section, toJson } from './report.ts'
+import { print } from './output.ts'
+import { aligned, bytes, count, type Row, safe, section, textOf, toJson } from './report.ts'
 import { inspectSecurity } from './security.ts'
 
 export const inspectCommand: Command = {
@@ -21,7 +22,7 @@ export const inspectCommand: Command = {
     const { text, isClean } = values.security
       ? await inspectSecurity(file, { json: values.json })
       : { text: await inspect(file, { json: values.json }), isClean: true }
-    process.stdout.write(`${text.trimEnd()}\n`)
+    print(...text.trimEnd().split('\n'))
     return isClean ? 0 : 1
   },
 }
@@ -114,7 +115,7 @@ function renderTable(report: Report): string {
     ['external data', facts.externalData.map(safe).join(', ') || 'none'],
     ...(facts.doc === '' ? [] : [['doc', safe(facts.doc)]]),
   ]
-  return [
+  return textOf([
     ...aligned(header),
     ...section('inputs', facts.inputs.map(valueRow)),
     ...section(
@@ -128,7 +129,7 @@ function renderTable(report: Report): string {
     ),
     '',
     refusal === undefined ? 'servable: yes' : `servable: no, ${refusal}`,
-  ].join('\n')
+  ])
 }
 
 const valueRow = ({ name, declaredType, dims, doc }: ValueInfo): Row => [

@@ -15,11 +15,11 @@ import {
   writeLock,
 } from '../core/integrity/index.ts'
 import { readFacts } from '../core/model-files.ts'
-import { printable } from '../core/printable.ts'
 import { scanRepository } from '../core/registry/repository.ts'
 import { type Command, parse } from './command.ts'
 import { repeatFlags } from './many.ts'
-import { ANCHOR_FLAGS, ANCHOR_OPTIONS, anchorsFrom, onlyPath, print } from './verify.ts'
+import { complain, print } from './output.ts'
+import { ANCHOR_FLAGS, ANCHOR_OPTIONS, anchorsFrom, onlyPath } from './verify.ts'
 
 export const lockCommand: Command = {
   usage: `  modelmount lock DIR [-o FILE] [--check]
@@ -44,7 +44,7 @@ export const lockCommand: Command = {
 
 async function lockFor(dir: string, anchors: TrustAnchors | undefined): Promise<Lock> {
   const { models, ignored } = await scanRepository(dir, 'all')
-  for (const { path, reason } of ignored) process.stderr.write(`modelmount: ${printable(path)} is not locked: ${reason}\n`)
+  for (const { path, reason } of ignored) complain(`${path} is not locked: ${reason}`)
   const locked: LockedModel[] = []
   for (const { name, version, source } of models) {
     try {
@@ -69,7 +69,7 @@ async function write(file: string, lock: Lock): Promise<number> {
 
 async function check(file: string, now: Lock): Promise<number> {
   const differences = differencesOf(await readLock(file), now)
-  for (const line of differences) process.stderr.write(`modelmount: ${printable(line)}\n`)
+  for (const line of differences) complain(line)
   if (differences.length === 0) print(`${counted(now.models)} as ${file} says`)
   return differences.length === 0 ? 0 : 1
 }

@@ -7,6 +7,7 @@ import { type Command, UsageError } from './command.ts'
 import { decryptCommand, encryptCommand, rekeyCommand } from './encryption.ts'
 import { inspectCommand } from './inspect.ts'
 import { lockCommand } from './lock.ts'
+import { complain, explain, print } from './output.ts'
 import { serveCommand } from './serve.ts'
 import { signCommand } from './sign.ts'
 import { typegenCommand } from './typegen/index.ts'
@@ -43,18 +44,18 @@ async function main(argv: readonly string[]): Promise<number> {
   const command = COMMANDS.get(name ?? '')
   if (command && !rest.some((arg) => arg === '--help' || arg === '-h')) return command.run(rest)
   if (command) {
-    process.stdout.write(usageOf(name))
+    print(...usageOf(name).trimEnd().split('\n'))
     return 0
   }
   switch (name) {
     case '--version':
     case '-v':
-      process.stdout.write(`${VERSION}\n`)
+      print(VERSION)
       return 0
     case 'help':
     case '--help':
     case '-h':
-      process.stdout.write(usageOf())
+      print(...usageOf().trimEnd().split('\n'))
       return 0
     default:
       throw new UsageError(name === undefined ? 'a command is missing' : `there is no command '${name}'`)
@@ -67,7 +68,8 @@ main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     if (error instanceof UsageError) {
-      process.stderr.write(`modelmount: ${error.message}\n\n${usageOf(process.argv[2])}`)
+      complain(error.message)
+      explain(`\n${usageOf(process.argv[2]).trimEnd()}`)
       process.exitCode = 2
     } else {
       const text = isModelmountError(error)
@@ -75,7 +77,7 @@ main(process.argv.slice(2)).then(
         : error instanceof Error
           ? error.message
           : String(error)
-      process.stderr.write(`modelmount: ${text}\n`)
+      complain(text)
       process.exitCode = 1
     }
   },

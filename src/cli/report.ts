@@ -18,6 +18,9 @@ const escapeUnits = (char: string): string =>
     .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
     .join('')
 
+/** Lines as one text, none of them broken by what is named in it. */
+export const textOf = (lines: readonly string[]): string => lines.map(printable).join('\n')
+
 export function section(title: string, rows: readonly Row[]): string[] {
   return ['', title, ...aligned(rows.length === 0 ? [['none']] : rows).map((line) => `  ${line}`)]
 }

@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises'
 import { isModelmountError } from '../core/errors.ts'
 import { findHazard, type Scan, type ScanFinding, scanOnnx } from '../core/onnx/index.ts'
-import { aligned, bytes, count, type Row, safe, section, toJson } from './report.ts'
+import { aligned, bytes, count, type Row, safe, section, textOf, toJson } from './report.ts'
 
 interface Report {
   readonly path: string
@@ -66,12 +66,12 @@ function renderTable({ path, size, scan, findings, more }: Report): string {
   const header: Row[] = [['file', safe(path)], ['size', bytes(size)], ...(scan ? describe(scan) : [])]
   const rows = findings.map(({ id, where, message }) => [id, safe(where) || '-', safe(message)])
   const all = findings.length + more
-  return [
+  return textOf([
     ...aligned(header),
     ...section('findings', more === 0 ? rows : [...rows, [`and ${more} more`]]),
     '',
     all === 0 ? 'clean: yes' : `clean: no, ${count(all, 'finding')}`,
-  ].join('\n')
+  ])
 }
 
 const describe = ({ facts, externalFiles }: Scan): Row[] => [

@@ -10,6 +10,7 @@ import { CARRIER_NAMES, carry } from './carriers.ts'
 import { type Command, parse, UsageError, wholeNumber } from './command.ts'
 import { drainable } from './drain.ts'
 import { repeatFlags } from './many.ts'
+import { complain, print } from './output.ts'
 import { startedTelemetry } from './telemetry.ts'
 import { ANCHOR_FLAGS, ANCHOR_OPTIONS, anchorsFrom } from './verify.ts'
 
@@ -123,10 +124,10 @@ async function serve(opts: ServeOptions): Promise<number> {
   await once(http, 'listening')
   const address = http.address() as AddressInfo
   const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
-  process.stdout.write(`${JSON.stringify({ event: 'listening', url: `http://${name}:${address.port}` })}\n`)
+  print(JSON.stringify({ event: 'listening', url: `http://${name}:${address.port}` }))
 
   await ended
-  process.stderr.write('modelmount: draining\n')
+  complain('draining')
   await stop()
   await server.close()
   await telemetry?.shutdown()

@@ -3,7 +3,8 @@
 import { signModel } from '../core/integrity/index.ts'
 import { type Command, parse, UsageError } from './command.ts'
 import { repeatFlags } from './many.ts'
-import { describe, ignorePathsFor, onlyPath, print } from './verify.ts'
+import { print, printJson } from './output.ts'
+import { describe, ignorePathsFor, onlyPath } from './verify.ts'
 
 /** An argument would show in the list of processes. */
 const PASSPHRASE = 'MODELMOUNT_KEY_PASSPHRASE'
@@ -45,7 +46,8 @@ export const signCommand: Command = {
       ignorePaths: ignorePathsFor(path, values['ignore-paths'] ?? []),
     })
     const count = `${files.length} ${files.length === 1 ? 'file' : 'files'}`
-    print(values.json ? { path, signature, digest, signer, files } : `signed: ${count} by ${describe(signer)}\ndigest: ${digest}`)
+    if (values.json) printJson({ path, signature, digest, signer, files })
+    else print(`signed: ${count} by ${describe(signer)}`, `digest: ${digest}`)
     return 0
   },
 }

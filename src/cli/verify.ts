@@ -4,9 +4,9 @@ import { statSync } from 'node:fs'
 import { relative, resolve, sep } from 'node:path'
 import { isModelmountError } from '../core/errors.ts'
 import { type Signer, type TrustAnchors, type VerifyModelOptions, verifyModel } from '../core/integrity/index.ts'
-import { printable } from '../core/printable.ts'
 import { type Command, parse, UsageError } from './command.ts'
 import { repeatFlags } from './many.ts'
+import { complain, print, printJson } from './output.ts'
 
 const many = { type: 'string', multiple: true } as const
 
@@ -109,27 +109,22 @@ async function report(path: string, opts: VerifyModelOptions, json: boolean): Pr
   try {
     const { digest, signer, files, signatureDigest } = await verifyModel(path, opts)
     const names = [...files.keys()]
-    print(
-      json
-        ? { verified: true, path, digest, signer, signatureDigest, files: names }
-        : `verified: ${isFolder(path) ? `${names.length} ${names.length === 1 ? 'file' : 'files'}` : 'the file'} signed by ${describe(signer)}\ndigest: ${digest}`,
-    )
+    const what = isFolder(path) ? `${names.length} ${names.length === 1 ? 'file' : 'files'}` : 'the file'
+    if (json) printJson({ verified: true, path, digest, signer, signatureDigest, files: names })
+    else print(`verified: ${what} signed by ${describe(signer)}`, `digest: ${digest}`)
     return 0
   } catch (error) {
     if (!isModelmountError(error)) throw error
-    if (json) print({ verified: false, path, code: error.code, reason: error.message })
-    else process.stderr.write(`modelmount: refused: ${printable(error.message)} (${error.code})\n`)
+    if (json) printJson({ verified: false, path, code: error.code, reason: error.message })
+    else complain(`refused: ${error.message} (${error.code})`)
     return 1
   }
 }
-
-export const print = (what: object | string): void =>
-  void process.stdout.write(`${typeof what === 'string' ? what : JSON.stringify(what, null, 2)}\n`)
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
 export function describe(signer: Signer): string {
   if (signer.method === 'key') return `key ${signer.keyId}`
-  if (signer.method === 'certificate') return `certificate ${printable(signer.subject)} (sha256:${signer.fingerprint})`
-  return `${printable(signer.identity)}, vouched for by ${printable(signer.issuer)}`
+  if (signer.method === 'certificate') return `certificate ${signer.subject} (sha256:${signer.fingerprint})`
+  return `${signer.identity}, vouched for by ${signer.issuer}`
 }

@@ -1,5 +1,7 @@
 /** One error class, one table from code to HTTP status, one brand that survives two copies of the library. */
 
+import { printable } from './printable.ts'
+
 interface ErrorKind {
   /** HTTP status that a route answers with. */
   readonly status: number
@@ -115,7 +117,8 @@ export class ModelmountError extends Error {
     message: string,
     opts: { readonly details?: ErrorDetails; readonly cause?: unknown; readonly retryAfterS?: number } = {},
   ) {
-    super(message, opts.cause === undefined ? undefined : { cause: opts.cause })
+    // Messages quote names of files and requests, and end in logs and terminals.
+    super(printable(message), opts.cause === undefined ? undefined : { cause: opts.cause })
     this.code = code
     this.status = ERROR_TABLE[code].status
     this.retryable = ERROR_TABLE[code].retryable

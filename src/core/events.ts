@@ -1,34 +1,55 @@
-/** Tells listeners and the log what happens to models. Neither can do harm by throwing. */
+/**
+ * Tells listeners and the log what happens to models. Neither can do harm by throwing, nor by what it does to the server meanwhile: listeners run
+ * once what has happened is complete.
+ */
 
 import { type Level, type Write, writeTo } from './logger.ts'
+import { printable } from './printable.ts'
 import type { Logger, ServerEvent } from './types.ts'
 
 export interface Events {
+  /** The log has it at once; listeners get it in a microtask, before anybody who waits for what has happened goes on. */
   emit(event: ServerEvent): void
   subscribe(listener: (event: ServerEvent) => void): () => void
 }
 
+type Listener = (event: ServerEvent) => void
+
 export function createEvents(logger: Logger): Events {
   const write = writeTo(logger)
-  const listeners = new Set<(event: ServerEvent) => void>([(event) => log(write, event)])
+  const listeners = new Set<Listener>()
   return {
-    emit(event) {
-      for (const listener of listeners) {
-        try {
-          listener(event)
-        } catch {
-          // An observer's fault is not the model's.
-        }
-      }
+    emit(given) {
+      const event = shown(given)
+      tell((event) => log(write, event), event)
+      if (listeners.size === 0) return
+      const told = [...listeners]
+      queueMicrotask(() => {
+        for (const listener of told) if (listeners.has(listener)) tell(listener, event)
+      })
     },
     subscribe(listener) {
       // Two subscriptions of one function are two.
-      const own = (event: ServerEvent): void => listener(event)
+      const own: Listener = (event) => listener(event)
       listeners.add(own)
       return () => listeners.delete(own)
     },
   }
 }
+
+function tell(listener: Listener, event: ServerEvent): void {
+  try {
+    listener(event)
+  } catch {
+    // An observer's fault is not the model's.
+  }
+}
+
+/** The event with text that stays on its line: reasons and messages quote names of files, graphs and requests. */
+const shown = (event: ServerEvent): ServerEvent =>
+  Object.fromEntries(
+    Object.entries(event).map(([field, value]) => [field, typeof value === 'string' ? printable(value) : value]),
+  ) as ServerEvent
 
 function log(write: Write, event: ServerEvent): void {
   const { type, ...rest } = event

@@ -18,6 +18,7 @@ import { createPool, type Pool, type PoolEvent } from './engine/pool.ts'
 import { openProcess } from './engine/process.ts'
 import { openThread } from './engine/thread.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
+import { type ExampleForm, exampleForms, exampleOf, exampleTensors } from './example.ts'
 import type { Admitted, Gate, Integrity } from './integrity/index.ts'
 import { decideIsolation, type IsolationEvent } from './isolation.ts'
 import { createLoadSteps } from './load-steps.ts'
@@ -77,6 +78,8 @@ export interface Model {
   /** What it has answered before, where that is kept. */
   readonly cache: ResultCache | undefined
   readonly statistics: Statistics
+  /** How to make a request that it was seen to answer; none where that was not tried. */
+  readonly example: ExampleForm | undefined
   /** Its open sequences, where it keeps state; valid once the state has been `ready`. */
   readonly sequences: Sequences | undefined
   /** True once `drain()` was called, also while it still loads. */
@@ -215,6 +218,7 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
   let endLoad = (): void => {}
   let attempt: Attempt | undefined
   let acquaintance: Acquaintance | undefined
+  let example: ExampleForm | undefined
   let weights: Weights | undefined
   /** Instances that start, or change their form, after the model is ready. */
   let settling: Promise<void> = Promise.resolve()
@@ -467,18 +471,12 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
   }
 
   function descriptionOf(): Description {
-    const { signature, config, take } = warmUpDeps()
+    const { signature, config, examples } = warmUpDeps()
     // A sample that does not fit is the warm-up's to complain of.
-    const fitting = config.warmup.flatMap((sample) => {
-      try {
-        return [take(sample)]
-      } catch {
-        return []
-      }
-    })
+    const samples = config.warmup.map(fitting).filter((sample) => sample !== undefined)
     return {
-      plan: planOf(signature, config.batching, fitting),
-      samples: signature.inputs.length === 0 ? [{}] : fitting,
+      plan: planOf(signature, config.batching, samples, examples()),
+      samples: signature.inputs.length === 0 ? [{}] : samples,
       fetches: signature.outputs.map(({ name }) => name),
     }
   }
@@ -491,6 +489,7 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
     const known = await steps.time('warmup', getAcquainted(instance, warmUpDeps()))
     scheduler.setBatching(known.batching)
     acquaintance = known
+    example = known.example === undefined ? undefined : examples()[known.example]?.form
   }
 
   /** Takes down what a session tells of itself. */
@@ -520,9 +519,29 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
     signature: graph,
     config: plan && config.batching ? { ...config, batching: withAxes(config.batching, plan) } : config,
     take: taken,
+    examples: () => examples().map(({ inputs }) => inputs),
     tryOut: async (plan: TrialPlan) => (attempt ? attempt.tryOut(plan) : 'it has no trial'),
     findMixing: async (rows: BatchAxes) => (facts ? findMixing(source, graph.inputs, rows, edited?.patch) : undefined),
   })
+
+  /** Values of a request could end the process that tries them. */
+  function examples(): readonly { readonly form: ExampleForm; readonly inputs: TensorRecord }[] {
+    if (hazard !== undefined || config.batching === false) return []
+    const { inputs } = contract.signature
+    return exampleForms(inputs).flatMap((form) => {
+      const example = exampleOf(inputs, form)
+      const inner = example && fitting(exampleTensors(example))
+      return inner ? [{ form, inputs: inner }] : []
+    })
+  }
+
+  const fitting = (inputs: PredictInputs): TensorRecord | undefined => {
+    try {
+      return taken(inputs)
+    } catch {
+      return undefined
+    }
+  }
 
   async function rehearseWith(instance: Instance, known: Acquaintance): Promise<void> {
     const problem = await rehearse(instance, known, warmUpDeps())
@@ -670,6 +689,9 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
     },
     get integrity() {
       return admitted?.integrity
+    },
+    get example() {
+      return example
     },
     info: (isDefault) =>
       infoOf(config, {

@@ -290,7 +290,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       registry
         .all()
         .filter(({ state }) => state === 'ready')
-        .map(infoOf),
+        .map((model) => ({ ...infoOf(model), example: model.example })),
       mount,
       { title, version, prefix },
     )
@@ -373,7 +373,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       report: (error, requestId) =>
         emit({
           type: 'warning',
-          message: `internal error${requestId === undefined ? '' : ` (request ${requestId})`}: ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}`,
+          message: `internal error${requestId === undefined ? '' : ` (request ${requestId})`}: ${whereFrom(error.cause)}`,
         }),
       run(model, inputs, opts, headers) {
         const holder = holderOf(model, opts)
@@ -416,6 +416,10 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   }
   return server
 }
+
+/** A stack in one line. */
+const whereFrom = (cause: unknown): string =>
+  cause instanceof Error && cause.stack !== undefined ? cause.stack.replace(/\s*\n\s*/g, ' ') : String(cause)
 
 /** All outputs, or the ones asked for. The full list is one shared array, so that equal selections are recognised by identity. */
 const allOutputs = new WeakMap<Model, readonly string[]>()

@@ -5,7 +5,10 @@ import type { ServerEvent } from '../../src/core/types.ts'
 
 const warning: ServerEvent = { type: 'warning', message: 'm' }
 
-test('a logger or listener that throws harms nobody', () => {
+/** Listeners are told in a microtask. */
+const told = (): Promise<void> => Promise.resolve()
+
+test('a logger or listener that throws harms nobody', async () => {
   const fail = () => {
     throw new Error('on purpose')
   }
@@ -14,10 +17,11 @@ test('a logger or listener that throws harms nobody', () => {
   events.subscribe(fail)
   events.subscribe((event) => seen.push(event))
   expect(() => events.emit(warning)).not.toThrow()
+  await told()
   expect(seen).toEqual([warning])
 })
 
-test('each subscription ends by itself', () => {
+test('each subscription ends by itself', async () => {
   const events = createEvents({ info() {}, warn() {}, error() {} })
   let calls = 0
   const listener = () => {
@@ -25,14 +29,33 @@ test('each subscription ends by itself', () => {
   }
   const [first, second] = [events.subscribe(listener), events.subscribe(listener)]
   events.emit(warning)
+  await told()
   expect(calls).toBe(2)
   first()
   first()
   events.emit(warning)
+  await told()
   expect(calls).toBe(3)
-  second()
   events.emit(warning)
+  second()
+  await told()
+  events.emit(warning)
+  await told()
   expect(calls).toBe(3)
+})
+
+test('a listener is told when what has happened is complete, of nothing before its time, and before those who wait for it', async () => {
+  const events = createEvents({ info() {}, warn() {}, error() {} })
+  const order: string[] = []
+  events.subscribe(() => order.push('told'))
+  const happens = async (): Promise<void> => {
+    events.emit(warning)
+    events.subscribe(() => order.push('too early'))
+    order.push('complete')
+  }
+  await happens()
+  order.push('awaited')
+  expect(order).toEqual(['complete', 'told', 'awaited'])
 })
 
 test('levels: failures are errors, fall-backs warnings, states information', () => {
@@ -73,16 +96,16 @@ test('pino gets the event as an object, Nest its own words, everybody else a lin
     { level: 40, event: 'warning', msg: 'm' },
   ])
 
-  const told: unknown[][] = []
+  const said: unknown[][] = []
   const nest = createEvents({
-    log: (...args: unknown[]) => told.push(['log', ...args]),
-    warn: (...args: unknown[]) => told.push(['warn', ...args]),
-    error: (...args: unknown[]) => told.push(['error', ...args]),
+    log: (...args: unknown[]) => said.push(['log', ...args]),
+    warn: (...args: unknown[]) => said.push(['warn', ...args]),
+    error: (...args: unknown[]) => said.push(['error', ...args]),
   })
   nest.emit(lost)
   nest.emit(warning)
   nest.emit({ type: 'model', model: 'm', version: '1', state: 'ready' })
-  expect(told).toEqual([
+  expect(said).toEqual([
     ['error', 'm@1: worker lost (gone), restarting in 100 ms', undefined, 'modelmount'],
     ['warn', 'm', 'modelmount'],
     ['log', 'm@1: ready', 'modelmount'],

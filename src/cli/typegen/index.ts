@@ -6,8 +6,8 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { systemClock } from '../../core/clock.ts'
 import { isModelmountError, ModelmountError } from '../../core/errors.ts'
-import { printable } from '../../core/printable.ts'
 import { type Command, parse, UsageError } from '../command.ts'
+import { complain, print } from '../output.ts'
 import { collect } from './collect.ts'
 import { render } from './render.ts'
 import { createWatch } from './watch.ts'
@@ -36,12 +36,10 @@ export const typegenCommand: Command = {
   },
 }
 
-const say = (message: string): void => void process.stderr.write(`modelmount: ${message}\n`)
-
 async function textFor(directory: string): Promise<{ readonly text: string; readonly count: number }> {
   const collected = await collect(directory)
-  for (const { name, reason } of collected.skipped) say(`${name} is left out: ${printable(reason)}`)
-  for (const { path, reason } of collected.ignored) say(`${printable(path)} is left out: ${reason}`)
+  for (const { name, reason } of collected.skipped) complain(`${name} is left out: ${reason}`)
+  for (const { path, reason } of collected.ignored) complain(`${path} is left out: ${reason}`)
   return { text: render(collected), count: collected.models.length }
 }
 
@@ -52,7 +50,7 @@ async function generate(directory: string, out: string): Promise<number> {
   const { text, count } = await textFor(directory)
   const isNew = (await contentOf(out)) !== text
   if (isNew) await replace(out, text)
-  process.stdout.write(`${out}: ${count} ${count === 1 ? 'model' : 'models'}${isNew ? '' : ', unchanged'}\n`)
+  print(`${out}: ${count} ${count === 1 ? 'model' : 'models'}${isNew ? '' : ', unchanged'}`)
   return 0
 }
 
@@ -71,7 +69,7 @@ async function replace(file: string, text: string): Promise<void> {
 async function check(directory: string, out: string): Promise<number> {
   const { text } = await textFor(directory)
   if ((await contentOf(out)) === text) return 0
-  say(`${out} is not up to date; run: modelmount typegen ${directory} -o ${out}`)
+  complain(`${out} is not up to date; run: modelmount typegen ${directory} -o ${out}`)
   return 1
 }
 
@@ -81,7 +79,7 @@ async function watchAll(directory: string, out: string): Promise<number> {
   const watching = createWatch(systemClock, () =>
     generate(directory, out).then(
       () => {},
-      (error: unknown) => say(isModelmountError(error) ? `${error.message} (${error.code})` : String(error)),
+      (error: unknown) => complain(isModelmountError(error) ? `${error.message} (${error.code})` : String(error)),
     ),
   )
   // Before the first look, so that nothing changes unseen after it.
@@ -95,7 +93,7 @@ async function watchAll(directory: string, out: string): Promise<number> {
 
 function watchTree(directory: string, changed: () => void): FSWatcher {
   try {
-    return watch(directory, { recursive: true }, changed).on('error', (error) => say(`watching stopped: ${error.message}`))
+    return watch(directory, { recursive: true }, changed).on('error', (error) => complain(`watching stopped: ${error.message}`))
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     throw new ModelmountError('OPTIONS_INVALID', `'${directory}' cannot be watched (${code})`, {

@@ -1,9 +1,15 @@
 /** The paths of each dialect, with the tensors of each model. */
 
+import { type ExampleForm, type ExampleInput, exampleOf } from '../example.ts'
 import type { ModelInfo } from '../types.ts'
-import { inputSchema, type Json, nestedExample, nestedSchema, outputSchema, samplesOf, wireExample } from './tensors.ts'
+import { inputSchema, isNestable, type Json, nestedExample, nestedSchema, outputSchema, wireExample } from './tensors.ts'
 
 export type Paths = Record<string, Json>
+
+/** A model, and how to make a request that it is known to answer. */
+export type Described = ModelInfo & { readonly example: ExampleForm | undefined }
+
+const inputsOf = ({ inputs, example }: Described): readonly ExampleInput[] | undefined => example && exampleOf(inputs, example)
 
 interface Operation {
   readonly id: string
@@ -48,7 +54,7 @@ const probe = (id: string, summary: string): Json => ({
 const list = (items: readonly Json[]): Json => ({ type: 'array', items: items.length === 0 ? {} : { oneOf: items } })
 
 /** @param isDefault of the version that requests without a version get */
-export function openInferencePaths(models: readonly ModelInfo[]): Paths {
+export function openInferencePaths(models: readonly Described[]): Paths {
   const paths: Paths = {
     '/v2/health/live': { get: probe('live', 'Is the server alive?') },
     '/v2/health/ready': { get: probe('ready', 'Do all models take requests?') },
@@ -73,8 +79,8 @@ function placeOf({ name, version, isDefault }: ModelInfo): { readonly at: string
   return isDefault ? { at: name, id: name } : { at: `${name}/versions/${version}`, id: `${name}__${version}` }
 }
 
-function infer(info: ModelInfo, id: string): Json {
-  const samples = samplesOf(info)
+function infer(info: Described, id: string): Json {
+  const samples = inputsOf(info)
   const outputs = info.outputs.map((output) => output.name)
   return operation({
     id,
@@ -139,8 +145,9 @@ const SEQUENCE_PARAMETERS: Json = {
 }
 
 /** Values by name of the input: the form of TensorFlow Serving and of MLflow that every model has. */
-function named(info: ModelInfo): { readonly schema: Json; readonly example: Json | undefined } {
-  const samples = samplesOf(info)
+function named(info: Described): { readonly schema: Json; readonly example: Json | undefined } {
+  const given = inputsOf(info)
+  const samples = given?.every(isNestable) ? given : undefined
   const required = info.inputs.filter(({ optional }) => !optional).map(({ name }) => name)
   return {
     schema: {
@@ -158,7 +165,7 @@ function named(info: ModelInfo): { readonly schema: Json; readonly example: Json
   }
 }
 
-export function tfServingPaths(models: readonly ModelInfo[]): Paths {
+export function tfServingPaths(models: readonly Described[]): Paths {
   const paths: Paths = {}
   for (const info of models) {
     const { at, id } = placeOf(info)
@@ -173,7 +180,7 @@ export function tfServingPaths(models: readonly ModelInfo[]): Paths {
   return paths
 }
 
-export function mlflowPaths(info: ModelInfo | undefined): Paths {
+export function mlflowPaths(info: Described | undefined): Paths {
   const error = 'ModelmountMlflowError'
   return {
     '/ping': { get: probe('mlflow_ping', 'Does the model take requests?') },

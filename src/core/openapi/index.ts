@@ -1,7 +1,7 @@
 /** An OpenAPI 3.1 document of what a mount answers, from the models that are served: https://spec.openapis.org/oas/v3.1.1.html */
 
-import type { JsonValue, ModelInfo, OpenApiDocument } from '../types.ts'
-import { ERROR_SCHEMAS, mlflowPaths, openInferencePaths, type Paths, tfServingPaths } from './dialects.ts'
+import type { JsonValue, OpenApiDocument } from '../types.ts'
+import { type Described, ERROR_SCHEMAS, mlflowPaths, openInferencePaths, type Paths, tfServingPaths } from './dialects.ts'
 
 interface Mounted {
   readonly dialects: readonly string[]
@@ -17,7 +17,7 @@ interface About {
 }
 
 /** @param models every version that takes requests */
-export function describeServer(models: readonly ModelInfo[], { dialects, mlflow }: Mounted, about: About): OpenApiDocument {
+export function describeServer(models: readonly Described[], { dialects, mlflow }: Mounted, about: About): OpenApiDocument {
   const single = mlflow
     ? models.find(
         ({ name, version, isDefault }) =>

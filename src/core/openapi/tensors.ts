@@ -1,12 +1,10 @@
 /** Tensors in JSON Schema, and examples of them. Only words that OpenAPI 3.0 has too, so that documents can be joined. */
 
+import { countOf, type ExampleInput } from '../example.ts'
 import { DTYPES, toWireType } from '../tensor/index.ts'
-import type { DType, JsonValue, ModelInfo, ValueInfo } from '../types.ts'
+import type { DType, JsonValue, ValueInfo } from '../types.ts'
 
 export type Json = { readonly [key: string]: JsonValue }
-
-/** An example larger than this helps nobody. */
-const MAX_EXAMPLE_ELEMENTS = 4096
 
 export const shapeText = ({ dims }: ValueInfo): string =>
   dims === undefined ? 'any shape' : `[${dims.map((dim) => dim ?? '?').join(', ')}]`
@@ -79,43 +77,15 @@ export function nestedSchema(value: ValueInfo): Json {
 
 // ---------------------------------------------------------------- examples
 
-interface Sample {
-  readonly name: string
-  readonly type: DType
-  readonly shape: readonly number[]
-  readonly data: readonly JsonValue[]
-}
+export const wireExample = ({ name, type, shape, element }: ExampleInput): Json => ({
+  name,
+  datatype: toWireType(type),
+  shape,
+  data: new Array<JsonValue>(countOf(shape)).fill(element),
+})
 
-/** What stands for an element where nothing is known of the model: an index of a table that is never empty, a share, no text. */
-const ELEMENTS: Readonly<Record<'float' | 'integer' | 'bool' | 'string', JsonValue>> = {
-  float: 0.5,
-  integer: 0,
-  bool: false,
-  string: 'text',
-}
+export const nestedExample = ({ shape, element }: ExampleInput): JsonValue =>
+  shape.reduceRight<JsonValue>((inner, size) => new Array<JsonValue>(size).fill(inner), element)
 
-/** One row for every input that a request needs; `undefined` where that would be too long to print. */
-export function samplesOf({ inputs }: Pick<ModelInfo, 'inputs'>): readonly Sample[] | undefined {
-  const samples: Sample[] = []
-  for (const { name, type, dims, optional } of inputs) {
-    if (optional || type === undefined) continue
-    const shape = (dims ?? [1]).map((dim) => (typeof dim === 'number' ? dim : 1))
-    const count = shape.reduce((product, dim) => product * dim, 1)
-    if (count > MAX_EXAMPLE_ELEMENTS) return undefined
-    const kind = type === 'string' || type === 'bool' ? type : DTYPES[type].isInteger ? 'integer' : 'float'
-    samples.push({ name, type, shape, data: new Array<JsonValue>(count).fill(ELEMENTS[kind]) })
-  }
-  return samples
-}
-
-export const wireExample = ({ name, type, shape, data }: Sample): Json => ({ name, datatype: toWireType(type), shape, data })
-
-export function nestedExample({ shape, data }: Sample): JsonValue {
-  const nest = (dims: readonly number[], from: number): JsonValue => {
-    const [size, ...rest] = dims
-    if (size === undefined) return data[from] ?? null
-    const step = rest.reduce((product, dim) => product * dim, 1)
-    return Array.from({ length: size }, (_, i) => nest(rest, from + i * step))
-  }
-  return nest(shape, 0)
-}
+/** False for shapes that nested lists cannot tell: what is inside of nothing leaves no trace. */
+export const isNestable = ({ shape }: ExampleInput): boolean => shape.slice(0, -1).every((size) => size > 0)

@@ -11,6 +11,8 @@ export interface TrialPlan {
   readonly settings: BatchSettings
   /** Requests of one row that were given; where there are none, inputs are made up. */
   readonly given: readonly TensorRecord[]
+  /** Requests that the model may be described by. @default none */
+  readonly examples?: readonly TensorRecord[]
 }
 
 /** What a trial has found. Whatever is named here did no harm to the child that ran it. */
@@ -25,6 +27,8 @@ export interface Found {
   readonly padding: string | undefined
   /** Sizes of runs that were tried, ascending. */
   readonly sizes: readonly number[]
+  /** The first of the examples that the model takes. @default none */
+  readonly example?: number | undefined
 }
 
 /** Tries a model. Resolves with the reason where that could not be done, and never rejects. */

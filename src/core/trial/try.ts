@@ -20,10 +20,22 @@ const MAX_ANSWER = 2 ** 22
 
 const TOO_LARGE = `a row has more elements than are made up for a run (${MAX_MADE_UP}): give the model samples in warmup`
 
+const REFUSED = 'the model refused made-up inputs, so batching could not be tried: give it a sample in warmup'
+
 const NOTHING: Found = { rows: [], lack: undefined, refuted: undefined, padding: undefined, sizes: [] }
 
 /** @param opts.rowsOnly ends once the model has run */
 export async function tryOut(plan: TrialPlan, trial: Trial, opts: { readonly rowsOnly?: boolean } = {}): Promise<Found> {
+  const found = await tryRows(plan, trial, opts)
+  return opts.rowsOnly ? found : { ...found, example: await firstTaken(plan.examples ?? [], trial) }
+}
+
+async function firstTaken(examples: readonly TensorRecord[], trial: Trial): Promise<number | undefined> {
+  for (const [index, example] of examples.entries()) if (!('error' in (await runOne(trial, example)))) return index
+  return undefined
+}
+
+async function tryRows(plan: TrialPlan, trial: Trial, opts: { readonly rowsOnly?: boolean }): Promise<Found> {
   const { signature, settings, given } = plan
   const axes = axesOf(signature, settings.axes)
   const known = typeof axes === 'string' ? undefined : axes
@@ -38,7 +50,7 @@ export async function tryOut(plan: TrialPlan, trial: Trial, opts: { readonly row
   const together = known && sizesWithin(signature, known, TOGETHER).length > 0 ? TOGETHER : 1
   if (sizesWithin(signature, known, together).length === 0) return { ...NOTHING, lack: TOO_LARGE }
   const makeRow = await findRows(signature, known, ragged, trial, together)
-  if (!makeRow) return { ...NOTHING, lack: 'the model refused made-up inputs, so batching could not be tried' }
+  if (!makeRow) return { ...NOTHING, lack: REFUSED }
   if (!known || together < TOGETHER || opts.rowsOnly) return { ...NOTHING, rows: [makeRow(1, 1)], lack: known && TOO_LARGE }
   const rows = [makeRow(1, 1), makeRow(2, 1), makeRow(3, 1)]
   const maxElements = Math.min(settings.maxElements, MAX_MADE_UP)

@@ -25,6 +25,8 @@ export interface Acquaintance {
   usual(): readonly TensorRecord[]
   /** `usual()`, and the samples that were given. */
   rehearsal(): readonly TensorRecord[]
+  /** The first of the examples that the model takes; none where that was not tried. */
+  readonly example: number | undefined
 }
 
 interface Deps {
@@ -36,6 +38,8 @@ interface Deps {
   take(sample: PredictInputs): TensorRecord
   /** Looks for an operator that certainly lets rows influence each other; see `proveBatching`. */
   findMixing(rows: BatchAxes): Promise<string | undefined>
+  /** Requests that the model may be described by. @default none */
+  examples?(): readonly TensorRecord[]
   /** Tries the model: inputs that are made up are run by the instance only after that. */
   readonly tryOut: TryOut
 }
@@ -69,12 +73,13 @@ export function planOf(
   signature: ModelSignature,
   settings: BatchSettings | false,
   samples: readonly TensorRecord[],
+  examples: readonly TensorRecord[],
 ): TrialPlan | undefined {
   if (settings === false || signature.inputs.length === 0) return undefined
   const axes = axesOf(signature, settings.axes)
-  if (samples.length === 0) return { signature, settings, given: [] }
+  if (samples.length === 0) return { signature, settings, given: [], examples }
   const given = typeof axes === 'string' ? [] : rowsOfSamples(samples, axes)
-  return given.length > 0 ? { signature, settings, given } : undefined
+  return given.length > 0 ? { signature, settings, given, examples } : undefined
 }
 
 /** @throws ModelmountError `MODEL_LOAD_FAILED` when a given sample fails, or it takes longer than `loadTimeoutMs` */
@@ -82,8 +87,9 @@ export async function getAcquainted(instance: Instance, deps: Deps): Promise<Acq
   const { clock, signature, config, take, findMixing } = deps
   const { batching: settings, loadTimeoutMs } = config
   const runAll = runsOn(instance)
+  let answersNothing = false
   const samples = await withinLoadTime(runSamples(), clock, loadTimeoutMs)
-  const plan = planOf(signature, settings, samples)
+  const plan = planOf(signature, settings, samples, deps.examples?.() ?? [])
   // Has its own bounds, and may have to wait for its turn.
   const tried = plan ? await deps.tryOut(plan) : NO_ROWS
 
@@ -102,7 +108,10 @@ export async function getAcquainted(instance: Instance, deps: Deps): Promise<Acq
       }
     }
     // There is nothing to make up.
-    if (settings && signature.inputs.length === 0) await runAll([runOf({}, signature)])
+    if (settings && signature.inputs.length === 0) {
+      const [outcome] = await runAll([runOf({}, signature)])
+      answersNothing = outcome !== undefined && !('error' in outcome)
+    }
     return samples
   }
 
@@ -114,7 +123,8 @@ export async function getAcquainted(instance: Instance, deps: Deps): Promise<Acq
       const size = Math.min(batching.cap, most)
       return size > 1 ? [first, batching.join(rowsAt(rows, size))] : [first]
     }
-    return { batching, usual, rehearsal: () => [...samples, ...usual()] }
+    const example = typeof tried === 'string' ? undefined : answersNothing ? 0 : tried.example
+    return { batching, usual, rehearsal: () => [...samples, ...usual()], example }
   }
 
   return withinLoadTime(meet(), clock, loadTimeoutMs)
