@@ -1,7 +1,7 @@
 /** The table of requests that every adapter must answer alike. */
 
 import type { OutgoingHttpHeaders } from 'node:http'
-import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 
 export interface Exchange {
   readonly what: string
@@ -135,6 +135,8 @@ export const REQUESTS: readonly Exchange[] = [
   ),
   infer('no content type', 200, ADD, { headers: {} }),
   infer('a charset', 200, ADD, { headers: { 'content-type': 'application/json;charset=UTF-8' } }),
+  // What `curl -d` calls it.
+  infer('a form', 200, ADD, { headers: { 'content-type': 'application/x-www-form-urlencoded' } }),
   infer('a structured suffix', 200, ADD, { headers: { 'content-type': 'application/vnd.api+json' } }),
   infer('a large header of its own', 200, ADD, { headers: { ...JSON_TYPE, 'x-large': 'x'.repeat(10_000) } }),
   infer('a deadline', 200, ADD, { headers: { ...JSON_TYPE, 'x-request-timeout-ms': '60000' } }),
@@ -150,6 +152,9 @@ export const REQUESTS: readonly Exchange[] = [
     headers: { ...packed.headers, ...JSON_TYPE },
   },
   infer('a compressed body', 200, gzipSync(JSON.stringify(ADD)), { headers: { ...JSON_TYPE, 'content-encoding': 'gzip' } }),
+  infer('a body in Brotli', 200, brotliCompressSync(JSON.stringify(ADD)), {
+    headers: { ...JSON_TYPE, 'content-encoding': 'br' },
+  }),
   infer('a compressed answer', 200, MANY, { model: 'long', headers: { ...JSON_TYPE, 'accept-encoding': 'gzip' } }),
   infer('an answer that may be compressed', 200, ADD, { headers: { ...JSON_TYPE, 'accept-encoding': 'gzip' } }),
 
@@ -173,11 +178,13 @@ export const REQUESTS: readonly Exchange[] = [
   ),
   infer('another model’s name', 404, ADD, { model: 'nope' }),
   infer('text', 415, ADD, { headers: { 'content-type': 'text/plain' } }),
-  infer('a form', 415, ADD, { headers: { 'content-type': 'application/x-www-form-urlencoded' } }),
   infer('a multipart form', 415, ADD, { headers: { 'content-type': 'multipart/form-data; boundary=x' } }),
   infer('a content type that is none', 415, ADD, { headers: { 'content-type': 'json' } }),
+  infer('a form in another charset', 415, ADD, {
+    headers: { 'content-type': 'application/x-www-form-urlencoded; charset=latin1' },
+  }),
   infer('a charset that is not ours', 415, ADD, { headers: { 'content-type': 'application/json; charset=latin1' } }),
-  infer('an unknown compression', 415, ADD, { headers: { ...JSON_TYPE, 'content-encoding': 'br' } }),
+  infer('an unknown compression', 415, ADD, { headers: { ...JSON_TYPE, 'content-encoding': 'zstd' } }),
 ]
 
 const post = (what: string, path: string, status: number, type: string | undefined, body: unknown): Exchange => ({
@@ -268,6 +275,8 @@ export const BAD: readonly Exchange[] = [
   zipped('a bomb', 413, gzipSync(Buffer.alloc(50_000_000))),
   zipped('a bomb, deflated', 413, deflateSync(Buffer.alloc(50_000_000)), 'deflate'),
   zipped('something else than gzip', 400, Buffer.from(JSON.stringify(ADD))),
+  zipped('a bomb in Brotli', 413, brotliCompressSync(Buffer.alloc(50_000_000)), 'br'),
+  zipped('something else than Brotli', 400, gzipSync(JSON.stringify(ADD)), 'br'),
   zipped('half of a packed body', 400, gzipSync(JSON.stringify(ADD)).subarray(0, 40)),
   zipped('deflate without its frame', 400, deflateRawSync(JSON.stringify(ADD)), 'deflate'),
 

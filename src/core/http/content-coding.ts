@@ -1,4 +1,6 @@
-/** Compressed bodies, both ways: gzip and deflate (which is zlib's format, RFC 9110, 8.4.1.2), always off the host's thread. */
+/**
+ * Compressed bodies, always off the host's thread: gzip and deflate (which is zlib's format, RFC 9110, 8.4.1.2) both ways, and requests in Brotli, too.
+ */
 
 import { constants, createDeflate, createGzip } from 'node:zlib'
 import { ModelmountError } from '../errors.ts'
@@ -9,13 +11,20 @@ import type { Packing } from './unpack.ts'
 
 const PACK = { gzip: createGzip, deflate: createDeflate }
 
-type Coding = Packing
+type Coding = keyof typeof PACK
 
+/** Of answers. */
 const CODINGS: ReadonlyMap<string, Coding> = new Map([
   ['gzip', 'gzip'],
   ['x-gzip', 'gzip'],
   ['deflate', 'deflate'],
 ])
+
+/** Of requests. */
+const PACKINGS: ReadonlyMap<string, Packing> = new Map<string, Packing>([...CODINGS, ['br', 'br']])
+
+/** As a client is told it (RFC 7694). */
+export const TAKEN_CODINGS = 'gzip, deflate, br'
 
 /** Most bytes that one step of packing makes. */
 const MOST_CHUNK = 256 * 1024
@@ -30,14 +39,14 @@ const LEVEL = { level: constants.Z_BEST_SPEED }
  * How the client has packed a body; `undefined` for one that is not packed, or that something before us has parsed.
  * @throws ModelmountError `MEDIA_TYPE_UNSUPPORTED`
  */
-export function packingOf({ headers, body }: HttpRequest): Coding | undefined {
+export function packingOf({ headers, body }: HttpRequest): Packing | undefined {
   const stated = headers['content-encoding']
   if (stated === undefined || stated === '' || !(body instanceof Uint8Array)) return undefined
   const name = String(stated).trim().toLowerCase()
   if (name === 'identity') return undefined
-  const coding = CODINGS.get(name)
-  if (coding) return coding
-  const [expected, got] = ['gzip, deflate or identity', name.slice(0, 100)]
+  const packing = PACKINGS.get(name)
+  if (packing) return packing
+  const [expected, got] = ['gzip, deflate, br or identity', name.slice(0, 100)]
   throw new ModelmountError('MEDIA_TYPE_UNSUPPORTED', `content-encoding must be ${expected}, got ${got}`, {
     details: { field: 'content-encoding', expected, got },
   })

@@ -3,6 +3,7 @@
 import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts'
 import { encodeError } from '../protocol/index.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../types.ts'
+import { TAKEN_CODINGS } from './content-coding.ts'
 import { refuseCrossSite } from './cross-site.ts'
 import { tooMuchInFlight } from './inflight.ts'
 import { remembering } from './remembered.ts'
@@ -141,7 +142,7 @@ export function createHandler(
 function adviceOf({ status, retryAfterS, details }: ModelmountError): Record<string, string> {
   if (status === 429 || status === 503) return { 'retry-after': String(retryAfterS ?? 1) }
   // RFC 7694.
-  return status === 415 && details?.field === 'content-encoding' ? { 'accept-encoding': 'gzip, deflate' } : {}
+  return status === 415 && details?.field === 'content-encoding' ? { 'accept-encoding': TAKEN_CODINGS } : {}
 }
 
 /**

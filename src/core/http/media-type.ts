@@ -19,17 +19,50 @@ export function headerLengthOf({ headers }: HttpRequest): number | undefined {
   })
 }
 
+const JSON_TYPES = /^\s*application\/(?:octet-stream|(?:[\w.+-]+\+)?json)\s*$/
+/** The label that curl gives to what it is told to send. */
+const FORM = /^\s*application\/x-www-form-urlencoded\s*$/
+
 /**
  * JSON, no content type at all, or "bytes": the protocol's own clients send none, or the label that their HTTP library gives to every body.
- * What is certainly something else, such as a form, is refused.
+ * What is certainly something else is refused, and so is a form, which a page of any site can make a browser send.
  * @throws ModelmountError `MEDIA_TYPE_UNSUPPORTED`
  */
-export function checkJsonType({ headers }: HttpRequest): void {
+export function checkJsonType(request: HttpRequest): void {
+  check(request, (essence) => JSON_TYPES.test(essence))
+}
+
+/**
+ * The same for requests that run a model. JSON may be labelled as a form, as `curl -d` does it; a form that was parsed before it got here is none.
+ * @throws ModelmountError `MEDIA_TYPE_UNSUPPORTED`
+ */
+export function checkInferenceType(request: HttpRequest): void {
+  check(request, (essence) => JSON_TYPES.test(essence) || FORM.test(essence))
+  refuseParsedForm(request)
+}
+
+/**
+ * Of JSON that a form parser of the app took for a form nothing is left that could be read.
+ * @throws ModelmountError `MEDIA_TYPE_UNSUPPORTED`
+ */
+export function refuseParsedForm({ headers, body }: HttpRequest): void {
+  if (typeof body !== 'object' || body === null || body instanceof Uint8Array) return
+  const [essence = ''] = textOf(headers).split(';')
+  if (!FORM.test(essence)) return
+  const message =
+    'the body was parsed as a form before it got here: send content-type: application/json, or mount the router before express.urlencoded()'
+  throw new ModelmountError('MEDIA_TYPE_UNSUPPORTED', message, {
+    details: { field: 'content-type', expected: 'application/json', got: essence.trim() },
+  })
+}
+
+const textOf = ({ 'content-type': type = '' }: HttpRequest['headers']): string => String(type).toLowerCase()
+
+function check({ headers }: HttpRequest, isTaken: (essence: string) => boolean): void {
   const type = headers['content-type']
   if (type === undefined || type === '' || type === 'application/json') return
-  const [essence = '', ...parameters] = String(type).toLowerCase().split(';')
-  if (!/^\s*application\/(?:octet-stream|(?:[\w.+-]+\+)?json)\s*$/.test(essence))
-    throw unsupported('application/json', essence.trim())
+  const [essence = '', ...parameters] = textOf(headers).split(';')
+  if (!isTaken(essence)) throw unsupported('application/json', essence.trim())
   const charset = parameters
     .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)/.exec(parameter)?.[1])
     .find((value) => value !== undefined)

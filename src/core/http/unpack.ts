@@ -1,12 +1,12 @@
 /** Unpacks a body piece by piece, off the host's thread, and stops at the first piece that is too much. */
 
-import { createGunzip, createInflate } from 'node:zlib'
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { onAbort } from '../abort.ts'
 import { ModelmountError } from '../errors.ts'
 import type { AbortSignalLike, HeldBytes } from '../types.ts'
 import { tooMuchInFlight } from './inflight.ts'
 
-const UNPACKERS = { gzip: createGunzip, deflate: createInflate }
+const UNPACKERS = { gzip: createGunzip, deflate: createInflate, br: createBrotliDecompress }
 
 export type Packing = keyof typeof UNPACKERS
 

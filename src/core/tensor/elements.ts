@@ -23,6 +23,8 @@ export interface ElementPolicy {
   readonly json: boolean
   /** How to send an integer that a number cannot hold exactly; ends the sentence that refuses it. */
   readonly bigIntegerAdvice: string
+  /** The word for null, where a caller has written none. @default 'null' */
+  readonly nothing?: string
 }
 
 type Fill<T extends DType> = (target: ElementArrays[T], at: number, row: readonly unknown[], policy: ElementPolicy) => number
@@ -68,6 +70,7 @@ export function describeRefusal(
   if (typeof value === 'string' && type === 'string')
     return { expected, got: 'a string with a NUL character, where ONNX Runtime would cut it' }
   if (typeof value === 'bigint' && DTYPES[type].isInteger) return { expected, got: `an integer out of range for ${typeName}` }
+  if (value === null && policy.nothing !== undefined) return { expected, got: policy.nothing }
   if (typeof value !== 'number' || type === 'bool' || type === 'string') return { expected, got: kindOf(value) }
   if (Number.isNaN(value)) return { expected, got: kindOf(value) }
   if (!DTYPES[type].isInteger || (policy.json && !Number.isFinite(value)))

@@ -1,6 +1,6 @@
 /** Bytes in flight: whatever comes and ends in whatever order, the count is that of what is held, and zero in the end. */
 
-import { deflateSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createInFlight } from '../../../src/core/http/inflight.ts'
@@ -87,6 +87,7 @@ describe('unpacking', () => {
       for (const [packing, body] of [
         ['gzip', gzipSync(bytes)],
         ['deflate', deflateSync(bytes)],
+        ['br', brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } })],
       ] as const) {
         const held = free()
         const pieces = await unpack(packing, body, { maxBytes: 2 ** 31, held })
@@ -96,14 +97,26 @@ describe('unpacking', () => {
   })
 
   test('ends beyond 1 MiB and a hundred times the size, at maxBytes, and at what may be held; at the edge it does not', async () => {
-    const zeros = (n: number): Buffer => gzipSync(Buffer.alloc(n))
     const opts = { maxBytes: 64 * MIB, held: free() }
-    expect(bytesOf(await unpack('gzip', zeros(MIB), opts)).length).toBe(MIB)
-    await expect(unpack('gzip', zeros(MIB + 1), opts)).rejects.toMatchObject({ code: 'BODY_TOO_LARGE' })
-    await expect(unpack('gzip', zeros(1001), { maxBytes: 1000, held: free() })).rejects.toMatchObject({ code: 'BODY_TOO_LARGE' })
-    expect(bytesOf(await unpack('gzip', zeros(1000), { maxBytes: 1000, held: free() })).length).toBe(1000)
-    await expect(unpack('gzip', zeros(MIB), { maxBytes: MIB, held: free(MIB - 1) })).rejects.toMatchObject({ code: 'OVERLOADED' })
-    expect(bytesOf(await unpack('gzip', zeros(MIB), { maxBytes: MIB, held: free(MIB) })).length).toBe(MIB)
+    const coarse = { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }
+    for (const [packing, pack] of [
+      ['gzip', (bytes: Buffer) => gzipSync(bytes)],
+      ['deflate', (bytes: Buffer) => deflateSync(bytes)],
+      ['br', (bytes: Buffer) => brotliCompressSync(bytes, coarse)],
+    ] as const) {
+      const zeros = (n: number): Buffer => pack(Buffer.alloc(n))
+      const refused = (body: Buffer, more: Partial<typeof opts>) =>
+        unpack(packing, body, { ...opts, ...more }).then(
+          () => 'taken',
+          (error: { code?: string }) => error.code,
+        )
+      expect([packing, bytesOf(await unpack(packing, zeros(MIB), opts)).length]).toEqual([packing, MIB])
+      expect([packing, await refused(zeros(MIB + 1), {})]).toEqual([packing, 'BODY_TOO_LARGE'])
+      expect([packing, await refused(zeros(1001), { maxBytes: 1000 })]).toEqual([packing, 'BODY_TOO_LARGE'])
+      expect([packing, await refused(zeros(1000), { maxBytes: 1000 })]).toEqual([packing, 'taken'])
+      expect([packing, await refused(zeros(MIB), { maxBytes: MIB, held: free(MIB - 1) })]).toEqual([packing, 'OVERLOADED'])
+      expect([packing, await refused(zeros(MIB), { maxBytes: MIB, held: free(MIB) })]).toEqual([packing, 'taken'])
+    }
     // Stored, not packed: the ratio is about one.
     const plain = gzipSync(Buffer.alloc(3 * MIB), { level: 0 })
     expect(bytesOf(await unpack('gzip', plain, opts)).length).toBe(3 * MIB)

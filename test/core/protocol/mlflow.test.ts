@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { isModelmountError, ModelmountError } from '../../../src/core/errors.ts'
 import { atOnce, decodeInvocation, encodeInvocation, encodeMlflowError } from '../../../src/core/protocol/index.ts'
 import { readCsv } from '../../../src/core/protocol/mlflow/csv.ts'
-import type { ModelSignature, PredictResult, Tensor } from '../../../src/core/types.ts'
+import type { DType, ModelSignature, PredictResult, Tensor } from '../../../src/core/types.ts'
 import { fault, input } from '../tensor/support.ts'
 
 const limit = { maxElements: 1000 }
@@ -203,6 +203,26 @@ describe('CSV', () => {
       ['a\nyes\n', { inputs: [input('x', 'bool', ['N'])], outputs: [] }],
     ] as [string, ModelSignature][])
       expect([text, fault(() => csv(text, signature)).code]).toEqual([text, 'INPUT_INVALID'])
+  })
+
+  test('a missing value is not-a-number in a column of floats, and named as missing in every other', () => {
+    const nothing = 'a missing value (an empty field, NA or the like), which only columns of floats may have'
+    for (const missing of ['', '""', ' ', 'NA', 'null', 'NaN', '<NA>']) {
+      const text = `a,b\n1,2\n${missing},4\n`
+      const column = (type: DType): ModelSignature => ({
+        inputs: [input('a', type, ['N']), input('b', 'string', ['N'])],
+        outputs: [],
+      })
+      for (const type of ['int8', 'int64', 'uint16', 'bool'] as const) {
+        const { code, message, details } = fault(() => csv(text.replace('1,', type === 'bool' ? 'true,' : '1,'), column(type)))
+        expect([missing, type, code, details?.got]).toEqual([missing, type, 'INPUT_INVALID', nothing])
+        expect(message).toContain('rows["a"][1]')
+      }
+      for (const type of ['float16', 'float32', 'float64'] as const) expect(csv(text, column(type)).inputs.a?.data.length).toBe(2)
+    }
+    // JSON says null, and is told so.
+    const int: ModelSignature = { inputs: [input('x', 'int32', ['N'])], outputs: [] }
+    expect(faultOf({ inputs: [null] }, int).details?.got).toBe('null')
   })
 
   test('oddities of the format', () => {

@@ -114,6 +114,7 @@ describe('compression', () => {
       ['gzip', gzipSync],
       ['X-GZIP', gzipSync],
       ['deflate', deflateSync],
+      ['br', brotliCompressSync],
       ['identity', (body: Uint8Array) => body],
     ] as const) {
       const reply = await inferBinary('add', { ...ADD, body: pack(ADD.body) }, { 'content-encoding': coding })
@@ -131,12 +132,16 @@ describe('compression', () => {
       ['gzip', Buffer.alloc(0)],
       ['deflate', deflateRawSync(ADD.body)],
       ['deflate', gzipSync(ADD.body)],
+      ['br', ADD.body],
+      ['br', gzipSync(ADD.body)],
+      ['br', brotliCompressSync(ADD.body).subarray(0, -4)],
+      ['br', Buffer.alloc(0)],
     ] as const)
       expect(await send(coding, body)).toMatchObject({ status: 400, json: { details: { field: 'content-encoding' } } })
-    for (const coding of ['br', 'zstd', 'gzip, gzip', 'constructor'])
+    for (const coding of ['zstd', 'brotli', 'gzip, gzip', 'constructor'])
       expect(await send(coding, brotliCompressSync(ADD.body))).toMatchObject({
         status: 415,
-        headers: { 'accept-encoding': 'gzip, deflate' },
+        headers: { 'accept-encoding': 'gzip, deflate, br' },
         json: { code: 'MEDIA_TYPE_UNSUPPORTED' },
       })
   })

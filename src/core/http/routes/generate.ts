@@ -6,7 +6,7 @@ import { discard } from '../../tensor/index.ts'
 import { inTurns } from '../../turns.ts'
 import type { HttpResponse } from '../../types.ts'
 import { packed } from '../content-coding.ts'
-import { checkJsonType } from '../media-type.ts'
+import { checkInferenceType } from '../media-type.ts'
 import { received } from '../received.ts'
 import { type Call, inference, type TableMaker, written } from '../route.ts'
 import { readBy, termsOf } from '../terms.ts'
@@ -21,7 +21,7 @@ export const generate: TableMaker = (deps, { config }) => {
   ): Promise<readonly Uint8Array[]> {
     const at = deps.now()
     const model = deps.resolve(name, version)
-    checkJsonType(request)
+    checkInferenceType(request)
     const limit = Math.min(deps.maxBodyBytes, deps.maxJsonBytes)
     const opts = { maxElements: model.config.maxElements, signal: request.signal, deadline: readBy(request, model, at, true) }
     const decode = (body: Body) => deps.decode('generate', body, model.signature, opts)

@@ -7,7 +7,7 @@ import { inTurns } from '../../turns.ts'
 import type { HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
 import { packed } from '../content-coding.ts'
-import { checkJsonType, headerLengthOf } from '../media-type.ts'
+import { checkInferenceType, headerLengthOf } from '../media-type.ts'
 import { received } from '../received.ts'
 import { type Call, inference, json, type TableMaker, written } from '../route.ts'
 import { readBy, termsOf } from '../terms.ts'
@@ -59,7 +59,7 @@ export const openInference: TableMaker = (deps, mount) => {
     const at = deps.now()
     const model = deps.resolve(name, version)
     const headerLength = headerLengthOf(request)
-    if (headerLength === undefined) checkJsonType(request)
+    if (headerLength === undefined) checkInferenceType(request)
     const { signature, config, labels } = model
     const limit = headerLength === undefined ? Math.min(deps.maxBodyBytes, deps.maxJsonBytes) : deps.maxBodyBytes
     const { maxElements } = config

@@ -8,6 +8,7 @@ import { discard } from '../../tensor/index.ts'
 import { inTurns } from '../../turns.ts'
 import type { HttpResponse } from '../../types.ts'
 import { packed } from '../content-coding.ts'
+import { refuseParsedForm } from '../media-type.ts'
 import { received } from '../received.ts'
 import { type Call, inference, json, type Route, type TableMaker, written } from '../route.ts'
 import { readBy, termsOf } from '../terms.ts'
@@ -31,6 +32,7 @@ export const tfServing: TableMaker = (deps, { config }) => {
     const at = deps.now()
     const model = modelOf(params)
     // The content type says nothing: curl calls the documented example a form.
+    refuseParsedForm(request)
     const limit = Math.min(deps.maxBodyBytes, deps.maxJsonBytes)
     const opts = { maxElements: model.config.maxElements, signal: request.signal, deadline: readBy(request, model, at, false) }
     const decode = (body: Body) => deps.decode('tfPredict', body, model.signature, opts)

@@ -15,14 +15,17 @@ const INFINITE = /^([+-]?)inf(?:inity)?$/i
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
 const INTEGER = /^[+-]?\d{1,20}$/
 
-/** The text stays as it is where it does not fit the type, for the check of elements to refuse. */
+/** Ends the sentence that refuses a field of CSV which {@link csvCell} made nothing of. */
+export const MISSING_FIELD = 'a missing value (an empty field, NA or the like), which only columns of floats may have'
+
+/** Where it does not fit the type, the text stays as it is, and a missing value is null, for the check of elements to refuse. */
 export function csvCell(value: unknown, type: DType | undefined): unknown {
   const text = String(value)
   if (type === 'string' || type === undefined) return text
   const trimmed = text.trim()
+  if (MISSING.has(trimmed)) return isFloat(type) ? 'NaN' : null
   if (type === 'bool') return /^true$/i.test(trimmed) ? true : /^false$/i.test(trimmed) ? false : text
   if (isFloat(type)) {
-    if (MISSING.has(trimmed)) return 'NaN'
     const infinite = INFINITE.exec(trimmed)
     if (infinite) return infinite[1] === '-' ? '-Infinity' : 'Infinity'
     return NUMBER.test(trimmed) ? Number(trimmed) : text

@@ -5,7 +5,7 @@ import { checkInputs, type Dialect, kindOf, quote } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor } from '../../types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
 import { invalid, isObject, type Json, optional } from '../fields.ts'
-import { csvCell, jsonCell } from './cells.ts'
+import { csvCell, jsonCell, MISSING_FIELD } from './cells.ts'
 import { readCsv } from './csv.ts'
 import { type Frame, inputsOf } from './frame.ts'
 
@@ -62,7 +62,11 @@ export function decodeInvocation(
       pathOf: (input) => (signature.inputs.length > 1 ? `${field}[${quote(input)}]` : field),
       fields: { type: 'type', dims: 'dims', data: 'data' },
       nestedOnly: true,
-      elements: { json: true, bigIntegerAdvice: bigIntegerAdvice(isExact) },
+      elements: {
+        json: true,
+        bigIntegerAdvice: bigIntegerAdvice(isExact),
+        ...(mediaType === 'csv' ? { nothing: MISSING_FIELD } : {}),
+      },
     }
     return checkInputs(signature, values, { maxElements: opts.maxElements, dialect })
   }
