@@ -56,7 +56,7 @@ describe('after a crash', LINUX, () => {
           ],
         },
       ],
-      2,
+      3,
     ],
   ])('%s', async (_, warmup, runs) => {
     const server = await serverFor({ models: [{ ...model, ...(warmup ? { warmup } : {}) }], isolation: 'process', strict: true })

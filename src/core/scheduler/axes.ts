@@ -1,4 +1,4 @@
-/** Which dimension of each input and output counts rows: read from the signature, or declared. */
+/** Which dimension of each input and output counts rows: found by the symbol that it has, or declared. */
 
 import type { ModelSignature, ValueInfo } from '../types.ts'
 import type { BatchAxes } from './batch.ts'
@@ -14,42 +14,73 @@ export interface ModelAxes {
 }
 
 /**
- * The first dimension where nothing is declared. It must be dynamic, and one symbol over all inputs where it has a name.
+ * Where nothing is declared, the dimension with the symbol of the rows, else the first. Of an input it must be dynamic. Of an output it may be
+ * declared as anything, as some exporters write 1 for any number of rows: whether rows come out is seen where they are tried. Scalars are shared.
  * @returns the axes, or why there are none
  */
 export function axesOf(signature: ModelSignature, declared: DeclaredAxes): ModelAxes | string {
+  if (signature.inputs.length === 0) return 'the model takes no input'
+  const isDeclared = ({ name }: ValueInfo): boolean => Object.hasOwn(declared, name)
+  const shared = signature.inputs.filter((value) => (isDeclared(value) ? declared[value.name] === 'shared' : isScalar(value)))
+  const batched = signature.inputs.filter((value) => !shared.includes(value))
+  if (batched.length === 0) return 'all inputs are scalars or shared'
+  const symbol = symbolOfRows(batched.filter((value) => !isDeclared(value)))
+  const axisOf = (value: ValueInfo): number => (isDeclared(value) ? (declared[value.name] as number) : placeOf(symbol, value))
+
   const symbols = new Set<string>()
   const inputs: Record<string, number> = Object.create(null)
-  const outputs: Record<string, number> = Object.create(null)
-  const shared: string[] = []
-
-  const find = (value: ValueInfo, found: Record<string, number>): string | undefined => {
-    const { name, dims } = value
-    const axis = Object.hasOwn(declared, name) ? (declared[name] as number) : 0
-    if (!dims) return `the rank of '${name}' is unknown`
-    if (dims.length === 0) return `'${name}' is a scalar`
-    const dim = dims[axis]
-    if (dim === undefined) return `'${name}' has no dimension ${axis}`
-    if (typeof dim === 'number')
-      return `the ${axis === 0 ? 'first dimension' : `dimension ${axis}`} of '${name}' is fixed at ${dim}`
-    if (dim !== null && found === inputs) symbols.add(dim)
-    found[name] = axis
-    return undefined
-  }
-
-  if (signature.inputs.length === 0) return 'the model takes no input'
-  for (const value of signature.inputs) {
-    if (Object.hasOwn(declared, value.name) && declared[value.name] === 'shared') shared.push(value.name)
-    else {
-      const reason = find(value, inputs)
-      if (reason) return reason
-    }
+  for (const value of batched) {
+    const axis = axisOf(value)
+    const reason = whyFixed(value, axis)
+    if (reason) return reason
+    const dim = value.dims?.[axis]
+    if (typeof dim === 'string') symbols.add(dim)
+    inputs[value.name] = axis
   }
   if (symbols.size > 1) return `the inputs have different names for their rows (${[...symbols].join(', ')})`
-  if (Object.keys(inputs).length === 0) return 'all inputs are shared'
+  const outputs: Record<string, number> = Object.create(null)
   for (const value of signature.outputs) {
-    const reason = find(value, outputs)
-    if (reason) return reason
+    const axis = axisOf(value)
+    if (isDeclared(value) && value.dims && value.dims.length <= axis) return `'${value.name}' has no dimension ${axis}`
+    outputs[value.name] = axis
   }
-  return { inputs, outputs, shared }
+  return { inputs, outputs, shared: shared.map(({ name }) => name) }
+}
+
+const isScalar = ({ dims }: ValueInfo): boolean => dims?.length === 0
+
+function whyFixed({ name, dims }: ValueInfo, axis: number): string | undefined {
+  if (!dims) return `the rank of '${name}' is unknown`
+  const dim = dims[axis]
+  if (dim === undefined) return dims.length === 0 ? `'${name}' is a scalar` : `'${name}' has no dimension ${axis}`
+  if (typeof dim !== 'number') return undefined
+  return `the ${axis === 0 ? 'first dimension' : `dimension ${axis}`} of '${name}' is fixed at ${dim}`
+}
+
+/** What exporters and people call the number of rows. */
+const BATCH = /^(?:n|bs|batch(?:[ _-]?size)?)$/i
+
+/**
+ * The symbol that all of these inputs have in one dimension each: one that is called a batch; else, where not every input can have its rows first,
+ * one that stands first in some of them. The layout of recurrent state has rows second: `[layers, batch, width]`.
+ */
+function symbolOfRows(inputs: readonly ValueInfo[]): string | undefined {
+  const first = new Set(inputs.flatMap(({ dims }) => (typeof dims?.[0] === 'string' ? [dims[0]] : [])))
+  const own = inputs.map(({ dims = [] }) =>
+    dims.filter((dim, i) => typeof dim === 'string' && dims.indexOf(dim) === i && dims.lastIndexOf(dim) === i),
+  )
+  const common = (own[0] ?? []).filter((dim): dim is string => own.every((symbols) => symbols.includes(dim)))
+  const called = common.filter((symbol) => BATCH.test(symbol))
+  if (called.length === 1) return called[0]
+  const isUsual = inputs.every(({ dims }) => dims !== undefined && typeof dims[0] !== 'number') && first.size <= 1
+  if (isUsual) return [...first][0]
+  const candidates = common.filter((symbol) => first.has(symbol))
+  return candidates.length === 1 ? candidates[0] : undefined
+}
+
+/** The one dimension of that name, else the first. */
+function placeOf(symbol: string | undefined, { dims = [] }: ValueInfo): number {
+  if (symbol === undefined || dims[0] === symbol) return 0
+  const place = dims.indexOf(symbol)
+  return place >= 0 && place === dims.lastIndexOf(symbol) ? place : 0
 }

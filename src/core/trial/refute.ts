@@ -60,7 +60,8 @@ export async function refute(makeRow: MakeRow, axes: ModelAxes, trial: Trial, ma
     makeRow,
     Object.keys(axes.inputs).filter((name) => name !== mask),
   )
-  if (alike !== undefined) return `no rows that differ in input '${alike}' were taken, so batching could not be tried`
+  if (alike !== undefined)
+    return `no rows that differ in input '${alike}' were taken, so batching could not be tried: give it samples in warmup that differ there`
   for (const neighbourhood of NEIGHBOURHOODS) {
     const rows = sharing(
       neighbourhood.map(([seed, scale]) => makeRow(seed, scale)),
