@@ -8,11 +8,12 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { collect } from '../../src/cli/typegen/collect.ts'
 import { render } from '../../src/cli/typegen/render.ts'
 import { createWatch } from '../../src/cli/typegen/watch.ts'
-import { bf16Model } from '../../tools/models.mjs'
+import { bf16Model, customOpModel, futureOpsetModel, int4OutputModel } from '../../tools/models.mjs'
 import { attr, node, sequenceValue, untypedValue, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { dictionaries, graphOf, scoring, zipMap } from '../support/classifiers.ts'
+import { serverFor } from '../support/server.ts'
 import { createSimulatedClock } from '../support/simulated-clock.ts'
-import { constantOf } from '../support/small-models.ts'
+import { constantOf, plus } from '../support/small-models.ts'
 import { plant, treeFor } from '../support/tree.ts'
 
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
@@ -63,7 +64,7 @@ function start(args: readonly string[]) {
 test('sorted, commented, with the shapes that requests see', async () => {
   const dir = treeFor({
     'zebra.onnx': constantOf(1),
-    'add/1/model.onnx': constantOf(1),
+    'add/1/model.onnx': add,
     'add/10/model.onnx': add,
     'add/model.json': '{"inputs":{"b":{"dims":[-1,1,2],"reshape":[-1,2]}}}',
     'bf.onnx': bf16Model(),
@@ -146,6 +147,69 @@ test('outputs that are edited, left out or not declared', async () => {
   }
 }
 `)
+})
+
+/** Where the server refuses it: an operator of an unknown library, a name that forges lines, weights from elsewhere. */
+const refused: Readonly<Record<string, Uint8Array>> = {
+  custom: customOpModel(),
+  forging: writeModel({
+    graph: {
+      inputs: [value('x\nmodel@1: ready', 'float', ['N'])],
+      outputs: [value('y', 'float', ['N'])],
+      nodes: [node('Relu', ['x\nmodel@1: ready'], ['y'])],
+    },
+  }),
+  future: futureOpsetModel(),
+  int4: int4OutputModel(),
+}
+
+describe('what a server refuses is left out', () => {
+  test.each(Object.entries(refused))('%s', async (name, source) => {
+    const dir = treeFor({ 'a.onnx': constantOf(1), [`${name}.onnx`]: source })
+    const server = await serverFor({ repository: dir })
+    expect(server.model(name)).toMatchObject({ state: 'failed', reason: { code: 'MODEL_UNSUPPORTED' } })
+    const collected = await collect(dir)
+    expect(collected.models.map(({ name }) => name)).toEqual(['a'])
+    expect(collected.skipped).toEqual([{ name, reason: server.model(name).reason?.message }])
+    expect(render(collected)).toContain(`    // ${name} is left out: `)
+  })
+
+  test('a version at a time: typed is the one that requests get', async () => {
+    const dir = treeFor({
+      'm/1/model.onnx': constantOf(1),
+      'm/2/model.onnx': plus(1),
+      'm/3/model.onnx': customOpModel(),
+    })
+    const server = await serverFor({ repository: dir })
+    expect(server.models().map(({ version, state }) => [version, state])).toEqual([
+      ['1', 'ready'],
+      ['2', 'ready'],
+      ['3', 'failed'],
+    ])
+    const { models, skipped } = await collect(dir)
+    expect(models).toMatchObject([
+      { name: 'm', version: server.models().find(({ isDefault }) => isDefault)?.version, others: ['1'] },
+    ])
+    expect(skipped).toMatchObject([{ name: 'version 3 of m', reason: expect.stringContaining('custom operator') }])
+  })
+
+  test('a lower version that is broken is left out, too; requests get the one above it', async () => {
+    const dir = treeFor({ 'm/1/model.onnx': 'no model', 'm/2/model.onnx': constantOf(2) })
+    const { models, skipped } = await collect(dir)
+    expect(models).toMatchObject([{ name: 'm', version: '2', others: [] }])
+    expect(skipped).toMatchObject([{ name: 'version 1 of m', reason: expect.stringContaining('is not a valid ONNX model') }])
+  })
+
+  test('the command says so, and writes the rest', async () => {
+    const dir = treeFor({ 'models/a.onnx': constantOf(1), 'models/custom.onnx': customOpModel() })
+    const out = join(dir, 'models.d.ts')
+    expect(await start([join(dir, 'models'), '-o', out]).ended).toEqual({
+      code: 0,
+      text: `${out}: 1 model\n`,
+      errors: expect.stringMatching(/^modelmount: custom is left out: custom operator .*\n$/),
+    })
+    expect(readFileSync(out, 'utf8')).toContain('// custom is left out: custom operator')
+  })
 })
 
 describe('the command', () => {

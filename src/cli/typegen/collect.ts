@@ -2,8 +2,9 @@
 
 import { contractOf } from '../../core/contract.ts'
 import { isModelmountError, ModelmountError } from '../../core/errors.ts'
-import { editOnnx, readOnnx, servableOutputs } from '../../core/onnx/index.ts'
+import { servableOutputs } from '../../core/onnx/index.ts'
 import { resolveFound } from '../../core/options.ts'
+import { readModel } from '../../core/read-model.ts'
 import { type FoundModel, type Ignored, scanRepository } from '../../core/registry/repository.ts'
 import { findRagged } from '../../core/scheduler/batching.ts'
 import { planSequences } from '../../core/sequences/index.ts'
@@ -22,15 +23,16 @@ export interface ModelEntry {
 export interface Collected {
   /** Sorted by name. */
   readonly models: readonly ModelEntry[]
-  /** Models that are there and cannot be typed, and why. */
+  /** Versions that are there and that a server refuses, or that cannot be typed, and why. */
   readonly skipped: readonly { readonly name: string; readonly reason: string }[]
   /** What looks like a model or a version and is none. */
   readonly ignored: readonly Ignored[]
 }
 
 /**
+ * The highest version of each model that a server takes: requests without a version get that one.
  * @throws ModelmountError `OPTIONS_INVALID` for a directory that cannot be read; `MODEL_INVALID`, `CONFIG_INVALID` or `MODEL_LOAD_FAILED` for a
- *   model that is broken: leaving its types out would make code compile that ought not to
+ *   model whose highest version is broken: leaving its types out would make code compile that ought not to
  */
 export async function collect(directory: string): Promise<Collected> {
   const { models: found, ignored } = await scanRepository(directory)
@@ -39,17 +41,27 @@ export async function collect(directory: string): Promise<Collected> {
   const skipped: { name: string; reason: string }[] = []
   for (const [name, versions] of [...byName].sort(([a], [b]) => (a < b ? -1 : 1))) {
     // Versions come lowest first.
-    const last = versions.at(-1)
-    if (!last) continue
-    try {
-      models.push({ ...(await entryOf(last)), others: versions.slice(0, -1).map(({ version }) => version) })
-    } catch (error) {
-      if (!isModelmountError(error)) throw error
-      if (error.code !== 'MODEL_UNSUPPORTED') throw new ModelmountError(error.code, `${name}: ${error.message}`, { cause: error })
-      skipped.push({ name, reason: error.message })
+    const served: Omit<ModelEntry, 'others'>[] = []
+    for (const version of versions) {
+      const entry = await entryOrReason(version, version === versions.at(-1))
+      if (typeof entry !== 'string') served.push(entry)
+      else skipped.push({ name: versions.length > 1 ? `version ${version.version} of ${name}` : name, reason: entry })
     }
+    const last = served.pop()
+    if (last) models.push({ ...last, others: served.map(({ version }) => version) })
   }
   return { models, skipped, ignored }
+}
+
+/** @param isHighest what is broken there must not pass unnoticed */
+async function entryOrReason(found: FoundModel, isHighest: boolean): Promise<Omit<ModelEntry, 'others'> | string> {
+  try {
+    return await entryOf(found)
+  } catch (error) {
+    if (!isModelmountError(error)) throw error
+    if (error.code === 'MODEL_UNSUPPORTED' || !isHighest) return error.message
+    throw new ModelmountError(error.code, `${found.name}: ${error.message}`, { cause: error })
+  }
 }
 
 function grouped(found: readonly FoundModel[]): Map<string, FoundModel[]> {
@@ -63,8 +75,9 @@ async function entryOf(found: FoundModel): Promise<Omit<ModelEntry, 'others'>> {
   if (config.fault) throw config.fault
   if (found.source.endsWith('.ort'))
     throw new ModelmountError('MODEL_UNSUPPORTED', 'the graph of an .ort file is known only once it is loaded')
-  const { facts, refusal, leftOut } = await editOnnx(found.source, await readOnnx(found.source))
-  if (refusal) throw new ModelmountError('MODEL_UNSUPPORTED', refusal)
+  const read = await readModel({ source: found.source, data: new Map(), allowOrtFormat: false, scan: true, areOurs: false })
+  if (!read) throw new ModelmountError('MODEL_UNSUPPORTED', 'its graph is known only once it is loaded')
+  const { facts, leftOut } = read.edited
   const declared = { inputs: facts.inputs, outputs: servableOutputs(facts) }
   const ragged = findRagged(declared, config.batching)
   // A mask that requests may leave out.

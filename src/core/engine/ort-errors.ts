@@ -11,6 +11,9 @@ const NOT_A_MODEL =
 const UNSUPPORTED =
   /released opsets|is not a registered function\/op|No Op registered|Unsupported data type|NOT_IMPLEMENTED|Could not find an implementation|Unsupported model IR version|Unknown model file format version/i
 
+/** With the name of what the C++ library did not find: `Failed to construct locale with name:en_US.UTF-8:…`. */
+const NO_LOCALE = /construct locale with name:\s*([\w@.-]{1,40})/
+
 /** What a provider or model said when it could not start. */
 export function loadError(text: string): ModelmountError {
   const safe = printable(text).slice(0, 1000)
@@ -19,6 +22,8 @@ export function loadError(text: string): ModelmountError {
     return new ModelmountError('MODEL_INVALID', `ONNX Runtime cannot read the file as a model: ${safe}`, opts)
   if (UNSUPPORTED.test(text))
     return new ModelmountError('MODEL_UNSUPPORTED', `ONNX Runtime cannot serve this model: ${safe}`, opts)
+  const locale = NO_LOCALE.exec(text)?.[1]
+  if (locale !== undefined) return new ModelmountError('MODEL_LOAD_FAILED', localeAdvice(locale), opts)
   return new ModelmountError('MODEL_LOAD_FAILED', `ONNX Runtime could not load the model: ${safe}`, opts)
 }
 
@@ -37,4 +42,15 @@ export function runError(text: string): ModelmountError {
         opts,
       )
     : new ModelmountError('INFERENCE_FAILED', 'the model failed while running', opts)
+}
+
+/** Text models (StringNormalizer, TfidfVectorizer, Tokenizer) compare letters by it. Slim images hold no locale but C. */
+function localeAdvice(locale: string): string {
+  const [language = 'en_US', charset = 'UTF-8'] = locale.split('.')
+  const make = `apt-get install -y locales && localedef -i ${language} -f ${charset} ${locale}`
+  return (
+    `the model needs the locale ${locale}, which this machine lacks. On Debian, Ubuntu and node:*-slim run: ${make}. ` +
+    'In an image without apt, copy the folder that localedef makes from one with it, and set LOCPATH to its parent before Node starts. ' +
+    'Images of Alpine have no such locales, and no ONNX Runtime either: take one of Debian'
+  )
 }
