@@ -43,6 +43,8 @@ test('a defect has the id in its answer and, with its reason, in the log; the an
   // What an adapter refuses by itself, too.
   const early = mount.error(new Error('early'), '/v2', { 'x-request-id': 'r-19' })
   expect(early).toMatchObject({ status: 500, headers: { 'x-request-id': 'r-19' } })
+  // Listeners are told in a microtask.
+  await Promise.resolve()
   expect(events.at(-1)).toMatchObject({ message: expect.stringContaining('(request r-19): Error: early') })
 })
 
