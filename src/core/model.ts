@@ -267,7 +267,7 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
       edited = read?.edited
       facts = edited?.facts
       labels = labelsOf(edited, config)
-      // Also what of them is not loaded: they are what the model is known by.
+      // All of them make its id, also those that an edit leaves out.
       if (typeof source === 'string') await content.begin(dataFilesOf(source, read?.facts))
       await isolate()
       grant = cpu.grant(cpuDemandOf(config))

@@ -16,7 +16,7 @@ interface ReadRequest {
   readonly areOurs: boolean
 }
 
-/** The facts of a file, and what is loaded of it. */
+/** The facts of a file, and its graph as it is loaded. */
 export interface ReadModel {
   readonly facts: OnnxModelFacts
   readonly edited: Edited

@@ -9,7 +9,7 @@ import type { DType, LeftOutput, ModelSignature, OnnxModelFacts, ValueInfo } fro
 export type ServedSignature = ModelSignature & Required<Pick<ModelSignature, 'leftOut'>>
 
 /**
- * What the file leaves open, the session tells. Outputs that the binding cannot carry are left out: they are computed, and never asked for.
+ * The session completes what the file leaves open. Outputs that the binding cannot carry are left out: they are computed, and never asked for.
  * @param before outputs that were left out of the graph
  * @throws ModelmountError `MODEL_UNSUPPORTED` for inputs that the binding cannot carry, and where no output is left; the only check for `.ort` files
  */

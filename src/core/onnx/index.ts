@@ -55,8 +55,8 @@ export async function readOnnx(source: string | Uint8Array): Promise<OnnxModelFa
 }
 
 /**
- * What is loaded of a file: its graph with the edits that it needs to be served. Reads it once more, where it needs any.
- * @param facts what {@link readOnnx} has read of it
+ * The graph of a file as it is loaded, with the edits that it needs to be served. Reads the file again where it needs any.
+ * @param facts of the file, as {@link readOnnx} reads them
  * @throws ModelmountError `MODEL_LOAD_FAILED` when the file cannot be read again
  */
 export async function editOnnx(source: string | Uint8Array, facts: OnnxModelFacts): Promise<Edited> {

@@ -94,6 +94,13 @@ describe('ZipMap', () => {
     expect((await run(bytes)).p).toMatchObject({ dims: [1] })
   })
 
+  test('may have many classes', async () => {
+    const classes = Array.from({ length: 200_000 }, (_, i) => BigInt(i))
+    const { labels } = await edited(graphOf({ outputs: [dictionaries('p', classes)], nodes: [zipMap('x', 'p', classes)] }))
+    expect(labels.p).toHaveLength(200_000)
+    expect(labels.p?.at(-1)).toBe('199999')
+  })
+
   test('one in a branch, or in a function, is left out', async () => {
     const branch = (name: string) => ({
       name,
@@ -360,6 +367,25 @@ test('a model that needs nothing is left alone', async () => {
     leftOut: [],
     labels: {},
   })
+})
+
+test('damaged files are refused or edited, and what comes of them can be read', async () => {
+  const models = Object.values(FORMS).map((make) => make(TEXTS))
+  const damage = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 })
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...models), damage, async (model, places) => {
+      const bytes = model.slice()
+      for (const [at, byte] of places) bytes[at % bytes.length] = byte
+      const facts = await readOnnx(bytes).catch((error: unknown) => {
+        expect(error).toMatchObject({ code: expect.stringMatching(/^MODEL_/) })
+      })
+      if (!facts) return
+      const result = await edited(bytes)
+      const again = await readOnnx(result.bytes)
+      expect(again.outputs.map(({ name }) => name)).toEqual(result.facts.outputs.map(({ name }) => name))
+    }),
+    { numRuns: 500 },
+  )
 })
 
 // ---------------------------------------------------------------- splices

@@ -1,4 +1,4 @@
-/** What the edits of a graph work on, one after the other. */
+/** The state of a graph while its edits are made, one after the other. */
 
 import type { GraphEdit, LeftOutput, OnnxModelFacts, ValueInfo } from '../../types.ts'
 import type { Change } from './changes.ts'
@@ -15,7 +15,7 @@ export interface Draft {
   readonly layout: Layout
   /** Element types of the graph's values, as far as they follow; 0 where they do not. */
   readonly types: ReadonlyMap<string, number>
-  /** What in the file came with the IR version that is to be lowered. */
+  /** Something in the file that came with the IR version that is to be lowered. */
   readonly newer: string | undefined
   readonly changes: Change[]
   readonly edits: GraphEdit[]

@@ -22,7 +22,7 @@ import { readLayout } from './layout.ts'
 import { readNewer } from './newer.ts'
 import { unzip } from './zipmap.ts'
 
-/** What comes of a file. */
+/** A file's graph as it is loaded. */
 export interface Edited {
   /** Of the graph that is loaded. */
   readonly facts: OnnxModelFacts
@@ -46,7 +46,7 @@ const EDITS: Readonly<Record<GraphEditName, (draft: Draft) => void>> = {
 const MAX_BYTES = 2 ** 31 - 1
 
 /**
- * @param source what `facts` were read from
+ * @param source of the facts
  * @param reread the facts of the file with a patch
  */
 export async function edit(

@@ -10,7 +10,7 @@ export interface LayoutNode {
   readonly op: string
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
-  /** What its subgraphs take and give, by name: some of it comes from around them. */
+  /** Names that its subgraphs take and give: some stand for values around them. */
   readonly below: readonly string[]
   /** Of a ZipMap. */
   readonly classes: readonly string[] | undefined
@@ -79,7 +79,7 @@ function* readAttribute(reader: Reader, below: string[]): Reading<readonly strin
     else if (!isClasses) continue
     else if (reader.is(9, BYTES)) classes.push(yield* reader.text())
     else if (reader.is(8, VARINT)) classes.push(String(reader.int()))
-    else if (reader.is(8, BYTES)) classes.push(...packedInts(yield* reader.bytes()).map(String))
+    else if (reader.is(8, BYTES)) for (const label of packedInts(yield* reader.bytes())) classes.push(String(label))
   }
   return classes.length > 0 ? classes : undefined
 }
