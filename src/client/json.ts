@@ -10,6 +10,16 @@ export const isObject = (value: unknown): value is Json => typeof value === 'obj
 /** Small lists and strings take many times the bytes of their text; numbers a few. */
 const BOUNDS = { depth: 64, nodes: 2 ** 20, values: Number.POSITIVE_INFINITY, strings: 2 ** 22, members: 2 ** 16 }
 
+/** True for texts with so few brackets and quotes that nothing of them can be too many; flat lists of numbers are, however long. */
+const isFlat = (text: string): boolean =>
+  isFew(text, '[', BOUNDS.depth / 2) && isFew(text, '{', BOUNDS.depth / 2) && isFew(text, '"', BOUNDS.depth * 64)
+
+function isFew(text: string, character: string, most: number): boolean {
+  let count = 0
+  for (let at = text.indexOf(character); at !== -1; at = text.indexOf(character, at + 1)) if (++count > most) return false
+  return true
+}
+
 /**
  * The object that an answer is. `NaN`, `Infinity` and integers beyond 2^53 are read as they are meant.
  * @param invalid makes the error for what is wrong with it
@@ -33,7 +43,7 @@ export function parseAnswer(
   }
 
   function parsed(text: string): unknown {
-    const excess = text.length > COUNTED_BYTES ? firstExcess(text, BOUNDS) : undefined
+    const excess = text.length <= COUNTED_BYTES || isFlat(text) ? undefined : firstExcess(text, BOUNDS)
     if (excess) throw invalid(`it has too many ${COUNTED_WORDS[excess]}`)
     try {
       return /"U?INT64"/.test(text) ? parseJsonExact(text) : parseJson(text)
