@@ -252,6 +252,7 @@ describe('packages', () => {
 
   test('only telemetry knows OpenTelemetry, and all of it but the SDK’s bootstrap only the API', () => {
     const bootstrap = [
+      'families.ts',
       'producer.ts',
       'sampling.ts',
       'sdk.ts',
