@@ -77,6 +77,14 @@ test('two servers with an otelTelemetry() each, on one MeterProvider', async () 
     expect(values('modelmount.requests.limit')).toEqual([limits.reduce(add)])
     expect(values('process.memory.usage')).toHaveLength(1)
   }
+  // A look-up that no collection has seen before its server ends.
+  await one.predict('mlp', { features: [row(0)] })
+  await one.close()
+  const { resourceMetrics } = await reader.collect()
+  const lookUps = resourceMetrics.scopeMetrics
+    .flatMap(({ metrics }) => metrics)
+    .find(({ descriptor }) => descriptor.name === 'modelmount.cache.requests')
+  expect(lookUps?.dataPoints.map(({ value }) => value)).toEqual([2, 4])
 })
 
 test('the package as an ES module and as CommonJS, on one SDK', async () => {
