@@ -1,33 +1,50 @@
 import { defineConfig } from 'tsup'
 
+const library = {
+  index: 'src/index.ts',
+  express: 'src/adapters/express.ts',
+  fastify: 'src/adapters/fastify.ts',
+  node: 'src/adapters/node.ts',
+  fetch: 'src/adapters/fetch.ts',
+  nestjs: 'src/adapters/nestjs.ts',
+  client: 'src/client/index.ts',
+  telemetry: 'src/telemetry/index.ts',
+  'telemetry/sdk': 'src/telemetry/sdk.ts',
+}
+
+/** What runs in threads and processes of its own: CommonJS like onnxruntime-node itself, started by path, in a folder that can be copied. */
+const workers = {
+  'workers/worker': 'src/core/engine/worker.ts',
+  // Reads large request bodies.
+  'workers/decode-worker': 'src/core/decoding/worker.ts',
+  // Hashes large model files.
+  'workers/hash-worker': 'src/core/integrity/hash-worker.ts',
+  'workers/prometheus-worker': 'src/telemetry/prometheus-worker.ts',
+}
+
+// An adapter that needs something real of the core imports the package by its name, so that there is one core in the process; its types are
+// not built yet at that time.
+const external = ['modelmount']
+
 // `clean` stays off: the builds run side by side and would delete each other's output (the script empties dist).
 export default defineConfig([
+  // No shims: an ES module has no `__filename`, and src/core/scripts.ts tells it from CommonJS by that.
+  { entry: library, format: ['esm', 'cjs'], target: 'node20', external },
   {
-    entry: {
-      index: 'src/index.ts',
-      express: 'src/adapters/express.ts',
-      fastify: 'src/adapters/fastify.ts',
-      node: 'src/adapters/node.ts',
-      fetch: 'src/adapters/fetch.ts',
-      nestjs: 'src/adapters/nestjs.ts',
-      client: 'src/client/index.ts',
-      telemetry: 'src/telemetry/index.ts',
-      'telemetry/sdk': 'src/telemetry/sdk.ts',
-    },
+    entry: library,
     format: ['esm', 'cjs'],
-    // An adapter that needs something real of the core imports the package by its name, so that there is one core in the process; its types
-    // are not built yet at that time.
-    external: ['modelmount'],
-    dts: { compilerOptions: { paths: { modelmount: ['./src/index.ts'] } } },
-    shims: true,
     target: 'node20',
+    external,
+    dts: { only: true, compilerOptions: { paths: { modelmount: ['./src/index.ts'] } } },
+    // Apart from the code: tools that follow the files of a package take `.d.cts` for code.
+    outDir: 'dist/types',
   },
-  { entry: { cli: 'src/cli/main.ts' }, format: ['esm'], shims: true, target: 'node20', external: ['modelmount'] },
-  // One worker artefact, always CommonJS like onnxruntime-node itself; both tiers start it by path.
-  { entry: { 'telemetry/prometheus-worker': 'src/telemetry/prometheus-worker.ts' }, format: ['cjs'], target: 'node20' },
-  { entry: { worker: 'src/core/engine/worker.ts' }, format: ['cjs'], target: 'node20', external: ['onnxruntime-node'] },
-  // The thread that reads large request bodies.
-  { entry: { 'decode-worker': 'src/core/decoding/worker.ts' }, format: ['cjs'], target: 'node20' },
-  // The thread that hashes large model files.
-  { entry: { 'hash-worker': 'src/core/integrity/hash-worker.ts' }, format: ['cjs'], target: 'node20' },
+  { entry: { cli: 'src/cli/main.ts' }, format: ['esm'], target: 'node20', external },
+  // One by one: they share no code, so that each is a file of its own.
+  ...Object.entries(workers).map(([name, source]) => ({
+    entry: { [name]: source },
+    format: ['cjs' as const],
+    target: 'node20',
+    external: ['onnxruntime-node'],
+  })),
 ])

@@ -12,7 +12,10 @@ const builtWorkers = {
   name: 'built-workers',
   enforce: 'pre',
   transform: (code: string): string =>
-    code.replace(/(['"])\.\/((?:hash-)?worker\.cjs)\1/g, (_, _quote, file) => `'${pathToFileURL(at(`./dist/${file}`))}'`),
+    code.replace(
+      /(['"])\.\/(workers\/(?:hash-)?worker\.cjs)\1/g,
+      (_, _quote, file) => `'${pathToFileURL(at(`./dist/${file}`))}'`,
+    ),
 } as const
 
 /** For `npm run mutation`: one room's tests, against the sources instead of dist/. */

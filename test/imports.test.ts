@@ -42,8 +42,11 @@ function importsOf(file: string): Import[] {
     else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal, true)
     else if (ts.isCallExpression(node)) {
       const called = node.expression.getText()
-      // import('x'), require('x'), createRequire(…)('x'); require.resolve only asks where something is.
-      if (node.expression.kind === ts.SyntaxKind.ImportKeyword || /(^|\.)require$|^createRequire\(/.test(called))
+      // import('x'), require('x'), createRequire(…)('x'), importPackage('x'); require.resolve only asks where something is.
+      if (
+        node.expression.kind === ts.SyntaxKind.ImportKeyword ||
+        /(^|\.)require$|^createRequire\(|^(import|requireFrom)Package$/.test(called)
+      )
         if (!called.endsWith('.resolve')) add(node.arguments[0], false)
     }
     ts.forEachChild(node, visit)
@@ -74,22 +77,25 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/clock': [],
   'core/version': [],
   'core/ids': [],
+  'core/host': ['errors'],
+  'core/scripts': ['host'],
+  'core/packages': ['scripts'],
   'core/printable': [],
   'core/telemetry': ['clock (types)', 'errors', 'types (types)'],
   'core/tensor': ['errors', 'types (types)'],
   'core/splice': [],
   'core/onnx': ['errors', 'integrity', 'printable', 'splice', 'types (types)'],
   'core/turns': ['protocol (types)'],
-  'core/decoding': ['abort', 'clock', 'errors', 'protocol', 'tensor', 'turns', 'types (types)'],
+  'core/decoding': ['abort', 'clock', 'errors', 'protocol', 'scripts', 'tensor', 'turns', 'types (types)'],
   'core/protocol': ['errors', 'statistics (types)', 'tensor', 'types (types)'],
   'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
-  'core/integrity': ['errors', 'printable'],
-  'core/crypto': ['errors', 'integrity', 'onnx', 'printable'],
+  'core/integrity': ['errors', 'packages', 'printable', 'scripts'],
+  'core/crypto': ['errors', 'integrity', 'onnx', 'packages', 'printable'],
   'core/registry': ['errors', 'lines', 'options', 'tensor', 'types (types)'],
   'core/lines': [],
   'core/fleet': ['errors', 'lines', 'model (types)', 'options (types)', 'registry (types)'],
   // The child in which models are tried is a worker.
-  'core/engine': ['clock', 'errors', 'printable', 'splice', 'tensor', 'trial', 'types (types)'],
+  'core/engine': ['clock', 'errors', 'host', 'packages', 'printable', 'scripts', 'splice', 'tensor', 'trial', 'types (types)'],
   'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
   'core/sequences': ['abort', 'clock (types)', 'engine (types)', 'errors', 'scheduler', 'tensor', 'types (types)'],
   'core/example': ['tensor', 'types (types)'],
@@ -119,7 +125,17 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'trial',
     'types (types)',
   ],
-  'core/trial': ['clock (types)', 'engine', 'errors', 'options (types)', 'printable', 'scheduler', 'tensor', 'types (types)'],
+  'core/trial': [
+    'clock (types)',
+    'engine',
+    'errors',
+    'host',
+    'options (types)',
+    'printable',
+    'scheduler',
+    'tensor',
+    'types (types)',
+  ],
   'core/admission': ['errors', 'integrity', 'options (types)', 'types (types)'],
   'core/isolation': ['options (types)'],
   'core/load-steps': ['clock (types)', 'telemetry (types)'],
@@ -170,7 +186,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/model-files': ['onnx', 'types (types)'],
   'core/signature': ['engine (types)', 'errors', 'onnx', 'tensor', 'types (types)'],
   'core/own-inputs': ['engine (types)', 'errors', 'tensor', 'types (types)'],
-  'core/environment': ['errors', 'types (types)'],
+  'core/environment': ['host', 'scripts'],
   'core/events': ['logger', 'printable', 'types (types)'],
   'core/logger': ['types (types)'],
   'core/http': [
@@ -306,8 +322,8 @@ describe('packages', () => {
 })
 
 describe('rooms', () => {
-  test('telemetry knows the types of the core, its errors (recognised by brand) and its version; only the command knows telemetry', () => {
-    const shared = ['core/errors.ts', 'core/version.ts']
+  test('telemetry knows the types of the core, its errors (recognised by brand), its version and where its scripts lie; only the command knows telemetry', () => {
+    const shared = ['core/errors.ts', 'core/version.ts', 'core/packages.ts', 'core/scripts.ts']
     expect(
       breaches(
         ({ from, to, isPackage, isType }) =>

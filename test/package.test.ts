@@ -1,7 +1,7 @@
 /** The package as npm and its users see it: exports, both module systems, version, error table. */
 
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -22,6 +22,7 @@ const entryOf = ({ entry }: Options): Record<string, string> => entry as Record<
 const library = builds.find(({ dts }) => dts !== undefined)
 
 describe('exports', () => {
+  const workers = ['worker', 'decode-worker', 'hash-worker', 'prometheus-worker'].map((name) => `dist/workers/${name}.cjs`)
   const entries = Object.keys(library ? entryOf(library) : {})
   const subpath = (entry: string): string => (entry === 'index' ? '.' : `./${entry}`)
 
@@ -32,30 +33,31 @@ describe('exports', () => {
       entries.map((entry) => [
         subpath(entry),
         {
-          import: { types: `./dist/${entry}.d.ts`, default: `./dist/${entry}.js` },
-          require: { types: `./dist/${entry}.d.cts`, default: `./dist/${entry}.cjs` },
+          import: { types: `./dist/types/${entry}.d.ts`, default: `./dist/${entry}.js` },
+          require: { types: `./dist/types/${entry}.d.cts`, default: `./dist/${entry}.cjs` },
         },
       ]),
     )
     expect(pkg.exports).toEqual({ ...expected, './model.schema.json': './model.schema.json', './package.json': './package.json' })
     expect(pkg.main).toBe('./dist/index.cjs')
-    expect(pkg.types).toBe('./dist/index.d.cts')
+    expect(pkg.types).toBe('./dist/types/index.d.cts')
+    // For TypeScript's older resolution, which knows no exports.
+    const older = entries.filter((entry) => entry !== 'index').map((entry) => [entry, [`./dist/types/${entry}.d.cts`]])
+    expect(pkg.typesVersions).toEqual({ '*': Object.fromEntries(older) })
     for (const { entry } of builds)
       for (const source of Object.values(entry as Record<string, string>)) expect(existsSync(join(root, source))).toBe(true)
   })
 
   test('every file is there after a build', () => {
-    const built = entries.flatMap((entry) => ['js', 'cjs', 'd.ts', 'd.cts'].map((ending) => `dist/${entry}.${ending}`))
-    for (const file of [
-      ...built,
-      'dist/worker.cjs',
-      'dist/decode-worker.cjs',
-      'dist/hash-worker.cjs',
-      'dist/cli.js',
-      pkg.bin.modelmount,
-    ])
+    const built = entries.flatMap((entry) =>
+      [`${entry}.js`, `${entry}.cjs`, `types/${entry}.d.ts`, `types/${entry}.d.cts`].map((file) => `dist/${file}`),
+    )
+    for (const file of [...built, ...workers, 'dist/cli.js', pkg.bin.modelmount])
       expect([file, existsSync(join(root, file))]).toEqual([file, true])
     expect(read('dist/cli.js')).toMatch(/^#!\/usr\/bin\/env node\n/)
+    // Declarations beside code are taken for code by tools that follow a package's files.
+    const beside = readdirSync(join(root, 'dist'), { recursive: true }) as string[]
+    expect(beside.filter((file) => /\.d\.c?ts$/.test(file) && !file.startsWith('types'))).toEqual([])
   })
 
   test('what is published is there', () => {
@@ -73,8 +75,7 @@ describe('exports', () => {
       ...entries.map((entry) => `${entry}.js`),
       ...entries.map((entry) => `${entry}.cjs`),
       'cli.js',
-      'worker.cjs',
-      'decode-worker.cjs',
+      ...workers.map((file) => file.replace('dist/', '')),
     ]) {
       const code = read(`dist/${entry}`)
       const needed = [

@@ -2,7 +2,6 @@
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { onnxRuntimeVersion } from '../core/environment.ts'
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
 import {
   describeModel,
@@ -15,6 +14,7 @@ import {
   writeLock,
 } from '../core/integrity/index.ts'
 import { readFacts } from '../core/model-files.ts'
+import { onnxRuntimeVersion } from '../core/packages.ts'
 import { scanRepository } from '../core/registry/repository.ts'
 import { type Command, parse } from './command.ts'
 import { repeatFlags } from './many.ts'

@@ -62,6 +62,8 @@ export const ERROR_TABLE = {
   INFERENCE_FAILED: kind(500),
   /** The mount's `identify` failed, or gave something that is no identity. */
   IDENTITY_FAILED: kind(500),
+  /** The process or the machine cannot run models as it is; `details.problem` says why, the message what to do. */
+  HOST_UNSUPPORTED: kind(500),
   /** A defect of the library itself. */
   INTERNAL: kind(500),
   /** A remote server did not answer, or was not there. */

@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isMainThread } from 'node:worker_threads'
 import type { EncryptionOptions } from './crypto/index.ts'
 import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
 import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
@@ -123,7 +124,8 @@ export interface ServerConfig {
 }
 
 const DEFAULTS = {
-  isolation: 'thread',
+  // A worker thread can be ended by its owner at any time, and with it the whole process while a thread of ours is in a native call.
+  isolation: isMainThread ? 'thread' : 'process',
   instances: 1,
   shareWeights: 'auto',
   scaling: {},
@@ -669,6 +671,10 @@ function contradictions(
   const isolation = spec.isolation ?? shared.isolation ?? DEFAULTS.isolation
   if (spec.maxMemoryBytes !== undefined && isolation !== 'process')
     problems.push(`${path}maxMemoryBytes needs isolation: 'process': a thread's memory cannot be told from the host's`)
+  if (spec.isolation === 'thread' && !isMainThread)
+    problems.push(
+      `${path}isolation is 'thread' inside a worker thread, which its owner can end during a run, and the whole process with it: leave it out, or set 'process'`,
+    )
   const { state = {}, controls = {} } = spec.sequences ?? {}
   if (spec.sequences && Object.keys(state).length + Object.keys(controls).length === 0)
     problems.push(`${path}sequences must name the inputs of its state, or controls`)

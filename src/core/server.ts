@@ -8,7 +8,7 @@ import { createDecoding } from './decoding/index.ts'
 import { createBuffers } from './engine/buffers.ts'
 import { createCpuBudget } from './engine/cpu.ts'
 import { openProcess } from './engine/process.ts'
-import { checkOnnxRuntime, disableOrtTelemetry, onnxRuntimeVersion } from './environment.ts'
+import { checkHost, disableOrtTelemetry } from './environment.ts'
 import { ModelmountError, toModelmountError } from './errors.ts'
 import { createEvents } from './events.ts'
 import { createFleet } from './fleet.ts'
@@ -29,6 +29,7 @@ import {
   resolveOptions,
   resolveSpec,
 } from './options.ts'
+import { onnxRuntimeVersion } from './packages.ts'
 import { createControl } from './registry/control.ts'
 import { createRegistry } from './registry/registry.ts'
 import { type Ignored, notesOf, scanRepository } from './registry/repository.ts'
@@ -389,8 +390,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   // ---------------------------------------------------------------- starting
 
   const unwatch = telemetry?.watch?.(server)
-  disableOrtTelemetry(emit)
-  checkOnnxRuntime()
+  disableOrtTelemetry()
+  checkHost()
   const specs = [...config.models]
   if (config.repository !== undefined) {
     const scan = await scanRepository(config.repository, config.versionPolicy)

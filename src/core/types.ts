@@ -272,7 +272,8 @@ export interface CacheStore {
 export interface ModelSettings {
   /**
    * Where the model runs.
-   * @default 'thread'; 'process' for a graph that can end its process by the values of a request, see {@link ModelInfo.hazard}
+   * @default 'thread'; 'process' for a graph that can end its process by the values of a request, see {@link ModelInfo.hazard}, and inside a
+   * worker thread, where 'thread' is refused: ending that one during a run would end the whole process
    */
   readonly isolation?: Isolation
   /**

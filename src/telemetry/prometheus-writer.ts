@@ -1,9 +1,8 @@
 /** Turns a collection into text: a small one at once, a large one in a thread of its own. */
 
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics'
+import { findScript, startThread } from '../core/scripts.ts'
 import { asPrometheus, newSerializer } from './prometheus-names.ts'
 import type { WriteAnswer, WriteAsk } from './prometheus-worker.ts'
 
@@ -23,14 +22,10 @@ export function createWriter(): Writer {
   let nextId = 1
 
   function start(): Worker | undefined {
-    // Beside this file, or one folder up where a build has put it into a chunk.
-    const file = ['./prometheus-worker.cjs', './telemetry/prometheus-worker.cjs']
-      .map((path) => fileURLToPath(new URL(path, import.meta.url)))
-      .find((path) => existsSync(path))
+    const file = findScript('prometheus-worker')
     if (!file) return undefined
-    const started = new Worker(file, {
+    const started = startThread(file, {
       name: 'modelmount-metrics',
-      execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: 256 },
     })
     started.unref()

@@ -1,6 +1,6 @@
 /** Packages that `@opentelemetry/sdk-node` is made of, and does not hand on in each of its release lines: the very ones that it uses itself. */
 
-import { createRequire } from 'node:module'
+import { requireFromPackage } from '../core/packages.ts'
 
 /**
  * Loads the first of some packages that the SDK depends on.
@@ -8,7 +8,7 @@ import { createRequire } from 'node:module'
  * @throws the error of Node where the SDK has none of them
  */
 export function partOfSdk(...names: readonly [string, ...string[]]): unknown {
-  const fromSdk = createRequire(createRequire(import.meta.url).resolve('@opentelemetry/sdk-node'))
+  const fromSdk = requireFromPackage('@opentelemetry/sdk-node')
   const found = names.find((name) => isThere(fromSdk, name))
   return fromSdk(found ?? names[0])
 }

@@ -293,7 +293,7 @@ describe('a large input that all rows of a run share', () => {
 describe('a worker thread', () => {
   /** The built worker, and a message that it does not understand, which ends it between two runs. */
   function openReal(): { open: OpenChannel; breakIt(): void } {
-    const worker = new Worker(new URL('../../dist/worker.cjs', import.meta.url), {
+    const worker = new Worker(new URL('../../dist/workers/worker.cjs', import.meta.url), {
       workerData: { flags: new Int32Array(new SharedArrayBuffer(8)) },
       stderr: true,
     })

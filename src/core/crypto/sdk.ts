@@ -5,6 +5,7 @@ import type * as EncryptNode from '@aws-crypto/encrypt-node'
 import type * as Materials from '@aws-crypto/material-management-node'
 import type * as RawAes from '@aws-crypto/raw-aes-keyring-node'
 import { ModelmountError } from '../errors.ts'
+import { importPackage } from '../packages.ts'
 import { MAX_DATA_KEYS } from './refusal.ts'
 
 export interface Sdk {
@@ -14,8 +15,12 @@ export interface Sdk {
   readonly rawAes: typeof RawAes
 }
 
-const PACKAGES =
-  '@aws-crypto/encrypt-node @aws-crypto/decrypt-node @aws-crypto/raw-aes-keyring-node @aws-crypto/material-management-node'
+const PACKAGES = [
+  '@aws-crypto/encrypt-node',
+  '@aws-crypto/decrypt-node',
+  '@aws-crypto/raw-aes-keyring-node',
+  '@aws-crypto/material-management-node',
+] as const
 
 let loaded: Promise<Sdk> | undefined
 
@@ -30,14 +35,11 @@ export function loadSdk(): Promise<Sdk> {
 }
 
 async function load(): Promise<Sdk> {
-  const [encrypt, decrypt, rawAes, materials] = await Promise.all([
-    import('@aws-crypto/encrypt-node'),
-    import('@aws-crypto/decrypt-node'),
-    import('@aws-crypto/raw-aes-keyring-node'),
-    import('@aws-crypto/material-management-node'),
-  ]).catch((cause: unknown) => {
-    throw new ModelmountError('OPTIONS_INVALID', `encrypted models need other packages; run: npm install ${PACKAGES}`, { cause })
-  })
+  const [encrypt, decrypt, rawAes, materials] = (await Promise.all(PACKAGES.map(importPackage)).catch((cause: unknown) => {
+    throw new ModelmountError('OPTIONS_INVALID', `encrypted models need other packages; run: npm install ${PACKAGES.join(' ')}`, {
+      cause,
+    })
+  })) as [typeof EncryptNode, typeof DecryptNode, typeof RawAes, typeof Materials]
   const options = {
     // Without commitment one message could be made to open to two plain texts under two keys.
     commitmentPolicy: materials.CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,

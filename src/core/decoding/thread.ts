@@ -1,10 +1,11 @@
 /** The decoding thread of a server, seen from the host: started on first use, one job after the other, started again after it has died. */
 
 import { fileURLToPath } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { onAbort } from '../abort.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
+import { scriptPath, startThread } from '../scripts.ts'
 import type { AbortSignalLike, ModelSignature } from '../types.ts'
 import type { Body } from './body.ts'
 import type { JobOptions, Kind } from './jobs.ts'
@@ -54,17 +55,13 @@ interface Alive {
 export interface ThreadOptions {
   /** @default 512 */
   readonly heapMb?: number
-  /** What the thread runs. @default the artefact beside this one */
+  /** What the thread runs. @default the package's */
   readonly script?: URL
   /** What deadlines are on. @default the system's */
   readonly clock?: Clock
 }
 
-export function createDecodingThread({
-  heapMb = HEAP_MB,
-  script = new URL('./decode-worker.cjs', import.meta.url),
-  clock = systemClock,
-}: ThreadOptions = {}): DecodingThread {
+export function createDecodingThread({ heapMb = HEAP_MB, script, clock = systemClock }: ThreadOptions = {}): DecodingThread {
   const waiting: Entry[] = []
   let current: Entry | undefined
   let alive: Alive | undefined
@@ -110,7 +107,12 @@ export function createDecodingThread({
   }
 
   async function send(entry: Entry): Promise<void> {
-    alive ??= start()
+    try {
+      alive ??= start()
+    } catch (error) {
+      entry.reject(error)
+      return done(entry)
+    }
     const { worker } = alive
     worker.ref()
     const { pieces, transfer } = await shipmentOf(entry.body, () => !entry.settled)
@@ -128,9 +130,8 @@ export function createDecodingThread({
   }
 
   function start(): Alive {
-    const worker = new Worker(fileURLToPath(script), {
+    const worker = startThread(script ? fileURLToPath(script) : scriptPath('decode-worker'), {
       name: 'modelmount-decode',
-      execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: heapMb },
     })
     const started: Alive = { worker, cause: undefined }

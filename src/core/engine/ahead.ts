@@ -25,7 +25,11 @@ interface Spare {
 export function startAhead(open: OpenChannel, clock: Clock, afterMs: number): Ahead {
   let spare: Spare | undefined
   const timer = clock.after(afterMs, () => {
-    spare = openSpare(open)
+    try {
+      spare = openSpare(open)
+    } catch {
+      // The load itself meets the same, and tells of it.
+    }
   })
   function taken(): Spare | undefined {
     timer.cancel()

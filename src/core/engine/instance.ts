@@ -2,6 +2,7 @@
 
 import type { Clock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
+import { hostProblem } from '../host.ts'
 import type { Patch } from '../splice.ts'
 import type { Tensor } from '../types.ts'
 import type { Buffers } from './buffers.ts'
@@ -166,7 +167,8 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
 
   function onExit(reason: string): void {
     const was = state
-    if (was === 'loading') failLoad(new ModelmountError('MODEL_LOAD_FAILED', `the worker ended while loading: ${reason}`))
+    if (was === 'loading')
+      failLoad(hostProblem(reason) ?? new ModelmountError('MODEL_LOAD_FAILED', `the worker ended while loading: ${reason}`))
     state = 'gone'
     const lost = [...inFlight.values()]
     inFlight.clear()

@@ -1,14 +1,13 @@
 /** Process tier: a child process. Survives a native crash, can be killed at a deadline, and has a memory cap. */
 
-import { fork } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { type ChildProcess, fork } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
+import { refusedByHost } from '../host.ts'
 import { printable } from '../printable.ts'
+import { scriptArgs, scriptPath } from '../scripts.ts'
 import type { Channel, ChannelEvents, OpenChannel } from './channel.ts'
+import { makeEmptyFolder } from './empty-folder.ts'
 import { guardChild } from './exit-guard.ts'
 import { privateBytes, watchMemory } from './memory.ts'
 import type { FromWorker } from './messages.ts'
@@ -37,6 +36,8 @@ const MALLOC_ENV = { MALLOC_MMAP_THRESHOLD_: String(4 * 2 ** 20), MALLOC_TRIM_TH
 
 /** A hostile model can make native code write without end. */
 const MAX_LINES_PER_CHILD = 1000
+/** Of what a child has said before its first answer. */
+const MAX_LINES_KEPT = 50
 
 function childEnv(): Record<string, string> {
   const env: Record<string, string> = { ...MALLOC_ENV, ORT_DISABLE_TELEMETRY: process.env.ORT_DISABLE_TELEMETRY ?? '1' }
@@ -56,17 +57,34 @@ function forwardLines(stream: Readable | null, onLine: (line: string) => void): 
   })
 }
 
-/** Makes a child per call. @param opts.maxMemoryBytes private memory at which the child is killed; Linux only */
-export function openProcess(opts: { readonly maxMemoryBytes: number | undefined }): OpenChannel {
-  return (events: ChannelEvents): Channel => {
-    const cwd = mkdtempSync(join(tmpdir(), 'modelmount-'))
-    const child = fork(fileURLToPath(new URL('./worker.cjs', import.meta.url)), [], {
-      cwd,
+/** A pipe, which keeps this process running or does not. */
+const holder = (stream: Readable | null): { ref?(): void; unref?(): void } => (stream ?? {}) as { ref?(): void; unref?(): void }
+
+/** Of what Node writes when a script fails, the line with the error. */
+const errorOf = (said: readonly string[]): string[] => said.filter((line) => /^\w*Error\b/.test(line)).slice(0, 1)
+
+/** @returns the child, and a function that removes its folder where it has not done that itself */
+function start(): { readonly child: ChildProcess; leave(): void } {
+  const folder = makeEmptyFolder()
+  try {
+    const child = fork(scriptPath('worker'), [folder.path], {
+      cwd: folder.path,
       env: childEnv(),
-      execArgv: [],
+      execArgv: scriptArgs(),
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
+    return { child, leave: folder.remove }
+  } catch (error) {
+    folder.remove()
+    throw refusedByHost(error)
+  }
+}
+
+/** Makes a child per call. @param opts.maxMemoryBytes private memory at which the child is killed; Linux only */
+export function openProcess(opts: { readonly maxMemoryBytes: number | undefined }): OpenChannel {
+  return (events: ChannelEvents): Channel => {
+    const { child, leave } = start()
     let closed = false
     let reported = false
     let killReason = ''
@@ -74,7 +92,10 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
       killReason ||= reason
       child.kill('SIGKILL')
     }
-    const unguard = guardChild(() => kill('the host exits'))
+    const unguard = guardChild(() => {
+      kill('the host exits')
+      leave()
+    })
     const stopWatching = watchMemory(child.pid, opts.maxMemoryBytes, (bytes) =>
       kill(`it used ${bytes} bytes of memory, over maxMemoryBytes`),
     )
@@ -82,11 +103,16 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
     child.unref()
     // Bun has a channel that holds nothing, and neither of the two functions.
     child.channel?.unref?.()
-    for (const stream of [child.stdout, child.stderr]) {
-      ;(stream as { unref?: () => void } | null)?.unref?.()
-      forwardLines(stream, events.onLine)
-    }
     let answersDue = 0
+    let hasAnswered = false
+    const said: string[] = []
+    for (const stream of [child.stdout, child.stderr]) {
+      holder(stream).unref?.()
+      forwardLines(stream, (line) => {
+        if (!hasAnswered && said.length < MAX_LINES_KEPT) said.push(line)
+        events.onLine(line)
+      })
+    }
 
     const exited = new Promise<void>((resolve) => {
       const gone = (reason: string): void => {
@@ -94,16 +120,21 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
         reported = true
         unguard()
         stopWatching()
-        rmSync(cwd, { recursive: true, force: true })
+        leave()
         resolve()
         if (!closed) events.onExit(killReason || reason)
       }
-      child.on('exit', (code, signal) =>
-        gone(signal ? `the child process was killed by ${signal}` : `the child process exited with code ${code}`),
-      )
+      child.on('exit', (code, signal) => {
+        const reason = signal ? `the child process was killed by ${signal}` : `the child process exited with code ${code}`
+        if (hasAnswered || closed || killReason) return gone(reason)
+        // It could not even start. What it has said of that arrives behind the news of its end.
+        holder(child.stderr).ref?.()
+        child.once('close', () => gone([reason, ...errorOf(said)].join(': ')))
+      })
       child.on('error', (error) => gone(`the child process failed: ${error.message}`))
     })
     child.on('message', (message: FromWorker) => {
+      hasAnswered = true
       if (--answersDue === 0) {
         child.channel?.unref?.()
         child.unref()

@@ -1,19 +1,13 @@
 /** Thread tier: a worker thread in the host's process. Fast, shares the host's fate, can never be interrupted. */
 
-import { fileURLToPath } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import { scriptPath, startThread } from '../scripts.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { guardThread } from './exit-guard.ts'
 import { type FromWorker, PENDING } from './messages.ts'
 
 export const openThread: OpenChannel = (events): Channel => {
   const flags = new Int32Array(new SharedArrayBuffer(8))
-  const worker = new Worker(fileURLToPath(new URL('./worker.cjs', import.meta.url)), {
-    name: 'modelmount',
-    workerData: { flags },
-    // The host's loaders and inspector flags are not the worker's.
-    execArgv: [],
-  })
+  const worker = startThread(scriptPath('worker'), { name: 'modelmount', workerData: { flags } })
   const unguard = guardThread(flags)
   let closed = false
   let lastError = ''

@@ -273,13 +273,25 @@ function serve(port: Port): void {
   })
 }
 
-/** Ends this child when its parent is gone, even while a native call never returns: only another thread can notice that. */
-function followParent(): void {
-  const parent = process.ppid
-  const watchdog = new Worker(
-    `const parent = ${parent}; setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL') }, 1000)`,
-    { eval: true, env: {}, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2 } },
-  )
+/**
+ * In a thread of its own, because only that gets on while a native call never returns. It removes the folder that this child works in, which
+ * stays empty and leaves nothing behind however the host ends; a thread cannot start in a folder that is gone, and none starts later. And it
+ * ends this child when its parent is gone.
+ */
+const WATCHDOG = `
+const { workerData: { folder, parent } } = require('node:worker_threads')
+try { require('node:fs').rmdirSync(folder) } catch {}
+setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL') }, 1000)`
+
+/** @param folder empty, where this child works */
+function followParent(folder: string | undefined): void {
+  const watchdog = new Worker(WATCHDOG, {
+    eval: true,
+    env: {},
+    execArgv: [],
+    workerData: { folder, parent: process.ppid },
+    resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2 },
+  })
   watchdog.unref()
 }
 
@@ -301,7 +313,7 @@ if (parentPort) {
   // A group signal (Ctrl-C in a terminal) reaches the child too; the host decides when its children end.
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => {})
-  followParent()
+  followParent(process.argv[2])
   serve({
     post: (message) => process.send?.(message),
     listen: (handle) => process.on('message', handle),

@@ -4,9 +4,9 @@
  */
 
 import { stat } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { ModelmountError } from '../errors.ts'
+import { scriptPath, startThread } from '../scripts.ts'
 import { collect } from './collect.ts'
 import { type Hashed, type HashJob, hashAll } from './hash.ts'
 
@@ -120,7 +120,7 @@ async function taken(thread: Thread): Promise<number> {
 
 /** One at a time uses a thread. One whose use has failed is not used again: it may have more to say. */
 async function withThread<T>(use: (thread: Thread) => Promise<T>): Promise<T> {
-  const mine = kept.pop() ?? startThread()
+  const mine = kept.pop() ?? startHashing()
   clearTimeout(mine.timer)
   mine.worker.ref()
   try {
@@ -139,11 +139,8 @@ function keep(mine: Kept): void {
   kept.push(mine)
 }
 
-function startThread(): Kept {
-  const worker = new Worker(fileURLToPath(new URL('./hash-worker.cjs', import.meta.url)), {
-    name: 'modelmount-hash',
-    execArgv: [],
-  })
+function startHashing(): Kept {
+  const worker = startThread(scriptPath('hash-worker'), { name: 'modelmount-hash' })
   const answers: HashAnswer[] = []
   let ended: ModelmountError | undefined
   let wake = (): void => {}

@@ -4,8 +4,8 @@
  */
 
 import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { ModelmountError } from '../errors.ts'
+import { importPackage, requireFromPackage } from '../packages.ts'
 import { printable } from '../printable.ts'
 import type { Bundle } from './bundle.ts'
 import { badOption, refuse } from './refusal.ts'
@@ -94,14 +94,14 @@ const missing = (cause: unknown): ModelmountError =>
   badOption('keyless', 'signatures need the package sigstore; run: npm install sigstore', cause)
 
 async function loadSigstore(): Promise<Sigstore> {
-  return (await import('sigstore').catch((cause: unknown) => {
+  return (await importPackage('sigstore').catch((cause: unknown) => {
     throw missing(cause)
-  })) as unknown as Sigstore
+  })) as Sigstore
 }
 
 async function loadInside(): Promise<Inside> {
   try {
-    const beneath = createRequire(createRequire(import.meta.url).resolve('sigstore'))
+    const beneath = requireFromPackage('sigstore')
     const load = (name: string): unknown => beneath(`@sigstore/${name}`)
     return { bundle: load('bundle'), specs: load('protobuf-specs'), verify: load('verify') } as Inside
   } catch (cause) {

@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../clock.ts'
 import type { OpenChannel } from '../engine/channel.ts'
 import type { FromWorker, ToWorker } from '../engine/messages.ts'
 import { ModelmountError } from '../errors.ts'
+import { hostProblem } from '../host.ts'
 
 /** How often its memory is looked at. */
 const POLL_MS = 25
@@ -31,7 +32,7 @@ export function openChild(open: OpenChannel, clock: Clock, onLine: (line: string
   let waiting: { resolve(answer: FromWorker): void; reject(error: ModelmountError): void } | undefined
 
   function lose(reason: string): void {
-    lost ??= new ModelmountError('MODEL_LOAD_FAILED', reason)
+    lost ??= hostProblem(reason) ?? new ModelmountError('MODEL_LOAD_FAILED', reason)
     waiting?.reject(lost)
     waiting = undefined
   }

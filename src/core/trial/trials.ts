@@ -10,6 +10,7 @@ import type { LoadRequest } from '../engine/instance.ts'
 import type { FromWorker, Loaded, ToWorker } from '../engine/messages.ts'
 import { loadError } from '../engine/ort-errors.ts'
 import { ModelmountError } from '../errors.ts'
+import { isOfHost } from '../host.ts'
 import { printable } from '../printable.ts'
 import { type Child, type Limit, openChild } from './child.ts'
 import type { Found, TrialPlan } from './plan.ts'
@@ -112,7 +113,7 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
           : new ModelmountError('INTERNAL', `a trial answered '${answer.kind}' instead of '${kind}'`)
       } catch (error) {
         if (closed) throw new ModelmountError('SERVER_CLOSED', 'the server is closing')
-        if (mine.alive || ended || whyNot(error) === limit.late) throw error
+        if (mine.alive || ended || whyNot(error) === limit.late || isOfHost(error)) throw error
         throw new ModelmountError('MODEL_LOAD_FAILED', `${died}: ${whyNot(error)}`, { cause: error })
       } finally {
         busy = false

@@ -24,7 +24,7 @@ import { createSimulatedClock } from '../../support/simulated-clock.ts'
 import { input } from '../tensor/support.ts'
 
 const root = new URL('../../../', import.meta.url)
-const script = new URL('dist/decode-worker.cjs', root)
+const script = new URL('dist/workers/decode-worker.cjs', root)
 const MAX = { maxElements: 2 ** 20, maxTextBytes: 2 ** 24 }
 
 const signature: ModelSignature = {

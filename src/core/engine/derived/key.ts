@@ -2,8 +2,8 @@
 
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
+import { onnxRuntimeVersion } from '../../packages.ts'
 import type { Patch } from '../../splice.ts'
 import type { OrtSessionOptions } from '../messages.ts'
 
@@ -12,9 +12,10 @@ import type { OrtSessionOptions } from '../messages.ts'
  * no hashing before it starts.
  */
 export function outerKey(session: OrtSessionOptions, sizes: readonly number[]): string {
+  // The derived model is tried before it is used, so an unknown version can cost speed, not answers.
   // Weights are packed alike for any number of threads, which changes with the CPUs granted and with what else is loaded.
   const { intraOpNumThreads: _, ...options } = session
-  return hash(16, [runtimeVersion(), process.platform, process.arch, cpuFeatures(), options, sizes])
+  return hash(16, [onnxRuntimeVersion() || 'unknown', process.platform, process.arch, cpuFeatures(), options, sizes])
 }
 
 /** @param patch of the model's edits, which go into what is derived */
@@ -30,16 +31,6 @@ export const patchKey = (patch: Patch): string =>
 
 const hash = (length: number, value: unknown): string =>
   createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, length)
-
-function runtimeVersion(): string {
-  try {
-    const path = createRequire(import.meta.url).resolve('onnxruntime-node/package.json')
-    return String((JSON.parse(readFileSync(path, 'utf8')) as { version?: unknown }).version)
-  } catch {
-    // The derived model is tried before it is used, so an unknown version can cost speed, not answers.
-    return 'unknown'
-  }
-}
 
 let features: string | undefined
 
