@@ -271,6 +271,7 @@ describe('packages', () => {
       'families.ts',
       'producer.ts',
       'sampling.ts',
+      'sdk-parts.ts',
       'sdk.ts',
       'otlp.ts',
       'prometheus.ts',

@@ -128,7 +128,7 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
         const reason = signal ? `the child process was killed by ${signal}` : `the child process exited with code ${code}`
         if (hasAnswered || closed || killReason) return gone(reason)
         // It could not even start. What it has said of that arrives behind the news of its end.
-        holder(child.stderr).ref?.()
+        for (const stream of [child.stdout, child.stderr]) holder(stream).ref?.()
         child.once('close', () => gone([reason, ...errorOf(said)].join(': ')))
       })
       child.on('error', (error) => gone(`the child process failed: ${error.message}`))
