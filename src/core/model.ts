@@ -465,9 +465,7 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
   function isTried(): boolean {
     const { batching, warmup } = config
     if (batching === false || facts?.inputs.length === 0) return false
-    if (warmup.length === 0 || !facts || config.sequences !== undefined) return true
-    // What the file does not declare, ONNX Runtime may know.
-    return facts.outputs.some(({ dims }) => dims === undefined) || typeof axesOf(facts, batching.axes) !== 'string'
+    return warmup.length === 0 || !facts || config.sequences !== undefined || typeof axesOf(facts, batching.axes) !== 'string'
   }
 
   function descriptionOf(): Description {
