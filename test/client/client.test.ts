@@ -75,6 +75,23 @@ describe('every element type', () => {
     )
   })
 
+  test('a model of unknown rank takes any shape', async () => {
+    const client = createClient({ url: `http://127.0.0.1:${http.port}` })
+    const empty = Object.fromEntries(Object.keys(TYPES).map((type) => [`in_${type}`, []]))
+    for (const [value, dims] of [
+      [[1, 2], [2]],
+      [
+        [[1], [2]],
+        [2, 1],
+      ],
+      [[[[3, 4]]], [1, 1, 2]],
+      [5, []],
+    ] as const) {
+      const { outputs } = await client.predict('all', { ...empty, in_float32: value as never, in_string: ['a'] })
+      expect(outputs.out_float32?.dims).toEqual(dims)
+    }
+  })
+
   test('not-a-number goes as null where there are no bytes, infinities need them', async () => {
     const url = `http://127.0.0.1:${http.port}`
     const input = { in_float32: [Number.NaN] }
