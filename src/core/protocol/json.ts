@@ -16,6 +16,10 @@ const LOCATE_LIMIT = 1 << 20
 /** A number of 310 digits is beyond every double; longer ones are not worth a BigInt. */
 const LONGEST_INTEGER = 310
 
+/** An integer of so many digits is exact in a double, and so are powers of ten up to there. */
+const EXACT_DIGITS = 15
+const POWERS = Array.from({ length: EXACT_DIGITS + 1 }, (_, exponent) => 10 ** exponent)
+
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
@@ -227,37 +231,48 @@ function parseTextExact(text: string): unknown {
     }
   }
 
+  /** Its place is a local variable, which costs a fraction of one that functions share. */
   function number(): number | bigint {
     const start = at
-    if (text.charCodeAt(at) === MINUS) at++
-    if (text.charCodeAt(at) === ZERO) at++
-    else digits(start)
-    let isInteger = true
-    if (text.charCodeAt(at) === POINT) {
-      isInteger = false
-      at++
-      digits(start)
+    let i = text.charCodeAt(start) === MINUS ? start + 1 : start
+    const begin = i
+    let code = text.charCodeAt(i)
+    let mantissa = 0
+    let point = 0
+    if (code === ZERO) code = text.charCodeAt(++i)
+    else for (; isDigit(code); code = text.charCodeAt(++i)) mantissa = mantissa * 10 + (code - ZERO)
+    if (i === begin) throw faultIn(start, i)
+    if (code === POINT) {
+      point = i++
+      for (code = text.charCodeAt(i); isDigit(code); code = text.charCodeAt(++i)) mantissa = mantissa * 10 + (code - ZERO)
+      if (i === point + 1) throw faultIn(start, i)
     }
+    const decimals = point > 0 ? i - point - 1 : 0
     // 0x20 turns E into e.
-    if ((text.charCodeAt(at) | 0x20) === 0x65) {
-      isInteger = false
-      at++
-      const sign = text.charCodeAt(at)
-      if (sign === PLUS || sign === MINUS) at++
-      digits(start)
+    const hasExponent = (code | 0x20) === 0x65
+    if (hasExponent) {
+      code = text.charCodeAt(++i)
+      if (code === PLUS || code === MINUS) i++
+      const exponent = i
+      while (isDigit(text.charCodeAt(i))) i++
+      if (i === exponent) throw faultIn(start, i)
     }
-    const token = text.slice(start, at)
+    at = i
+    // Both are exact, so one division rounds once, as a reader of the whole text does.
+    if (!hasExponent && i - begin - Number(point > 0) <= EXACT_DIGITS) {
+      const value = decimals > 0 ? mantissa / (POWERS[decimals] as number) : mantissa
+      return begin > start ? -value : value
+    }
+    const token = text.slice(start, i)
     const rounded = Number(token)
+    const isInteger = point === 0 && !hasExponent
     return isInteger && !Number.isSafeInteger(rounded) && token.length <= LONGEST_INTEGER ? BigInt(token) : rounded
   }
 
-  /** At least one digit; a fault is told at the start of the number. */
-  function digits(start: number): void {
-    const first = at
-    while (isDigit(text.charCodeAt(at))) at++
-    if (at > first) return
-    if (at < text.length) at = start
-    throw fault()
+  /** A number that goes on with something else is told at its start, one that ends too early as such. */
+  function faultIn(start: number, end: number): ModelmountError {
+    at = end < text.length ? start : end
+    return fault()
   }
 
   const result = value()

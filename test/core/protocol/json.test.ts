@@ -131,6 +131,29 @@ describe('parseJsonExact', () => {
     expect(parse('9'.repeat(1_000_000))).toBe(Infinity)
   })
 
+  test('numbers are the doubles that JSON.parse makes of them, to the bit', () => {
+    const finite = { noNaN: true, noDefaultInfinity: true } as const
+    const written = fc.oneof(
+      fc.tuple(fc.double({ min: -1e6, max: 1e6, ...finite }), fc.integer({ min: 0, max: 20 })).map(([v, n]) => v.toFixed(n)),
+      fc
+        .tuple(fc.double({ min: -1e20, max: 1e20, ...finite }), fc.integer({ min: 1, max: 18 }))
+        .map(([v, n]) => v.toPrecision(n)),
+      fc.double(finite).map((v) => (Object.is(v, -0) ? '-0' : String(v))),
+      fc.constantFrom('-0', '-0.0', '0.000000000000001', '-0.00000000000000', '999999999999999', '0.1e1', '100000000000000.5'),
+    )
+    fc.assert(
+      fc.property(fc.array(written, { minLength: 1, maxLength: 9 }), (list) => {
+        const text = `[${list.join(', ')}]`
+        const [got, expected] = [toNumbers(parse(text)) as number[], JSON.parse(text) as number[]]
+        expect(
+          got.every((value, i) => Object.is(value, expected[i])),
+          text,
+        ).toBe(true)
+      }),
+      { numRuns: 5000 },
+    )
+  })
+
   test('accepts and refuses exactly what JSON.parse does, but for the words of floats', () => {
     const bits = [
       '{',
