@@ -1,5 +1,5 @@
 /**
- * Look-ups in result caches, added up over servers. Each cache counts for itself and is gone with its load or its server; what it had counted
+ * Look-ups in result caches, added up over servers. Each cache counts for itself and is gone with its load or its server; its counts
  * must stay, because a counter that falls reads as one that began anew.
  */
 

@@ -1,6 +1,6 @@
 /**
- * Families of one name as one. The text leaves scopes out, so what two of them have under one name would stand twice, and Prometheus refuses
- * such a text or keeps the first of two numbers.
+ * Families of one name as one. The text leaves scopes out, so a name that two of them use would stand twice, and Prometheus refuses such
+ * a text or keeps the first of two numbers.
  */
 
 import { type DataPoint, DataPointType, type Histogram, type MetricData, type ScopeMetrics } from '@opentelemetry/sdk-metrics'

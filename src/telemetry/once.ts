@@ -1,7 +1,7 @@
 /**
  * Something that stands once, however many want it: begun for the first of them, ended with the last.
  * @param begin returns its end
- * @returns called by each that wants it; what that returns is called when it no longer does
+ * @returns called by each that wants it; returns in turn the function by which it ceases to
  */
 export function once(begin: () => () => void): () => () => void {
   let wanted = 0

@@ -1,6 +1,6 @@
 /**
  * Everything that is counted and read for the servers of one meter, put together: each family and each series stands once, however many servers
- * and telemetries there are. What they share adds up; the host and its GPUs stand once.
+ * and telemetries there are. Shared versions add up; the host and its GPUs stand once.
  */
 
 import type { Meter } from '@opentelemetry/api'

@@ -104,7 +104,7 @@ describe.each(Object.entries(ORDERS))('@fastify/compress %s', (_order, make) => 
     expect((await send('POST', INFER, JSON.stringify(ADD), JSON_TYPE)).status).toBe(200)
   })
 
-  test('what is not packed as it says, or only half of it, is a 400 and not a request without an answer', async () => {
+  test('a body that is not packed as it says, or half of one, is a 400 and not a request without an answer', async () => {
     const { send } = await listening(await make())
     const headers = { ...JSON_TYPE, 'content-encoding': 'gzip' }
     const packed = gzipSync(JSON.stringify(ADD))
@@ -116,7 +116,7 @@ describe.each(Object.entries(ORDERS))('@fastify/compress %s', (_order, make) => 
     expect((await send('POST', INFER, packed, headers)).status).toBe(200)
   })
 
-  test('what unpacks to more than the limit is a 413', async () => {
+  test('a body that unpacks to more than the limit is a 413', async () => {
     const { send } = await listening(await make())
     const body = gzipSync(JSON.stringify(ADD).padEnd(150_000))
     const { status, json } = await send('POST', INFER, body, { ...JSON_TYPE, 'content-encoding': 'gzip' })

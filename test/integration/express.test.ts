@@ -567,4 +567,18 @@ describe.each(KINDS)('$name and what the app does before', ({ express }) => {
     const large = await client.send('POST', '/v2/models/string/infer', many, headers)
     expect(large).toMatchObject({ status: 200, headers: { vary: 'Origin, accept-encoding' } })
   })
+
+  test('a body over the 100 kB of its express.json() is Express’s own 413, and one below them is answered', async () => {
+    const app = express()
+    app.use(express.json())
+    app.use(modelRouter(server))
+    // Express prints the error that nothing of the app has taken.
+    app.set('env', 'test')
+    const client = await httpFor(app)
+    const padded = (length: number) => JSON.stringify(ADD).padEnd(length)
+    const headers = { 'content-type': 'application/json' }
+    expect((await client.send('POST', '/v2/models/add/infer', padded(90_000), headers)).status).toBe(200)
+    const { status, text } = await client.send('POST', '/v2/models/add/infer', padded(150_000), headers)
+    expect([status, text]).toEqual([413, expect.stringContaining('PayloadTooLargeError')])
+  })
 })

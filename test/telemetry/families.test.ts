@@ -1,4 +1,4 @@
-/** What several scopes have under one name stands once in the text, which leaves scopes out. */
+/** A name that several scopes use stands once in the text, which leaves scopes out. */
 
 import { MeterProvider } from '@opentelemetry/sdk-metrics'
 import { expect, onTestFinished, test } from 'vitest'
