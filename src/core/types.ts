@@ -937,7 +937,11 @@ export interface ModelServer extends AsyncDisposable {
   /** Every version the server knows, failed ones included. */
   models(): readonly ModelInfo[]
   health(): ServerHealth
-  /** Calls `listener` for every event until the returned function is called. A listener that throws is ignored. */
+  /**
+   * Calls `listener` for every event until the returned function is called: in a microtask, when what has happened is complete, and before whoever
+   * awaits it goes on. It may close the server, unload models or load them. A listener that throws is ignored. Text of events has no control
+   * characters, whatever it quotes.
+   */
   subscribe(listener: (event: ServerEvent) => void): () => void
   /**
    * An OpenAPI 3.1 document of the models that take requests now, with their own tensors and examples; see `mergeOpenApi()`.

@@ -1,6 +1,7 @@
 /** A listener may close the server, unload the model or load it again, whatever it is told of: what it asked for holds afterwards. */
 
 import { writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { isModelmountError, type ModelServer, type ModelSpec, type ServerEvent } from 'modelmount'
 import { describe, expect, test } from 'vitest'
@@ -45,6 +46,7 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
   unloaded: { is: state('unloaded'), happens: (server) => void server.unload('m') },
   'provider-fallback': { is: type('provider-fallback'), spec: () => ({ executionProviders: ['cuda', 'cpu'] }) },
   isolation: { is: type('isolation'), spec: () => ({ source: division }) },
+  warning: { is: type('warning'), spec: () => ({ instances: availableParallelism() + 1 }) },
   residency: { is: type('residency'), spec: () => ({ idleUnloadMs: 20 }) },
   'worker-lost': { is: type('worker-lost'), spec: () => ({ isolation: 'process' }), happens: kill },
   'start-refused': {
