@@ -14,8 +14,11 @@ const BASE: LoadOptions = { seed: 1, law, noise: 0.08, cap: CAP, timeoutMs: SLO_
 const inTime = (outcomes: readonly Outcome[]): Outcome[] =>
   outcomes.filter(({ code, latencyMs }) => code === 'ok' && latencyMs <= SLO_MS)
 
-/** @param rho offered load as a share of capacity */
-async function run(rho: number, opts: Partial<LoadOptions> = {}, durationMs = 20_000) {
+/**
+ * @param rho offered load as a share of capacity
+ * @param durationMs under load a shorter time has as many requests
+ */
+async function run(rho: number, opts: Partial<LoadOptions> = {}, durationMs = rho > 1 ? 10_000 : 20_000) {
   const load = createLoad({ ...BASE, ...opts })
   const instances = opts.instances ?? 1
   const sent = poisson(load, 0, durationMs, rho * CAPACITY * instances)

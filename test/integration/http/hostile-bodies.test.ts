@@ -17,7 +17,7 @@ import { hostileBodies, MOUNT, PATHS } from '../../support/hostile-bodies.ts'
 import { connectTo } from '../../support/http.ts'
 
 /** All of them take a minute or two: `npm run test:long` asks each. */
-const SHARE = 3
+const SHARE = 5
 /** As large as the defaults allow, nearly. */
 const LARGE_BYTES = 12_000_000
 let server: ModelServer
