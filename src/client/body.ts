@@ -1,5 +1,7 @@
 /** The body of an answer, as far as it is allowed to go after unpacking. */
 
+import { concat } from './concat.ts'
+
 /** @returns its bytes; `undefined` where there are more, and then the rest is not read */
 export async function readBody({ body }: Response, maxBytes: number): Promise<Uint8Array | undefined> {
   if (!body) return new Uint8Array()
@@ -19,5 +21,5 @@ export async function readBody({ body }: Response, maxBytes: number): Promise<Ui
     pieces.push(value)
   }
   const [first] = pieces
-  return first && pieces.length === 1 ? first : Buffer.concat(pieces, total)
+  return first && pieces.length === 1 ? first : concat(pieces)
 }

@@ -3,6 +3,7 @@
 import { ModelmountError } from '../core/errors.ts'
 import { fromHalf, toWireType } from '../core/tensor/index.ts'
 import type { Tensor } from '../core/types.ts'
+import { concat } from './concat.ts'
 import { IS_LITTLE_ENDIAN, JSON_LENGTH, swapped } from './wire.ts'
 
 export interface EncodedRequest {
@@ -92,14 +93,4 @@ function stringsToBytes(strings: readonly string[]): Uint8Array {
     return [length, bytes]
   })
   return concat(pieces)
-}
-
-function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const result = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0))
-  let at = 0
-  for (const piece of pieces) {
-    result.set(piece, at)
-    at += piece.byteLength
-  }
-  return result
 }
