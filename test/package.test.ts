@@ -1,14 +1,16 @@
 /** The package as npm and its users see it: exports, both module systems, version, error table. */
 
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
-import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { ERROR_TABLE } from 'modelmount'
 import type { Options } from 'tsup'
-import { describe, expect, test } from 'vitest'
+import ts from 'typescript'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { VERSION } from '../src/core/version.ts'
 import tsupConfig from '../tsup.config.ts'
 
@@ -84,6 +86,61 @@ describe('exports', () => {
       const strangers = needed.filter((name) => !declared.has(name) && !declared.has(name.split('/')[0] ?? ''))
       expect([entry, strangers]).toEqual([entry, []])
     }
+  })
+
+  test('a bundler meets no package that may be missing', () => {
+    const names = (code: string): string[] => ts.preProcessFile(code, true, true).importedFiles.map(({ fileName }) => fileName)
+    const seen = new Set<string>()
+    const met = new Set<string>()
+    const follow = (file: string): void => {
+      if (seen.has(file)) return
+      seen.add(file)
+      for (const name of names(read(file))) {
+        if (name.startsWith('.')) follow(join(dirname(file), name))
+        else if (!builtinModules.includes(name.replace(/^node:/, ''))) met.add(name)
+      }
+    }
+    for (const entry of ['index.js', 'index.cjs', 'express.js', 'express.cjs', 'node.js', 'fetch.js', 'client.js'])
+      follow(`dist/${entry}`)
+    expect([...met]).toEqual(['lru-cache'])
+  })
+
+  test.each([
+    ['an app in CommonJS', ts.ModuleKind.CommonJS],
+    ['an app in ES modules', ts.ModuleKind.ESNext],
+  ])('TypeScript’s older resolution finds the types of every subpath: %s', (_, module) => {
+    const dir = mkdtempSync(join(tmpdir(), 'node10-'))
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+    mkdirSync(join(dir, 'node_modules'))
+    symlinkSync(root, join(dir, 'node_modules/modelmount'))
+    const specifiers = entries.map((entry) => (entry === 'index' ? 'modelmount' : `modelmount/${entry}`))
+    const file = join(dir, 'app.ts')
+    const imports = specifiers.map((name, i) => `import * as m${i} from '${name}'`)
+    writeFileSync(
+      file,
+      [
+        ...imports,
+        "import { createModelServer } from 'modelmount'",
+        "import { modelRouter } from 'modelmount/express'",
+        "createModelServer({ models: [] }).then((server) => modelRouter(server, { dialects: ['mlflow'] }))",
+        '// @ts-expect-error: the types are there, and are not any',
+        "createModelServer({ modles: [] }).then((server) => modelRouter('server'))",
+        `export default [${specifiers.map((_, i) => `m${i}`)}]`,
+      ].join('\n'),
+    )
+    const program = ts.createProgram([file], {
+      module,
+      moduleResolution: ts.ModuleResolutionKind.Node10,
+      target: ts.ScriptTarget.ES2022,
+      strict: true,
+      noEmit: true,
+      skipLibCheck: true,
+      types: ['node'],
+      typeRoots: [join(root, 'node_modules/@types')],
+    })
+    const source = program.getSourceFile(file)
+    const faults = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]
+    expect(faults.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))).toEqual([])
   })
 
   test('adapters hold nothing of the core', () => {

@@ -87,13 +87,6 @@ const CASES = {
     for (const tier of ['thread', 'process'])
       yield [tier, outcomeOf(dir, process.execPath, yarn, 'node', 'serve.cjs', tier, 'score.onnx'), answers]
   },
-  *bun(library) {
-    const dir = project('bun')
-    npmInstall(dir, library, 'onnxruntime-node@1.30.0', 'bun@1.4.5', '@oven/bun-linux-x64@1.4.5')
-    const bun = join(dir, 'node_modules/@oven/bun-linux-x64/bin/bun')
-    for (const tier of ['thread', 'process'])
-      yield [tier, outcomeOf(dir, bun, 'serve.cjs', tier, 'score.onnx'), refused('runtime')]
-  },
   *'read-only'(library) {
     const dir = project('read-only')
     npmInstall(dir, library, 'onnxruntime-node@1.30.0')

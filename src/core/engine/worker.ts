@@ -2,7 +2,7 @@
  * The only file that loads onnxruntime-node. Runs in a worker thread or a child process; loading and running block here and nowhere else.
  */
 
-import { writeFileSync } from 'node:fs'
+import { rmdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import type * as Ort from 'onnxruntime-node'
@@ -283,6 +283,14 @@ const { workerData: { folder, parent } } = require('node:worker_threads')
 try { require('node:fs').rmdirSync(folder) } catch {}
 setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL') }, 1000)`
 
+function removeFolder(folder: string | undefined): void {
+  try {
+    if (folder !== undefined) rmdirSync(folder)
+  } catch {
+    // Gone already.
+  }
+}
+
 /** @param folder empty, where this child works */
 function followParent(folder: string | undefined): void {
   const watchdog = new Worker(WATCHDOG, {
@@ -309,11 +317,16 @@ if (parentPort) {
   } catch {
     // Not Linux, or not allowed: the memory cap still works.
   }
-  process.on('disconnect', () => process.exit(0))
+  const folder = process.argv[2]
+  process.on('disconnect', () => {
+    // The watchdog may not be up yet.
+    removeFolder(folder)
+    process.exit(0)
+  })
   // A group signal (Ctrl-C in a terminal) reaches the child too; the host decides when its children end.
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => {})
-  followParent(process.argv[2])
+  followParent(folder)
   serve({
     post: (message) => process.send?.(message),
     listen: (handle) => process.on('message', handle),
