@@ -522,9 +522,9 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
     findMixing: async (rows: BatchAxes) => (facts ? findMixing(source, graph.inputs, rows, edited?.patch) : undefined),
   })
 
-  /** Values of a request could end the process that tries them. */
+  /** None where values of a request could end the process that tries them, or where that is not known. */
   function examples(): readonly { readonly form: ExampleForm; readonly inputs: TensorRecord }[] {
-    if (hazard !== undefined || config.batching === false) return []
+    if (!facts || hazard !== undefined || config.batching === false) return []
     const { inputs } = contract.signature
     return exampleForms(inputs).flatMap((form) => {
       const example = exampleOf(inputs, form)
