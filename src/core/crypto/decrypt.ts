@@ -62,13 +62,15 @@ export async function decryptModel(path: string | URL, opts: DecryptModelOptions
     for (const name of (await readOnnx(main.output.unfinished)).externalData) {
       const problem = nameProblem(name)
       if (problem) throw refuseFile(from, `keeps weights in a file whose name leads elsewhere: ${problem}`)
-      const { sha256, size } =
-        plain.get(name + ENDING) ?? (await take(name + ENDING, main.context && { ...main.context, path: name }))
+      const { sha256, size } = plain.get(name + ENDING) ?? (await take(name + ENDING, { ...main.context, path: name }))
       files.push({ name, sha256, size })
     }
     const { manifest } = main.context
-    const stranger = [...plain].find(([, { context }]) => context.manifest !== manifest)
-    if (stranger) throw refuseFile(stranger[0], 'belongs to another model than the files beside it')
+    for (const [relative, file] of plain) {
+      if (file.context.manifest !== manifest) throw refuseFile(relative, 'belongs to another model than the files beside it')
+      const name = file === main ? '.' : relative.slice(0, -ENDING.length)
+      if (file.context.path !== name) throw refuseFile(relative, 'was encrypted under another name')
+    }
     if (manifestIdOf(files) !== manifest) throw refuseFile(from, 'and its weights are not what was encrypted together')
     for (const { output } of plain.values()) await output.commit()
     return {

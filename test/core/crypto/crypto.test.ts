@@ -5,13 +5,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSyn
 import { cp, readFile, rename, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { buildEncrypt } from '@aws-crypto/encrypt-node'
-import { AlgorithmSuiteIdentifier, CommitmentPolicy, MultiKeyringNode } from '@aws-crypto/material-management-node'
-import { RawAesKeyringNode, RawAesWrappingSuiteIdentifier } from '@aws-crypto/raw-aes-keyring-node'
 import fc from 'fast-check'
 import {
   decryptModel,
-  type EncryptionKey,
   encryptModel,
   isModelmountError,
   type KeyProvider,
@@ -21,15 +17,10 @@ import {
 } from 'modelmount'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import * as models from '../../../tools/models.mjs'
+import { key, messageFor, ring } from './messages.ts'
 
 const FRAME = 1024 * 1024
 const MARKER = 'planted-marker-5f1e9c0b'
-
-const key = (id: string): EncryptionKey => ({ id, key: new Uint8Array(randomBytes(32)) })
-const ring = (current: EncryptionKey, ...others: EncryptionKey[]): KeyProvider => ({
-  current: () => current,
-  byId: (id) => [current, ...others].find((known) => known.id === id),
-})
 
 let dir = ''
 let plain = ''
@@ -143,26 +134,9 @@ describe('what goes wrong on the way', () => {
   })
 })
 
-/** A message as anybody with the library can make one. */
-async function withDataKeys(count: number, bytes: Uint8Array, encryptionContext: Record<string, string>): Promise<Uint8Array> {
-  const keyring = ({ id, key }: EncryptionKey) =>
-    new RawAesKeyringNode({
-      keyNamespace: 'modelmount',
-      keyName: id,
-      unencryptedMasterKey: Uint8Array.from(key),
-      wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
-    })
-  const others = Array.from({ length: count - 1 }, (_, i) => keyring(key(`other-${i}`)))
-  const { encrypt } = buildEncrypt({
-    commitmentPolicy: CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
-    maxEncryptedDataKeys: false,
-  })
-  const { result } = await encrypt(new MultiKeyringNode({ generator: keyring(now), children: others }), Buffer.from(bytes), {
-    suiteId: AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY,
-    encryptionContext,
-  })
-  return result
-}
+/** For our key and others. */
+const withDataKeys = (count: number, bytes: Uint8Array, context: Record<string, string>): Promise<Uint8Array> =>
+  messageFor([now, ...Array.from({ length: count - 1 }, (_, i) => key(`other-${i}`))], bytes, context)
 
 describe('what was tampered with', () => {
   test('any flipped byte, and a message cut anywhere', async () => {
@@ -212,6 +186,30 @@ describe('what was tampered with', () => {
     expect(await failure(decryptModel(join(out, 'model.onnx.enc'), { keys: ring(now), out: back }))).toMatchObject({
       code: 'MODEL_UNTRUSTED',
     })
+    expectNothingIn(back)
+  })
+
+  test('two files beside the model under each other’s name, and the model under the name of one', async () => {
+    writeFileSync(join(plain, 'a.bin'), 'a')
+    writeFileSync(join(plain, 'b.bin'), 'b')
+    await encrypt(ring(now))
+    const [a, b] = [join(out, 'a.bin.enc'), join(out, 'b.bin.enc')]
+    await rename(a, join(out, 'x'))
+    await rename(b, a)
+    await rename(join(out, 'x'), b)
+    expect(await failure(decryptModel(out, { keys: ring(now), out: back }))).toMatchObject({ code: 'MODEL_UNTRUSTED' })
+    await rename(a, b)
+    await cp(join(out, 'model.onnx.enc'), a)
+    expect(await failure(decryptModel(out, { keys: ring(now), out: back }))).toMatchObject({ code: 'MODEL_UNTRUSTED' })
+    expectNothingIn(back)
+  })
+
+  test('weights that were a file of another name with the same content', async () => {
+    await cp(join(plain, 'weights.bin'), join(plain, 'twin.bin'))
+    await encrypt(ring(now))
+    await rename(join(out, 'twin.bin.enc'), join(out, 'weights.bin.enc'))
+    for (const path of [out, join(out, 'model.onnx.enc')])
+      expect(await failure(decryptModel(path, { keys: ring(now), out: back }))).toMatchObject({ code: 'MODEL_UNTRUSTED' })
     expectNothingIn(back)
   })
 
