@@ -13,7 +13,7 @@ const builtWorkers = {
   enforce: 'pre',
   transform: (code: string): string =>
     code.replace(
-      /(['"])\.\/(workers\/(?:hash-)?worker\.cjs)\1/g,
+      /(['"])\.\/(workers\/(?:[a-z]+-)?worker\.cjs)\1/g,
       (_, _quote, file) => `'${pathToFileURL(at(`./dist/${file}`))}'`,
     ),
 } as const

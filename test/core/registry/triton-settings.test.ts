@@ -74,6 +74,12 @@ describe('the JSON of a config has Triton’s names and kinds', () => {
     expect(refusal(text)).toContain('CONFIG_INVALID')
     expect(refusal(text)).toContain(sentence)
   })
+
+  test('an error has the field, what it must be and what it is', () => {
+    expect(() => read('input { optional: yes }')).toThrow(
+      expect.objectContaining({ details: { field: 'input[0].optional', expected: 'true or false', got: 'yes' } }),
+    )
+  })
 })
 
 describe('what is served', () => {
@@ -109,10 +115,34 @@ describe('what is served', () => {
       'sequence_batching { control_input { name: "a" control [ { kind: CONTROL_SEQUENCE_START }, { kind: CONTROL_SEQUENCE_END } ] } }',
       'has several controls',
     ],
+    [
+      'sequence_batching { state [ { input_name: "s" output_name: "t" }, { input_name: "s" output_name: "u" } ] }',
+      'CONFIG_INVALID: config.pbtxt: sequence_batching.state[1] is a second state of the input "s"',
+    ],
+    ['sequence_batching { state { output_name: "t" } }', 'must have an input_name and an output_name'],
+    ['sequence_batching { control_input { control { } } }', 'sequence_batching.control_input[0] must have a name and a control'],
+    [
+      'sequence_batching { control_input [ { name: "a" control { } }, { name: "a" control { } } ] }',
+      'sequence_batching.control_input[1] is a second control of the input "a"',
+    ],
+    [
+      'sequence_batching { control_input { name: "a" control { fp32_false_true: [ 0 ] } } }',
+      'sequence_batching.control_input[0] must say what stands for no and for yes',
+    ],
     ['model_warmup { batch_size: 2 }', 'batch_size is 2, but max_batch_size is 0'],
     ['parameters { key: "execution_mode" value { string_value: "2" } }', 'parameters["execution_mode"] cannot be "2"'],
   ])('%s is refused', (text, sentence) => {
     expect(refusal(text)).toContain(sentence)
+  })
+
+  test('a state whose size is not written has the graph’s', () => {
+    const { settings } = read('sequence_batching { state { input_name: "s" output_name: "t" } }')
+    expect(settings.sequences).toMatchObject({ state: { s: { output: 't' } } })
+    expect(settings.sequences?.state?.s).not.toHaveProperty('dims')
+  })
+
+  test('a second output of a name is called one', () => {
+    expect(refusal('output [ { name: "p" }, { name: "p" } ]')).toContain('output[1] is a second output "p"')
   })
 
   test('a config without a word on tensors and batches leaves them to the graph', () => {
