@@ -27,7 +27,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     far: whole('registry', 'model-files', 'version-labels'),
   },
   lane: { folder: 'adapters/lane', near: ['test/adapters/lane*.test.ts'], far: ['test/adapters/conformance*.test.ts'] },
-  client: { folder: 'client', near: ['test/client/*.test.ts'], far: [] },
+  client: { folder: 'client', near: ['test/client/*.test.ts'], far: whole('client-types') },
 }
 
 export interface Part {

@@ -3,7 +3,7 @@
 import { getEventListeners } from 'node:events'
 import { type ClientOptions, createClient, type ModelClient } from 'modelmount/client'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { observe, turns } from '../support/server.ts'
+import { observe, turns } from '../support/turns.ts'
 
 const METADATA = {
   inputs: [{ name: 'x', datatype: 'FP32', shape: [-1] }],

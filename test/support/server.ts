@@ -3,6 +3,8 @@
 import { createModelServer, type ModelServer, type ModelServerOptions } from 'modelmount'
 import { onTestFinished } from 'vitest'
 
+export { observe, turns } from './turns.ts'
+
 /** A server without a logger that is closed when the running test has finished. */
 export async function serverFor(options: ModelServerOptions): Promise<ModelServer> {
   const server = await createModelServer({ logger: false, ...options })
@@ -19,24 +21,4 @@ export async function posted(): Promise<void> {
   for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => process.nextTick(resolve))
   // So the scheduler's callback stands before this one, and nothing is between the callbacks of one turn.
   await new Promise((resolve) => setImmediate(resolve))
-}
-
-/** `settled` tells whether the promise has an outcome yet. */
-export function observe<T>(promise: Promise<T>): { readonly promise: Promise<T>; readonly settled: boolean } {
-  let settled = false
-  const done = (): void => {
-    settled = true
-  }
-  promise.then(done, done)
-  return {
-    promise,
-    get settled() {
-      return settled
-    },
-  }
-}
-
-/** Lets whatever is under way go on for two turns of the event loop. */
-export async function turns(): Promise<void> {
-  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve))
 }
