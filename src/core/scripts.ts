@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs'
 import nodeModule from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Worker, type WorkerOptions } from 'node:worker_threads'
+import type { Worker, WorkerOptions } from 'node:worker_threads'
 import { hostUnsupported, refusedByHost } from './host.ts'
 
 export type Script = 'worker' | 'decode-worker' | 'hash-worker' | 'prometheus-worker'
@@ -80,7 +80,9 @@ export function scriptArgs(): string[] {
  */
 export function startThread(path: string, options: WorkerOptions): Worker {
   try {
-    return new Worker(path, { ...options, execArgv: scriptArgs() })
+    // Not imported: Turbopack takes a path that it cannot read for any file of the package, declarations included, and fails on those.
+    const threads = process.getBuiltinModule('node:worker_threads')
+    return new threads.Worker(path, { ...options, execArgv: scriptArgs() })
   } catch (error) {
     throw refusedByHost(error)
   }

@@ -1,6 +1,6 @@
 /** Process tier: a child process. Survives a native crash, can be killed at a deadline, and has a memory cap. */
 
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { refusedByHost } from '../host.ts'
@@ -67,6 +67,8 @@ const errorOf = (said: readonly string[]): string[] => said.filter((line) => /^\
 function start(): { readonly child: ChildProcess; leave(): void } {
   const folder = makeEmptyFolder()
   try {
+    // Not imported, for the reason that threads are not: see scripts.ts.
+    const { fork } = process.getBuiltinModule('node:child_process')
     const child = fork(scriptPath('worker'), [folder.path], {
       cwd: folder.path,
       env: childEnv(),
