@@ -4,7 +4,8 @@
  */
 
 import type { Readable } from 'node:stream'
-import * as zlib from 'node:zlib'
+// Not by name: an older Node lacks some, and webpack makes a named import of each that is read of a namespace.
+import zlib from 'node:zlib'
 
 const { BrotliDecompress, Gunzip, Inflate, InflateRaw, Unzip, ZstdDecompress } = zlib as Readonly<Record<string, unknown>>
 
