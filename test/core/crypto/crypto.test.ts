@@ -309,7 +309,14 @@ describe('keys', () => {
     const open = (keys: KeyProvider) => failure(decryptModel(out, { keys, out: back }))
     expect(await open(ring(key('2026-11')))).toMatchObject({ code: 'MODEL_UNTRUSTED' })
     expect(await open(ring(old))).toMatchObject({ code: 'MODEL_UNTRUSTED', message: expect.stringContaining("'2026-11'") })
-    expect(await open({ current: () => old, byId: () => old })).toMatchObject({ code: 'OPTIONS_INVALID' })
+    expect(await open({ current: () => old, byId: () => old })).toMatchObject({
+      code: 'OPTIONS_INVALID',
+      message: expect.stringContaining("'2026-11'"),
+    })
+    expect(await open({ current: () => old, byId: () => ({ id: '2026-11', key: new Uint8Array(1) }) })).toMatchObject({
+      code: 'OPTIONS_INVALID',
+      details: { field: 'keys.byId().key' },
+    })
     const throws: KeyProvider = {
       current: () => old,
       byId: async () => {
