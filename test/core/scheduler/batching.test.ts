@@ -74,6 +74,13 @@ describe('the lane of a request', () => {
     expect(new Set([usual, ...others]).size).toBe(5)
   })
 
+  test('differs by integers of 64 bits, which JSON does not know', () => {
+    const { place } = batchingOf({ x: ['N'], rate: [] })
+    const lane = (rate: bigint) =>
+      place(run({ x: floats(1), rate: { type: 'int64', dims: [], data: BigInt64Array.of(rate) } }), true).lane
+    expect(new Set([2n ** 53n, 2n ** 53n + 1n, 2n ** 53n].map(lane)).size).toBe(2)
+  })
+
   test('differs by long values and by texts, too', () => {
     const { place } = batchingOf({ x: ['N'], table: [] })
     const lane = (table: Tensor) => place(run({ x: floats(1), table }), true).lane
