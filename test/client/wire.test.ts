@@ -332,6 +332,25 @@ describe('when a call is made again', () => {
     // A sequence is never idempotent.
     expect(await attempts(status, code, { idempotent: true, sequence: { id: 's' } }, headers)).toBe(always ? 2 : 1)
   })
+
+  test.each([
+    ['ECONNREFUSED', 2],
+    ['ECONNRESET', 1],
+  ])('a connection that ends in %s: %i times', async (code, times) => {
+    let posts = 0
+    const client = createClient({
+      url: 'http://server',
+      binary: false,
+      retries: 1,
+      fetch: async (_url, init) => {
+        if (init?.method === 'GET') return new Response(JSON.stringify({ inputs: [], outputs: [] }))
+        posts++
+        throw new TypeError('fetch failed', { cause: { code } })
+      },
+    })
+    await failureOf(client.predict('m', {}))
+    expect(posts).toBe(times)
+  })
 })
 
 test('metadata that are no list, no name, no type and no shape name their place', async () => {
