@@ -120,6 +120,22 @@ describe('state with its rows second', () => {
     expect(Math.max(...answers.map(({ batchSize }) => batchSize))).toBeLessThanOrEqual(3)
   })
 
+  test('a scalar of zero is not shared with one of minus zero', { retry: 2 }, async () => {
+    const source = writeModel({
+      graph: {
+        inputs: [value('x', 'float', ['N', 2]), value('by', 'float', [])],
+        outputs: [value('y', 'float', ['N', 2])],
+        nodes: [...FIXED_COST.nodes, node('Div', ['x', 'by'], ['most']), node('Add', ['most', 'zero'], ['y'])],
+        initializers: FIXED_COST.initializers,
+      },
+    })
+    const server = await load(source)
+    expect(server.model('m').batching).toMatchObject({ enabled: true })
+    const answers = await Promise.all([0, -0, 0, -0].map((by) => server.predict('m', { x: [[1, 1]], by })))
+    expect(Math.max(...answers.map(({ batchSize }) => batchSize))).toBeGreaterThan(1)
+    expect(answers.map(({ outputs }) => outputs.y?.data[0])).toEqual([1, -1, 1, -1].map((sign) => sign / 0))
+  })
+
   test('without a name it is not guessed', async () => {
     const server = await load(recurrent(['batch', 3], [2, null, 3], [2, null, 3]))
     expect(server.model('m').batching).toMatchObject({ enabled: false, reason: "the first dimension of 'h' is fixed at 2" })

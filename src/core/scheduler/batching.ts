@@ -297,7 +297,9 @@ const MAX_VALUE_BYTES = 256
 /** Equal for equal elements only. */
 function contentOf({ type, data }: Tensor): string | readonly string[] {
   if (type === 'string') return data
-  if (data.byteLength <= MAX_VALUE_BYTES) return Array.from(data, String)
+  // As text, both zeros are 0.
+  if (data.byteLength <= MAX_VALUE_BYTES)
+    return Array.from<number | bigint, string>(data, (value) => (Object.is(value, -0) ? '-0' : String(value)))
   return createHash('sha256')
     .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     .digest('base64')
