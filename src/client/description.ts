@@ -2,7 +2,7 @@
 
 import { ModelmountError } from '../core/errors.ts'
 import { printable } from '../core/printable.ts'
-import { fromWireType } from '../core/tensor/index.ts'
+import { fromWireType, MAX_RANK } from '../core/tensor/index.ts'
 import type { ModelSignature, ValueInfo } from '../core/types.ts'
 import { isObject, type Json, parseAnswer } from './json.ts'
 
@@ -40,6 +40,8 @@ function readValues(values: unknown, field: string): ValueInfo[] {
 function readShape(shape: unknown, field: string): ValueInfo['dims'] {
   if (shape === undefined || shape === null) return undefined
   if (!Array.isArray(shape)) throw invalid(`${field} is no list`)
+  // No request could have more, and messages repeat it.
+  if (shape.length > MAX_RANK) throw invalid(`${field} has more than ${MAX_RANK} sizes`)
   return shape.map((dim: unknown) => {
     if (typeof dim !== 'number' || !Number.isSafeInteger(dim)) throw invalid(`${field} has a size that is no integer`)
     return dim < 0 ? null : dim

@@ -83,6 +83,13 @@ test('an honest answer is taken, missing values among it', async () => {
   expect((await clientOf({ infer: { body: long }, metadata }).predict('m', x)).outputs.y?.data[0]).toBeNaN()
 })
 
+test('a shape of more sizes than any tensor has makes no long message', async () => {
+  const metadata = page({ ...METADATA, inputs: [{ name: 'x', datatype: 'FP32', shape: Array(100_000).fill(-1) }] })
+  const { code, message } = await failureOf(clientOf({ metadata }).predict('m', x))
+  expect(code).toBe('REMOTE_FAILED')
+  expect(message.length).toBeLessThan(1000)
+})
+
 // ---------------------------------------------------------------- any answer
 
 const odd = fc.oneof(
