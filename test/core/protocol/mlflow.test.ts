@@ -207,7 +207,7 @@ describe('CSV', () => {
 
   test('a missing value is not-a-number in a column of floats, and named as missing in every other', () => {
     const nothing = 'a missing value (an empty field, NA or the like), which only columns of floats may have'
-    for (const missing of ['', '""', ' ', 'NA', 'null', 'NaN', '<NA>']) {
+    for (const missing of ['', '""', ' ', 'NA', 'null', 'NaN', '<NA>', '#N/A N/A', '-1.#IND', '1.#QNAN']) {
       const text = `a,b\n1,2\n${missing},4\n`
       const column = (type: DType): ModelSignature => ({
         inputs: [input('a', type, ['N']), input('b', 'string', ['N'])],

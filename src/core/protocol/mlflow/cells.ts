@@ -10,7 +10,10 @@ export function jsonCell(value: unknown, type: DType | undefined): unknown {
 }
 
 /** What pandas reads as nothing. */
-const MISSING = new Set(['', '#N/A', '#NA', '-NaN', '-nan', '<NA>', 'N/A', 'NA', 'NULL', 'NaN', 'None', 'n/a', 'nan', 'null'])
+const MISSING = new Set([
+  ...['', '#N/A', '#N/A N/A', '#NA', '<NA>', 'N/A', 'NA', 'n/a', 'NULL', 'null', 'None'],
+  ...['NaN', 'nan', '-NaN', '-nan', '1.#IND', '-1.#IND', '1.#QNAN', '-1.#QNAN'],
+])
 const INFINITE = /^([+-]?)inf(?:inity)?$/i
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
 const INTEGER = /^[+-]?\d{1,20}$/
