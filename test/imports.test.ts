@@ -82,7 +82,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/packages': ['scripts'],
   'core/printable': [],
   'core/telemetry': ['clock (types)', 'errors', 'types (types)'],
-  'core/tensor': ['errors', 'types (types)'],
+  'core/tensor': ['errors', 'printable', 'types (types)'],
   'core/splice': [],
   'core/onnx': ['errors', 'integrity', 'printable', 'splice', 'types (types)'],
   'core/turns': ['protocol (types)'],

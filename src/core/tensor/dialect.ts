@@ -1,6 +1,7 @@
 /** How one way into the library spells tensors, so that a fault is told in the caller's own terms. */
 
 import { ModelmountError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import type { DType } from '../types.ts'
 import type { ElementPolicy } from './elements.ts'
 
@@ -47,7 +48,7 @@ const LONGEST_NAME = 80
 
 /** A name for a message: quoted, control characters escaped, cut when a request makes it long. */
 export function quote(name: string): string {
-  return JSON.stringify(shorten(name))
+  return printable(JSON.stringify(shorten(name)))
 }
 
 /** At most 80 characters of a name that a request chose. */
