@@ -1,10 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
+/** What takes many seconds: `npm run test:long`. With `SUITE=whole` it runs among the others, as on other versions of Node. */
+const SLOW = process.env.SUITE === 'whole' ? [] : ['test/**/*.long.test.ts']
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // Minutes each: npm run test:long.
-    exclude: ['test/long/**'],
+    exclude: ['test/long/**', ...SLOW],
     // Child processes, not threads: modelmount sets ORT_DISABLE_TELEMETRY in the real environment, which a thread only has a copy of.
     pool: 'forks',
     // One more than the CPUs of a small machine: some tests only wait.

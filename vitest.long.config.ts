@@ -2,11 +2,11 @@ import { defineConfig } from 'vitest/config'
 import { VersionsLast } from './test/support/versions-last.ts'
 import config from './vitest.config.ts'
 
-/** What takes minutes: npm run test:long. All of it has half an hour. */
+/** What takes minutes, and what takes many seconds: npm run test:long. All of it has half an hour. */
 export default defineConfig({
   test: {
     ...config.test,
-    include: ['test/long/**/*.test.ts'],
+    include: ['test/long/**/*.test.ts', 'test/**/*.long.test.ts'],
     exclude: [],
     // One after the other: they measure growth, and bring load of their own.
     maxWorkers: 1,

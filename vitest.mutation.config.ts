@@ -33,6 +33,7 @@ export default defineConfig({
   test: {
     ...config.test,
     include: process.env.MUTATION_FAR ? [...near, ...far] : [...near],
+    exclude: [],
     globalSetup: [],
     setupFiles: [],
     reporters: ['default'],

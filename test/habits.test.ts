@@ -17,6 +17,7 @@ import { join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { partOf, ROOMS } from '../tools/mutation-rooms.ts'
+import short from '../vitest.config.ts'
 import long from '../vitest.long.config.ts'
 import { cleanEnv } from './support/node-versions.ts'
 import { usesDist } from './support/uses-dist.ts'
@@ -92,9 +93,9 @@ describe('a build that is older than the sources', () => {
 
   test.each([
     ['integration/predict.test.ts', true],
-    ['exit/exit.test.ts', true],
+    ['exit/exit.long.test.ts', true],
     ['readme.test.ts', true],
-    ['cli/serve.test.ts', true],
+    ['cli/serve.long.test.ts', true],
     ['core/scheduler/heap.test.ts', false],
     ['core/model-schema.test.ts', false],
     ['imports.test.ts', false],
@@ -119,7 +120,9 @@ test('CI checks, tests, and tests for long', () => {
 test('every test belongs to exactly one of the two runs', () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
   expect(scripts['test:long']).toContain('--config vitest.long.config.ts')
-  expect(long.test).toMatchObject({ include: ['test/long/**/*.test.ts'], exclude: [], maxWorkers: 1 })
+  const slow = 'test/**/*.long.test.ts'
+  expect(short.test).toMatchObject({ include: ['test/**/*.test.ts'], exclude: ['test/long/**', slow] })
+  expect(long.test).toMatchObject({ include: ['test/long/**/*.test.ts', slow], exclude: [], maxWorkers: 1 })
   expect(TESTS.filter((file) => file.startsWith('long'))).toContain(join('long', 'node-versions.test.ts'))
 })
 

@@ -88,7 +88,7 @@ export async function runSuite(
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
   const child = spawn(binary, [vitest, 'run', '--reporter=json', `--outputFile=${report}`, ...files], {
     cwd: root,
-    env: cleanEnv(binary),
+    env: { ...cleanEnv(binary), SUITE: 'whole' },
     stdio: ['ignore', 'ignore', 'pipe'],
     // A group of its own, so that its workers end with it.
     detached: true,
