@@ -2,6 +2,7 @@
 
 import { ModelmountError } from '../errors.ts'
 import { kindOf, quote } from '../tensor/index.ts'
+import type { ModelSignature } from '../types.ts'
 
 export type Json = Readonly<Record<string, unknown>>
 
@@ -111,4 +112,12 @@ export function readCount(parameters: Readonly<Parameters>, name: string, path: 
 
 export function isSize(dim: unknown): dim is number {
   return typeof dim === 'number' && Number.isSafeInteger(dim) && dim >= 0
+}
+
+/** Drops the optional inputs that are null in each row: they are left out, as where no row names them. */
+export function leaveOutNulls(rowsOf: Record<string, unknown>, { inputs }: ModelSignature): void {
+  for (const { name, optional } of inputs) {
+    const rows = optional === true ? rowsOf[name] : undefined
+    if (Array.isArray(rows) && rows.every((row) => row === null)) delete rowsOf[name]
+  }
 }

@@ -167,3 +167,46 @@ describe('parameters', () => {
     expect(fault(() => checkUnloadRequest({ parameters: { more: {} } })).code).toBe('REQUEST_INVALID')
   })
 })
+
+describe('an optional input that is null in each row is left out', () => {
+  const rows = [{ x: [1, 2] }, { x: [3, 4] }]
+  const withNull = rows.map((row) => ({ ...row, s: null }))
+  const records = rows.map(() => ({ x: 1 }))
+  const table: ModelSignature = {
+    ...signature,
+    inputs: [input('x', 'float32', ['N'], false), input('s', 'float32', ['N'], true)],
+  }
+  const decodeTable = (body: unknown): unknown => DECODERS.invocation(Buffer.from(JSON.stringify(body)), table, MAX)
+
+  test.each([
+    ['TensorFlow Serving, instances', decoder('tfPredict'), { instances: rows }, { instances: withNull }],
+    ['MLflow, instances', decoder('invocation'), { instances: rows }, { instances: withNull }],
+    [
+      'MLflow, records',
+      decodeTable,
+      { dataframe_records: records },
+      { dataframe_records: records.map((record) => ({ ...record, s: null })) },
+    ],
+    [
+      'MLflow, split',
+      decodeTable,
+      { dataframe_split: { columns: ['x'], data: [[1], [2]] } },
+      {
+        dataframe_split: {
+          columns: ['x', 's'],
+          data: [
+            [1, null],
+            [2, null],
+          ],
+        },
+      },
+    ],
+  ] as const)('%s', (_, read, absent, nothing) => {
+    expect(read(nothing)).toEqual(read(absent))
+  })
+
+  test('null in some rows is no value', () => {
+    const instances = [withNull[0], { x: [3, 4], s: 'a' }]
+    expect(fault(() => decoder('tfPredict')({ instances }))).toMatchObject({ code: 'INPUT_INVALID' })
+  })
+})

@@ -49,6 +49,8 @@ function columnOf({ columns, rows, field, cell }: Frame, { name, type, dims, opt
       expected: 'one column',
       got: 'two',
     })
+  // In each row, so that it is left out.
+  if (optional === true && rows.every((row) => row[index] === null)) return undefined
   // A column is a list; a model with a dimension of rows before one of width 1, which exporters of tables like, gets it as such.
   const isColumn = dims?.length === 2
   return rows.map((row) => {

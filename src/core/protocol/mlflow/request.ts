@@ -4,7 +4,7 @@ import { ModelmountError } from '../../errors.ts'
 import { checkInputs, type Dialect, kindOf, quote } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor } from '../../types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
-import { invalid, isObject, type Json, optional } from '../fields.ts'
+import { invalid, isObject, type Json, leaveOutNulls, optional } from '../fields.ts'
 import { csvCell, jsonCell, MISSING_FIELD } from './cells.ts'
 import { readCsv } from './csv.ts'
 import { type Frame, inputsOf } from './frame.ts'
@@ -141,6 +141,7 @@ function readInstances(instances: unknown, signature: ModelSignature): Record<st
       ;(values[name] as unknown[])[i] = item[name]
     }
   }
+  leaveOutNulls(values, signature)
   return values
 }
 

@@ -4,7 +4,7 @@ import { ModelmountError } from '../../errors.ts'
 import { checkInputs, type Dialect, inputFault, kindOf, mismatch, quote, shorten } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../../types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
-import { invalid, isObject, type Json, optional } from '../fields.ts'
+import { invalid, isObject, type Json, leaveOutNulls, optional } from '../fields.ts'
 import { decodeStrings } from './strings.ts'
 
 /** `row` is a list of `instances`, `column` names whole tensors in `inputs`; the answer has the same form. */
@@ -105,6 +105,7 @@ function readInstances(instances: unknown, signature: ModelSignature): Values {
     const extra = Object.keys(item).find((name) => !names.includes(name))
     if (extra !== undefined) throw unknownInput(extra, signature, `instances[${i}]`)
   }
+  leaveOutNulls(values, signature)
   return values
 }
 
