@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createLaterCopies } from '../../../src/core/protocol/copies.ts'
 
-const SLICE_BYTES = 384 * 1024
+const SLICE_BYTES = 640 * 1024
 
 test('every byte arrives, and no turn copies more than a slice', () => {
   const pieces = fc.array(fc.nat({ max: 900_000 }), { maxLength: 8 })
