@@ -2,7 +2,7 @@
 
 import { readLargeJson } from '../src/core/protocol/large-json.ts'
 import { atOnce, createTextSink, writeElements } from '../src/core/protocol/write-json.ts'
-import type { ModelSignature } from '../src/core/types.ts'
+import type { ModelSignature } from '../src/core/tensor/types.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, pairedRow, perSecond, type Row } from './lib/row.ts'
 import { PROMISES } from './promises.ts'

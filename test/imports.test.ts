@@ -1,4 +1,4 @@
-/** Who may know whom (design.md, section 2), read from the import statements. */
+/** Who may know whom, read from the import statements. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
@@ -59,20 +59,40 @@ const imports = files.flatMap(importsOf)
 const shown = ({ from, to, isType }: Import): string => `${from} -> ${to}${isType ? ' (types)' : ''}`
 const breaches = (isBreach: (entry: Import) => boolean): string[] => imports.filter(isBreach).map(shown)
 
+function circlesOf(arrows: readonly Pick<Import, 'from' | 'to'>[]): string[] {
+  const next = new Map<string, string[]>()
+  for (const { from, to } of arrows) next.set(from, [...(next.get(from) ?? []), to])
+  const circles: string[] = []
+  const done = new Set<string>()
+  const walk = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' -> '))
+    if (path.includes(file) || done.has(file)) return
+    for (const to of next.get(file) ?? []) walk(to, [...path, file])
+    done.add(file)
+  }
+  for (const file of next.keys()) walk(file, [])
+  return circles
+}
+
 /** `core/tensor/dims.ts` is in the room `core/tensor`, `core/server.ts` is the room `core/server`. */
 const roomOf = (file: string): string => {
   const [top = '', room = ''] = file.split('/')
   return top === 'core' ? `core/${room.replace(/\.ts$/, '')}` : top
 }
 
+/** Re-exports the public types of all rooms. */
+const BARREL = 'core/types.ts'
+
+/** Public types, in the room that owns them. Every room may know those of all others: a circle of them is refused below. */
+const isPublicTypes = ({ to, isType }: Import): boolean => isType && /^core\/[^/]+\/types\.ts$/.test(to)
+
 /**
- * What each room of the core may know; `types` in brackets means that nothing of it is left at run time. A room that is not named here may
- * know nothing, so a new one is a decision.
+ * What each room of the core may know beside public types; `types` in brackets means that nothing of it is left at run time. A room that is
+ * not named here may know nothing, so a new one is a decision.
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
-  'core/abort': ['types (types)'],
-  'core/types': ['crypto (types)', 'errors (types)', 'integrity (types)', 'telemetry (types)', 'typed (types)'],
-  'core/typed': ['types (types)'],
+  'core/abort': [],
+  'core/typed': [],
   'core/errors': ['printable'],
   'core/clock': [],
   'core/version': [],
@@ -81,62 +101,43 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/scripts': ['host'],
   'core/packages': ['scripts'],
   'core/printable': [],
-  'core/telemetry': ['clock (types)', 'errors', 'types (types)'],
-  'core/tensor': ['errors', 'printable', 'types (types)'],
+  'core/telemetry': ['clock (types)', 'errors', 'events (types)'],
+  'core/tensor': ['errors', 'printable'],
   'core/splice': [],
-  'core/onnx': ['errors', 'integrity', 'printable', 'splice', 'types (types)'],
+  'core/onnx': ['errors', 'integrity', 'printable', 'splice'],
   'core/turns': ['protocol (types)'],
-  'core/decoding': ['abort', 'clock', 'errors', 'protocol', 'scripts', 'tensor', 'turns', 'types (types)'],
-  'core/protocol': ['errors', 'statistics (types)', 'tensor', 'types (types)'],
-  'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
+  'core/decoding': ['abort', 'clock', 'errors', 'protocol', 'scripts', 'tensor', 'turns'],
+  'core/protocol': ['errors', 'statistics (types)', 'tensor'],
+  'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor'],
   'core/integrity': ['errors', 'packages', 'printable', 'scripts'],
   'core/crypto': ['errors', 'integrity', 'onnx', 'packages', 'printable'],
-  'core/registry': ['errors', 'lines', 'options', 'tensor', 'types (types)'],
+  'core/registry': ['errors', 'lines', 'options', 'tensor'],
   'core/lines': [],
   'core/fleet': ['errors', 'lines', 'model (types)', 'options (types)', 'registry (types)'],
   // The child in which models are tried is a worker.
-  'core/engine': ['clock', 'errors', 'host', 'packages', 'printable', 'scripts', 'splice', 'tensor', 'trial', 'types (types)'],
-  'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor', 'types (types)'],
-  'core/sequences': ['abort', 'clock (types)', 'engine (types)', 'errors', 'scheduler', 'tensor', 'types (types)'],
-  'core/example': ['tensor', 'types (types)'],
-  'core/openapi': ['example', 'tensor', 'types (types)'],
-  'core/contract': ['errors', 'tensor', 'types (types)'],
+  'core/engine': ['clock', 'errors', 'host', 'packages', 'printable', 'scripts', 'splice', 'tensor', 'trial'],
+  'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor'],
+  'core/sequences': ['abort', 'clock (types)', 'engine (types)', 'errors', 'scheduler', 'tensor'],
+  'core/example': ['tensor'],
+  'core/openapi': ['example', 'tensor'],
+  'core/contract': ['errors', 'tensor'],
   'core/options': [
     'crypto (types)',
     'engine',
     'errors',
     'integrity (types)',
+    'logger (types)',
     'registry (types)',
     'scheduler (types)',
     'sequences (types)',
     'telemetry (types)',
     'tensor',
-    'types (types)',
   ],
   'core/content': ['errors', 'integrity'],
   'core/residency': ['clock (types)', 'errors'],
-  'core/weights': [
-    'clock (types)',
-    'engine',
-    'errors',
-    'model-files',
-    'options (types)',
-    'splice (types)',
-    'trial',
-    'types (types)',
-  ],
-  'core/trial': [
-    'clock (types)',
-    'engine',
-    'errors',
-    'host',
-    'options (types)',
-    'printable',
-    'scheduler',
-    'tensor',
-    'types (types)',
-  ],
-  'core/admission': ['errors', 'integrity', 'options (types)', 'types (types)'],
+  'core/weights': ['clock (types)', 'engine', 'errors', 'model-files', 'options (types)', 'splice (types)', 'trial'],
+  'core/trial': ['clock (types)', 'engine', 'errors', 'host', 'options (types)', 'printable', 'scheduler', 'tensor'],
+  'core/admission': ['errors', 'events (types)', 'integrity', 'options (types)'],
   'core/isolation': ['options (types)'],
   'core/load-steps': ['clock (types)', 'telemetry (types)'],
   'core/model-info': [
@@ -148,7 +149,6 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'options (types)',
     'scheduler (types)',
     'sequences (types)',
-    'types (types)',
     'weights (types)',
   ],
   'core/model': [
@@ -179,16 +179,15 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'telemetry (types)',
     'tensor',
     'trial',
-    'types (types)',
     'weights',
   ],
-  'core/read-model': ['errors', 'model-files', 'onnx', 'types (types)'],
-  'core/model-files': ['onnx', 'types (types)'],
-  'core/signature': ['engine (types)', 'errors', 'onnx', 'tensor', 'types (types)'],
-  'core/own-inputs': ['engine (types)', 'errors', 'tensor', 'types (types)'],
+  'core/read-model': ['errors', 'model-files', 'onnx'],
+  'core/model-files': ['onnx'],
+  'core/signature': ['engine (types)', 'errors', 'onnx', 'tensor'],
+  'core/own-inputs': ['engine (types)', 'errors', 'tensor'],
   'core/environment': ['host', 'scripts'],
-  'core/events': ['logger', 'printable', 'types (types)'],
-  'core/logger': ['types (types)'],
+  'core/events': ['logger', 'printable'],
+  'core/logger': [],
   'core/http': [
     'abort',
     'decoding (types)',
@@ -200,7 +199,6 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'telemetry (types)',
     'tensor',
     'turns',
-    'types (types)',
     'version',
   ],
   'core/statistics': ['scheduler (types)'],
@@ -352,9 +350,11 @@ describe('rooms', () => {
   })
 
   test('each room of the core knows what it may, and only the server knows all', () => {
-    const isAllowed = ({ from, to, isPackage, isType }: Import): boolean => {
+    const isAllowed = (entry: Import): boolean => {
+      const { from, to, isPackage, isType } = entry
       const [room, other] = [roomOf(from), roomOf(to)]
       if (isPackage || !from.startsWith('core/') || room === other || room === 'core/server') return true
+      if (isPublicTypes(entry) || from === BARREL) return true
       const name = other.replace('core/', '')
       return (KNOWS[room]?.includes(name) ?? false) || (isType && (KNOWS[room]?.includes(`${name} (types)`) ?? false))
     }
@@ -371,20 +371,25 @@ describe('rooms', () => {
     const known = ['core/errors.ts', 'core/abort.ts', 'core/printable.ts', 'core/tensor/index.ts', 'core/protocol/index.ts']
     expect(
       breaches(
-        ({ from, to, isPackage, isType }) =>
-          from.startsWith('client/') &&
-          (isPackage || !(to.startsWith('client/') || known.includes(to) || (isType && to === 'core/types.ts'))),
+        (entry) =>
+          entry.from.startsWith('client/') &&
+          (entry.isPackage || !(entry.to.startsWith('client/') || known.includes(entry.to) || isPublicTypes(entry))),
       ),
     ).toEqual([])
   })
 
-  test('leaf rooms are entered by the front door', () => {
+  test('leaf rooms are entered by the front door, and their public types by their own file', () => {
     expect(
-      breaches(({ from, to, isPackage }) => {
+      breaches((entry) => {
+        const { from, to, isPackage } = entry
         const face = FACES[roomOf(to)]
-        return !isPackage && face !== undefined && roomOf(from) !== roomOf(to) && to !== face
+        return !isPackage && face !== undefined && roomOf(from) !== roomOf(to) && to !== face && !isPublicTypes(entry)
       }),
     ).toEqual([])
+  })
+
+  test('only the public index imports all types at once', () => {
+    expect(breaches(({ from, to }) => to === BARREL && from !== 'index.ts')).toEqual([])
   })
 
   test('nobody imports the command, the public index or the server, but the command and the index', () => {
@@ -396,20 +401,15 @@ describe('rooms', () => {
     expect(breaches(({ from, to }) => to === 'core/server.ts' && from !== 'index.ts' && !from.startsWith('cli/'))).toEqual([])
   })
 
-  test('no circles at run time', () => {
-    const next = new Map<string, string[]>()
-    for (const { from, to, isPackage, isType } of imports)
-      if (!isPackage && !isType) next.set(from, [...(next.get(from) ?? []), to])
-    const circles: string[] = []
-    const done = new Set<string>()
-    const walk = (file: string, path: readonly string[]): void => {
-      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' -> '))
-      if (path.includes(file) || done.has(file)) return
-      for (const to of next.get(file) ?? []) walk(to, [...path, file])
-      done.add(file)
-    }
-    for (const file of files) walk(file, [])
-    expect(circles).toEqual([])
+  test('no circles, types included', () => {
+    expect(
+      circlesOf([
+        { from: 'a', to: 'b' },
+        { from: 'b', to: 'c' },
+        { from: 'c', to: 'b' },
+      ]),
+    ).toEqual(['b -> c -> b'])
+    expect(circlesOf(imports.filter(({ isPackage }) => !isPackage))).toEqual([])
   })
 
   test('there is no room for odds and ends', () => {

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { HttpHandler, HttpResponse, Identity } from '../core/types.ts'
+import type { HttpHandler, HttpResponse, Identity } from '../core/http/types.ts'
 import { type BodyLimits, bodyFault, discardRest, readBody } from './body.ts'
 import { ClientSignal } from './client-signal.ts'
 import { connectionOfRequest } from './connection.ts'

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { HeldBytes } from '../core/types.ts'
+import type { HeldBytes } from '../core/http/types.ts'
 import { type BodyCollector, type Collected, collectorFor } from './collector.ts'
 
 /** How much of a refused body is read and dropped, so that a client which still sends gets to see the answer. */

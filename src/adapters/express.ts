@@ -4,7 +4,8 @@
  */
 
 import type { Request, RequestHandler } from 'express'
-import type { ModelServer, MountOptions } from '../core/types.ts'
+import type { MountOptions } from '../core/http/types.ts'
+import type { ModelServer } from '../core/server/types.ts'
 import { answer } from './answer.ts'
 import type { Identified } from './identity.ts'
 

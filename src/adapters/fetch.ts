@@ -4,7 +4,8 @@
  */
 
 import { setImmediate } from 'node:timers/promises'
-import type { HeldBytes, HttpResponse, Identity, ModelServer, MountOptions } from '../core/types.ts'
+import type { HeldBytes, HttpResponse, Identity, MountOptions } from '../core/http/types.ts'
+import type { ModelServer } from '../core/server/types.ts'
 import { type BodyLimits, type BodyResult, bodyFault, DISCARD_BYTES, DISCARD_MS } from './body.ts'
 import { type Collected, collectorFor } from './collector.ts'
 import { type Identified, identityOf } from './identity.ts'

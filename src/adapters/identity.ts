@@ -1,6 +1,6 @@
 /** Asks the app on whose behalf a request comes. A failure is never a default: it refuses the request. */
 
-import type { HttpHandler, Identify, Identity } from '../core/types.ts'
+import type { HttpHandler, Identify, Identity } from '../core/http/types.ts'
 import { fault } from './fault.ts'
 
 /** An option of every adapter, beside those of the mount. */

@@ -1,6 +1,6 @@
 /** Where a request is below a mount point. Paths stay as the client wrote them: decoding is the core's, segment by segment. */
 
-import type { HttpDialect, MountOptions } from '../core/types.ts'
+import type { HttpDialect, MountOptions } from '../core/http/types.ts'
 
 /** The path of a request target: no query, and no origin in front, which requests to proxies have. */
 export function pathOf(target = '/'): string {

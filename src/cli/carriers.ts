@@ -6,7 +6,8 @@ import { modelPlugin } from '../adapters/fastify.ts'
 import { fetchHandler } from '../adapters/fetch.ts'
 import { nodeHandler } from '../adapters/node.ts'
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
-import type { ModelServer, MountOptions } from '../core/types.ts'
+import type { MountOptions } from '../core/http/types.ts'
+import type { ModelServer } from '../core/server/types.ts'
 import { webListener } from './web.ts'
 
 /** Makes a server that does not listen yet. */

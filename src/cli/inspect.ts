@@ -2,8 +2,9 @@
 
 import { stat } from 'node:fs/promises'
 import { type Edited, editOnnx, isOpen, readOnnx } from '../core/onnx/index.ts'
+import type { OnnxModelFacts } from '../core/onnx/types.ts'
 import { printable } from '../core/printable.ts'
-import type { OnnxModelFacts, ValueInfo } from '../core/types.ts'
+import type { ValueInfo } from '../core/tensor/types.ts'
 import { type Command, parse, UsageError } from './command.ts'
 import { print } from './output.ts'
 import { aligned, bytes, count, type Row, safe, section, textOf, toJson } from './report.ts'

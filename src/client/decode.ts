@@ -3,7 +3,7 @@
 import { ModelmountError } from '../core/errors.ts'
 import { printable } from '../core/printable.ts'
 import { allocate, checkInputs, fromWireType, product, quote, toWireType } from '../core/tensor/index.ts'
-import type { DType, ModelSignature, Tensor } from '../core/types.ts'
+import type { DType, ModelSignature, Tensor } from '../core/tensor/types.ts'
 import { isObject, type Json, parseAnswer } from './json.ts'
 import { IS_LITTLE_ENDIAN, JSON_LENGTH, swapped } from './wire.ts'
 

@@ -3,7 +3,7 @@
 import { ModelmountError } from '../core/errors.ts'
 import { printable } from '../core/printable.ts'
 import { fromWireType, MAX_RANK } from '../core/tensor/index.ts'
-import type { ModelSignature, ValueInfo } from '../core/types.ts'
+import type { ModelSignature, ValueInfo } from '../core/tensor/types.ts'
 import { isObject, type Json, parseAnswer } from './json.ts'
 
 /** Bytes of a description, of which many are kept. */

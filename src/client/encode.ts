@@ -2,7 +2,7 @@
 
 import { ModelmountError } from '../core/errors.ts'
 import { fromHalf, toWireType } from '../core/tensor/index.ts'
-import type { Tensor } from '../core/types.ts'
+import type { Tensor } from '../core/tensor/types.ts'
 import { concat } from './concat.ts'
 import { IS_LITTLE_ENDIAN, JSON_LENGTH, swapped } from './wire.ts'
 

@@ -6,8 +6,10 @@
 
 import { onAbort } from '../core/abort.ts'
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
+import type { PredictInputs } from '../core/predict/types.ts'
+import type { SequencePlace } from '../core/sequences/types.ts'
 import { checkInputs } from '../core/tensor/index.ts'
-import type { ModelSignature, PredictInputs, SequencePlace, Tensor } from '../core/types.ts'
+import type { ModelSignature, Tensor } from '../core/tensor/types.ts'
 import { decodeAnswer } from './decode.ts'
 import { checkable, MOST_DESCRIPTION_BYTES, readDescription, readSignature } from './description.ts'
 import { encodeRequest } from './encode.ts'
@@ -16,7 +18,9 @@ import { type CallLimits, createTransport } from './transport.ts'
 import { JSON_LENGTH } from './wire.ts'
 
 export { type ErrorCode, isModelmountError, ModelmountError } from '../core/errors.ts'
-export type { PredictInputs, SequencePlace, Tensor, TensorLike } from '../core/types.ts'
+export type { PredictInputs } from '../core/predict/types.ts'
+export type { SequencePlace } from '../core/sequences/types.ts'
+export type { Tensor, TensorLike } from '../core/tensor/types.ts'
 
 export interface ClientOptions {
   /** Where the routes are, without `/v2`: `http://127.0.0.1:3000/ml`. */

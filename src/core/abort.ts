@@ -1,6 +1,12 @@
 /** One listener per AbortSignal however many requests share it, and none when none is left: Node warns of a leak from the eleventh on. */
 
-import type { AbortSignalLike } from './types.ts'
+/** What is used of an `AbortSignal`. An adapter may bring something lighter: making a real one costs as much as reading a small request. */
+export interface AbortSignalLike {
+  readonly aborted: boolean
+  readonly reason: unknown
+  addEventListener(type: 'abort', listener: () => void): void
+  removeEventListener(type: 'abort', listener: () => void): void
+}
 
 interface Shared {
   readonly callbacks: Set<() => void>

@@ -3,9 +3,125 @@
  * once what has happened is complete.
  */
 
-import { type Level, type Write, writeTo } from './logger.ts'
+import type { ExecutionProviderName, WeightsInfo } from './engine/types.ts'
+import { type Level, type Logger, type Write, writeTo } from './logger.ts'
+import type { ModelState } from './model/types.ts'
 import { printable } from './printable.ts'
-import type { Logger, ServerEvent } from './types.ts'
+
+/** Things that happen to models, for logs and telemetry. Never contains tensor values. */
+export type ServerEvent =
+  | {
+      readonly type: 'model'
+      readonly model: string
+      readonly version: string
+      readonly state: ModelState
+      readonly reason?: string
+      /** What it consists of, where that is known; see {@link ModelInfo.manifestId}. */
+      readonly manifestId?: string
+      /** Set when the version goes on in a newer load: the model leaves, its name and version stay. */
+      readonly replaced?: true
+    }
+  | {
+      readonly type: 'provider-fallback'
+      readonly model: string
+      readonly version: string
+      readonly wanted: ExecutionProviderName
+      readonly using: ExecutionProviderName
+      readonly reason: string
+    }
+  | {
+      readonly type: 'worker-lost'
+      readonly model: string
+      readonly version: string
+      readonly reason: string
+      readonly restartInMs: number
+    }
+  | {
+      /**
+       * No worker was started, because the model's files are not the ones that were loaded, or must not run any more. This is no crash: the
+       * instances that are there go on, and the files are looked at again until they are right. Told once for each reason.
+       */
+      readonly type: 'start-refused'
+      readonly model: string
+      readonly version: string
+      readonly reason: string
+      readonly retryInMs: number
+    }
+  | {
+      /** The load needs more or fewer instances, or one that was to be added could not be loaded. */
+      readonly type: 'scaled'
+      readonly model: string
+      readonly version: string
+      /** As many as there should be now. */
+      readonly instances: number
+      readonly reason: 'queue' | 'idle' | 'failed'
+      readonly detail?: string
+    }
+  | {
+      /** A ready model left memory, or came back because it was asked for. */
+      readonly type: 'residency'
+      readonly model: string
+      readonly version: string
+      readonly resident: boolean
+      readonly reason: 'idle' | 'memory' | 'demand'
+    }
+  | {
+      /** Rows that were run again alone had other answers than together: this version's requests do not share runs any more. */
+      readonly type: 'batching'
+      readonly model: string
+      readonly version: string
+      readonly enabled: false
+      readonly reason: string
+    }
+  | {
+      /** The graph can end the process that runs it, so that the model runs in one of its own although nothing was said of `isolation`. */
+      readonly type: 'isolation'
+      readonly model: string
+      readonly version: string
+      readonly isolation: 'process'
+      /** The operator and its node. */
+      readonly reason: string
+    }
+  | { readonly type: 'worker-ready'; readonly model: string; readonly version: string; readonly loadMs: number }
+  | {
+      readonly type: 'breaker'
+      readonly model: string
+      readonly version: string
+      readonly state: 'open' | 'closed'
+      readonly crashes: number
+    }
+  | { readonly type: 'worker-output'; readonly model: string; readonly version: string; readonly line: string }
+  | {
+      /** It was decided how the instances hold their weights; only where sharing was tried. */
+      readonly type: 'weights'
+      readonly model: string
+      readonly version: string
+      readonly form: WeightsInfo['form']
+      readonly reason: string
+      /** True when sharing went wrong, and not only did not pay. */
+      readonly failed: boolean
+    }
+  | {
+      /** Made-up inputs could not be tried: its child crashed, hung or took too much memory. The model is served, and its requests run alone. */
+      readonly type: 'untried'
+      readonly model: string
+      readonly version: string
+      readonly reason: string
+    }
+  | {
+      /** Where a model comes from was asked: somebody trusted has signed it, nobody has and it runs all the same, or it must not run. */
+      readonly type: 'integrity'
+      readonly model: string
+      readonly version: string
+      readonly outcome: 'verified' | 'unverified' | 'refused'
+      readonly manifestId?: string
+      readonly signer?: string
+      /** What is wrong with its signature or its files. */
+      readonly reason?: string
+      /** Refused, because it is on the list of those that must never run again. */
+      readonly revoked?: true
+    }
+  | { readonly type: 'warning'; readonly message: string }
 
 export interface Events {
   /** The log has it at once; listeners get it in a microtask, before anybody who waits for what has happened goes on. */

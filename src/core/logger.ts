@@ -1,6 +1,15 @@
 /** Three kinds of loggers behind one function: `console` and its like, pino, and Nest's. */
 
-import type { Logger } from './types.ts'
+/**
+ * `console` and its like; pino, which also gets the event as an object: `{ event, model, version, … }`; or Nest's `LoggerService`, whose word
+ * for `info` is `log`. One of the two must be there.
+ */
+export interface Logger {
+  info?(message: string): void
+  log?(message: string): void
+  warn(message: string): void
+  error(message: string): void
+}
 
 export type Level = 'info' | 'warn' | 'error'
 

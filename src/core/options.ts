@@ -3,40 +3,27 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isMainThread } from 'node:worker_threads'
+import type { CacheOptions, CacheStore } from './cache/types.ts'
 import type { EncryptionOptions } from './crypto/index.ts'
 import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
 import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
+import type { BalanceStrategy, ExecutionProviderName, Isolation } from './engine/types.ts'
 import { ModelmountError } from './errors.ts'
+import type { HttpDialect, MountOptions } from './http/types.ts'
 import type { GateConfig, SignatureSource } from './integrity/index.ts'
-import type { FoundModel } from './registry/repository.ts'
+import type { Logger } from './logger.ts'
+import type { ModelInfo, ModelSettings, ModelSource, ModelSpec, ValueSettings } from './model/types.ts'
+import type { OpenApiOptions } from './openapi/types.ts'
+import type { PredictInputs, PredictOptions } from './predict/types.ts'
+import type { FoundModel, SettingsLayer } from './registry/found.ts'
+import type { ConfigNote, VersionPolicy } from './registry/types.ts'
 import type { BatchSettings } from './scheduler/batching.ts'
+import type { BatchOptions, Priority } from './scheduler/types.ts'
 import type { SequenceSettings } from './sequences/index.ts'
+import type { SequenceOptions } from './sequences/types.ts'
+import type { ModelServerOptions } from './server/types.ts'
 import type { Telemetry } from './telemetry.ts'
 import { DTYPES } from './tensor/index.ts'
-import type {
-  BalanceStrategy,
-  BatchOptions,
-  CacheOptions,
-  CacheStore,
-  ConfigNote,
-  ExecutionProviderName,
-  HttpDialect,
-  Isolation,
-  Logger,
-  ModelInfo,
-  ModelServerOptions,
-  ModelSettings,
-  ModelSource,
-  ModelSpec,
-  MountOptions,
-  OpenApiOptions,
-  PredictInputs,
-  PredictOptions,
-  Priority,
-  SequenceOptions,
-  ValueSettings,
-  VersionPolicy,
-} from './types.ts'
 
 export const PROVIDERS: readonly ExecutionProviderName[] = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu']
 
@@ -96,9 +83,6 @@ export interface ModelConfig {
 
 /** What a repository knows of a model beside its settings. */
 type FoundConfig = Partial<Pick<ModelConfig, 'tritonConfig' | 'configNotes' | 'fault'>>
-
-/** Settings of one model, from one place. */
-export type SettingsLayer = Omit<ModelSpec, 'name' | 'version' | 'source'>
 
 export interface ServerConfig {
   readonly name: string

@@ -2,8 +2,9 @@
 
 import type { Memory } from './engine/buffers.ts'
 import { isModelmountError, ModelmountError } from './errors.ts'
+import type { PredictInputs } from './predict/types.ts'
 import { checkInputs, copyOf, DTYPES, isRefused, isSmall } from './tensor/index.ts'
-import type { Dim, ModelSignature, PredictInputs, Tensor, ValueInfo } from './types.ts'
+import type { Dim, ModelSignature, Tensor, ValueInfo } from './tensor/types.ts'
 
 /**
  * Turns what a caller gives to `predict()` into tensors that belong to us.

@@ -3,7 +3,7 @@
 import { ModelmountError } from './errors.ts'
 import { readFacts, unreachableData } from './model-files.ts'
 import { type Edited, editOnnx, type Scan, type ScanFinding, scanOnnx, unsupportedReason } from './onnx/index.ts'
-import type { OnnxModelFacts } from './types.ts'
+import type { OnnxModelFacts } from './onnx/types.ts'
 
 interface ReadRequest {
   readonly source: string | Uint8Array

@@ -13,11 +13,14 @@ import { ModelmountError, toModelmountError } from './errors.ts'
 import { createEvents } from './events.ts'
 import { createFleet } from './fleet.ts'
 import { createHttp, createInFlight, type RequestOptions, requestIdOf } from './http/index.ts'
+import type { HttpRequest } from './http/types.ts'
 import { createIds } from './ids.ts'
 import { createGate } from './integrity/index.ts'
+import type { ModelInfo } from './model/types.ts'
 import { cpuDemandOf, createModel, type Model, type ModelEvent, type RunOptions } from './model.ts'
 import { dataNamesOf } from './model-files.ts'
 import { describeServer } from './openapi/index.ts'
+import type { OpenApiDocument, OpenApiOptions } from './openapi/types.ts'
 import {
   checkLoadOptions,
   checkPredictOptions,
@@ -30,25 +33,16 @@ import {
   resolveSpec,
 } from './options.ts'
 import { onnxRuntimeVersion } from './packages.ts'
+import type { PredictInputs, PredictOptions, PredictResult } from './predict/types.ts'
 import { createControl } from './registry/control.ts'
 import { createRegistry } from './registry/registry.ts'
 import { type Ignored, notesOf, scanRepository } from './registry/repository.ts'
 import { createResidency } from './residency.ts'
 import { sequenceKey } from './sequences/index.ts'
+import type { ModelServer, ModelServerOptions } from './server/types.ts'
 import { isolated, observeRequests, type Trace } from './telemetry.ts'
+import type { Tensor } from './tensor/types.ts'
 import { createTrials } from './trial/trials.ts'
-import type {
-  HttpRequest,
-  ModelInfo,
-  ModelServer,
-  ModelServerOptions,
-  OpenApiDocument,
-  OpenApiOptions,
-  PredictInputs,
-  PredictOptions,
-  PredictResult,
-  Tensor,
-} from './types.ts'
 import { VERSION } from './version.ts'
 
 const NO_OPTIONS: PredictOptions = {}

@@ -3,8 +3,9 @@
 import type { Loaded, SessionValue } from './engine/messages.ts'
 import { ModelmountError } from './errors.ts'
 import { leftOut, servableOutputs } from './onnx/index.ts'
+import type { OnnxModelFacts } from './onnx/types.ts'
 import { isDType } from './tensor/index.ts'
-import type { DType, LeftOutput, ModelSignature, OnnxModelFacts, ValueInfo } from './types.ts'
+import type { DType, LeftOutput, ModelSignature, ValueInfo } from './tensor/types.ts'
 
 export type ServedSignature = ModelSignature & Required<Pick<ModelSignature, 'leftOut'>>
 

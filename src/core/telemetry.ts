@@ -4,8 +4,12 @@
  */
 
 import type { Clock } from './clock.ts'
+import type { ExecutionProviderName } from './engine/types.ts'
 import { type ErrorCode, toModelmountError } from './errors.ts'
-import type { ExecutionProviderName, ModelInfo, PredictResult, QueueInfo, ServerEvent } from './types.ts'
+import type { ServerEvent } from './events.ts'
+import type { ModelInfo } from './model/types.ts'
+import type { PredictResult } from './predict/types.ts'
+import type { QueueInfo } from './scheduler/types.ts'
 
 /** A request as the telemetry knows it again: opaque to the core, which carries it from `begin` past its runs to `end`. */
 export type Trace = object

@@ -27,12 +27,13 @@ import {
 import { pack, type TensorRecord, unpack } from './engine/frame.ts'
 import type { SharedForm } from './engine/launch.ts'
 import { openProcess } from './engine/process.ts'
+import type { WeightsInfo } from './engine/types.ts'
 import { ModelmountError } from './errors.ts'
 import { filesOf } from './model-files.ts'
+import type { OnnxModelFacts } from './onnx/types.ts'
 import type { ModelConfig } from './options.ts'
 import type { Patch } from './splice.ts'
 import { sameWithin } from './trial/compare.ts'
-import type { OnnxModelFacts, WeightsInfo } from './types.ts'
 
 /** From here on sharing is worth a file, by itself. */
 const MIN_BYTES = 16 * 2 ** 20

@@ -3,8 +3,8 @@
  * must stay, because a counter that falls reads as one that began anew.
  */
 
+import type { ModelInfo } from '../core/model/types.ts'
 import type { TelemetrySource } from '../core/telemetry.ts'
-import type { ModelInfo } from '../core/types.ts'
 import type { Metrics, Series } from './metrics.ts'
 
 interface Seen {

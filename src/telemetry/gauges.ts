@@ -4,7 +4,7 @@
  */
 
 import type { Attributes } from '@opentelemetry/api'
-import type { ModelInfo } from '../core/types.ts'
+import type { ModelInfo } from '../core/model/types.ts'
 import type { Instruments, Observe } from './instruments.ts'
 import type { Metrics, Series } from './metrics.ts'
 import * as names from './names.ts'

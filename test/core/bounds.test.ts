@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { createBuffers, POOLED_BYTES } from '../../src/core/engine/buffers.ts'
 import { createSequences, planSequences } from '../../src/core/sequences/index.ts'
-import type { ModelSignature, Tensor, ValueInfo } from '../../src/core/types.ts'
+import type { ModelSignature, Tensor, ValueInfo } from '../../src/core/tensor/types.ts'
 import { createPoisonedLoad } from '../support/poisoned-load.ts'
 import { createSimulatedClock } from '../support/simulated-clock.ts'
 import { call, handModel, setUp } from './cache/support.ts'

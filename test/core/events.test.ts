@@ -1,7 +1,6 @@
 import pino from 'pino'
 import { expect, test } from 'vitest'
-import { createEvents } from '../../src/core/events.ts'
-import type { ServerEvent } from '../../src/core/types.ts'
+import { createEvents, type ServerEvent } from '../../src/core/events.ts'
 
 const warning: ServerEvent = { type: 'warning', message: 'm' }
 

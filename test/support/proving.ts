@@ -1,10 +1,10 @@
 /** The product's own proof of batching, with runs that are made up: the trial is done in place instead of in a child. */
 
 import type { Batching, BatchSettings } from '../../src/core/scheduler/batching.ts'
+import type { ModelSignature } from '../../src/core/tensor/types.ts'
 import { proveBatching } from '../../src/core/trial/prove.ts'
 import type { RunAll } from '../../src/core/trial/rows.ts'
 import { tryOut } from '../../src/core/trial/try.ts'
-import type { ModelSignature } from '../../src/core/types.ts'
 
 export async function proveWith(signature: ModelSignature, settings: BatchSettings, runAll: RunAll): Promise<Batching> {
   const fetches = signature.outputs.map(({ name }) => name)

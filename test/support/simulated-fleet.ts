@@ -6,7 +6,7 @@
 
 import { createBalancer } from '../../src/core/engine/balance.ts'
 import { completionMs, createStanding, fleetOf, noteAnswered, notePosted, type Standing } from '../../src/core/engine/standing.ts'
-import type { BalanceStrategy } from '../../src/core/types.ts'
+import type { BalanceStrategy } from '../../src/core/engine/types.ts'
 import { createRandom, createSimulatedClock, exponential, lognormal } from './simulated-clock.ts'
 
 export const SERVICE_MS = 10

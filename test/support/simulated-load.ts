@@ -5,13 +5,15 @@
 
 import type { Clock, Timer } from '../../src/core/clock.ts'
 import { createBalancer } from '../../src/core/engine/balance.ts'
-import type { Instance, Run, RunOutcome } from '../../src/core/engine/instance.ts'
+import type { Instance } from '../../src/core/engine/instance.ts'
 import type { Pool } from '../../src/core/engine/pool.ts'
+import type { Run, RunOutcome } from '../../src/core/engine/run.ts'
 import { type Batching, unbatched } from '../../src/core/scheduler/batching.ts'
 import { createCap } from '../../src/core/scheduler/cap.ts'
 import { createCurve } from '../../src/core/scheduler/curve.ts'
 import { createScheduler, type Scheduler } from '../../src/core/scheduler/scheduler.ts'
-import type { Priority, Tensor } from '../../src/core/types.ts'
+import type { Priority } from '../../src/core/scheduler/types.ts'
+import type { Tensor } from '../../src/core/tensor/types.ts'
 
 export interface Simulation {
   readonly clock: Clock

@@ -5,7 +5,7 @@
 
 import { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { HeldBytes, HttpHandler, HttpRequest, HttpResponse, Identify, Identity } from '../../core/types.ts'
+import type { HeldBytes, HttpHandler, HttpRequest, HttpResponse, Identify, Identity } from '../../core/http/types.ts'
 import { type BodyFault, bodyFault } from '../body.ts'
 import { ClientSignal } from '../client-signal.ts'
 import { type BodyCollector, collectorFor, LARGE_PIECE_BYTES } from '../collector.ts'

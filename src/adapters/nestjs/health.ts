@@ -1,6 +1,6 @@
 /** Whether the models can serve, in the words of `@nestjs/terminus`, which is not imported. */
 
-import type { ModelServer } from '../../core/types.ts'
+import type { ModelServer } from '../../core/server/types.ts'
 import { IS_NEST_10 } from './platform.ts'
 
 type Status = 'up' | 'down'

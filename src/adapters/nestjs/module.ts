@@ -10,7 +10,7 @@ import {
 } from '@nestjs/common'
 import { HttpAdapterHost } from '@nestjs/core'
 import { createModelServer } from 'modelmount'
-import type { ModelServer, ModelServerOptions } from '../../core/types.ts'
+import type { ModelServer, ModelServerOptions } from '../../core/server/types.ts'
 import { rootsOf } from '../path.ts'
 import { createController, type RouteOptions, setRoutes } from './controller.ts'
 import { ModelServerHealth } from './health.ts'

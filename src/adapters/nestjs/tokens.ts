@@ -1,7 +1,9 @@
 /** What is injected under which name. */
 
 import { Inject } from '@nestjs/common'
-import type { ModelInfo, ModelServer, PredictInputs, PredictOptions, PredictResult } from '../../core/types.ts'
+import type { ModelInfo } from '../../core/model/types.ts'
+import type { PredictInputs, PredictOptions, PredictResult } from '../../core/predict/types.ts'
+import type { ModelServer } from '../../core/server/types.ts'
 
 /** One model of a server, for `@InjectModel('fraud')`. */
 export interface ModelHandle {

@@ -5,10 +5,11 @@ import { isModelmountError, ModelmountError } from '../../core/errors.ts'
 import { servableOutputs } from '../../core/onnx/index.ts'
 import { resolveFound } from '../../core/options.ts'
 import { readModel } from '../../core/read-model.ts'
-import { type FoundModel, type Ignored, scanRepository } from '../../core/registry/repository.ts'
+import type { FoundModel } from '../../core/registry/found.ts'
+import { type Ignored, scanRepository } from '../../core/registry/repository.ts'
 import { findRagged } from '../../core/scheduler/batching.ts'
 import { planSequences } from '../../core/sequences/index.ts'
-import type { ModelSignature } from '../../core/types.ts'
+import type { ModelSignature } from '../../core/tensor/types.ts'
 
 export interface ModelEntry {
   readonly name: string

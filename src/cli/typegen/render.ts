@@ -1,7 +1,7 @@
 /** The declaration file: sorted, commented, the same for the same models. Names of a model file never leave their quotes or comments. */
 
 import { printable } from '../../core/printable.ts'
-import type { Dim, LeftOutput, ValueInfo } from '../../core/types.ts'
+import type { Dim, LeftOutput, ValueInfo } from '../../core/tensor/types.ts'
 import type { Collected, ModelEntry } from './collect.ts'
 
 /** In its quotes, and apart from the statement, which tools that look for imports would take for one of ours. */

@@ -1,9 +1,8 @@
 /** Equal requests at the same time run once. Each waits on its own terms: one that gives up costs the others nothing. */
 
-import { onAbort } from '../abort.ts'
+import { type AbortSignalLike, onAbort } from '../abort.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
-import type { AbortSignalLike } from '../types.ts'
 
 export interface Flight<T> {
   /** Rejects with what the work rejects with. */

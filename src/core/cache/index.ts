@@ -5,13 +5,16 @@
 
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { AbortSignalLike } from '../abort.ts'
 import { isModelmountError, ModelmountError } from '../errors.ts'
+import type { Priority } from '../scheduler/types.ts'
 import type { Trace } from '../telemetry.ts'
-import type { AbortSignalLike, CacheInfo, CacheOptions, Priority, Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 import { aborted, createFlights, type Flight } from './flights.ts'
 import { bytesOf, copyOutputs, dataBytes, type Kept, keep, type Outputs } from './kept.ts'
 import { identityBytes, keyOf } from './key.ts'
 import { createShared, derivedKey, type Shared, type SharedDeps } from './shared.ts'
+import type { CacheInfo, CacheOptions } from './types.ts'
 
 export { contentId } from './content.ts'
 

@@ -1,6 +1,6 @@
 /** Results that the cache keeps: its own copies, which nobody else ever sees, and what they weigh. */
 
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 
 export type Outputs = Readonly<Record<string, Tensor>>
 

@@ -4,7 +4,7 @@
  */
 
 import { createHmac, type KeyObject } from 'node:crypto'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 import { createFraming, type Framing, framed } from './framing.ts'
 
 /** The part of a key that all requests of one load have in common. */

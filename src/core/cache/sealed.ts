@@ -5,7 +5,7 @@
 
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { allocate, isDType } from '../tensor/index.ts'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 import { createUnframing, framed, type Unframing } from './framing.ts'
 import type { Outputs } from './kept.ts'
 import { writeTensor } from './key.ts'

@@ -3,9 +3,9 @@
 import { createHmac, createSecretKey } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { typedArrayName } from '../tensor/index.ts'
-import type { CacheStore } from '../types.ts'
 import type { Outputs } from './kept.ts'
 import { seal, unseal } from './sealed.ts'
+import type { CacheStore } from './types.ts'
 
 /** After this many failures in a row the store is left alone for a while: a dead one must not cost every request its wait. */
 const MAX_FAILURES = 3

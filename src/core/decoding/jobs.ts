@@ -14,7 +14,7 @@ import {
   type Room,
   type TfPredictRequest,
 } from '../protocol/index.ts'
-import type { ModelSignature, Tensor } from '../types.ts'
+import type { ModelSignature, Tensor } from '../tensor/types.ts'
 
 /** What each kind of body becomes. */
 export interface Decoded {

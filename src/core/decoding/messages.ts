@@ -1,7 +1,7 @@
 /** What the host and the decoding thread say to each other: one job at a time. */
 
 import type { ErrorCode, ErrorDetails } from '../errors.ts'
-import type { ModelSignature } from '../types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 import type { JobOptions, Kind } from './jobs.ts'
 import type { Parcel } from './parcel.ts'
 

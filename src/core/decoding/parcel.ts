@@ -4,7 +4,7 @@
  */
 
 import type { Steps } from '../protocol/index.ts'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 
 type NumericTensor = Exclude<Tensor, { readonly type: 'string' }>
 

@@ -2,11 +2,11 @@
 
 import { fileURLToPath } from 'node:url'
 import type { Worker } from 'node:worker_threads'
-import { onAbort } from '../abort.ts'
+import { type AbortSignalLike, onAbort } from '../abort.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
 import { scriptPath, startThread } from '../scripts.ts'
-import type { AbortSignalLike, ModelSignature } from '../types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 import type { Body } from './body.ts'
 import type { JobOptions, Kind } from './jobs.ts'
 import type { Answer } from './messages.ts'

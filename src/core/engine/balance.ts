@@ -5,7 +5,6 @@
  */
 
 import type { Clock, Timer } from '../clock.ts'
-import type { BalanceStrategy } from '../types.ts'
 import {
   type Answer,
   completionMs,
@@ -18,6 +17,7 @@ import {
   type Standing,
   slowness,
 } from './standing.ts'
+import type { BalanceStrategy } from './types.ts'
 
 /** One burst runs while the next one waits at the worker, so that it never idles. */
 const MAX_BURSTS = 2

@@ -16,7 +16,7 @@
 
 import { totalmem } from 'node:os'
 import type { Clock, Timer } from '../clock.ts'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 
 type NumericData = Exclude<Tensor['data'], readonly string[]>
 type ArrayOf<T extends NumericData> = new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => T

@@ -1,6 +1,6 @@
 /** How much memory instances take: guessed from the weights, and measured where a process of its own makes that possible. */
 
-import type { Isolation, MemoryInfo } from '../types.ts'
+import type { Isolation, MemoryInfo } from './types.ts'
 
 /** ONNX Runtime keeps weights twice while it packs them for its kernels, and most of that stays (reference: onnxruntime-node.md, 6.2.1). */
 const PACKED = 2

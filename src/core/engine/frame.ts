@@ -4,7 +4,7 @@
  */
 
 import { DTYPES } from '../tensor/index.ts'
-import type { DType, Tensor } from '../types.ts'
+import type { DType, Tensor } from '../tensor/types.ts'
 import type { Lender } from './buffers.ts'
 
 export type TensorRecord = Readonly<Record<string, Tensor>>

@@ -4,13 +4,13 @@ import type { Clock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
 import { hostProblem } from '../host.ts'
 import type { Patch } from '../splice.ts'
-import type { Tensor } from '../types.ts'
 import type { Buffers } from './buffers.ts'
 import type { Channel, OpenChannel } from './channel.ts'
-import { pack, type TensorRecord, unpack } from './frame.ts'
+import { pack, unpack } from './frame.ts'
 import type { ExternalData, FromWorker, Loaded, OrtSessionOptions, ProviderRequest } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { loadError, runError } from './ort-errors.ts'
+import type { Run, RunOutcome } from './run.ts'
 
 export interface LoadRequest {
   readonly source: string | Uint8Array
@@ -24,16 +24,6 @@ export interface LoadRequest {
   readonly niceness: number
   readonly timeoutMs: number
 }
-
-/** One run; the tensors belong to the engine from here on. */
-export interface Run {
-  readonly inputs: TensorRecord
-  readonly fetches: readonly string[]
-}
-
-export type RunOutcome =
-  | { readonly outputs: Readonly<Record<string, Tensor>>; readonly inferMs: number }
-  | { readonly error: ModelmountError; readonly inferMs: number }
 
 /**
  * One outcome per run; or what became of all of them when the worker went: `lost` while they ran, or `unstarted` because they were waiting

@@ -1,9 +1,10 @@
 /** What host and worker say to each other: plain data only, because structured clone drops classes and error codes. */
 
 import type { Patch } from '../splice.ts'
+import type { Dim, DType } from '../tensor/types.ts'
 import type { Found, TrialPlan } from '../trial/plan.ts'
-import type { Dim, DType, ExecutionProviderName } from '../types.ts'
 import type { Frame } from './frame.ts'
+import type { ExecutionProviderName } from './types.ts'
 
 export interface ProviderRequest {
   readonly name: ExecutionProviderName

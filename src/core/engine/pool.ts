@@ -5,13 +5,13 @@
 
 import type { Timer } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
-import type { BalanceStrategy } from '../types.ts'
 import { type Balancer, createBalancer } from './balance.ts'
 import { measurePrivateBytes } from './footprint.ts'
 import type { Instance, LoadRequest } from './instance.ts'
 import { createLauncher, type LaunchDeps, type Launched, type SharedForm } from './launch.ts'
 import type { Loaded } from './messages.ts'
 import { createScaler, type ScalerSettings } from './scaler.ts'
+import type { BalanceStrategy } from './types.ts'
 
 /** Consecutive losses without one successful run in between that open the breaker. */
 const BREAKER_CRASHES = 5

@@ -1,7 +1,7 @@
 /** Session options with defaults for a server that shares its machine with a web application, in ONNX Runtime's spelling. */
 
-import type { ExecutionProvider, SessionOptions } from '../types.ts'
 import type { OrtSessionOptions, ProviderRequest } from './messages.ts'
+import type { ExecutionProvider, SessionOptions } from './types.ts'
 
 /** Without `intraOpNumThreads` a run has one thread; who knows the other models sets the share of this one before it loads. */
 export function ortSessionOptions(session: SessionOptions): OrtSessionOptions {

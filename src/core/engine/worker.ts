@@ -6,12 +6,11 @@ import { rmdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import type * as Ort from 'onnxruntime-node'
+import type { DType, Tensor } from '../tensor/types.ts'
 import { tryOut } from '../trial/try.ts'
-import type { DType, Tensor } from '../types.ts'
 import { derive, type OpenSession } from './derived/derive.ts'
 import { digestFiles } from './derived/digest.ts'
 import { pack, type TensorRecord, unpack, wantedBack } from './frame.ts'
-import type { Run, RunOutcome } from './instance.ts'
 import {
   type FromWorker,
   type OrtSessionOptions,
@@ -26,6 +25,7 @@ import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { runError } from './ort-errors.ts'
 import { folderOf, type Patched, readPatched } from './patched.ts'
 import { lowerPriority } from './priority.ts'
+import type { Run, RunOutcome } from './run.ts'
 
 /**
  * Where the runtime has Float16Array, onnxruntime-common makes float16 tensors of it, and the native binding of 1.30 then sees no bytes at

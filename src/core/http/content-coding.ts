@@ -4,9 +4,9 @@
 
 import { constants, createDeflate, createGzip } from 'node:zlib'
 import { ModelmountError } from '../errors.ts'
-import type { HttpRequest, HttpResponse } from '../types.ts'
 import { bytesIn } from './rest.ts'
 import { through } from './through.ts'
+import type { HttpRequest, HttpResponse } from './types.ts'
 import type { Packing } from './unpack.ts'
 
 const PACK = { gzip: createGzip, deflate: createDeflate }

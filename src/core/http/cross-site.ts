@@ -4,8 +4,8 @@
  */
 
 import { ModelmountError } from '../errors.ts'
-import type { HttpRequest } from '../types.ts'
 import { checkJsonType } from './media-type.ts'
+import type { HttpRequest } from './types.ts'
 
 /**
  * @throws ModelmountError `CROSS_SITE`; `MEDIA_TYPE_UNSUPPORTED` for the types that forms and simple requests have

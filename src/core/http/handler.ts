@@ -2,7 +2,6 @@
 
 import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts'
 import { encodeError } from '../protocol/index.ts'
-import type { HttpHandler, HttpRequest, HttpResponse } from '../types.ts'
 import { TAKEN_CODINGS } from './content-coding.ts'
 import { refuseCrossSite } from './cross-site.ts'
 import { tooMuchInFlight } from './inflight.ts'
@@ -12,6 +11,7 @@ import { bytesIn, joined } from './rest.ts'
 import { type Call, type HttpDeps, json, type Route, type RouteTable } from './route.ts'
 import type { ServerTiming } from './server-timing.ts'
 import { deadlineHeaders } from './terms.ts'
+import type { HttpHandler, HttpRequest, HttpResponse } from './types.ts'
 
 /** All methods of one path. */
 type Methods = Map<string, Omit<Route, 'method' | 'path'>>

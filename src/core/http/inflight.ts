@@ -1,7 +1,7 @@
 /** Bytes of request bodies that a server holds at a time, received and unpacked, of all its mounts. */
 
 import { ModelmountError } from '../errors.ts'
-import type { HeldBytes } from '../types.ts'
+import type { HeldBytes } from './types.ts'
 
 export interface InFlight {
   /** Of all requests that are not over. */

@@ -1,7 +1,7 @@
 /** What a body is, by its headers. */
 
 import { ModelmountError } from '../errors.ts'
-import type { HttpRequest } from '../types.ts'
+import type { HttpRequest } from './types.ts'
 
 const FRAMING_HEADER = 'inference-header-content-length'
 

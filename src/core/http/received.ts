@@ -1,10 +1,10 @@
 /** The way of a request's body to its decoder: unpacked, in the pieces in which it came. */
 
 import type { Body } from '../decoding/index.ts'
-import type { HeldBytes, HttpRequest } from '../types.ts'
 import { packingOf } from './content-coding.ts'
 import { bytesIn } from './rest.ts'
 import { createTurnstile } from './turnstile.ts'
+import type { HeldBytes, HttpRequest } from './types.ts'
 import { mayUnpackToMuch, type Packing, unpack } from './unpack.ts'
 
 /** Of all servers of the process: they share the threads that unpack. */

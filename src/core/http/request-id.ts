@@ -1,6 +1,6 @@
 /** The id by which a client, or the proxy before us, knows a request again. */
 
-import type { HttpRequest } from '../types.ts'
+import type { HttpRequest } from './types.ts'
 
 export const REQUEST_ID = 'x-request-id'
 

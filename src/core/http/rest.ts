@@ -1,6 +1,6 @@
 /** Large tensors come and go in pieces. Who cannot do with that gets the body in one, which is a copy of all of it into fresh memory. */
 
-import type { HttpRequest, HttpResponse } from '../types.ts'
+import type { HttpRequest, HttpResponse } from './types.ts'
 
 export const bytesIn = ({
   body,

@@ -2,21 +2,17 @@
 
 import type { Decode } from '../decoding/index.ts'
 import type { ModelmountError } from '../errors.ts'
+import type { ModelInfo } from '../model/types.ts'
 import type { Model } from '../model.ts'
+import type { OpenApiDocument } from '../openapi/types.ts'
 import type { MountConfig } from '../options.ts'
+import type { PredictOptions, PredictResult } from '../predict/types.ts'
 import type { RepositoryControl } from '../registry/control.ts'
+import type { ServerHealth } from '../server/types.ts'
 import type { Telemetry } from '../telemetry.ts'
-import type {
-  HttpRequest,
-  HttpResponse,
-  ModelInfo,
-  OpenApiDocument,
-  PredictOptions,
-  PredictResult,
-  ServerHealth,
-  Tensor,
-} from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 import type { InFlight } from './inflight.ts'
+import type { HttpRequest, HttpResponse } from './types.ts'
 
 /** What the server lends to its routes. */
 export interface HttpDeps {

@@ -1,7 +1,8 @@
 /** `Server-Timing` (https://www.w3.org/TR/server-timing/) for mounts that want it. */
 
-import type { HttpRequest, PredictResult } from '../types.ts'
+import type { PredictResult } from '../predict/types.ts'
 import type { HttpDeps } from './route.ts'
+import type { HttpRequest } from './types.ts'
 
 type Timings = Pick<PredictResult, 'timings' | 'cached'>
 

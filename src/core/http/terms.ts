@@ -4,9 +4,9 @@ import { ModelmountError } from '../errors.ts'
 import type { Model } from '../model.ts'
 import type { MountConfig } from '../options.ts'
 import { type Schedule, scheduleOf } from '../protocol/index.ts'
-import type { HttpRequest } from '../types.ts'
 import type { RequestOptions } from './route.ts'
 import { earlier, TIMEOUT_HEADER, timeoutOf } from './timeout.ts'
+import type { HttpRequest } from './types.ts'
 
 type Terms = Pick<RequestOptions, 'signal' | 'connection' | 'tenant' | 'timeoutMs' | 'priority'>
 

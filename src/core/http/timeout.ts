@@ -1,7 +1,7 @@
 /** The client's own deadline. */
 
 import { ModelmountError } from '../errors.ts'
-import type { HttpRequest } from '../types.ts'
+import type { HttpRequest } from './types.ts'
 
 export const TIMEOUT_HEADER = 'x-request-timeout-ms'
 const MAX_TIMEOUT_MS = 3_600_000

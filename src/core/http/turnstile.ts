@@ -1,8 +1,7 @@
 /** Lets a few in at a time; the others wait in the order in which they came. */
 
-import { onAbort } from '../abort.ts'
+import { type AbortSignalLike, onAbort } from '../abort.ts'
 import { ModelmountError } from '../errors.ts'
-import type { AbortSignalLike } from '../types.ts'
 
 export interface Turnstile {
   readonly inside: number

@@ -1,10 +1,10 @@
 /** Unpacks a body piece by piece, off the host's thread, and stops at the first piece that is too much. */
 
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
-import { onAbort } from '../abort.ts'
+import { type AbortSignalLike, onAbort } from '../abort.ts'
 import { ModelmountError } from '../errors.ts'
-import type { AbortSignalLike, HeldBytes } from '../types.ts'
 import { tooMuchInFlight } from './inflight.ts'
+import type { HeldBytes } from './types.ts'
 
 const UNPACKERS = { gzip: createGunzip, deflate: createInflate, br: createBrotliDecompress }
 

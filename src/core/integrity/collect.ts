@@ -1,7 +1,12 @@
 /** One stream in one piece of memory, with its SHA-256. */
 
 import { createHash } from 'node:crypto'
-import type { Collected } from './hash-thread.ts'
+
+export interface Collected {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  /** In hex. */
+  readonly sha256: string
+}
 
 /** @param maxBytes pages that stay untouched cost nothing */
 export function collect(maxBytes: number): { add(piece: Uint8Array): undefined; end(): Collected } {

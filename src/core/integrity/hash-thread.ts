@@ -7,7 +7,7 @@ import { stat } from 'node:fs/promises'
 import type { Worker } from 'node:worker_threads'
 import { ModelmountError } from '../errors.ts'
 import { scriptPath, startThread } from '../scripts.ts'
-import { collect } from './collect.ts'
+import { type Collected, collect } from './collect.ts'
 import { type Hashed, type HashJob, hashAll } from './hash.ts'
 
 /** A list of files is answered by `hashed`; pieces of one stream by `taken` each, and the end of it by `collected`. */
@@ -23,12 +23,6 @@ export type HashAnswer =
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'taken'; readonly bytes: number }
   | ({ readonly kind: 'collected' } & Collected)
-
-export interface Collected {
-  readonly bytes: Uint8Array<ArrayBuffer>
-  /** In hex. */
-  readonly sha256: string
-}
 
 /** Puts the pieces of a stream together in memory, and hashes them. */
 export interface Collector {

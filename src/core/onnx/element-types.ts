@@ -1,6 +1,6 @@
 /** TensorProto.DataType: numbers, the names ONNX prints, and which of them onnxruntime-node carries. */
 
-import type { DType } from '../types.ts'
+import type { DType } from '../tensor/types.ts'
 
 interface ElementType {
   readonly name: string

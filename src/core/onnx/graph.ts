@@ -1,6 +1,6 @@
 /** GraphProto, NodeProto, AttributeProto: what a graph is made of, without its weights. */
 
-import type { ValueInfo } from '../types.ts'
+import type { ValueInfo } from '../tensor/types.ts'
 import { Malformed } from './malformed.ts'
 import { watchName } from './scan/names.ts'
 import type { Watch } from './scan/watch.ts'

@@ -2,7 +2,7 @@
 
 import { type ErrorDetails, ModelmountError } from '../errors.ts'
 import { NO_PATCH, type Patch } from '../splice.ts'
-import type { ModelSignature, OnnxModelFacts } from '../types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 import { type Edited, edit } from './edits/index.ts'
 import { findHazard as judgeValues, needsJudging } from './hazards.ts'
 import { Malformed } from './malformed.ts'
@@ -15,6 +15,7 @@ import { createWatch, type Watch } from './scan/watch.ts'
 import { isOrtFormat, lookalike, SNIFF_BYTES } from './sniff.ts'
 import { bytesSource, fileSource, type Source, splicedSource } from './source.ts'
 import { LOWERED_IR_VERSION, operatorReason, VENDOR_BINARY } from './support.ts'
+import type { OnnxModelFacts } from './types.ts'
 import { createReader, drive } from './wire.ts'
 
 export type { Edited } from './edits/index.ts'

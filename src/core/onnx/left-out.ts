@@ -1,6 +1,6 @@
 /** Why an output is not served, and what its author can do about it. */
 
-import type { LeftOutput, ValueInfo } from '../types.ts'
+import type { LeftOutput, ValueInfo } from '../tensor/types.ts'
 import { shown } from './shown.ts'
 
 /** By the start of the type that the file declares. */

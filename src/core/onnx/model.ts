@@ -1,11 +1,11 @@
 /** ModelProto: the whole file. */
 
-import type { OnnxModelFacts } from '../types.ts'
 import { type GraphFacts, operatorId, readAttribute, readEntry, readMainGraph, readNode } from './graph.ts'
 import { Malformed } from './malformed.ts'
 import { watchName } from './scan/names.ts'
 import type { Watch } from './scan/watch.ts'
 import { createTally, type Tally } from './tally.ts'
+import type { OnnxModelFacts } from './types.ts'
 import { BYTES, type Reader, type Reading, VARINT } from './wire.ts'
 
 /** Local functions by `domain:name`, with what their bodies use. */

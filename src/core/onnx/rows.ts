@@ -1,7 +1,7 @@
 /** Follows the rows of a request through a graph, to find what lets them influence each other. */
 
 import { printable } from '../printable.ts'
-import type { ModelSignature } from '../types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 import { fixed, type Int, type Known, numbersOf, ROWS } from './flow.ts'
 import { Malformed } from './malformed.ts'
 import { isRandom, mixes } from './mixing.ts'

@@ -1,8 +1,9 @@
 /** Decides from the file alone whether onnxruntime-node can serve a model; measured against 1.30. */
 
-import type { OnnxModelFacts, ValueInfo } from '../types.ts'
+import type { ValueInfo } from '../tensor/types.ts'
 import { leftOut } from './left-out.ts'
 import { shown } from './shown.ts'
+import type { OnnxModelFacts } from './types.ts'
 
 /** Highest version of the default operator set that onnxruntime-node 1.30 loads. */
 export const MAX_OPSET = 26

@@ -1,6 +1,6 @@
 /** ValueInfoProto and TypeProto: the inputs and outputs of a graph. */
 
-import type { Dim, ValueInfo } from '../types.ts'
+import type { Dim, ValueInfo } from '../tensor/types.ts'
 import { elementDType, elementName } from './element-types.ts'
 import { Malformed } from './malformed.ts'
 import { BYTES, type Reader, type Reading, VARINT } from './wire.ts'

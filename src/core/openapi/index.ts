@@ -1,7 +1,8 @@
 /** An OpenAPI 3.1 document of what a mount answers, from the models that are served: https://spec.openapis.org/oas/v3.1.1.html */
 
-import type { JsonValue, OpenApiDocument } from '../types.ts'
+import type { JsonValue } from '../protocol/types.ts'
 import { type Described, ERROR_SCHEMAS, mlflowPaths, openInferencePaths, type Paths, tfServingPaths } from './dialects.ts'
+import type { OpenApiDocument } from './types.ts'
 
 interface Mounted {
   readonly dialects: readonly string[]

@@ -2,7 +2,7 @@
 
 import { ModelmountError } from '../errors.ts'
 import { kindOf, typedArrayName } from '../tensor/index.ts'
-import type { ModelSignature } from '../types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 import { boundsOf } from './bounds.ts'
 import { refuseExcessIn } from './count.ts'
 import { isObject, type Json } from './fields.ts'

@@ -1,7 +1,7 @@
 /** How much a request body may hold, from what the model's inputs can take. Larger bodies are counted against it before anything is built. */
 
 import { MAX_RANK, product } from '../tensor/index.ts'
-import type { ModelSignature, ValueInfo } from '../types.ts'
+import type { ModelSignature, ValueInfo } from '../tensor/types.ts'
 
 export interface Bounds {
   /** Levels of nesting. */

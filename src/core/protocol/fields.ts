@@ -2,7 +2,7 @@
 
 import { ModelmountError } from '../errors.ts'
 import { kindOf, quote } from '../tensor/index.ts'
-import type { ModelSignature } from '../types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 
 export type Json = Readonly<Record<string, unknown>>
 

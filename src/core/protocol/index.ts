@@ -9,6 +9,7 @@ export { encodeInvocation, encodeMlflowError } from './mlflow/response.ts'
 export { encodeConfig } from './open-inference/config.ts'
 export { encodeError } from './open-inference/errors.ts'
 export { decodeGenerate, encodeGenerate, encodeGenerateEvent, type GenerateRequest } from './open-inference/generate.ts'
+export type { InferRequest } from './open-inference/infer-request.ts'
 export { encodeModelMetadata, encodeServerMetadata } from './open-inference/metadata.ts'
 export {
   checkLoadRequest,
@@ -19,7 +20,7 @@ export {
   MOST_REPOSITORY_BYTES,
   readIndexRequest,
 } from './open-inference/repository.ts'
-export { decodeInfer, decodeNumbers, type InferRequest } from './open-inference/request.ts'
+export { decodeInfer, decodeNumbers } from './open-inference/request.ts'
 export { type EncodedInfer, encodeInfer } from './open-inference/response.ts'
 export { type Schedule, scheduleOf } from './open-inference/schedule.ts'
 export { sequenceOf } from './open-inference/sequence.ts'

@@ -1,7 +1,7 @@
 /** Large JSON requests whose numbers are read straight into typed arrays. */
 
 import { fromWireType, product } from '../tensor/index.ts'
-import type { ModelSignature } from '../types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 import { findDataSpans, type Span } from './data-spans.ts'
 import { isObject, isSize } from './fields.ts'
 import { parseBody } from './long-integers.ts'

@@ -1,6 +1,6 @@
 /** Exact 64-bit integers where a model has them, and the speed of JSON.parse where it has not. */
 
-import type { ModelSignature } from '../types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 import { type Bounds, COUNTED_BYTES } from './bounds.ts'
 import { refuseExcess } from './count.ts'
 import { parseJson, parseJsonExact, parseText, readText } from './json.ts'

@@ -4,7 +4,7 @@
  */
 
 import { allocate, DTYPES, type ElementArrays } from '../tensor/index.ts'
-import type { DType } from '../types.ts'
+import type { DType } from '../tensor/types.ts'
 import type { Span } from './data-spans.ts'
 import { type Room, takeRoom } from './room.ts'
 

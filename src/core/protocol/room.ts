@@ -1,7 +1,7 @@
 /** Memory for large tensors that is used again, lent by whoever will run them. What is taken is written in full before anybody sees it. */
 
 import { DTYPES, type ElementArrays } from '../tensor/index.ts'
-import type { DType, Tensor } from '../types.ts'
+import type { DType, Tensor } from '../tensor/types.ts'
 
 type NumericArray = Exclude<Tensor['data'], readonly string[]>
 type NumericConstructor<T> = { readonly BYTES_PER_ELEMENT: number } & (new (

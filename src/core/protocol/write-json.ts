@@ -1,7 +1,7 @@
 /** Tensors as JSON text, piece by piece: one string could pass V8's limit of 2^29 characters. */
 
 import { fromHalf } from '../tensor/index.ts'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 import { floatsBytes, floatsText } from './float-text.ts'
 
 /** Elements per piece. */

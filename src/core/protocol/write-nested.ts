@@ -1,7 +1,7 @@
 /** Tensors as nested JSON arrays, as TensorFlow Serving and MLflow write them. */
 
 import { fromHalf, product } from '../tensor/index.ts'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 import { shortest } from './float-text.ts'
 import { isOneStretch, type Steps, type TextSink } from './write-json.ts'
 

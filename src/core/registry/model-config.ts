@@ -2,25 +2,15 @@
 
 import { join } from 'node:path'
 import { isModelmountError, ModelmountError } from '../errors.ts'
-import { layered, type SettingsLayer } from '../options.ts'
-import type { ConfigNote, ModelInfo, VersionPolicy } from '../types.ts'
+import { layered } from '../options.ts'
+import type { DirectoryConfig, FileConfig } from './found.ts'
 import { parseModelJson } from './model-json.ts'
 import { pathInside, readText } from './read-file.ts'
 import { modelConfigOf } from './triton/fields.ts'
-import { type FileConfig, settingsOf } from './triton/settings.ts'
+import { settingsOf } from './triton/settings.ts'
 import { parseTextProto } from './triton/text-proto.ts'
 import { makeWarmup } from './triton/warmup.ts'
-
-export interface DirectoryConfig {
-  readonly settings: SettingsLayer
-  readonly versionPolicy: VersionPolicy | undefined
-  /** Name of the model file in the version directories, where it is not the usual one. */
-  readonly file: string | undefined
-  readonly tritonConfig: ModelInfo['tritonConfig']
-  readonly configNotes: readonly ConfigNote[]
-  /** Why the model cannot be served as its files want it. */
-  readonly fault: ModelmountError | undefined
-}
+import type { ConfigNote, VersionPolicy } from './types.ts'
 
 const MAX_CONFIG_BYTES = 1024 * 1024
 const MAX_LABEL_BYTES = 64 * 1024 * 1024

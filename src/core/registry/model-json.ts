@@ -1,9 +1,10 @@
 /** `model.json`: our own settings beside a model. Its JSON Schema is `model.schema.json` in the package. */
 
 import { ModelmountError } from '../errors.ts'
+import type { ModelSpec } from '../model/types.ts'
 import { checkModelFile } from '../options.ts'
-import type { ModelSpec, VersionPolicy } from '../types.ts'
-import type { FileConfig } from './triton/settings.ts'
+import type { FileConfig } from './found.ts'
+import type { VersionPolicy } from './types.ts'
 
 /** As `checkModelFile` lets it through. */
 interface ModelFile extends Omit<ModelSpec, 'name' | 'version' | 'source' | 'labels'> {

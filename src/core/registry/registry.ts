@@ -1,7 +1,7 @@
 /** name -> versions -> served model; picks the version a request gets. Knows nothing of engines or files. */
 
 import { ModelmountError } from '../errors.ts'
-import type { ModelState } from '../types.ts'
+import type { ModelState } from '../model/types.ts'
 import { compareVersions } from './versions.ts'
 
 /** What the registry needs to know of a model version. */

@@ -4,17 +4,10 @@ import type { Stats } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelmountError } from '../errors.ts'
-import type { VersionPolicy } from '../types.ts'
-import { type DirectoryConfig, readModelConfig } from './model-config.ts'
+import type { DirectoryConfig, FoundModel } from './found.ts'
+import { readModelConfig } from './model-config.ts'
+import type { VersionPolicy } from './types.ts'
 import { compareVersions, isVersionNumber, looksLikeVersion, VERSION_RULE } from './versions.ts'
-
-/** A model version found on disk; `source` may turn out not to be loadable. */
-export interface FoundModel {
-  readonly name: string
-  readonly version: string
-  readonly source: string
-  readonly config: DirectoryConfig
-}
 
 type Version = Pick<FoundModel, 'version' | 'source'>
 

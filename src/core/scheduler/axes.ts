@@ -1,6 +1,6 @@
 /** Which dimension of each input and output counts rows: found by the symbol that it has, or declared. */
 
-import type { ModelSignature, ValueInfo } from '../types.ts'
+import type { ModelSignature, ValueInfo } from '../tensor/types.ts'
 import type { BatchAxes } from './batch.ts'
 
 /** Declared axes by tensor name; `'shared'` for an input that all rows of a run have in common, such as a sampling rate. */

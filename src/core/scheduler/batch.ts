@@ -2,7 +2,7 @@
 
 import type { Memory } from '../engine/buffers.ts'
 import type { TensorRecord } from '../engine/frame.ts'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 
 /** Per tensor name, the dimension that counts rows. */
 export type BatchAxes = Readonly<Record<string, number>>

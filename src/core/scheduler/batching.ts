@@ -5,14 +5,15 @@
 import { createHash } from 'node:crypto'
 import type { Memory } from '../engine/buffers.ts'
 import type { TensorRecord } from '../engine/frame.ts'
-import type { Run } from '../engine/instance.ts'
-import type { BatchingInfo, ModelSignature, Tensor } from '../types.ts'
+import type { Run } from '../engine/run.ts'
+import type { ModelSignature, Tensor } from '../tensor/types.ts'
 import { axesOf, type DeclaredAxes, type ModelAxes } from './axes.ts'
 import { type BatchAxes, concat, rowsOf, split } from './batch.ts'
 import { type Cap, createCap } from './cap.ts'
 import { type Curve, createCurve, rowsWithin } from './curve.ts'
 import { copySome, join } from './join.ts'
 import { type Ragged, type RaggedSettings, raggedOf } from './ragged.ts'
+import type { BatchingInfo } from './types.ts'
 
 export interface BatchSettings {
   readonly maxSize: number

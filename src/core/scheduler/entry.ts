@@ -1,12 +1,14 @@
 /** One request while the scheduler has it. */
 
+import type { AbortSignalLike } from '../abort.ts'
 import type { TensorRecord } from '../engine/frame.ts'
-import type { Instance, Run, RunOutcome } from '../engine/instance.ts'
+import type { Instance } from '../engine/instance.ts'
+import type { Run, RunOutcome } from '../engine/run.ts'
 import type { ModelmountError } from '../errors.ts'
 import type { Trace } from '../telemetry.ts'
-import type { AbortSignalLike, Priority } from '../types.ts'
 import type { Queued } from './fair-queue.ts'
 import type { Listed } from './roster.ts'
+import type { Priority } from './types.ts'
 
 export interface Ticket {
   readonly run: Run

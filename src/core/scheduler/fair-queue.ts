@@ -4,9 +4,9 @@
  * apart share no run with others and get a fixed share of the runs, whatever their priority.
  */
 
-import type { Priority } from '../types.ts'
 import { createHeap, type Heap, type Heaped, OUT } from './heap.ts'
 import { createLane, type Lane } from './lane.ts'
+import type { Priority } from './types.ts'
 
 /** Shares of the priorities while all of them have work. */
 export const WEIGHTS: Readonly<Record<Priority, number>> = { high: 8, normal: 3, low: 1 }

@@ -2,7 +2,7 @@
 
 import type { Memory } from '../engine/buffers.ts'
 import type { TensorRecord } from '../engine/frame.ts'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 import type { ModelAxes } from './axes.ts'
 import { concat } from './batch.ts'
 

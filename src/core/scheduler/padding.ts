@@ -1,7 +1,7 @@
 /** Tensors made longer and shorter along one dimension. */
 
 import { allocate, toHalf } from '../tensor/index.ts'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 import { cut, type NumericData, product } from './batch.ts'
 
 /** The tensor with `size` instead of its own size along `axis`, filled up with `fill`. Fresh memory. */

@@ -6,7 +6,7 @@
 import type { TensorRecord } from '../engine/frame.ts'
 import { ModelmountError } from '../errors.ts'
 import { DTYPES } from '../tensor/index.ts'
-import type { ModelSignature, Tensor, ValueInfo } from '../types.ts'
+import type { ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
 import type { ModelAxes } from './axes.ts'
 import { product, rowsOf } from './batch.ts'
 import { filled, lengthen, shorten } from './padding.ts'

@@ -5,8 +5,8 @@
 
 import { randomInt } from 'node:crypto'
 import type { TensorRecord } from '../engine/frame.ts'
-import type { Run, RunOutcome } from '../engine/instance.ts'
-import type { Tensor } from '../types.ts'
+import type { Run, RunOutcome } from '../engine/run.ts'
+import type { Tensor } from '../tensor/types.ts'
 import { copyAll } from './join.ts'
 
 /** One row in so many. */

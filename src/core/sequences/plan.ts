@@ -2,10 +2,11 @@
 
 import { ModelmountError } from '../errors.ts'
 import { allocate, checkInputs, inputFault, product, quote } from '../tensor/index.ts'
-import type { ModelSignature, SequenceControl, SequenceState, Tensor, ValueInfo } from '../types.ts'
+import type { ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
 import type { SequenceCall } from './call.ts'
 import type { SequenceSettings } from './settings.ts'
 import { createRows, type Rows, type Sizes } from './sizes.ts'
+import type { SequenceControl, SequenceState } from './types.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
 type NumericData = Exclude<Tensor['data'], readonly string[]>

@@ -1,6 +1,6 @@
 /** What is declared of a model's sequences, every default decided. */
 
-import type { SequenceControl, SequenceState } from '../types.ts'
+import type { SequenceControl, SequenceState } from './types.ts'
 
 export interface SequenceSettings {
   /** By name of the input. */

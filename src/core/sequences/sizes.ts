@@ -2,7 +2,7 @@
 
 import { ModelmountError } from '../errors.ts'
 import { formatShape, product, quote } from '../tensor/index.ts'
-import type { Dim, Tensor, ValueInfo } from '../types.ts'
+import type { Dim, Tensor, ValueInfo } from '../tensor/types.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
 

@@ -1,18 +1,19 @@
 /** Whose turn it is: the requests of one sequence run one after the other, in the order in which they came. */
 
-import { onAbort } from '../abort.ts'
+import { type AbortSignalLike, onAbort } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import type { Memory } from '../engine/buffers.ts'
 import { ModelmountError } from '../errors.ts'
 import { createDeadlines } from '../scheduler/deadlines.ts'
 import type { Finished } from '../scheduler/entry.ts'
-import type { AbortSignalLike, SequencesInfo, Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 import { createBook, type Sequence } from './book.ts'
 import { type SequenceCall, sequenceKey } from './call.ts'
 import { bytesOf, type SequencePlan } from './plan.ts'
 import { lateInLine, noSequence, notOpen, tooLargeAlone, tooManyWaiting, tooManyWaitingOfTenant } from './refusals.ts'
 import type { SequenceSettings } from './settings.ts'
 import { createTally } from './tally.ts'
+import type { SequencesInfo } from './types.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
 

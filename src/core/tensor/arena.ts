@@ -3,8 +3,8 @@
  * Only for tensors that stay inside the library: a view shows its neighbours through `.buffer`.
  */
 
-import type { DType, Tensor } from '../types.ts'
 import { allocate, DTYPES, type ElementArrays } from './dtypes.ts'
+import type { DType, Tensor } from './types.ts'
 
 type NumericData = Exclude<Tensor['data'], readonly string[]>
 type NumericConstructor = new (buffer: ArrayBuffer, byteOffset: number, length: number) => NumericData

@@ -1,11 +1,11 @@
 /** The gate before anything is queued: a request's inputs against the model's signature. */
 
 import { ModelmountError } from '../errors.ts'
-import type { ModelSignature, Tensor, ValueInfo } from '../types.ts'
 import { toTensor } from './convert.ts'
 import { type Dialect, inputFault, javascript, quote, shorten } from './dialect.ts'
 import { formatShape } from './dims.ts'
 import { kindOf } from './elements.ts'
+import type { ModelSignature, Tensor, ValueInfo } from './types.ts'
 
 /** Where a symbolic dim was first seen. */
 interface Binding {

@@ -1,6 +1,5 @@
 /** One value of a request -> a tensor: whole tensors, typed arrays, nested arrays and scalars. */
 
-import type { Dim, DType, Tensor, ValueInfo } from '../types.ts'
 import { allocateInside } from './arena.ts'
 import { type Dialect, inputFault, mismatch, quote } from './dialect.ts'
 import { checkDims, formatShape, inferDims, product, readDims, type Scope } from './dims.ts'
@@ -8,6 +7,7 @@ import { type ElementArrays, elementsOf, isDType, typedArrayName, typedArrayName
 import { describeRefusal, fillRow, kindOf } from './elements.ts'
 import { firstNonFinite } from './finite.ts'
 import { collectRows, indicesAt, isRow, MAX_RANK, type Row, rowLength, shapeOf } from './nested.ts'
+import type { Dim, DType, Tensor, ValueInfo } from './types.ts'
 
 interface TypedScope extends Scope {
   readonly type: DType

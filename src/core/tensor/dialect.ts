@@ -2,8 +2,8 @@
 
 import { ModelmountError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import type { DType } from '../types.ts'
 import type { ElementPolicy } from './elements.ts'
+import type { DType } from './types.ts'
 
 /** The words of one request format, and which values it takes as elements. */
 export interface Dialect {

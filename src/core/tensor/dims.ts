@@ -1,9 +1,9 @@
 /** Dimensions: reading a request's, counting elements safely, comparing with a signature. */
 
-import type { Dim } from '../types.ts'
 import { type Dialect, mismatch } from './dialect.ts'
 import { kindOf } from './elements.ts'
 import { MAX_RANK } from './nested.ts'
+import type { Dim } from './types.ts'
 
 /** ONNX Runtime's Node binding takes dimensions of 32 bits. */
 const MAX_DIM = 4294967295

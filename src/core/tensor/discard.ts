@@ -4,7 +4,7 @@
  */
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from './types.ts'
 
 /** Freeing takes some microseconds; below this, collecting takes less. */
 const LARGE_BYTES = 256 * 1024

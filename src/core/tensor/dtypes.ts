@@ -1,6 +1,6 @@
 /** What is fixed about each element type: its size, its array, its range, and its name on the wire. */
 
-import type { DType, DTypeArrays } from '../types.ts'
+import type { DType, DTypeArrays } from './types.ts'
 
 /** {@link DTypeArrays} with strings that can still be filled in. */
 export type ElementArrays = { [T in DType]: T extends 'string' ? string[] : DTypeArrays[T] }

@@ -1,8 +1,8 @@
 /** JavaScript values -> elements: one tight loop per kind of element, and the words for a value that was refused. */
 
-import type { DType } from '../types.ts'
 import { DTYPES, type ElementArrays } from './dtypes.ts'
 import { isFiniteHalf, toHalf } from './float16.ts'
+import type { DType } from './types.ts'
 
 /**
  * The tokens `Infinity` and `-Infinity` of a JSON text that has them. A number would not tell them from `1e400`, which is too large for a float and

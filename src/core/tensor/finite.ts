@@ -1,7 +1,7 @@
 /** Inputs that take no missing values: their floats are numbers, each of them. */
 
-import type { Tensor, ValueInfo } from '../types.ts'
 import { isFiniteHalf } from './float16.ts'
+import type { Tensor, ValueInfo } from './types.ts'
 
 /** Index of the first element that is NaN or infinite; -1 where there is none, or the type has none. */
 export function firstNonFinite({ type, data }: Tensor): number {

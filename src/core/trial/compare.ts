@@ -1,7 +1,7 @@
 /** When two answers of a model are the same. */
 
 import { fromHalf } from '../tensor/index.ts'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 
 /** Kernels for several rows may sum in another order: the difference allowed, as a share of the number itself. */
 const RELATIVE = 1e-3

@@ -2,7 +2,7 @@
 
 import type { TensorRecord } from '../engine/frame.ts'
 import type { BatchSettings } from '../scheduler/batching.ts'
-import type { ModelSignature } from '../types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 
 /** What is to be found out. */
 export interface TrialPlan {

@@ -1,11 +1,11 @@
 /** Single-row requests that a model takes: given, or made up. */
 
 import type { TensorRecord } from '../engine/frame.ts'
-import type { Run, RunOutcome } from '../engine/instance.ts'
+import type { Run, RunOutcome } from '../engine/run.ts'
 import type { ModelAxes } from '../scheduler/axes.ts'
 import { copyAll } from '../scheduler/join.ts'
 import type { Ragged } from '../scheduler/ragged.ts'
-import type { ModelSignature } from '../types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 import { FREE_SIZES, RANGES, sampleInputs } from './samples.ts'
 import { equal, scaleFloats, VARIATIONS, varied } from './vary.ts'
 

@@ -2,7 +2,7 @@
 
 import type { BatchAxes } from '../scheduler/batch.ts'
 import { allocate, toHalf } from '../tensor/index.ts'
-import type { Dim, ModelSignature, Tensor, ValueInfo } from '../types.ts'
+import type { Dim, ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
 
 /** Sizes tried for dynamic dimensions that do not count rows: small ones first. One proves little, but some models take nothing else. */
 export const FREE_SIZES = [16, 4, 1, 64, 224]

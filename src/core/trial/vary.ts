@@ -2,7 +2,7 @@
 
 import type { TensorRecord } from '../engine/frame.ts'
 import { fromHalf, toHalf } from '../tensor/index.ts'
-import type { Tensor } from '../types.ts'
+import type { Tensor } from '../tensor/types.ts'
 
 type Numeric = Exclude<Tensor, { type: 'string' }>
 type NumericData = Numeric['data']

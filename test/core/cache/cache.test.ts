@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'
-import type { Tensor } from '../../../src/core/types.ts'
+import type { Tensor } from '../../../src/core/tensor/types.ts'
 import { answerOf, buffersOf, call, dataOf, floats, handModel, type Setup, settled, setUp } from './support.ts'
 
 /** Asks for `x` with a model that answers `x + 1` at once. */

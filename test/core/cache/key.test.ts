@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { createUnframing, framed } from '../../../src/core/cache/framing.ts'
 import { identityBytes, type KeyedRequest, keyOf, writeRequest } from '../../../src/core/cache/key.ts'
 import { allocate, DTYPES } from '../../../src/core/tensor/index.ts'
-import type { DType, Tensor } from '../../../src/core/types.ts'
+import type { DType, Tensor } from '../../../src/core/tensor/types.ts'
 import { floats } from './support.ts'
 
 const TYPES = Object.keys(DTYPES) as DType[]

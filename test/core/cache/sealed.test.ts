@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { seal, unseal } from '../../../src/core/cache/sealed.ts'
 import { allocate, DTYPES } from '../../../src/core/tensor/index.ts'
-import type { DType, Tensor } from '../../../src/core/types.ts'
+import type { DType, Tensor } from '../../../src/core/tensor/types.ts'
 import { floats, SECRET } from './support.ts'
 
 const secret = createSecretKey(SECRET)

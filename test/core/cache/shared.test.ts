@@ -1,8 +1,8 @@
 /** The second level: whatever the store does, requests see a hit or a miss. */
 
 import { describe, expect, test } from 'vitest'
+import type { CacheStore } from '../../../src/core/cache/types.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
-import type { CacheStore } from '../../../src/core/types.ts'
 import {
   answerOf,
   buffersOf,

@@ -1,9 +1,10 @@
 /** A clock that is moved by hand, a model that answers when told, and a store that can be made to fail. */
 
 import { type CallOptions, createResultCache, type ResultCache, type RunResult } from '../../../src/core/cache/index.ts'
+import type { CacheOptions, CacheStore } from '../../../src/core/cache/types.ts'
 import type { Clock } from '../../../src/core/clock.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
-import type { CacheOptions, CacheStore, Tensor } from '../../../src/core/types.ts'
+import type { Tensor } from '../../../src/core/tensor/types.ts'
 
 /** Where hand clocks begin. */
 const START = 1000

@@ -19,7 +19,7 @@ import {
   type ThreadOptions,
 } from '../../../src/core/decoding/thread.ts'
 import { atOnce } from '../../../src/core/protocol/index.ts'
-import type { ModelSignature, Tensor } from '../../../src/core/types.ts'
+import type { ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 import { input } from '../tensor/support.ts'
 

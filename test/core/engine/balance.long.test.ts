@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { createBalancer } from '../../../src/core/engine/balance.ts'
 import { createStanding, fleetOf, noteAnswered, notePosted, type Standing, slowness } from '../../../src/core/engine/standing.ts'
-import type { BalanceStrategy } from '../../../src/core/types.ts'
+import type { BalanceStrategy } from '../../../src/core/engine/types.ts'
 import { createSimulatedClock, quantile } from '../../support/simulated-clock.ts'
 import { type Done, REPLICAS, SERVICE_MS, simulateFleet } from '../../support/simulated-fleet.ts'
 

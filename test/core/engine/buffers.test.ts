@@ -8,7 +8,7 @@ import { pack, unpack, wantedBack } from '../../../src/core/engine/frame.ts'
 import { createInstance, type LoadRequest } from '../../../src/core/engine/instance.ts'
 import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
 import { concat } from '../../../src/core/scheduler/batch.ts'
-import type { Tensor } from '../../../src/core/types.ts'
+import type { Tensor } from '../../../src/core/tensor/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
 const MIB = 2 ** 20

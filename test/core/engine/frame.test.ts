@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { pack, type TensorRecord, unpack } from '../../../src/core/engine/frame.ts'
 import { allocate, DTYPES } from '../../../src/core/tensor/index.ts'
-import type { DType, Tensor } from '../../../src/core/types.ts'
+import type { DType, Tensor } from '../../../src/core/tensor/types.ts'
 
 const TYPES = Object.keys(DTYPES) as DType[]
 const LARGE = 64 * 1024

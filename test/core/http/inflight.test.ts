@@ -5,8 +5,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createInFlight } from '../../../src/core/http/inflight.ts'
 import { createTurnstile } from '../../../src/core/http/turnstile.ts'
+import type { HeldBytes } from '../../../src/core/http/types.ts'
 import { unpack } from '../../../src/core/http/unpack.ts'
-import type { HeldBytes } from '../../../src/core/types.ts'
 
 const MIB = 1024 * 1024
 

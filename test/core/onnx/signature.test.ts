@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { InferenceSession } from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readOnnx, servableOutputs, unsupportedReason } from '../../../src/core/onnx/index.ts'
-import type { ValueInfo } from '../../../src/core/types.ts'
+import type { ValueInfo } from '../../../src/core/tensor/types.ts'
 import * as models from '../../../tools/models.mjs'
 import { attr, type DimSpec, node, sparseTensor, tensor, value, writeModel } from '../../../tools/onnx-writer.mjs'
 

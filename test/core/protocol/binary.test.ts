@@ -3,10 +3,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isModelmountError } from '../../../src/core/errors.ts'
+import type { PredictResult } from '../../../src/core/predict/types.ts'
 import { atOnce, decodeInfer, encodeInfer as encodeSteps } from '../../../src/core/protocol/index.ts'
 import { formOf } from '../../../src/core/protocol/open-inference/forms.ts'
 import { fromWireType, toWireType } from '../../../src/core/tensor/index.ts'
-import type { Dim, DType, ModelSignature, PredictResult, Tensor } from '../../../src/core/types.ts'
+import type { Dim, DType, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { fault, input } from '../tensor/support.ts'
 
 const limit = { maxElements: 1000 }

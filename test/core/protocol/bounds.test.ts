@@ -7,7 +7,7 @@ import { type Bounds, boundsOf } from '../../../src/core/protocol/bounds.ts'
 import { refuseExcess, refuseExcessIn } from '../../../src/core/protocol/count.ts'
 import { decodeGenerate, decodeInfer, decodeInvocation, decodeTfPredict } from '../../../src/core/protocol/index.ts'
 import { parseBody } from '../../../src/core/protocol/long-integers.ts'
-import type { Dim, DType, ModelSignature } from '../../../src/core/types.ts'
+import type { Dim, DType, ModelSignature } from '../../../src/core/tensor/types.ts'
 import { input } from '../tensor/support.ts'
 
 const WIDE: Bounds = { depth: 100, nodes: 1e6, values: 1e6, strings: 1e6, members: 1e6 }

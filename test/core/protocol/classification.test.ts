@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { atOnce } from '../../../src/core/protocol/index.ts'
 import { topClasses, topIndices as topSteps } from '../../../src/core/protocol/open-inference/classification.ts'
-import type { Dim, ModelSignature, Tensor } from '../../../src/core/types.ts'
+import type { Dim, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { input } from '../tensor/support.ts'
 
 const declared = (dims: readonly Dim[] | undefined): ModelSignature => ({ inputs: [], outputs: [input('y', 'float32', dims)] })

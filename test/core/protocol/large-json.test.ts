@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { findDataSpans } from '../../../src/core/protocol/data-spans.ts'
 import { readLargeJson } from '../../../src/core/protocol/large-json.ts'
 import { createNumberScanner } from '../../../src/core/protocol/number-scanner.ts'
-import type { DType, ModelSignature } from '../../../src/core/types.ts'
+import type { DType, ModelSignature } from '../../../src/core/tensor/types.ts'
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
 

@@ -6,7 +6,7 @@ import { DECODERS } from '../../../src/core/decoding/jobs.ts'
 import { createIntake } from '../../../src/core/own-inputs.ts'
 import { decodeInfer } from '../../../src/core/protocol/index.ts'
 import { fromHalf, toHalf, toWireType } from '../../../src/core/tensor/index.ts'
-import type { DType, ModelSignature, Tensor } from '../../../src/core/types.ts'
+import type { DType, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { fault, input } from '../tensor/support.ts'
 
 const MAX = { maxElements: 2 ** 22, maxTextBytes: 2 ** 24 }

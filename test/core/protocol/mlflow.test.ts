@@ -3,9 +3,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isModelmountError, ModelmountError } from '../../../src/core/errors.ts'
+import type { PredictResult } from '../../../src/core/predict/types.ts'
 import { atOnce, decodeInvocation, encodeInvocation, encodeMlflowError } from '../../../src/core/protocol/index.ts'
 import { readCsv } from '../../../src/core/protocol/mlflow/csv.ts'
-import type { DType, ModelSignature, PredictResult, Tensor } from '../../../src/core/types.ts'
+import type { DType, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { fault, input } from '../tensor/support.ts'
 
 const limit = { maxElements: 1000 }

@@ -9,7 +9,7 @@ import {
   scheduleOf,
   sequenceOf,
 } from '../../../src/core/protocol/index.ts'
-import type { ModelSignature } from '../../../src/core/types.ts'
+import type { ModelSignature } from '../../../src/core/tensor/types.ts'
 import { fault, input } from '../tensor/support.ts'
 
 const MAX = { maxElements: 1000, maxTextBytes: 2 ** 24 }

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isModelmountError, ModelmountError } from '../../../src/core/errors.ts'
+import type { ModelInfo } from '../../../src/core/model/types.ts'
+import type { PredictResult } from '../../../src/core/predict/types.ts'
 import {
   atOnce,
   decodeInfer,
@@ -10,7 +12,7 @@ import {
   encodeInfer as encodeSteps,
 } from '../../../src/core/protocol/index.ts'
 import { toHalf, toWireType } from '../../../src/core/tensor/index.ts'
-import type { DType, ModelInfo, ModelSignature, PredictResult, Tensor } from '../../../src/core/types.ts'
+import type { DType, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { ALL_TYPES, fault, input } from '../tensor/support.ts'
 
 const limit = { maxElements: 1000 }

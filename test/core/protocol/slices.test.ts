@@ -1,9 +1,10 @@
 /** Answers of any form are written in slices: a string, however long, and rows, however many, leave the event loop its turns. */
 
 import { describe, expect, test } from 'vitest'
+import type { PredictResult } from '../../../src/core/predict/types.ts'
 import { encodeGenerate, encodeInfer, encodeInvocation, encodeTfPredict, type Steps } from '../../../src/core/protocol/index.ts'
 import { readOutputs } from '../../../src/core/protocol/open-inference/forms.ts'
-import type { ModelSignature, PredictResult, Tensor } from '../../../src/core/types.ts'
+import type { ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { input } from '../tensor/support.ts'
 
 const MOST_BYTES = 512 * 1024

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { decodeInfer } from '../../../src/core/protocol/index.ts'
 import { formOf } from '../../../src/core/protocol/open-inference/forms.ts'
 import { createTemplates } from '../../../src/core/protocol/open-inference/templates.ts'
-import type { DType, ModelSignature } from '../../../src/core/types.ts'
+import type { DType, ModelSignature } from '../../../src/core/tensor/types.ts'
 
 const MAX_ELEMENTS = 1000
 

@@ -3,8 +3,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isModelmountError } from '../../../src/core/errors.ts'
+import type { ModelInfo } from '../../../src/core/model/types.ts'
+import type { PredictResult } from '../../../src/core/predict/types.ts'
 import { atOnce, decodeTfPredict, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../../src/core/protocol/index.ts'
-import type { ModelInfo, ModelSignature, PredictResult, Tensor } from '../../../src/core/types.ts'
+import type { ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { fault, input } from '../tensor/support.ts'
 
 const limit = { maxElements: 1000 }

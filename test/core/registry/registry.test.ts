@@ -1,8 +1,8 @@
 /** Which version answers a name, and what is said where none does. */
 
 import { describe, expect, test } from 'vitest'
+import type { ModelState } from '../../../src/core/model/types.ts'
 import { createRegistry } from '../../../src/core/registry/registry.ts'
-import type { ModelState } from '../../../src/core/types.ts'
 
 const entry = (version: string, state: ModelState = 'ready', name = 'm') => ({ config: { name, version }, state })
 

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { axesOf, type DeclaredAxes } from '../../../src/core/scheduler/axes.ts'
-import type { Dim, ValueInfo } from '../../../src/core/types.ts'
+import type { Dim, ValueInfo } from '../../../src/core/tensor/types.ts'
 
 type Shapes = Readonly<Record<string, readonly Dim[] | undefined>>
 

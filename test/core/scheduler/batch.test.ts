@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { concat, rowsOf, split } from '../../../src/core/scheduler/batch.ts'
 import { allocate, DTYPES } from '../../../src/core/tensor/index.ts'
-import type { DType, Tensor } from '../../../src/core/types.ts'
+import type { DType, Tensor } from '../../../src/core/tensor/types.ts'
 
 const TYPES = Object.keys(DTYPES) as DType[]
 

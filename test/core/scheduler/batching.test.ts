@@ -5,7 +5,7 @@ import { axesOf, type ModelAxes } from '../../../src/core/scheduler/axes.ts'
 import { type BatchSettings, createBatching } from '../../../src/core/scheduler/batching.ts'
 import { createCurve } from '../../../src/core/scheduler/curve.ts'
 import { createEntry } from '../../../src/core/scheduler/entry.ts'
-import type { Dim, ModelSignature, Tensor, ValueInfo } from '../../../src/core/types.ts'
+import type { Dim, ModelSignature, Tensor, ValueInfo } from '../../../src/core/tensor/types.ts'
 
 type Shapes = Readonly<Record<string, readonly Dim[]>>
 

@@ -1,10 +1,10 @@
 /** The most rows of a run, put right while the model serves: on a simulated clock, under a load that always has enough for a full run. */
 
 import { describe, expect, test } from 'vitest'
-import type { RunOutcome } from '../../../src/core/engine/instance.ts'
+import type { RunOutcome } from '../../../src/core/engine/run.ts'
 import type { Batching } from '../../../src/core/scheduler/batching.ts'
 import { createCap } from '../../../src/core/scheduler/cap.ts'
-import type { ModelSignature, Tensor } from '../../../src/core/types.ts'
+import type { ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { proveWith } from '../../support/proving.ts'
 import { createRandom, lognormal } from '../../support/simulated-clock.ts'
 import { createLoad, type Load, type LoadOptions } from '../../support/simulated-load.ts'

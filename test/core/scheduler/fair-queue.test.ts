@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createFairQueue, type FairQueue, type Queued, WEIGHTS } from '../../../src/core/scheduler/fair-queue.ts'
-import type { Priority } from '../../../src/core/types.ts'
+import type { Priority } from '../../../src/core/scheduler/types.ts'
 
 interface Item extends Queued<Item> {
   readonly id: number

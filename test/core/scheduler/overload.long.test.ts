@@ -1,7 +1,7 @@
 /** Load on a simulated clock, the law of a run being 4 + rows ms with 8 % noise: latency without load, goodput with too much of it. */
 
 import { describe, expect, test } from 'vitest'
-import type { Priority } from '../../../src/core/types.ts'
+import type { Priority } from '../../../src/core/scheduler/types.ts'
 import { createLoad, type LoadOptions, type Outcome, percentile, poisson } from '../../support/simulated-load.ts'
 
 const SLO_MS = 50

@@ -6,7 +6,7 @@ import { ModelmountError } from '../../../src/core/errors.ts'
 import { type Batching, unbatched } from '../../../src/core/scheduler/batching.ts'
 import type { Finished, Ticket } from '../../../src/core/scheduler/entry.ts'
 import { inPieces } from '../../../src/core/scheduler/pieces.ts'
-import type { Tensor } from '../../../src/core/types.ts'
+import type { Tensor } from '../../../src/core/tensor/types.ts'
 
 const tensor = (values: readonly number[]): Tensor => ({
   type: 'float32',

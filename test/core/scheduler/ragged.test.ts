@@ -6,7 +6,7 @@ import { axesOf } from '../../../src/core/scheduler/axes.ts'
 import { lengthen, shorten } from '../../../src/core/scheduler/padding.ts'
 import { type Ragged, type RaggedSettings, raggedOf } from '../../../src/core/scheduler/ragged.ts'
 import { allocate, DTYPES } from '../../../src/core/tensor/index.ts'
-import type { Dim, DType, ModelSignature, Tensor } from '../../../src/core/types.ts'
+import type { Dim, DType, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 
 const TYPES = Object.keys(DTYPES) as DType[]
 

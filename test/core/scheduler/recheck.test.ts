@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import { createRecheck } from '../../../src/core/scheduler/recheck.ts'
+import type { Tensor } from '../../../src/core/tensor/types.ts'
 import { sameWithin } from '../../../src/core/trial/compare.ts'
-import type { Tensor } from '../../../src/core/types.ts'
 
 const floats = (...data: number[]): Tensor => ({ type: 'float32', dims: [data.length], data: Float32Array.from(data) })
 const member = (x: number, rows = 1, bytes = 4) => ({ run: { inputs: { x: floats(x) }, fetches: ['y'] }, rows, bytes })

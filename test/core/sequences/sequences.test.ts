@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import { createSequences, planSequences, type SequenceCall } from '../../../src/core/sequences/index.ts'
 import { createTally } from '../../../src/core/sequences/tally.ts'
-import type { Dim, ModelSignature, Tensor, ValueInfo } from '../../../src/core/types.ts'
+import type { Dim, ModelSignature, Tensor, ValueInfo } from '../../../src/core/tensor/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>

@@ -2,7 +2,7 @@ import vm from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { checkInputs } from '../../../src/core/tensor/index.ts'
-import type { DType, Tensor } from '../../../src/core/types.ts'
+import type { DType, Tensor } from '../../../src/core/tensor/types.ts'
 import { ALL_TYPES, check, fault, input, signature } from './support.ts'
 
 const limit = { maxElements: 1000 }

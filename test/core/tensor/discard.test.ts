@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { discard, freeUnused } from '../../../src/core/tensor/index.ts'
-import type { Tensor } from '../../../src/core/types.ts'
+import type { Tensor } from '../../../src/core/tensor/types.ts'
 
 const COUNT = 100_000
 

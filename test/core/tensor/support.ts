@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { isModelmountError, type ModelmountError } from '../../../src/core/errors.ts'
 import { checkInputs, DTYPES } from '../../../src/core/tensor/index.ts'
-import type { Dim, DType, ModelSignature, Tensor, ValueInfo } from '../../../src/core/types.ts'
+import type { Dim, DType, ModelSignature, Tensor, ValueInfo } from '../../../src/core/tensor/types.ts'
 
 export const ALL_TYPES = Object.keys(DTYPES) as DType[]
 

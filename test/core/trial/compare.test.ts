@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { toHalf } from '../../../src/core/tensor/index.ts'
+import type { Tensor } from '../../../src/core/tensor/types.ts'
 import { sameWithin } from '../../../src/core/trial/compare.ts'
-import type { Tensor } from '../../../src/core/types.ts'
 
 const floats = (...data: number[]): Tensor => ({ type: 'float64', dims: [1, data.length], data: Float64Array.from(data) })
 const halves = (...data: number[]): Tensor => ({

@@ -1,8 +1,8 @@
 /** What a model is found to cost, on machines that have other work while it loads. Runs are made up: they take what the test says. */
 
 import { expect, onTestFinished, test, vi } from 'vitest'
+import type { Tensor } from '../../../src/core/tensor/types.ts'
 import { measure } from '../../../src/core/trial/measure.ts'
-import type { Tensor } from '../../../src/core/types.ts'
 import { proveWith } from '../../support/proving.ts'
 
 const AXES = { inputs: { x: 0 }, outputs: { y: 0 }, shared: [] }

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { TensorRecord } from '../../../src/core/engine/frame.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
+import type { DType, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { findRows, inputAlike, type RunAll, rowsFrom } from '../../../src/core/trial/rows.ts'
-import type { DType, ModelSignature, Tensor } from '../../../src/core/types.ts'
 
 const TYPES: readonly DType[] = [
   'float16',

@@ -2,11 +2,11 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Run, RunOutcome } from '../../../src/core/engine/instance.ts'
+import type { Run, RunOutcome } from '../../../src/core/engine/run.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
+import type { Dim, ModelSignature } from '../../../src/core/tensor/types.ts'
 import { MAX_MADE_UP } from '../../../src/core/trial/rows.ts'
 import { tryOut } from '../../../src/core/trial/try.ts'
-import type { Dim, ModelSignature } from '../../../src/core/types.ts'
 
 const SETTINGS = {
   maxSize: 64,

@@ -1,14 +1,16 @@
 /** What an instance runs before requests get to it, and what comes of runs that fail or hang. */
 
 import { expect, test } from 'vitest'
-import type { Done, Instance, Run, RunOutcome } from '../../../src/core/engine/instance.ts'
+import type { Done, Instance } from '../../../src/core/engine/instance.ts'
+import type { Run, RunOutcome } from '../../../src/core/engine/run.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
+import type { PredictInputs } from '../../../src/core/predict/types.ts'
 import { checkInputs } from '../../../src/core/tensor/index.ts'
+import type { ModelSignature } from '../../../src/core/tensor/types.ts'
 import type { TrialPlan } from '../../../src/core/trial/plan.ts'
 import type { RunAll } from '../../../src/core/trial/rows.ts'
 import { tryOut } from '../../../src/core/trial/try.ts'
 import { getAcquainted, rehearse } from '../../../src/core/trial/warm-up.ts'
-import type { ModelSignature, PredictInputs } from '../../../src/core/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
 const signature: ModelSignature = {

@@ -1,8 +1,8 @@
 /** Triton's model configuration extension. */
 
 import { encodeConfig } from '../../protocol/index.ts'
-import type { HttpResponse } from '../../types.ts'
 import { type Call, json, type TableMaker } from '../route.ts'
+import type { HttpResponse } from '../types.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
 /** `batching.maxSize` where batching is switched off. */

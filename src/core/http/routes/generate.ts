@@ -4,12 +4,12 @@ import type { Body } from '../../decoding/index.ts'
 import { encodeGenerate, encodeGenerateEvent, sequenceOf } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
 import { inTurns } from '../../turns.ts'
-import type { HttpResponse } from '../../types.ts'
 import { packed } from '../content-coding.ts'
 import { checkInferenceType } from '../media-type.ts'
 import { received } from '../received.ts'
 import { type Call, inference, type TableMaker, written } from '../route.ts'
 import { readBy, termsOf } from '../terms.ts'
+import type { HttpResponse } from '../types.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
 export const generate: TableMaker = (deps, { config }) => {

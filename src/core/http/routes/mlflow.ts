@@ -5,12 +5,12 @@ import { ModelmountError } from '../../errors.ts'
 import { encodeInvocation, encodeMlflowError } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
 import { inTurns } from '../../turns.ts'
-import type { HttpRequest, HttpResponse } from '../../types.ts'
 import { VERSION } from '../../version.ts'
 import { packed } from '../content-coding.ts'
 import { received } from '../received.ts'
 import { type Call, inference, json, type TableMaker, written } from '../route.ts'
 import { readBy, termsOf } from '../terms.ts'
+import type { HttpRequest, HttpResponse } from '../types.ts'
 
 const PATHS: ReadonlySet<string> = new Set(['/invocations', '/ping', '/health', '/version'])
 

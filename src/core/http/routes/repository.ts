@@ -10,9 +10,9 @@ import {
   MOST_REPOSITORY_BYTES,
   readIndexRequest,
 } from '../../protocol/index.ts'
-import type { HttpRequest, HttpResponse } from '../../types.ts'
 import { startOf } from '../rest.ts'
 import { type Call, json, type TableMaker } from '../route.ts'
+import type { HttpRequest, HttpResponse } from '../types.ts'
 import { isOpenInference } from './open-inference.ts'
 
 /** The body of a request that has little to say: of a longer one no more than its first piece and so much that it is refused. */

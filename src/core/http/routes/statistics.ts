@@ -1,8 +1,8 @@
 /** Triton's statistics extension. */
 
 import { encodeStatistics } from '../../protocol/index.ts'
-import type { HttpResponse } from '../../types.ts'
 import { type Call, json, type TableMaker } from '../route.ts'
+import type { HttpResponse } from '../types.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
 export const statistics: TableMaker = (deps, { config }) => {

@@ -6,12 +6,12 @@ import type { Model } from '../../model.ts'
 import { encodeTfError, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
 import { inTurns } from '../../turns.ts'
-import type { HttpResponse } from '../../types.ts'
 import { packed } from '../content-coding.ts'
 import { refuseParsedForm } from '../media-type.ts'
 import { received } from '../received.ts'
 import { type Call, inference, json, type Route, type TableMaker, written } from '../route.ts'
 import { readBy, termsOf } from '../terms.ts'
+import type { HttpResponse } from '../types.ts'
 
 /** Names are matched as TensorFlow Serving matches them: any case of the fixed words, no colon in a name. */
 const MODEL = '/v1/models/(?<model>[^/:]+)(?:/versions/(?<version>[^/:]+)|/labels/(?<label>[^/:]+))?'

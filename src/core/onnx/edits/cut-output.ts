@@ -1,6 +1,6 @@
 /** Outputs that the binding cannot carry leave the graph, with the nodes that served them alone. */
 
-import type { ValueInfo } from '../../types.ts'
+import type { ValueInfo } from '../../tensor/types.ts'
 import { leftOut } from '../left-out.ts'
 import { shown } from '../shown.ts'
 import { isOpen } from '../support.ts'

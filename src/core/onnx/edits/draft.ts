@@ -1,6 +1,7 @@
 /** The state of a graph while its edits are made, one after the other. */
 
-import type { GraphEdit, LeftOutput, OnnxModelFacts, ValueInfo } from '../../types.ts'
+import type { LeftOutput, ValueInfo } from '../../tensor/types.ts'
+import type { GraphEdit, OnnxModelFacts } from '../types.ts'
 import type { Change } from './changes.ts'
 import type { Layout, LayoutNode } from './layout.ts'
 

@@ -3,7 +3,7 @@
  * holds the same numbers.
  */
 
-import type { ValueInfo } from '../../types.ts'
+import type { ValueInfo } from '../../tensor/types.ts'
 import { elementDType, elementName } from '../element-types.ts'
 import { shown } from '../shown.ts'
 import { cut, message, text } from './changes.ts'

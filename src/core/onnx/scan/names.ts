@@ -2,7 +2,12 @@
 
 import { MAX_NAME_BYTES, type Reader, type Reading } from '../wire.ts'
 import type { ScanFindingId } from './findings.ts'
-import type { Watch } from './watch.ts'
+
+/** Takes note of names, and of what is wrong with them. */
+interface NameWatch {
+  find(id: ScanFindingId, message: string): void
+  name(what: string, text: string): void
+}
 
 /** What moves a cursor, starts a line, or shows text in another order than it is in. Joiners are left alone: words of some languages need them. */
 const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u
@@ -18,7 +23,7 @@ export function nameFault(text: string): { readonly id: ScanFindingId; readonly 
 }
 
 /** Looks at a name that nobody else reads. Nothing of it is kept. */
-export function* watchName(reader: Reader, watch: Watch, what: string): Reading<void> {
+export function* watchName(reader: Reader, watch: NameWatch, what: string): Reading<void> {
   const bytes = yield* reader.peek(MAX_NAME_BYTES)
   if (bytes === undefined) {
     watch.find('name-length', `${what} is ${reader.length()} bytes long, more than ${MAX_NAME_BYTES}`)

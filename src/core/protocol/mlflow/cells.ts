@@ -1,6 +1,6 @@
 /** Cells of tables: what pandas makes of them on the way to the types that a model wants. */
 
-import type { DType } from '../../types.ts'
+import type { DType } from '../../tensor/types.ts'
 
 const isFloat = (type: DType | undefined): boolean => type === 'float32' || type === 'float64' || type === 'float16'
 

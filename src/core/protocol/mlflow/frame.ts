@@ -5,7 +5,7 @@
 
 import { ModelmountError } from '../../errors.ts'
 import { inputFault, quote } from '../../tensor/index.ts'
-import type { DType, ModelSignature, ValueInfo } from '../../types.ts'
+import type { DType, ModelSignature, ValueInfo } from '../../tensor/types.ts'
 
 export interface Frame {
   /** Where it stands in the request. */

@@ -2,7 +2,7 @@
 
 import { ModelmountError } from '../../errors.ts'
 import { checkInputs, type Dialect, kindOf, quote } from '../../tensor/index.ts'
-import type { ModelSignature, Tensor } from '../../types.ts'
+import type { ModelSignature, Tensor } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
 import { invalid, isObject, type Json, leaveOutNulls, optional } from '../fields.ts'
 import { csvCell, jsonCell, MISSING_FIELD } from './cells.ts'

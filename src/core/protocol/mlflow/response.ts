@@ -1,8 +1,8 @@
 /** Answers of `/invocations`, as MLflow's ONNX flavour gives them, and its errors. */
 
 import { ModelmountError } from '../../errors.ts'
+import type { PredictResult } from '../../predict/types.ts'
 import { quote } from '../../tensor/index.ts'
-import type { PredictResult } from '../../types.ts'
 import { createTextSink, type Steps, writeString } from '../write-json.ts'
 import { type NestedStyle, writeNested } from '../write-nested.ts'
 

@@ -8,7 +8,7 @@
 import { isUtf8 } from 'node:buffer'
 import { ModelmountError } from '../../errors.ts'
 import { DTYPES, type ElementArrays, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
-import type { DType, Tensor } from '../../types.ts'
+import type { DType, Tensor } from '../../tensor/types.ts'
 import type { Copies } from '../copies.ts'
 import { type Room, takeRoom } from '../room.ts'
 import { isOneStretch, type Steps, stretchesOf } from '../write-json.ts'

@@ -4,7 +4,7 @@
  */
 
 import { product } from '../../tensor/index.ts'
-import type { ModelSignature, Tensor } from '../../types.ts'
+import type { ModelSignature, Tensor } from '../../tensor/types.ts'
 import type { Steps } from '../write-json.ts'
 import { hasRows } from './forms.ts'
 

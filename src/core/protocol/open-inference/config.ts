@@ -3,8 +3,10 @@
  * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md
  */
 
+import type { ModelInfo } from '../../model/types.ts'
 import { toWireType, type WireType } from '../../tensor/index.ts'
-import type { JsonValue, ModelInfo, ValueInfo } from '../../types.ts'
+import type { ValueInfo } from '../../tensor/types.ts'
+import type { JsonValue } from '../types.ts'
 
 type Fields = { readonly [field: string]: JsonValue }
 

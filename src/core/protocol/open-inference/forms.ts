@@ -2,7 +2,7 @@
 
 import { ModelmountError } from '../../errors.ts'
 import { DTYPES, product, quote } from '../../tensor/index.ts'
-import type { ModelSignature, Tensor, ValueInfo } from '../../types.ts'
+import type { ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 import { invalid, isObject, optional, readCount, readFlag, readParameters, refuseParameters } from '../fields.ts'
 
 export interface Form {

@@ -3,8 +3,9 @@
  * any model works. https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_generate.md
  */
 
+import type { PredictResult } from '../../predict/types.ts'
 import { checkInputs, type Dialect, mismatch, product, toWireType } from '../../tensor/index.ts'
-import type { ModelSignature, PredictResult, Tensor, ValueInfo } from '../../types.ts'
+import type { ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
 import { invalid, isObject, optional, type Parameters, readId, readParameters } from '../fields.ts'
 import { createTextSink, isShort, type Steps, type TextSink, writeElements, writeShort, writeStrings } from '../write-json.ts'

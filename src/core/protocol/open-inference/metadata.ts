@@ -1,7 +1,8 @@
 /** What the server and its models say of themselves. */
 
+import type { ModelInfo } from '../../model/types.ts'
 import { toWireType } from '../../tensor/index.ts'
-import type { ModelInfo, ValueInfo } from '../../types.ts'
+import type { ValueInfo } from '../../tensor/types.ts'
 
 /** The answer to `GET /v2`. */
 export function encodeServerMetadata(name: string, version: string, extensions: readonly string[]): Uint8Array {

@@ -2,7 +2,7 @@
 
 import { ModelmountError } from '../../errors.ts'
 import { DTYPES, formatShape, product } from '../../tensor/index.ts'
-import type { Dim, DType, ModelSignature, ValueInfo } from '../../types.ts'
+import type { Dim, DType, ModelSignature, ValueInfo } from '../../tensor/types.ts'
 import { type Blob, bytesOf, elementsIn, type Target, textOf, wholeOf } from './blobs.ts'
 
 interface RawTensor {

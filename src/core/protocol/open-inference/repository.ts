@@ -4,8 +4,8 @@
  */
 
 import { ModelmountError } from '../../errors.ts'
+import type { ModelInfo, ModelState } from '../../model/types.ts'
 import { kindOf, quote, typedArrayName } from '../../tensor/index.ts'
-import type { ModelInfo, ModelState } from '../../types.ts'
 import { invalid, isObject, type Json, optional, readFlag } from '../fields.ts'
 import { parseJson } from '../json.ts'
 

@@ -13,7 +13,7 @@ import {
   toWireType,
   typedArrayName,
 } from '../../tensor/index.ts'
-import type { DType, ModelSignature, Tensor } from '../../types.ts'
+import type { DType, ModelSignature } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
 import {
   invalid,
@@ -21,7 +21,6 @@ import {
   isSize,
   type Json,
   optional,
-  type Parameters,
   readCount,
   readFlag,
   readId,
@@ -30,23 +29,10 @@ import {
 } from '../fields.ts'
 import { isLarge, readLargeJson } from '../large-json.ts'
 import { type Blobs, createBlobs, elementsIn, type Target } from './blobs.ts'
-import { ALL_BINARY, type Forms, readOutputs, refuseLabels } from './forms.ts'
+import { ALL_BINARY, readOutputs, refuseLabels } from './forms.ts'
+import type { InferRequest } from './infer-request.ts'
 import { rawInput } from './raw.ts'
 import { templatesOf } from './templates.ts'
-
-/** A decoded infer request. */
-export interface InferRequest {
-  /** Absent when the client sent none, or an empty one; only a client's own id is echoed. */
-  readonly id?: string
-  /** Null-prototype object, input name -> tensor that fits the signature. Numbers may be views of the body. */
-  readonly inputs: Record<string, Tensor>
-  /** Names of the wanted outputs, all of them known, each once. Absent when the client wants all. */
-  readonly outputs?: readonly string[]
-  /** How the answer is to be written. */
-  readonly forms: Forms
-  /** The request's own parameters. Parameters of single tensors are checked and, where they mean something, followed. */
-  readonly parameters: Readonly<Parameters>
-}
 
 export interface DecodeOptions extends Target {
   /** Largest number of elements of one input. */

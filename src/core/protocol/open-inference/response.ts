@@ -1,7 +1,7 @@
 /** Answers to infer requests: JSON, UTF-8, `data` flat, followed by the outputs that were asked for as raw bytes. */
 
+import type { PredictResult } from '../../predict/types.ts'
 import { toWireType } from '../../tensor/index.ts'
-import type { PredictResult } from '../../types.ts'
 import { createTextSink, isShort, type Steps, writeElements, writeShort } from '../write-json.ts'
 import { blobOf } from './blobs.ts'
 import { type ClassNames, labelsIn, topClasses } from './classification.ts'

@@ -3,7 +3,7 @@
  * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_schedule_policy.md
  */
 
-import type { Priority } from '../../types.ts'
+import type { Priority } from '../../scheduler/types.ts'
 import { type Parameters, readCount } from '../fields.ts'
 
 export interface Schedule {

@@ -3,7 +3,7 @@
  */
 
 import { ModelmountError } from '../../errors.ts'
-import type { SequencePlace } from '../../types.ts'
+import type { SequencePlace } from '../../sequences/types.ts'
 import { type Parameters, readFlag } from '../fields.ts'
 
 const MAX_TEXT = 256

@@ -5,10 +5,10 @@
  */
 
 import { allocateInside, type ElementArrays, isRefused } from '../../tensor/index.ts'
-import type { DType, ModelSignature, Tensor, ValueInfo } from '../../types.ts'
+import type { DType, ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 import { findDataSpans } from '../data-spans.ts'
 import { isScannable, scanAll } from '../number-scanner.ts'
-import type { InferRequest } from './request.ts'
+import type { InferRequest } from './infer-request.ts'
 
 interface List {
   readonly input: string

@@ -1,6 +1,7 @@
 /** State and signature of a model, as TensorFlow Serving tells them. */
 
-import type { DType, ModelInfo, ModelState, ValueInfo } from '../../types.ts'
+import type { ModelInfo, ModelState } from '../../model/types.ts'
+import type { DType, ValueInfo } from '../../tensor/types.ts'
 import { SIGNATURE } from './request.ts'
 
 const STATES: Readonly<Record<ModelState, string>> = {

@@ -2,7 +2,7 @@
 
 import { ModelmountError } from '../../errors.ts'
 import { checkInputs, type Dialect, inputFault, kindOf, mismatch, quote, shorten } from '../../tensor/index.ts'
-import type { ModelSignature, Tensor, ValueInfo } from '../../types.ts'
+import type { ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
 import { invalid, isObject, type Json, leaveOutNulls, optional } from '../fields.ts'
 import { decodeStrings } from './strings.ts'

@@ -1,8 +1,9 @@
 /** Answers to predict requests, nested as TensorFlow Serving writes them. */
 
 import { ModelmountError } from '../../errors.ts'
+import type { PredictResult } from '../../predict/types.ts'
 import { formatShape, quote } from '../../tensor/index.ts'
-import type { PredictResult, Tensor } from '../../types.ts'
+import type { Tensor } from '../../tensor/types.ts'
 import { createTextSink, type Steps, stretchesOf, type TextSink, writeString } from '../write-json.ts'
 import { type NestedStyle, writeNested } from '../write-nested.ts'
 import type { PredictForm } from './request.ts'

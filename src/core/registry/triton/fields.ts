@@ -4,7 +4,7 @@
  */
 
 import { ModelmountError } from '../../errors.ts'
-import type { JsonValue } from '../../types.ts'
+import type { JsonValue } from '../../protocol/types.ts'
 import type { TextMessage, TextValue } from './text-proto.ts'
 
 type Scalar = 'string' | 'bool' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'double'

@@ -1,6 +1,7 @@
 /** Triton's `sequence_batching` as declared state of ours. */
 
-import type { ModelSpec, SequenceControl, SequenceOptions, SequenceState } from '../../types.ts'
+import type { ModelSpec } from '../../model/types.ts'
+import type { SequenceControl, SequenceOptions, SequenceState } from '../../sequences/types.ts'
 import { invalid, type Json, type Note, number, numbers, object, objects, string, unsupported } from './values.ts'
 
 /** Triton's own default, `max_sequence_idle_microseconds` of a second. */

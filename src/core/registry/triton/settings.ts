@@ -1,42 +1,12 @@
 /** Triton's ModelConfig as settings of ours. What cannot be honoured as written becomes a note; what would serve something else, an error. */
 
-import type { SettingsLayer } from '../../options.ts'
-import type {
-  DType,
-  ExecutionProvider,
-  ModelSettings,
-  ModelSpec,
-  Priority,
-  SessionOptions,
-  ValueSettings,
-  VersionPolicy,
-} from '../../types.ts'
+import type { ExecutionProvider, SessionOptions } from '../../engine/types.ts'
+import type { ModelSettings, ModelSpec, ValueSettings } from '../../model/types.ts'
+import type { Priority } from '../../scheduler/types.ts'
+import type { FileConfig, WarmupInput, WarmupSample } from '../found.ts'
+import type { VersionPolicy } from '../types.ts'
 import { sequencesOf } from './sequences.ts'
 import { invalid, type Json, type Note, number, numbers, object, objects, string, TYPES, unsupported } from './values.ts'
-
-/** What a model's own file decides. */
-export interface FileConfig {
-  readonly settings: SettingsLayer
-  readonly versionPolicy?: VersionPolicy
-  /** Name of the model file in the version directories. */
-  readonly file?: string
-  /** Text files with a label a line, by output. */
-  readonly labelFiles?: Readonly<Record<string, string>>
-  readonly warmup?: readonly WarmupSample[]
-}
-
-/** Runs before the model is ready, their data not made yet. */
-export interface WarmupSample {
-  readonly name: string
-  readonly repeats: number
-  readonly inputs: Readonly<Record<string, WarmupInput>>
-}
-
-export interface WarmupInput {
-  readonly type: DType
-  readonly dims: readonly number[]
-  readonly fill: 'zero' | 'random' | { readonly file: string }
-}
 
 /** Memory for kept results where `response_cache` asks for them and nobody says how much. */
 const CACHE_BYTES = 64 * 1024 * 1024

@@ -1,7 +1,8 @@
 /** How a parsed `config.pbtxt` is read: values of its JSON, and what is wrong with them. */
 
 import { ModelmountError } from '../../errors.ts'
-import type { DType, JsonValue } from '../../types.ts'
+import type { JsonValue } from '../../protocol/types.ts'
+import type { DType } from '../../tensor/types.ts'
 
 /** Takes down what is not honoured as written. */
 export type Note = (field: string, reason: string) => void

@@ -1,10 +1,11 @@
 /** The data of `model_warmup`: zeros, random numbers, or a file of the elements as they go over the wire. */
 
 import { ModelmountError } from '../../errors.ts'
+import type { PredictInputs } from '../../predict/types.ts'
 import { allocate, DTYPES, type ElementArrays, toHalf } from '../../tensor/index.ts'
-import type { DType, PredictInputs, Tensor } from '../../types.ts'
+import type { DType, Tensor } from '../../tensor/types.ts'
+import type { WarmupInput, WarmupSample } from '../found.ts'
 import { pathInside, readSmallFile } from '../read-file.ts'
-import type { WarmupInput, WarmupSample } from './settings.ts'
 
 /** Elements of one input; also a bound for what a few digits in a file can make us allocate. */
 const MAX_ELEMENTS = 2 ** 26

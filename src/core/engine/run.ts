@@ -1,0 +1,15 @@
+/** One run of a model, and what came of it. */
+
+import type { ModelmountError } from '../errors.ts'
+import type { Tensor } from '../tensor/types.ts'
+import type { TensorRecord } from './frame.ts'
+
+/** One run; the tensors belong to the engine from here on. */
+export interface Run {
+  readonly inputs: TensorRecord
+  readonly fetches: readonly string[]
+}
+
+export type RunOutcome =
+  | { readonly outputs: Readonly<Record<string, Tensor>>; readonly inferMs: number }
+  | { readonly error: ModelmountError; readonly inferMs: number }

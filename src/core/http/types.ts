@@ -1,0 +1,141 @@
+/** HTTP without a framework. */
+
+import type { AbortSignalLike } from '../abort.ts'
+
+/** On whose behalf a request comes, as a mount's `identify` says. More members may follow; unknown ones are passed over. */
+export interface Identity {
+  /**
+   * A text of 1 to 256 characters: whose sequences, kept results, share of a busy model and quota the request has; see `PredictOptions.tenant`.
+   * @default none, which is a tenant of its own
+   */
+  readonly tenant?: string | undefined
+}
+
+/**
+ * Says on whose behalf a request comes. Asked before the body is read, by requests that run a model and by no others.
+ * @param request the framework's own
+ * @throws anything, which refuses the request: an error with the status 401 or 403 (`status`, `statusCode` or `getStatus()`) with that status,
+ *   `UNAUTHENTICATED` or `FORBIDDEN`; every other one, and a result that is no identity, with 500 `IDENTITY_FAILED`
+ */
+export type Identify<Request> = (request: Request) => Identity | PromiseLike<Identity>
+
+/** A request as every adapter can describe it. */
+export interface HttpRequest {
+  readonly method: string
+  /** Path below the mount point, still percent-encoded, without query, starting with `/`. */
+  readonly path: string
+  /** Lower-case names, as `node:http` gives them. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** The raw bytes, or what an app-level body parser already made of them. `undefined` when there is no body. */
+  readonly body?: unknown
+  /** What follows `body`, which is bytes then: large pieces that the adapter has not joined, because tensors are copied out of them anyway. */
+  readonly rest?: readonly Uint8Array[]
+  /** Buffers of `body` and `rest` that nobody else has, nor will: they may be freed once tensors have been copied out of them. @default none */
+  readonly given?: readonly ArrayBufferLike[] | undefined
+  /** Fires when the client goes away. */
+  readonly signal?: AbortSignalLike
+  /**
+   * The same for all requests of one connection, and no other: where requests have no tenant, one whose values fail is told from others by it.
+   * @default none
+   */
+  readonly connection?: symbol
+  /**
+   * What the adapter has counted its bytes in; the adapter releases it when the request is over.
+   * @default counted from here until the answer is there
+   */
+  readonly held?: HeldBytes | undefined
+  /** On whose behalf it comes. @default none */
+  readonly identity?: Identity | undefined
+  /** The adapter writes `rest` of an answer, too. @default false: an answer is `body`, whole */
+  readonly acceptsRest?: boolean
+}
+
+/** Bytes that a server holds for one request, within its `maxInflightBytes`. */
+export interface HeldBytes {
+  /** True when so many more may be held now. */
+  fits(bytes: number): boolean
+  /** Counts bytes that are held from now on; false, and nothing counted, when they are too many, or after `release()`. */
+  add(bytes: number): boolean
+  /** Gives all of it back. May be called again, which changes nothing. */
+  release(): void
+}
+
+export interface HttpResponse {
+  readonly status: number
+  /** Lower-case names; `content-length` is among them wherever an answer may have it, also for HEAD, whose body is empty. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+  /**
+   * What follows `body`, in this order, and counts for `content-length`: large tensors, because joining them costs as much as running a small
+   * model. Only in answers to requests with `acceptsRest`.
+   */
+  readonly rest?: readonly Uint8Array[]
+  /**
+   * Frees the memory of `rest`. For whoever can tell when the answer has left and nobody looks at it any more; without it the memory is freed
+   * by the next garbage collections.
+   */
+  discard?(): void
+}
+
+/** A request format with its own routes and its own shape of errors. */
+export type HttpDialect = 'open-inference' | 'tf-serving' | 'mlflow'
+
+/** What one mount of a server answers. */
+export interface MountOptions {
+  /**
+   * `open-inference` answers below `/v2`, `tf-serving` below `/v1/models`, `mlflow` at `/invocations`, `/ping`, `/health` and `/version`.
+   * @default ['open-inference']
+   */
+  readonly dialects?: readonly HttpDialect[]
+  /**
+   * Let clients load and unload models (`/v2/repository/…`). Whoever reaches such a mount decides what is served.
+   * @default false
+   */
+  readonly management?: boolean
+  /**
+   * Let clients say by the parameter `priority` how urgent a request is. A request of high priority may take the place of waiting ones. The
+   * parameter is passed over otherwise, as Triton does for models without priority levels.
+   * @default false
+   */
+  readonly allowPriority?: boolean
+  /**
+   * Tell clients by the header `Server-Timing` how long a request waited and ran.
+   * @default false: it tells them how loaded the server is, too
+   */
+  readonly serverTiming?: boolean
+  /** Answer `/metrics` for Prometheus: a route of the mount like the others, open to whom they are open to. @default false */
+  readonly metrics?: boolean
+  /** Answer `/openapi.json`. @default true */
+  readonly openapi?: boolean
+  /** What the one-model routes of `mlflow` serve. @default the only model of the server, in its default version */
+  readonly mlflow?: { readonly model: string; readonly version?: string }
+}
+
+/** One mount of a server, as adapters carry it. */
+export interface HttpHandler {
+  readonly maxBodyBytes: number
+  readonly bodyTimeoutMs: number
+  /** Counts the bytes of one request while they arrive. What does not fit is refused with `OVERLOADED` before more of it is read. */
+  hold(): HeldBytes
+  /** Answers a request; never rejects. A path that is not ours gets a 404. */
+  handle(request: HttpRequest): Promise<HttpResponse>
+  /** True for the paths that this mount answers, be it with a 404; an adapter leaves all others to the app. */
+  owns(path: string): boolean
+  /**
+   * The answer for an error that happened before the core saw the request (a body over the limit, for example).
+   * @param path decides whose shape of errors it gets. @default the Open Inference Protocol's
+   * @param headers of the request, whose `x-request-id` the answer and the log then have
+   */
+  error(error: unknown, path?: string, headers?: HttpRequest['headers']): HttpResponse
+  /** True for requests that run a model: those that need an identity where there are any. */
+  runsModel(method: string, path: string): boolean
+}
+
+/** The default mount, and the way to others. */
+export interface HttpSurface extends HttpHandler {
+  /**
+   * Another mount of the same server: other dialects, other extensions.
+   * @throws ModelmountError `OPTIONS_INVALID`
+   */
+  mount(options?: MountOptions): HttpHandler
+}

@@ -1,0 +1,12 @@
+/** Versions, and the files of a model repository. */
+
+/** Something in a model's `model.json` or `config.pbtxt` that is not honoured as written, and why. */
+export interface ConfigNote {
+  readonly file: string
+  /** Path of the field, for example `dynamic_batching.preferred_batch_size`. */
+  readonly field: string
+  readonly reason: string
+}
+
+/** All versions, the n highest, or the ones named. */
+export type VersionPolicy = 'all' | { readonly latest: number } | { readonly specific: readonly string[] }
