@@ -1,0 +1,73 @@
+/** `npm run check:house`: prints the figures of the sources, and fails where one is above its limit. */
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { judge, type Known, measure } from './house-rules.ts'
+
+/** What is still to be mended. A figure may fall and never rise; what is within its limit leaves the list. */
+const KNOWN: Known = {
+  lines: {
+    'src/core/engine/pool.ts': 440,
+    'src/core/model.ts': 744,
+    'src/core/options.ts': 952,
+    'src/core/scheduler/scheduler.ts': 418,
+    'src/core/server.ts': 447,
+  },
+  function: {
+    'src/core/cache/index.ts createResultCache': 153,
+    'src/core/engine/instance.ts createInstance': 155,
+    'src/core/engine/pool.ts createPool': 343,
+    'src/core/fleet.ts createFleet': 152,
+    'src/core/integrity/gate.ts createGate': 202,
+    'src/core/model.ts createModel': 557,
+    'src/core/onnx/wire.ts createReader': 155,
+    'src/core/protocol/json.ts parseTextExact': 151,
+    'src/core/residency.ts createResidency': 220,
+    'src/core/scheduler/fair-queue.ts createFairQueue': 228,
+    'src/core/scheduler/scheduler.ts createScheduler': 331,
+    'src/core/sequences/turns.ts createSequences': 205,
+    'src/core/server.ts createModelServer': 357,
+    'src/core/weights.ts createWeights': 183,
+  },
+  lets: {
+    'src/core/engine/pool.ts createPool': 12,
+    'src/core/engine/scaler.ts createScaler': 9,
+    'src/core/model.ts createModel': 35,
+    'src/core/onnx/wire.ts createReader': 10,
+    'src/core/weights.ts createWeights': 9,
+  },
+  loose: {
+    'src/core': 36,
+  },
+  imports: {
+    'src/core/model.ts': 55,
+    'src/core/options.ts': 24,
+    'src/core/scheduler/scheduler.ts': 23,
+    'src/core/server.ts': 34,
+  },
+  server: {
+    'src/core/server.ts': 447,
+  },
+  mutable: {
+    'src/core/scheduler/entry.ts Entry': 10,
+    'src/telemetry/metrics.ts Series': 13,
+  },
+  notYet: {
+    'src/core/engine/standing.ts Standing': 2,
+    'src/core/scheduler/entry.ts Entry': 4,
+    'src/core/scheduler/fair-queue.ts Queued': 1,
+    'src/core/sequences/book.ts Sequence': 1,
+  },
+}
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const files = (readdirSync(join(ROOT, 'src'), { recursive: true }) as string[])
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => `src/${file.replaceAll('\\', '/')}`)
+  .sort()
+
+const { lines, problems } = judge(measure(new Map(files.map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]))), KNOWN)
+for (const line of lines) console.log(line)
+for (const problem of problems) console.error(`\n${problem}`)
+process.exitCode = problems.length > 0 ? 1 : 0
