@@ -28,7 +28,7 @@ const external = ['modelmount']
 
 // `clean` stays off: the builds run side by side and would delete each other's output (the script empties dist).
 export default defineConfig([
-  // No shims: an ES module has no `__filename`, and src/core/scripts.ts tells it from CommonJS by that.
+  // No shims: an ES module has no `__filename`, and src/core/host/scripts.ts tells it from CommonJS by that.
   { entry: library, format: ['esm', 'cjs'], target: 'node20', external },
   {
     entry: library,

@@ -91,33 +91,25 @@ const isPublicTypes = ({ to, isType }: Import): boolean => isType && /^core\/[^/
  * not named here may know nothing, so a new one is a decision.
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
-  'core/abort': [],
+  'core/host': ['errors', 'protocol (types)'],
   'core/typed': [],
-  'core/errors': ['printable'],
-  'core/clock': [],
+  'core/errors': ['host'],
   'core/version': [],
-  'core/ids': [],
-  'core/host': ['errors'],
-  'core/scripts': ['host'],
-  'core/packages': ['scripts'],
-  'core/printable': [],
-  'core/telemetry': ['clock (types)', 'errors', 'events (types)'],
-  'core/tensor': ['errors', 'printable'],
+  'core/telemetry': ['errors', 'events (types)', 'host (types)'],
+  'core/tensor': ['errors', 'host'],
   'core/splice': [],
-  'core/onnx': ['errors', 'integrity', 'printable', 'splice'],
-  'core/turns': ['protocol (types)'],
-  'core/decoding': ['abort', 'clock', 'errors', 'protocol', 'scripts', 'tensor', 'turns'],
+  'core/onnx': ['errors', 'host', 'integrity', 'splice'],
+  'core/decoding': ['errors', 'host', 'protocol', 'tensor'],
   'core/protocol': ['errors', 'statistics (types)', 'tensor'],
-  'core/cache': ['abort', 'clock (types)', 'errors', 'telemetry (types)', 'tensor'],
-  'core/integrity': ['errors', 'packages', 'printable', 'scripts'],
-  'core/crypto': ['errors', 'integrity', 'onnx', 'packages', 'printable'],
-  'core/registry': ['errors', 'lines', 'options', 'tensor'],
-  'core/lines': [],
-  'core/fleet': ['errors', 'lines', 'model (types)', 'options (types)', 'registry (types)'],
+  'core/cache': ['errors', 'host', 'telemetry (types)', 'tensor'],
+  'core/integrity': ['errors', 'host'],
+  'core/crypto': ['errors', 'host', 'integrity', 'onnx'],
+  'core/registry': ['errors', 'host', 'options', 'tensor'],
+  'core/fleet': ['errors', 'host', 'model (types)', 'options (types)', 'registry (types)'],
   // The child in which models are tried is a worker.
-  'core/engine': ['clock', 'errors', 'host', 'packages', 'printable', 'scripts', 'splice', 'tensor', 'trial'],
-  'core/scheduler': ['abort', 'clock', 'engine (types)', 'errors', 'telemetry (types)', 'tensor'],
-  'core/sequences': ['abort', 'clock (types)', 'engine (types)', 'errors', 'scheduler', 'tensor'],
+  'core/engine': ['errors', 'host', 'splice', 'tensor', 'trial'],
+  'core/scheduler': ['engine (types)', 'errors', 'host', 'telemetry (types)', 'tensor'],
+  'core/sequences': ['engine (types)', 'errors', 'host', 'scheduler', 'tensor'],
   'core/example': ['tensor'],
   'core/openapi': ['example', 'tensor'],
   'core/contract': ['errors', 'tensor'],
@@ -125,8 +117,8 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'crypto (types)',
     'engine',
     'errors',
+    'host (types)',
     'integrity (types)',
-    'logger (types)',
     'registry (types)',
     'scheduler (types)',
     'sequences (types)',
@@ -134,12 +126,12 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'tensor',
   ],
   'core/content': ['errors', 'integrity'],
-  'core/residency': ['clock (types)', 'errors'],
-  'core/weights': ['clock (types)', 'engine', 'errors', 'model-files', 'options (types)', 'splice (types)', 'trial'],
-  'core/trial': ['clock (types)', 'engine', 'errors', 'host', 'options (types)', 'printable', 'scheduler', 'tensor'],
+  'core/residency': ['errors', 'host (types)'],
+  'core/weights': ['engine', 'errors', 'host (types)', 'model-files', 'options (types)', 'splice (types)', 'trial'],
+  'core/trial': ['engine', 'errors', 'host', 'options (types)', 'scheduler', 'tensor'],
   'core/admission': ['errors', 'events (types)', 'integrity', 'options (types)'],
   'core/isolation': ['options (types)'],
-  'core/load-steps': ['clock (types)', 'telemetry (types)'],
+  'core/load-steps': ['host (types)', 'telemetry (types)'],
   'core/model-info': [
     'cache (types)',
     'contract (types)',
@@ -154,12 +146,12 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/model': [
     'admission',
     'cache',
-    'clock',
     'content',
     'contract',
     'engine',
     'errors',
     'example',
+    'host',
     'integrity (types)',
     'isolation',
     'load-steps',
@@ -168,7 +160,6 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'onnx',
     'options',
     'own-inputs',
-    'printable',
     'read-model',
     'residency (types)',
     'scheduler',
@@ -185,20 +176,17 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/model-files': ['onnx'],
   'core/signature': ['engine (types)', 'errors', 'onnx', 'tensor'],
   'core/own-inputs': ['engine (types)', 'errors', 'tensor'],
-  'core/environment': ['host', 'scripts'],
-  'core/events': ['logger', 'printable'],
-  'core/logger': [],
+  'core/events': ['host'],
   'core/http': [
-    'abort',
     'decoding (types)',
     'errors',
+    'host',
     'model (types)',
     'options',
     'protocol',
     'registry (types)',
     'telemetry (types)',
     'tensor',
-    'turns',
     'version',
   ],
   'core/statistics': ['scheduler (types)'],
@@ -322,7 +310,7 @@ describe('packages', () => {
 
 describe('rooms', () => {
   test('telemetry knows the types of the core, its errors (recognised by brand), its version and where its scripts lie; only the command knows telemetry', () => {
-    const shared = ['core/errors.ts', 'core/version.ts', 'core/packages.ts', 'core/scripts.ts']
+    const shared = ['core/errors.ts', 'core/version.ts', 'core/host/packages.ts', 'core/host/scripts.ts']
     expect(
       breaches(
         ({ from, to, isPackage, isType }) =>
@@ -368,7 +356,13 @@ describe('rooms', () => {
   })
 
   test('the client knows of the core what needs no server: errors, signals, tensors, printable text, JSON with long integers', () => {
-    const known = ['core/errors.ts', 'core/abort.ts', 'core/printable.ts', 'core/tensor/index.ts', 'core/protocol/index.ts']
+    const known = [
+      'core/errors.ts',
+      'core/host/abort.ts',
+      'core/host/printable.ts',
+      'core/tensor/index.ts',
+      'core/protocol/index.ts',
+    ]
     expect(
       breaches(
         (entry) =>

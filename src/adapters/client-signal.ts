@@ -1,6 +1,6 @@
 /** Says that the client of one request went away. A real AbortController for every request costs as much as reading a small one. */
 
-import type { AbortSignalLike } from '../core/abort.ts'
+import type { AbortSignalLike } from '../core/host/abort.ts'
 
 /** A class, because V8 makes a hidden class for every object literal with a getter, and those live until the next full collection. */
 export class ClientSignal implements AbortSignalLike {

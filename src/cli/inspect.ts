@@ -1,9 +1,9 @@
 /** What an ONNX file takes and gives, for people and for scripts. Text of the file never reaches the terminal unescaped. */
 
 import { stat } from 'node:fs/promises'
+import { printable } from '../core/host/printable.ts'
 import { type Edited, editOnnx, isOpen, readOnnx } from '../core/onnx/index.ts'
 import type { OnnxModelFacts } from '../core/onnx/types.ts'
-import { printable } from '../core/printable.ts'
 import type { ValueInfo } from '../core/tensor/types.ts'
 import { type Command, parse, UsageError } from './command.ts'
 import { print } from './output.ts'

@@ -3,6 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
+import { onnxRuntimeVersion } from '../core/host/packages.ts'
 import {
   describeModel,
   LOCK_FILE,
@@ -14,7 +15,6 @@ import {
   writeLock,
 } from '../core/integrity/index.ts'
 import { readFacts } from '../core/model-files.ts'
-import { onnxRuntimeVersion } from '../core/packages.ts'
 import { scanRepository } from '../core/registry/repository.ts'
 import { type Command, parse } from './command.ts'
 import { repeatFlags } from './many.ts'

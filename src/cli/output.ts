@@ -1,6 +1,6 @@
 /** The only way of a command to stdout and stderr: line by line, none of which what is named in it can break, colour or reorder. */
 
-import { printable } from '../core/printable.ts'
+import { printable } from '../core/host/printable.ts'
 import { toJson } from './report.ts'
 
 const written = (lines: readonly string[]): string => lines.map((line) => `${printable(line)}\n`).join('')

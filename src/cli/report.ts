@@ -1,6 +1,6 @@
 /** How commands write what they found: aligned columns for people, JSON for scripts. Text of a file never reaches the terminal unescaped. */
 
-import { printable } from '../core/printable.ts'
+import { printable } from '../core/host/printable.ts'
 
 export type Row = readonly string[]
 

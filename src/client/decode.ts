@@ -1,7 +1,7 @@
 /** Answers as the Open Inference Protocol carries them, seen from the client, which trusts no server. */
 
 import { ModelmountError } from '../core/errors.ts'
-import { printable } from '../core/printable.ts'
+import { printable } from '../core/host/printable.ts'
 import { allocate, checkInputs, fromWireType, product, quote, toWireType } from '../core/tensor/index.ts'
 import type { DType, ModelSignature, Tensor } from '../core/tensor/types.ts'
 import { isObject, type Json, parseAnswer } from './json.ts'

@@ -1,7 +1,7 @@
 /** What a server says of itself and its models, before anybody believes it. */
 
 import { ModelmountError } from '../core/errors.ts'
-import { printable } from '../core/printable.ts'
+import { printable } from '../core/host/printable.ts'
 import { fromWireType, MAX_RANK } from '../core/tensor/index.ts'
 import type { ModelSignature, ValueInfo } from '../core/tensor/types.ts'
 import { isObject, type Json, parseAnswer } from './json.ts'

@@ -1,7 +1,7 @@
 /** What went wrong between us and the server, in the codes that `predict()` has, and whether the same call may be made again. */
 
 import { ERROR_TABLE, type ErrorCode, type ErrorDetails, ModelmountError } from '../core/errors.ts'
-import { printable } from '../core/printable.ts'
+import { printable } from '../core/host/printable.ts'
 import { isObject, type Json } from './json.ts'
 
 /** For servers that send no code of ours. */

@@ -4,8 +4,8 @@
  * @module modelmount/client
  */
 
-import { onAbort } from '../core/abort.ts'
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
+import { onAbort } from '../core/host/abort.ts'
 import type { PredictInputs } from '../core/predict/types.ts'
 import type { SequencePlace } from '../core/sequences/types.ts'
 import { checkInputs } from '../core/tensor/index.ts'

@@ -1,7 +1,7 @@
 /** One call over `fetch`: within its deadline, again where that is safe. */
 
-import { onAbort } from '../core/abort.ts'
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
+import { onAbort } from '../core/host/abort.ts'
 import { readBody } from './body.ts'
 import { fromAnswer, fromFetch, mayRetry, tooLong } from './failure.ts'
 

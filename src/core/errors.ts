@@ -1,6 +1,6 @@
 /** One error class, one table from code to HTTP status, one brand that survives two copies of the library. */
 
-import { printable } from './printable.ts'
+import { printable } from './host/printable.ts'
 
 interface ErrorKind {
   /** HTTP status that a route answers with. */

@@ -4,9 +4,9 @@
  */
 
 import type { ExecutionProviderName, WeightsInfo } from './engine/types.ts'
-import { type Level, type Logger, type Write, writeTo } from './logger.ts'
+import { type Level, type Logger, type Write, writeTo } from './host/logger.ts'
+import { printable } from './host/printable.ts'
 import type { ModelState } from './model/types.ts'
-import { printable } from './printable.ts'
 
 /** Things that happen to models, for logs and telemetry. Never contains tensor values. */
 export type ServerEvent =

@@ -1,7 +1,7 @@
 /** All model versions of a server: loaded, replaced, unloaded, one name at a time. What serves goes on until its replacement is ready. */
 
 import { ModelmountError, toModelmountError } from './errors.ts'
-import { createLines } from './lines.ts'
+import { createLines } from './host/lines.ts'
 import type { Model } from './model.ts'
 import type { ModelConfig } from './options.ts'
 import type { Registry } from './registry/registry.ts'

@@ -1,6 +1,6 @@
 /** How long the steps of a load took, for telemetry. */
 
-import type { Clock } from './clock.ts'
+import type { Clock } from './host/clock.ts'
 import type { LoadStep } from './telemetry.ts'
 
 export interface DoneStep {

@@ -3,10 +3,10 @@
  * optional; a server without telemetry pays one comparison per request. `modelmount/telemetry` implements it with OpenTelemetry.
  */
 
-import type { Clock } from './clock.ts'
 import type { ExecutionProviderName } from './engine/types.ts'
 import { type ErrorCode, toModelmountError } from './errors.ts'
 import type { ServerEvent } from './events.ts'
+import type { Clock } from './host/clock.ts'
 import type { ModelInfo } from './model/types.ts'
 import type { PredictResult } from './predict/types.ts'
 import type { QueueInfo } from './scheduler/types.ts'

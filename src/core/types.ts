@@ -1,11 +1,11 @@
 /** Public types of the core, from the rooms that own them. Only the public index imports this file. */
 
-export type { AbortSignalLike } from './abort.ts'
 export type * from './cache/types.ts'
 export type * from './engine/types.ts'
 export type { ServerEvent } from './events.ts'
+export type { AbortSignalLike } from './host/abort.ts'
+export type { Logger } from './host/logger.ts'
 export type * from './http/types.ts'
-export type { Logger } from './logger.ts'
 export type * from './model/types.ts'
 export type * from './onnx/types.ts'
 export type * from './openapi/types.ts'

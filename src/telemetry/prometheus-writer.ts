@@ -2,7 +2,7 @@
 
 import type { Worker } from 'node:worker_threads'
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics'
-import { findScript, startThread } from '../core/scripts.ts'
+import { findScript, startThread } from '../core/host/scripts.ts'
 import { asPrometheus, newSerializer } from './prometheus-names.ts'
 import type { WriteAnswer, WriteAsk } from './prometheus-worker.ts'
 

@@ -1,6 +1,6 @@
 /** Packages that `@opentelemetry/sdk-node` is made of, and does not hand on in each of its release lines: the very ones that it uses itself. */
 
-import { requireFromPackage } from '../core/packages.ts'
+import { requireFromPackage } from '../core/host/packages.ts'
 
 /**
  * Loads the first of some packages that the SDK depends on.

@@ -1,11 +1,11 @@
 /** The real scheduler over simulated workers that cannot take some values: runs with them fail, or cost the worker. */
 
-import type { AbortSignalLike } from '../../src/core/abort.ts'
 import { createBalancer } from '../../src/core/engine/balance.ts'
 import type { Instance } from '../../src/core/engine/instance.ts'
 import type { Pool } from '../../src/core/engine/pool.ts'
 import type { RunOutcome } from '../../src/core/engine/run.ts'
 import { ModelmountError } from '../../src/core/errors.ts'
+import type { AbortSignalLike } from '../../src/core/host/abort.ts'
 import { type Batching, unbatched } from '../../src/core/scheduler/batching.ts'
 import { createScheduler, type Scheduler } from '../../src/core/scheduler/scheduler.ts'
 import type { Priority } from '../../src/core/scheduler/types.ts'

@@ -1,6 +1,6 @@
 /** Time and chance by hand: a clock that jumps from event to event, and reproducible random numbers. */
 
-import type { Clock, Timer } from '../../src/core/clock.ts'
+import type { Clock, Timer } from '../../src/core/host/clock.ts'
 
 export interface SimulatedClock extends Clock {
   /** Timers that keep the process alive. */

@@ -3,11 +3,11 @@
  * product's own code. Seconds of load pass in milliseconds, and every run is the same.
  */
 
-import type { Clock, Timer } from '../../src/core/clock.ts'
 import { createBalancer } from '../../src/core/engine/balance.ts'
 import type { Instance } from '../../src/core/engine/instance.ts'
 import type { Pool } from '../../src/core/engine/pool.ts'
 import type { Run, RunOutcome } from '../../src/core/engine/run.ts'
+import type { Clock, Timer } from '../../src/core/host/clock.ts'
 import { type Batching, unbatched } from '../../src/core/scheduler/batching.ts'
 import { createCap } from '../../src/core/scheduler/cap.ts'
 import { createCurve } from '../../src/core/scheduler/curve.ts'

@@ -1,6 +1,6 @@
 /** The declaration file: sorted, commented, the same for the same models. Names of a model file never leave their quotes or comments. */
 
-import { printable } from '../../core/printable.ts'
+import { printable } from '../../core/host/printable.ts'
 import type { Dim, LeftOutput, ValueInfo } from '../../core/tensor/types.ts'
 import type { Collected, ModelEntry } from './collect.ts'
 

@@ -1,6 +1,6 @@
 /** Doing something again whenever files change: once for many changes, never twice at a time. */
 
-import type { Clock } from '../../core/clock.ts'
+import type { Clock } from '../../core/host/clock.ts'
 
 /** Copying a model takes a while: the work begins when nothing has changed for so long. */
 const QUIET_MS = 200

@@ -1,8 +1,8 @@
 /** Equal requests at the same time run once. Each waits on its own terms: one that gives up costs the others nothing. */
 
-import { type AbortSignalLike, onAbort } from '../abort.ts'
-import type { Clock, Timer } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
+import { type AbortSignalLike, onAbort } from '../host/abort.ts'
+import type { Clock, Timer } from '../host/clock.ts'
 
 export interface Flight<T> {
   /** Rejects with what the work rejects with. */

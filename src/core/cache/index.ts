@@ -5,8 +5,8 @@
 
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import type { AbortSignalLike } from '../abort.ts'
 import { isModelmountError, ModelmountError } from '../errors.ts'
+import type { AbortSignalLike } from '../host/abort.ts'
 import type { Priority } from '../scheduler/types.ts'
 import type { Trace } from '../telemetry.ts'
 import type { Tensor } from '../tensor/types.ts'

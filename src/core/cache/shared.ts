@@ -1,7 +1,7 @@
 /** The second level: a store of the user's that several processes share. Whatever it does, requests only ever see a hit or a miss. */
 
 import { createHmac, createSecretKey } from 'node:crypto'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../host/clock.ts'
 import { typedArrayName } from '../tensor/index.ts'
 import type { Outputs } from './kept.ts'
 import { seal, unseal } from './sealed.ts'

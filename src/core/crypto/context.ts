@@ -1,6 +1,6 @@
 /** What a file is bound to: authenticated with every byte of it, readable without the key. */
 
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 import { refuseFile } from './refusal.ts'
 
 /** The encryption context of one file. Nothing personal may stand in it, and no secret. */

@@ -7,7 +7,7 @@ import type {
   NodeEncryptionMaterial,
 } from '@aws-crypto/material-management-node'
 import { isModelmountError, ModelmountError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 import { checkKey } from './keys.ts'
 import type { Sdk } from './sdk.ts'
 import type { EncryptionKey, KeyProvider } from './types.ts'

@@ -1,7 +1,7 @@
 /** Saying no to an encrypted file, without a word of what is in it. */
 
 import { isModelmountError, ModelmountError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 
 /** Keys that may open one message: more would let a sender make the reader try many. */
 export const MAX_DATA_KEYS = 3

@@ -5,7 +5,7 @@ import type * as EncryptNode from '@aws-crypto/encrypt-node'
 import type * as Materials from '@aws-crypto/material-management-node'
 import type * as RawAes from '@aws-crypto/raw-aes-keyring-node'
 import { ModelmountError } from '../errors.ts'
-import { importPackage } from '../packages.ts'
+import { importPackage } from '../host/packages.ts'
 import { MAX_DATA_KEYS } from './refusal.ts'
 
 export interface Sdk {

@@ -1,10 +1,10 @@
 /** Request bodies become requests: small ones at once, larger ones in a thread of their own, so that no body holds up the event loop. */
 
-import type { AbortSignalLike } from '../abort.ts'
 import { ModelmountError } from '../errors.ts'
+import type { AbortSignalLike } from '../host/abort.ts'
+import { inTurns, tellWork } from '../host/turns.ts'
 import { COUNTED_BYTES, createLaterCopies, decodeNumbers, type LaterCopies, type Room, type Steps } from '../protocol/index.ts'
 import type { ModelSignature } from '../tensor/types.ts'
-import { inTurns, tellWork } from '../turns.ts'
 import { type Body, isBytes, sizeOf } from './body.ts'
 import { DECODERS, type Decoded, type JobOptions, type Kind } from './jobs.ts'
 import { unpackRequest } from './parcel.ts'

@@ -1,7 +1,7 @@
 /** Bodies on their way to the decoding thread: buffers that nobody else has are given away, others copied a slice at a time. */
 
 import { setImmediate } from 'node:timers/promises'
-import { tellWork } from '../turns.ts'
+import { tellWork } from '../host/turns.ts'
 import type { Body } from './body.ts'
 
 /** Copied between two turns of the event loop. */

@@ -2,10 +2,10 @@
 
 import { fileURLToPath } from 'node:url'
 import type { Worker } from 'node:worker_threads'
-import { type AbortSignalLike, onAbort } from '../abort.ts'
-import { type Clock, systemClock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
-import { scriptPath, startThread } from '../scripts.ts'
+import { type AbortSignalLike, onAbort } from '../host/abort.ts'
+import { type Clock, systemClock } from '../host/clock.ts'
+import { scriptPath, startThread } from '../host/scripts.ts'
 import type { ModelSignature } from '../tensor/types.ts'
 import type { Body } from './body.ts'
 import type { JobOptions, Kind } from './jobs.ts'

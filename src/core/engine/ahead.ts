@@ -3,7 +3,7 @@
  * file is hashed or decrypted, the worker is there by the time it has ended. It is given nothing before.
  */
 
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../host/clock.ts'
 import type { Channel, ChannelEvents, OpenChannel } from './channel.ts'
 
 export interface Ahead {

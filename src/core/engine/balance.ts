@@ -4,7 +4,7 @@
  * others and one of those will be done sooner. When none is free, the one with the least ahead of it may be given a little in advance.
  */
 
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../host/clock.ts'
 import {
   type Answer,
   completionMs,

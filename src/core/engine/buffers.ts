@@ -15,7 +15,7 @@
  */
 
 import { totalmem } from 'node:os'
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../host/clock.ts'
 import type { Tensor } from '../tensor/types.ts'
 
 type NumericData = Exclude<Tensor['data'], readonly string[]>

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { hostUnsupported, refusedByHost } from '../host.ts'
+import { hostUnsupported, refusedByHost } from '../host/problems.ts'
 
 export interface EmptyFolder {
   readonly path: string

@@ -1,8 +1,8 @@
 /** One copy of a model in one worker: load handshake, runs, drain, close. Knows nothing of queues. */
 
-import type { Clock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
-import { hostProblem } from '../host.ts'
+import type { Clock } from '../host/clock.ts'
+import { hostProblem } from '../host/problems.ts'
 import type { Patch } from '../splice.ts'
 import type { Buffers } from './buffers.ts'
 import type { Channel, OpenChannel } from './channel.ts'

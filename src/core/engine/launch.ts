@@ -3,8 +3,8 @@
  * warmed up before requests get to them.
  */
 
-import type { Clock } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
+import type { Clock } from '../host/clock.ts'
 import { NO_PATCH } from '../splice.ts'
 import type { Buffers } from './buffers.ts'
 import type { OpenChannel } from './channel.ts'

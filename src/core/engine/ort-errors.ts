@@ -4,7 +4,7 @@
  */
 
 import { ModelmountError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 
 const NOT_A_MODEL =
   /protobuf parsing failed|Model data pointer is null|No graph was found in the protobuf|ModelProto does not have a graph|invalid model|Failed to load model with error: .*flatbuffer/i

@@ -3,8 +3,8 @@
  * crashes do not end, and all of them away while nobody needs the model.
  */
 
-import type { Timer } from '../clock.ts'
 import { ModelmountError } from '../errors.ts'
+import type { Timer } from '../host/clock.ts'
 import { type Balancer, createBalancer } from './balance.ts'
 import { measurePrivateBytes } from './footprint.ts'
 import type { Instance, LoadRequest } from './instance.ts'

@@ -3,9 +3,9 @@
 import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { refusedByHost } from '../host.ts'
-import { printable } from '../printable.ts'
-import { scriptArgs, scriptPath } from '../scripts.ts'
+import { printable } from '../host/printable.ts'
+import { refusedByHost } from '../host/problems.ts'
+import { scriptArgs, scriptPath } from '../host/scripts.ts'
 import type { Channel, ChannelEvents, OpenChannel } from './channel.ts'
 import { makeEmptyFolder } from './empty-folder.ts'
 import { guardChild } from './exit-guard.ts'
@@ -67,7 +67,7 @@ const errorOf = (said: readonly string[]): string[] => said.filter((line) => /^\
 function start(): { readonly child: ChildProcess; leave(): void } {
   const folder = makeEmptyFolder()
   try {
-    // Not imported, for the reason that threads are not: see scripts.ts.
+    // Not imported, for the reason that threads are not: see host/scripts.ts.
     const { fork } = process.getBuiltinModule('node:child_process')
     const child = fork(scriptPath('worker'), [folder.path], {
       cwd: folder.path,

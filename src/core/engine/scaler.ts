@@ -3,7 +3,7 @@
  * when the rest could have done the work with ease. Decides only; the pool starts and ends instances.
  */
 
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../host/clock.ts'
 
 /**
  * The wait must be too long for this long without a break. A line that is worked off within that time is what a queue is for; one that

@@ -1,6 +1,6 @@
 /** Thread tier: a worker thread in the host's process. Fast, shares the host's fate, can never be interrupted. */
 
-import { scriptPath, startThread } from '../scripts.ts'
+import { scriptPath, startThread } from '../host/scripts.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { guardThread } from './exit-guard.ts'
 import { type FromWorker, PENDING } from './messages.ts'

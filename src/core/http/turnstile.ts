@@ -1,7 +1,7 @@
 /** Lets a few in at a time; the others wait in the order in which they came. */
 
-import { type AbortSignalLike, onAbort } from '../abort.ts'
 import { ModelmountError } from '../errors.ts'
+import { type AbortSignalLike, onAbort } from '../host/abort.ts'
 
 export interface Turnstile {
   readonly inside: number

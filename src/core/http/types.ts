@@ -1,6 +1,6 @@
 /** HTTP without a framework. */
 
-import type { AbortSignalLike } from '../abort.ts'
+import type { AbortSignalLike } from '../host/abort.ts'
 
 /** On whose behalf a request comes, as a mount's `identify` says. More members may follow; unknown ones are passed over. */
 export interface Identity {

@@ -1,8 +1,8 @@
 /** Unpacks a body piece by piece, off the host's thread, and stops at the first piece that is too much. */
 
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
-import { type AbortSignalLike, onAbort } from '../abort.ts'
 import { ModelmountError } from '../errors.ts'
+import { type AbortSignalLike, onAbort } from '../host/abort.ts'
 import { tooMuchInFlight } from './inflight.ts'
 import type { HeldBytes } from './types.ts'
 

@@ -3,7 +3,7 @@
 import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ModelmountError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 import { nameInside } from './files.ts'
 import { nameProblem } from './names.ts'
 import { refuse } from './refusal.ts'

@@ -2,7 +2,7 @@
 
 import { lstat, readdir, realpath } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 import { nameProblem, pathSet, sortByName } from './names.ts'
 import { refuse } from './refusal.ts'
 

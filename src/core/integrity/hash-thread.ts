@@ -6,7 +6,7 @@
 import { stat } from 'node:fs/promises'
 import type { Worker } from 'node:worker_threads'
 import { ModelmountError } from '../errors.ts'
-import { scriptPath, startThread } from '../scripts.ts'
+import { scriptPath, startThread } from '../host/scripts.ts'
 import { type Collected, collect } from './collect.ts'
 import { type Hashed, type HashJob, hashAll } from './hash.ts'
 

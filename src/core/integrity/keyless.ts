@@ -5,8 +5,8 @@
 
 import { readFile } from 'node:fs/promises'
 import { ModelmountError } from '../errors.ts'
-import { importPackage, requireFromPackage } from '../packages.ts'
-import { printable } from '../printable.ts'
+import { importPackage, requireFromPackage } from '../host/packages.ts'
+import { printable } from '../host/printable.ts'
 import type { Bundle } from './bundle.ts'
 import { badOption, refuse } from './refusal.ts'
 import type { KeylessTrust, Signer } from './types.ts'

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 import { isRecord, parseJson } from './json.ts'
 import { nameProblem } from './names.ts'
 import { refuse } from './refusal.ts'

@@ -3,7 +3,7 @@
  * a frame length that is no constant. Values are followed as far as needed to leave alone the many divisions that exporters write.
  */
 
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 import { Malformed } from './malformed.ts'
 import type { Constant, GraphNode, Nodes } from './nodes.ts'
 import { FIXED_TYPES, resultTypes } from './result-types.ts'

@@ -1,6 +1,6 @@
 /** Follows the rows of a request through a graph, to find what lets them influence each other. */
 
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 import type { ModelSignature } from '../tensor/types.ts'
 import { fixed, type Int, type Known, numbersOf, ROWS } from './flow.ts'
 import { Malformed } from './malformed.ts'

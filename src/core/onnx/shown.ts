@@ -1,6 +1,6 @@
 /** Text of a file in a sentence: one line, and not endless. */
 
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 
 const MAX_SHOWN_CHARS = 120
 

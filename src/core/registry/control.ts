@@ -2,7 +2,7 @@
 
 import { join, resolve } from 'node:path'
 import { ModelmountError, toModelmountError } from '../errors.ts'
-import { createShared } from '../lines.ts'
+import { createShared } from '../host/lines.ts'
 import type { Registered, Registry } from './registry.ts'
 
 interface Source {

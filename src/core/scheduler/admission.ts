@@ -1,8 +1,8 @@
 /** Says no at the door: better at once than after a wait that was in vain. */
 
-import type { AbortSignalLike } from '../abort.ts'
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
+import type { AbortSignalLike } from '../host/abort.ts'
 import type { Batching } from './batching.ts'
 import type { Entry } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'

@@ -1,8 +1,8 @@
 /** Runs a request of a shared run again, alone, where its instance is. Its caller has its answer meanwhile. */
 
-import type { Clock } from '../clock.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Pool } from '../engine/pool.ts'
+import type { Clock } from '../host/clock.ts'
 import type { Entry } from './entry.ts'
 import type { Recheck } from './recheck.ts'
 import { verdictOf } from './report.ts'

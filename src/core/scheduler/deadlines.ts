@@ -1,6 +1,6 @@
 /** One timer for many deadlines: a timer each would cost more than a small run. It fires for the earliest and moves on to the next. */
 
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../host/clock.ts'
 
 export interface Deadlines {
   /** Something with that deadline is now among `items()`. */

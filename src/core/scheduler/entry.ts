@@ -1,10 +1,10 @@
 /** One request while the scheduler has it. */
 
-import type { AbortSignalLike } from '../abort.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Instance } from '../engine/instance.ts'
 import type { Run, RunOutcome } from '../engine/run.ts'
 import type { ModelmountError } from '../errors.ts'
+import type { AbortSignalLike } from '../host/abort.ts'
 import type { Trace } from '../telemetry.ts'
 import type { Queued } from './fair-queue.ts'
 import type { Listed } from './roster.ts'

@@ -1,8 +1,8 @@
 /** A request with more rows than a run should have: cut, run in pieces beside other requests, joined again. */
 
-import { eitherSignal } from '../abort.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import { ModelmountError } from '../errors.ts'
+import { eitherSignal } from '../host/abort.ts'
 import type { Batching, Place } from './batching.ts'
 import type { Finished, Ticket } from './entry.ts'
 

@@ -3,14 +3,14 @@
  * Requests that fit together share a run where the model was proved to gain from it, and runs of microseconds share a message (a burst).
  */
 
-import { onAbort } from '../abort.ts'
-import type { Clock } from '../clock.ts'
 import type { Next } from '../engine/balance.ts'
 import type { Memory } from '../engine/buffers.ts'
 import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { Run, RunOutcome } from '../engine/run.ts'
 import { ModelmountError } from '../errors.ts'
+import { onAbort } from '../host/abort.ts'
+import type { Clock } from '../host/clock.ts'
 import { discard } from '../tensor/index.ts'
 import { aborted, type Limits, refuse, unavailable } from './admission.ts'
 import { createAgain } from './again.ts'

@@ -3,7 +3,7 @@
  * while such a caller tries again and again. A bounded number is remembered; the one that has been good for longest leaves.
  */
 
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../host/clock.ts'
 
 /** A named tenant, or the connection of a caller that names none. */
 export type Origin = string | symbol

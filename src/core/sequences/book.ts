@@ -1,6 +1,6 @@
 /** Which sequences there are, within their bounds: an open one is never dropped to make room, one that is left alone for too long is. */
 
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../host/clock.ts'
 import type { Tensor } from '../tensor/types.ts'
 import { tooLarge, tooMany, tooManyOfTenant } from './refusals.ts'
 import type { SequenceSettings } from './settings.ts'

@@ -1,9 +1,9 @@
 /** Whose turn it is: the requests of one sequence run one after the other, in the order in which they came. */
 
-import { type AbortSignalLike, onAbort } from '../abort.ts'
-import type { Clock } from '../clock.ts'
 import type { Memory } from '../engine/buffers.ts'
 import { ModelmountError } from '../errors.ts'
+import { type AbortSignalLike, onAbort } from '../host/abort.ts'
+import type { Clock } from '../host/clock.ts'
 import { createDeadlines } from '../scheduler/deadlines.ts'
 import type { Finished } from '../scheduler/entry.ts'
 import type { Tensor } from '../tensor/types.ts'

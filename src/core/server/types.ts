@@ -2,9 +2,9 @@
 
 import type { EncryptionOptions } from '../crypto/types.ts'
 import type { ServerEvent } from '../events.ts'
+import type { Logger } from '../host/logger.ts'
 import type { HttpSurface } from '../http/types.ts'
 import type { StoreOptions, TrustOptions, Verification } from '../integrity/types.ts'
-import type { Logger } from '../logger.ts'
 import type { LoadOptions, ModelInfo, ModelSettings, ModelSpec, ModelState } from '../model/types.ts'
 import type { OpenApiDocument, OpenApiOptions } from '../openapi/types.ts'
 import type { VersionPolicy } from '../registry/types.ts'

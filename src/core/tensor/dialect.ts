@@ -1,7 +1,7 @@
 /** How one way into the library spells tensors, so that a fault is told in the caller's own terms. */
 
 import { ModelmountError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { printable } from '../host/printable.ts'
 import type { ElementPolicy } from './elements.ts'
 import type { DType } from './types.ts'
 

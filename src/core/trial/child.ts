@@ -1,10 +1,10 @@
 /** The process in which models are tried: one question at a time, and an end to it whatever it does. */
 
-import type { Clock, Timer } from '../clock.ts'
 import type { OpenChannel } from '../engine/channel.ts'
 import type { FromWorker, ToWorker } from '../engine/messages.ts'
 import { ModelmountError } from '../errors.ts'
-import { hostProblem } from '../host.ts'
+import type { Clock, Timer } from '../host/clock.ts'
+import { hostProblem } from '../host/problems.ts'
 
 /** How often its memory is looked at. */
 const POLL_MS = 25

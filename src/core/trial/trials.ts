@@ -3,15 +3,15 @@
  * nor to what serves. The child comes with the first trial and goes with the last.
  */
 
-import type { Clock } from '../clock.ts'
 import type { OpenChannel } from '../engine/channel.ts'
 import { pack, type TensorRecord, unpack } from '../engine/frame.ts'
 import type { LoadRequest } from '../engine/instance.ts'
 import type { FromWorker, Loaded, ToWorker } from '../engine/messages.ts'
 import { loadError } from '../engine/ort-errors.ts'
 import { ModelmountError } from '../errors.ts'
-import { isOfHost } from '../host.ts'
-import { printable } from '../printable.ts'
+import type { Clock } from '../host/clock.ts'
+import { printable } from '../host/printable.ts'
+import { isOfHost } from '../host/problems.ts'
 import { type Child, type Limit, openChild } from './child.ts'
 import type { Found, TrialPlan } from './plan.ts'
 

@@ -3,11 +3,11 @@
  * share a run and what that gains; the others only run what is usual.
  */
 
-import type { Clock } from '../clock.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Instance } from '../engine/instance.ts'
 import type { Run, RunOutcome } from '../engine/run.ts'
 import { isModelmountError, ModelmountError } from '../errors.ts'
+import type { Clock } from '../host/clock.ts'
 import type { ModelConfig } from '../options.ts'
 import type { PredictInputs } from '../predict/types.ts'
 import { axesOf } from '../scheduler/axes.ts'

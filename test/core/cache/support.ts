@@ -2,8 +2,8 @@
 
 import { type CallOptions, createResultCache, type ResultCache, type RunResult } from '../../../src/core/cache/index.ts'
 import type { CacheOptions, CacheStore } from '../../../src/core/cache/types.ts'
-import type { Clock } from '../../../src/core/clock.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
+import type { Clock } from '../../../src/core/host/clock.ts'
 import type { Tensor } from '../../../src/core/tensor/types.ts'
 
 /** Where hand clocks begin. */

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Clock } from '../../../src/core/clock.ts'
+import type { Clock } from '../../../src/core/host/clock.ts'
 import { createDeadlines } from '../../../src/core/scheduler/deadlines.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 

@@ -2,8 +2,8 @@
 
 import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import type { AbortSignalLike } from '../../../src/core/abort.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
+import type { AbortSignalLike } from '../../../src/core/host/abort.ts'
 import { createPoisonedLoad, type PoisonedLoad, type PoisonedOptions } from '../../support/poisoned-load.ts'
 
 interface Ending {

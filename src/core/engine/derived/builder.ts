@@ -1,8 +1,8 @@
 /** A child process that hashes and derives: a crash, a hang or a peak of memory there costs nobody a request. */
 
-import type { Clock } from '../../clock.ts'
 import { ModelmountError } from '../../errors.ts'
-import { printable } from '../../printable.ts'
+import type { Clock } from '../../host/clock.ts'
+import { printable } from '../../host/printable.ts'
 import type { OpenChannel } from '../channel.ts'
 import type { FromWorker, ToWorker } from '../messages.ts'
 

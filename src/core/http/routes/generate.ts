@@ -1,9 +1,9 @@
 /** Triton's generate extension, which its metadata does not list. */
 
 import type { Body } from '../../decoding/index.ts'
+import { inTurns } from '../../host/turns.ts'
 import { encodeGenerate, encodeGenerateEvent, sequenceOf } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
-import { inTurns } from '../../turns.ts'
 import { packed } from '../content-coding.ts'
 import { checkInferenceType } from '../media-type.ts'
 import { received } from '../received.ts'

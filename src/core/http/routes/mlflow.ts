@@ -2,9 +2,9 @@
 
 import type { Body } from '../../decoding/index.ts'
 import { ModelmountError } from '../../errors.ts'
+import { inTurns } from '../../host/turns.ts'
 import { encodeInvocation, encodeMlflowError } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
-import { inTurns } from '../../turns.ts'
 import { VERSION } from '../../version.ts'
 import { packed } from '../content-coding.ts'
 import { received } from '../received.ts'

@@ -1,9 +1,9 @@
 /** Open Inference Protocol v2: health, metadata and inference. */
 
 import { isModelmountError } from '../../errors.ts'
+import { inTurns } from '../../host/turns.ts'
 import { type EncodedInfer, encodeInfer, encodeModelMetadata, encodeServerMetadata, sequenceOf } from '../../protocol/index.ts'
 import { discard, freeUnused } from '../../tensor/index.ts'
-import { inTurns } from '../../turns.ts'
 import { VERSION } from '../../version.ts'
 import { packed } from '../content-coding.ts'
 import { checkInferenceType, headerLengthOf } from '../media-type.ts'

@@ -2,10 +2,10 @@
 
 import type { Body } from '../../decoding/index.ts'
 import { ModelmountError } from '../../errors.ts'
+import { inTurns } from '../../host/turns.ts'
 import type { Model } from '../../model.ts'
 import { encodeTfError, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
-import { inTurns } from '../../turns.ts'
 import { packed } from '../content-coding.ts'
 import { refuseParsedForm } from '../media-type.ts'
 import { received } from '../received.ts'

@@ -1,7 +1,7 @@
 /** What the process must offer before ONNX Runtime is loaded in it. */
 
 import { existsSync } from 'node:fs'
-import { FLAGS, hostUnsupported, RUNTIME_MISSING } from './host.ts'
+import { FLAGS, hostUnsupported, RUNTIME_MISSING } from './problems.ts'
 import { requireFromScripts, scriptPath } from './scripts.ts'
 
 /**

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { dirname } from 'node:path'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
-import { makeEmptyFolder } from '../../src/core/engine/empty-folder.ts'
-import { hostProblem, refusedByHost } from '../../src/core/host.ts'
+import { makeEmptyFolder } from '../../../src/core/engine/empty-folder.ts'
+import { hostProblem, refusedByHost } from '../../../src/core/host/problems.ts'
 
 test.each([
   [

@@ -2,7 +2,7 @@
 
 import { channel } from 'node:diagnostics_channel'
 import { setImmediate } from 'node:timers/promises'
-import type { Steps } from './protocol/index.ts'
+import type { Steps } from '../protocol/index.ts'
 
 /**
  * Tells how many bytes the host's thread has gone through for a request, slice by slice: `{ bytes }`. Nothing is published while nobody

@@ -3,8 +3,8 @@
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ClientSignal } from '../../src/adapters/client-signal.ts'
-import { eitherSignal, onAbort } from '../../src/core/abort.ts'
+import { ClientSignal } from '../../../src/adapters/client-signal.ts'
+import { eitherSignal, onAbort } from '../../../src/core/host/abort.ts'
 
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length
 

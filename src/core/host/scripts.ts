@@ -9,7 +9,7 @@ import nodeModule from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Worker, WorkerOptions } from 'node:worker_threads'
-import { hostUnsupported, refusedByHost } from './host.ts'
+import { hostUnsupported, refusedByHost } from './problems.ts'
 
 export type Script = 'worker' | 'decode-worker' | 'hash-worker' | 'prometheus-worker'
 

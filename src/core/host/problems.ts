@@ -1,6 +1,6 @@
 /** Reasons of the host, not of a model, for which a worker cannot start or load ONNX Runtime; each with its remedy. */
 
-import { isModelmountError, ModelmountError } from './errors.ts'
+import { isModelmountError, ModelmountError } from '../errors.ts'
 
 /** Stable names, in `details.problem` of `HOST_UNSUPPORTED`. */
 export type HostProblem =
