@@ -1,5 +1,6 @@
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import type { VitestPluginContext } from 'vitest/node'
 import { partOf } from './tools/mutation-rooms.ts'
 import config from './vitest.config.ts'
 
@@ -18,9 +19,17 @@ const builtWorkers = {
     ),
 } as const
 
+/** Stryker's runner asks for threads, where a thread of ONNX Runtime is refused; tests of the engine need a process, as `npm test` gives them. */
+const inProcesses = {
+  name: 'in-processes',
+  configureVitest: ({ vitest, project }: VitestPluginContext): void => {
+    for (const { config } of [vitest, project]) config.pool = 'forks'
+  },
+} as const
+
 /** For `npm run mutation`: one room's tests, against the sources instead of dist/. */
 export default defineConfig({
-  plugins: [builtWorkers],
+  plugins: [builtWorkers, inProcesses],
   resolve: {
     alias: [
       { find: /^modelmount$/, replacement: at('./src/index.ts') },

@@ -17,7 +17,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     near: ['test/core/scheduler/*.test.ts'],
     far: whole('batching', 'padding', 'neighbours'),
   },
-  engine: { folder: 'core/engine', near: ['test/core/engine/*.test.ts'], far: whole('instances', 'process-tier', 'predict') },
+  engine: {
+    folder: 'core/engine',
+    near: ['test/core/engine/*.test.ts', 'test/core/host*.test.ts'],
+    far: whole('instances', 'process-tier', 'predict'),
+  },
   cache: { folder: 'core/cache', near: ['test/core/cache/*.test.ts'], far: whole('cache') },
   integrity: { folder: 'core/integrity', near: ['test/core/integrity/*.test.ts'], far: whole('trust') },
   crypto: { folder: 'core/crypto', near: ['test/core/crypto/*.test.ts'], far: whole('encrypted') },

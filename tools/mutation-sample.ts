@@ -17,6 +17,9 @@ function createDraw(seed: number): (below: number) => number {
   }
 }
 
+/** Runs in threads and processes of its own, as built: no run of the tests reaches a change in it. */
+const isWorker = (stretch: string): boolean => /(?:^|[/-])worker\.ts\b/.test(stretch)
+
 /** The files of a glob of this repository's mutation runs, all below a folder or one. */
 function filesOf(glob: string): readonly string[] {
   const [folder = '', rest] = glob.split('/**/')
@@ -41,6 +44,8 @@ export function sampleOf(glob: string, count: number, seed: number): string {
     )
   })
   const draw = createDraw(seed)
-  const drawn = Array.from({ length: Math.min(count, stretches.length) }, () => stretches.splice(draw(stretches.length), 1)[0])
+  const drawn: string[] = []
+  while (drawn.length < count && stretches.length > 0)
+    drawn.push(...stretches.splice(draw(stretches.length), 1).filter((stretch) => !isWorker(stretch)))
   return drawn.join()
 }

@@ -20,7 +20,7 @@ try {
   const [name = ''] = positionals
   const { mutate } = partOf(name)
   const changed = values.sample === undefined ? mutate : sampleOf(mutate, Number(values.sample), Number(values.seed))
-  const flags = ['--mutate', changed, '--concurrency', values.concurrency]
+  const flags = ['--mutate', `${changed},!src/**/worker.ts,!src/**/*-worker.ts`, '--concurrency', values.concurrency]
   const { status } = spawnSync('npx', ['stryker', 'run', 'stryker.config.json', ...flags], {
     stdio: 'inherit',
     env: { ...process.env, MUTATION: name, ...(values.far ? { MUTATION_FAR: '1' } : {}) },

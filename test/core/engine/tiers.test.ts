@@ -1,6 +1,5 @@
 /** A model in a thread and in a child process: what each answers, what its end is called, and what it leaves. */
 
-import { isMainThread } from 'node:worker_threads'
 import { describe, expect, test } from 'vitest'
 import { slowLoopModel } from '../../../tools/models.mjs'
 import { hold, isAlive, workerPids } from '../../support/children.ts'
@@ -9,15 +8,15 @@ import { LINUX } from '../../support/needs.ts'
 import { posted, serverFor } from '../../support/server.ts'
 import { constantOf } from '../../support/small-models.ts'
 
-// A mutation run has its tests in a worker thread, where the thread tier is refused.
-const TIERS = isMainThread ? (['thread', 'process'] as const) : (['process'] as const)
-
-test.each(TIERS)('a %s answers, one request after the other, and after a load that failed', async (isolation) => {
-  const server = await serverFor({ isolation, models: [{ name: 'm', source: constantOf(7) }] })
-  for (let i = 0; i < 3; i++) expect((await server.predict('m', {})).outputs.y?.data[0]).toBe(7)
-  await expect(server.load({ name: 'n', source: Uint8Array.of(1, 2, 3) })).rejects.toMatchObject({ code: 'MODEL_INVALID' })
-  expect((await server.predict('m', {})).outputs.y?.data[0]).toBe(7)
-})
+test.each(['thread', 'process'] as const)(
+  'a %s answers, one request after the other, and after a load that failed',
+  async (isolation) => {
+    const server = await serverFor({ isolation, models: [{ name: 'm', source: constantOf(7) }] })
+    for (let i = 0; i < 3; i++) expect((await server.predict('m', {})).outputs.y?.data[0]).toBe(7)
+    await expect(server.load({ name: 'n', source: Uint8Array.of(1, 2, 3) })).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+    expect((await server.predict('m', {})).outputs.y?.data[0]).toBe(7)
+  },
+)
 
 describe('a child process', LINUX, () => {
   test('that is killed costs its request, is told with the signal, and is replaced', async () => {
