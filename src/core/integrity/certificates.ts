@@ -78,7 +78,7 @@ export function trustedSigner(
   if (problem) throw refuse(`certificate '${subject}': its key ${problem}`)
   const times = validity === 'now' ? [nowMs] : [Date.parse(leaf.validFrom), ...(validity === 'both' ? [nowMs] : [])]
   const failures: string[] = []
-  if (!leadsToRoot([leaf], between, roots, times, failures))
+  if (!leadsToRoot(leaf, between, roots, times, failures))
     throw refuse(`certificate '${subject}' is not trusted: ${failures[0] ?? 'nothing leads from it to a trusted root'}`)
   const fingerprint = fingerprintOf(leaf)
   if (subjects && !subjects.has(subject) && !subjects.has(`sha256:${fingerprint}`))
@@ -86,27 +86,34 @@ export function trustedSigner(
   return { publicKey: leaf.publicKey, signer: { method: 'certificate', subject, fingerprint } }
 }
 
-/** Depth first; names are no identity, so every step is proved by its signature. */
+/**
+ * Breadth first, and each certificate once: on the shortest way to it, where it has the fewest below it. A longer way is never better, and
+ * certificates that all certify each other have more ways than could be walked. Names are no identity, so every step is proved by its signature.
+ */
 function leadsToRoot(
-  path: readonly X509Certificate[],
+  leaf: X509Certificate,
   between: readonly X509Certificate[],
   roots: readonly X509Certificate[],
   times: readonly number[],
   failures: string[],
 ): boolean {
-  const last = path.at(-1) as X509Certificate
-  const lastProblem = problemOf(last, path.length - 1, times)
-  if (lastProblem) {
-    failures.push(`'${subjectOf(last)}' ${lastProblem}`)
-    return false
+  const left = new Set([...roots, ...between])
+  let level = [leaf]
+  for (let below = 0; below < MAX_CHAIN && level.length > 0; below++) {
+    const sound = level.filter((certificate) => {
+      const problem = problemOf(certificate, below, times)
+      if (problem) failures.push(`'${subjectOf(certificate)}' ${problem}`)
+      return problem === undefined
+    })
+    if (sound.some(({ raw }) => roots.some((root) => root.raw.equals(raw)))) return true
+    level = [...left].filter((issuer) => sound.some((certificate) => isIssuedBy(certificate, issuer)))
+    for (const issuer of level) left.delete(issuer)
   }
-  if (roots.some((root) => root.raw.equals(last.raw))) return true
-  if (path.length >= MAX_CHAIN) return false
-  return [...roots, ...between]
-    .filter((issuer) => !path.some((known) => known.raw.equals(issuer.raw)))
-    .filter((issuer) => last.checkIssued(issuer) && issuer.publicKey && last.verify(issuer.publicKey))
-    .some((issuer) => leadsToRoot([...path, issuer], between, roots, times, failures))
+  return false
 }
+
+const isIssuedBy = (certificate: X509Certificate, issuer: X509Certificate): boolean =>
+  certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 
 /** @param below certificates between this one and the ground: 0 for the signer's own */
 function problemOf(certificate: X509Certificate, below: number, times: readonly number[]): string | undefined {

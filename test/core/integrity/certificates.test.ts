@@ -5,7 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type CertificateTrust, signModel, verifyModel } from 'modelmount'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readCertificate } from '../../../src/core/integrity/der.ts'
+import * as der from '../../support/der.ts'
 import { AUTHORITY, type Certified, certificate, ecPair, OPENSSL, SIGNER } from '../../support/openssl.ts'
+import { treeFor } from '../../support/tree.ts'
+import { ERA, type Pair, pair, serial, certificate as signedBy, tbs } from '../../support/x509.ts'
 
 describe('certificates', OPENSSL, () => {
   let dir: string
@@ -145,5 +149,89 @@ describe('certificates', OPENSSL, () => {
     await expect(verify(Buffer.from(JSON.stringify(file)))).rejects.toMatchObject(refused('more than 16'))
     for (const roots of [[model], [join(dir, 'none')], []])
       await expect(verify(await signed(root, []), { roots })).rejects.toMatchObject({ code: 'OPTIONS_INVALID' })
+  })
+})
+
+describe('ways to a root', () => {
+  const CERTIFIES = [
+    der.extension('2.5.29.19', der.sequence(der.boolean(true)), { isCritical: true }),
+    der.extension('2.5.29.15', der.bits(Buffer.of(0x04), 2), { isCritical: true }),
+  ]
+  const SIGNS = [der.extension('2.5.29.15', der.bits(Buffer.of(0x80), 7), { isCritical: true })]
+  interface Named {
+    readonly name: string
+    readonly pair: Pair
+  }
+  const named = (name: string): Named => ({ name, pair: pair() })
+  const issued = (by: Named, to: Named, extensions = CERTIFIES): string =>
+    der.pem(
+      signedBy(
+        tbs({ serial: serial(), issuer: by.name, subject: to.name, spki: to.pair.spki, ...ERA, extensions }),
+        by.pair.privateKey,
+      ),
+    )
+
+  async function verified(by: Named, certificate: string, chain: readonly string[], root: string) {
+    const model = join(treeFor({ 'model.onnx': 'x' }), 'model.onnx')
+    const privateKey = by.pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    const { signature } = await signModel(model, { privateKey, certificate, certificateChain: [...chain] })
+    return verifyModel(model, { signature, certificates: { roots: [root] } })
+  }
+
+  /** A way of so many certificates, the signer's and the root's included. */
+  async function way(length: number) {
+    const all = Array.from({ length }, (_, i) => named(`step ${i}`))
+    const [root, signer] = [all[0], all.at(-1)] as [Named, Named]
+    const chain = all.slice(1, -1).map((to, i) => issued(all[i] as Named, to))
+    return verified(signer, issued(all.at(-2) as Named, signer, SIGNS), chain, issued(root, root))
+  }
+
+  test('have eight certificates at most', async () => {
+    expect(await way(8)).toMatchObject({ signer: { subject: 'CN=step 7' } })
+    await expect(way(9)).rejects.toMatchObject({
+      code: 'MODEL_UNTRUSTED',
+      message: expect.stringContaining('nothing leads from it'),
+    })
+  })
+
+  test('are not all walked where certificates certify each other', async () => {
+    const [loop, signer, root] = [named('loop'), named('signer'), named('root')]
+    const [byLoop, ground] = [issued(loop, signer, SIGNS), issued(root, root)]
+    // A way goes from any to any: 32 million of them.
+    const chain = Array.from({ length: 15 }, () => issued(loop, loop))
+    await expect(verified(signer, byLoop, chain, ground)).rejects.toMatchObject({ code: 'MODEL_UNTRUSTED' })
+    // One way out is found.
+    chain[14] = issued(root, loop)
+    expect(await verified(signer, byLoop, chain, ground)).toMatchObject({ signer: { subject: 'CN=signer' } })
+  })
+
+  test('the shortest counts, for authorities that allow few below them', async () => {
+    const [root, middle, signer] = [named('root'), named('middle'), named('signer')]
+    const few = [
+      der.extension('2.5.29.19', der.sequence(der.boolean(true), der.integer(Buffer.of(1))), { isCritical: true }),
+      CERTIFIES[1] as Buffer,
+    ]
+    // The longer way, by its own renewal, comes first.
+    const chain = [issued(middle, middle), issued(root, middle)]
+    const bySigner = issued(middle, signer, SIGNS)
+    expect(await verified(signer, bySigner, chain, issued(root, root, few))).toMatchObject({ signer: { subject: 'CN=signer' } })
+  })
+
+  test.each<[string, readonly number[]]>([
+    ['no length', [0x05]],
+    ['a length that is left open', [0x05, 0x80]],
+    ['such a length, and as many bytes as it would be as a number', [0x05, 0x80, ...new Array<number>(0x80).fill(0)]],
+    ['a length of five bytes', [0x05, 0x85, 0, 0, 0, 0, 0]],
+    ['more bytes than there are', [0x05, 0x01]],
+  ])('a certificate that ends with %s is malformed', (_, end) => {
+    const by = pair()
+    const content = tbs({ serial: serial(), issuer: 'a', subject: 'a', spki: by.spki, ...ERA, extensions: SIGNS })
+    const whole = (more: readonly number[]): Buffer => {
+      // What is inside, behind its tag and length of four bytes.
+      const inside = der.sequence(Buffer.concat([content.subarray(4), Buffer.from(more)]))
+      return signedBy(inside, by.privateKey)
+    }
+    expect(readCertificate(whole([])).keyUsage).toEqual({ digitalSignature: true, keyCertSign: false })
+    expect(() => readCertificate(whole(end))).toThrow('malformed')
   })
 })
