@@ -1,10 +1,11 @@
-/** What a store keeps when there is no room, among processes that share it. */
+/** What a store keeps when there is no room, among processes that share it; and what it takes for a model. */
 
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { createStore, type Store } from '../../../src/core/integrity/store.ts'
+import { POSIX } from '../../support/needs.ts'
 
 const HOUR_MS = 3600 * 1000
 const DAY_MS = 24 * HOUR_MS
@@ -113,4 +114,39 @@ test('a folder that cannot be cleaned up costs a warning, not the load', async (
   fs.rmSync(join(dir, 'store/seen'), { recursive: true })
   expect(await put(store, 'second')).not.toBe(first)
   expect(warned.join()).toContain('could not be cleaned up')
+})
+
+test('a model under the id of another is not that one', async () => {
+  const store = storeOf()
+  const [first, second] = [await put(store, 'first'), await put(store, 'second')]
+  const folder = (id: string): string => join(dir, 'store/models', id.slice('sha256:'.length))
+  fs.rmSync(folder(first), { recursive: true })
+  // Every file is as it was left, and so is the list of them.
+  fs.renameSync(folder(second), folder(first))
+  expect(await store.find(first)).toBeUndefined()
+})
+
+test('a model is loaded from its own file, wherever that stands in the list; without one it is none', async () => {
+  const from = join(dir, 'source')
+  fs.writeFileSync(from, 'bytes')
+  const store = storeOf()
+  const staging = await store.stage()
+  await staging.add('weights', 'weights.bin', from)
+  await staging.add('.', 'model.onnx', from)
+  const { source, manifestId } = await staging.commit()
+  expect(source).toBe(join(dir, 'store/models', manifestId.slice('sha256:'.length), 'files/model.onnx'))
+  const half = await store.stage()
+  await half.add('weights', 'weights.bin', from)
+  await expect(half.commit()).rejects.toMatchObject({ code: 'MODEL_LOAD_FAILED' })
+})
+
+test('a folder of another user is none that is used', POSIX, async () => {
+  await put(storeOf(), 'model')
+  vi.spyOn(process, 'getuid').mockReturnValue((process.getuid?.() ?? 0) + 1)
+  onTestFinished(() => void vi.restoreAllMocks())
+  await expect(storeOf().stage()).rejects.toMatchObject({
+    code: 'MODEL_LOAD_FAILED',
+    message: expect.stringContaining('belongs to another user'),
+    details: { field: 'store.dir' },
+  })
 })
