@@ -1,0 +1,275 @@
+/** What is expected of an endpoint after what it did, and which of several gets the next work. */
+
+import { describe, expect, test } from 'vitest'
+import { createBalancer } from '../../../src/core/engine/balance.ts'
+import {
+  type Answer,
+  completionMs,
+  createStanding,
+  fleetOf,
+  noteAnswered,
+  notePosted,
+  responseCost,
+  type Standing,
+  slowness,
+} from '../../../src/core/engine/standing.ts'
+import type { BalanceStrategy } from '../../../src/core/types.ts'
+import { createSimulatedClock } from '../../support/simulated-clock.ts'
+
+/** By which what is known of an endpoint is believed less over time. */
+const DECAY_MS = 5000
+const GOOD: Answer = { expectedMs: 10, tookMs: 10, responseMs: 10, verdict: 'good' }
+
+/** An endpoint after some answers, all at once. */
+function standingAfter(answers: readonly Partial<Answer>[], now = 0): Standing {
+  const standing = createStanding(now)
+  for (const answer of answers) {
+    notePosted(standing, answer.expectedMs ?? GOOD.expectedMs, now)
+    noteAnswered(standing, { ...GOOD, ...answer }, now)
+  }
+  return standing
+}
+const alone = (standing: Standing, now = 0) => fleetOf([standing], now)
+const slownessOf = (standing: Standing, now = 0): number => slowness(standing, alone(standing, now), now)
+const times = <T>(count: number, item: T): T[] => Array.from({ length: count }, () => item)
+
+describe('how slow an endpoint is', () => {
+  test('is what its first run shows, five times at most, and then moves by a tenth a run', () => {
+    expect(slownessOf(standingAfter([{ tookMs: 20 }]))).toBe(2)
+    expect(slownessOf(standingAfter([{ tookMs: 1000 }]))).toBe(5)
+    expect(slownessOf(standingAfter([{ tookMs: 20 }, { tookMs: 10 }]))).toBeCloseTo(1.9)
+  })
+
+  test('is not learned from what says nothing of it', () => {
+    for (const answer of [{ verdict: 'neutral' }, { verdict: 'bad' }, { expectedMs: 0 }] as const)
+      expect(standingAfter([{ tookMs: 20 }, { ...answer, tookMs: 5000 }]).factor).toBe(2)
+  })
+
+  test('is forgotten with time, down to half of what is usual; one run then weighs more', () => {
+    const standing = standingAfter([{ tookMs: 20 }])
+    const usual = { medianFactor: 1, medianResponseMs: 0, panics: false }
+    expect(slowness(standing, usual, DECAY_MS / 2)).toBeCloseTo(2 * Math.exp(-0.5))
+    expect(slowness(standing, usual, 100 * DECAY_MS)).toBe(0.5)
+    noteAnswered(standing, { ...GOOD, tookMs: 10 }, DECAY_MS)
+    const kept = Math.exp(-1)
+    expect(standing.factor).toBeCloseTo(2 * kept * kept + (1 - kept))
+  })
+
+  test('of a new one is the usual; the faster of two is', () => {
+    const fleet = fleetOf([1, 3].map((factor) => standingAfter([{ tookMs: 10 * factor }])).concat(createStanding(0)), 0)
+    expect(fleet.medianFactor).toBe(1)
+    expect(slowness(createStanding(0), { ...fleet, medianFactor: 3 }, 0)).toBe(3)
+    expect(
+      fleetOf(
+        [1, 2, 3].map((factor) => standingAfter([{ tookMs: 10 * factor }])),
+        0,
+      ).medianFactor,
+    ).toBe(2)
+    expect(fleetOf([createStanding(0)], 0)).toEqual({ medianFactor: 1, medianResponseMs: 0, panics: false })
+  })
+})
+
+describe('one that fails', () => {
+  const bad = { verdict: 'bad' } as const
+
+  test('three times in a row is shunned for five seconds, and twice as long each time, up to a minute', () => {
+    const untils = [2, 3, 4, 5, 6, 7, 8].map((count) => standingAfter(times(count, bad)).shunnedUntil)
+    expect(untils).toEqual([Number.NEGATIVE_INFINITY, 5000, 10_000, 20_000, 40_000, 60_000, 60_000])
+  })
+
+  test('is worth a tenth of the others while it is shunned, unless more than half of all are', () => {
+    const standing = standingAfter(times(3, bad))
+    const healthy = [createStanding(0), createStanding(0)]
+    const fleet = fleetOf([standing, ...healthy], 4999)
+    expect(slowness(standing, fleet, 4999)).toBe(10)
+    expect(slowness(standing, fleet, 5000)).toBe(1)
+    expect(responseCost(standing, { ...fleet, medianResponseMs: 7 }, 0)).toBe(70)
+    expect(fleetOf([standing, createStanding(0)], 0).panics).toBe(false)
+    expect(slowness(standing, fleetOf([standing, standing, createStanding(0)], 0), 0)).toBe(1)
+  })
+
+  test('is as before with one good answer; a caller that is to blame changes nothing', () => {
+    const standing = standingAfter([bad, bad, { verdict: 'neutral' }, bad])
+    expect(standing.shunnedUntil).toBe(5000)
+    noteAnswered(standing, GOOD, 0)
+    expect([standing.shunnedUntil, standing.failures]).toEqual([Number.NEGATIVE_INFINITY, 0])
+  })
+})
+
+describe('when an answer would be here', () => {
+  const usual = { medianFactor: 2, medianResponseMs: 0, panics: false }
+
+  test('is after what is posted, at the speed of the endpoint, less the time since it began', () => {
+    const standing = createStanding(0)
+    expect(completionMs(standing, 10, usual, 0)).toBe(20)
+    notePosted(standing, 10, 100)
+    notePosted(standing, 5, 110)
+    expect(completionMs(standing, 10, usual, 110)).toBe(2 * 15 - 10 + 20)
+    // Ten beyond what was expected, it may take ten more.
+    expect(completionMs(standing, 10, usual, 140)).toBe(10 + 20)
+    noteAnswered(standing, { ...GOOD, verdict: 'neutral' }, 140)
+    expect([standing.outstanding, standing.postedMs, standing.since]).toEqual([1, 5, 140])
+    noteAnswered(standing, { ...GOOD, verdict: 'neutral' }, 150)
+    noteAnswered(standing, { ...GOOD, verdict: 'neutral' }, 150)
+    expect([standing.outstanding, standing.postedMs]).toEqual([0, 0])
+  })
+
+  test('by response times alone is one more than those in line, of an average that rises at once and falls slowly', () => {
+    const standing = standingAfter([{ responseMs: 10 }, { responseMs: 30 }])
+    expect(responseCost(standing, usual, 0)).toBe(30)
+    notePosted(standing, 10, 0)
+    notePosted(standing, 10, 0)
+    expect(responseCost(standing, usual, 0)).toBe(90)
+    expect(responseCost(standing, { ...usual, medianResponseMs: 100 }, 0)).toBe(150)
+    noteAnswered(standing, { ...GOOD, responseMs: 10 }, DECAY_MS)
+    const kept = Math.exp(-1)
+    expect(standing.responseMs).toBeCloseTo(30 * kept + 10 * (1 - kept))
+    expect(responseCost(createStanding(0), { ...usual, medianResponseMs: 7 }, 0)).toBe(7)
+  })
+})
+
+describe('of several endpoints', () => {
+  const NEXT = { ms: 10, runs: 1 }
+
+  function setUp(strategy: BalanceStrategy, count: number, random?: () => number) {
+    const clock = createSimulatedClock()
+    let rechecks = 0
+    const balancer = createBalancer<{ readonly name: string }>(strategy, {
+      clock,
+      ...(random ? { random } : {}),
+      recheck: () => void rechecks++,
+    })
+    const all = Array.from({ length: count }, (_, i) => ({ name: 'abcdef'[i] ?? '' }))
+    /** Runs that took so many times as long as expected, all at once. */
+    const ran = (factors: readonly number[]): void => {
+      for (const [i, endpoint] of all.entries()) {
+        balancer.posted(endpoint, 10)
+        balancer.answered(
+          endpoint,
+          { expectedMs: 10, tookMs: 10 * (factors[i] ?? 1), verdict: 'good' },
+          clock.now() - 10 * (factors[i] ?? 1),
+        )
+      }
+    }
+    const pick = (next = NEXT): string | undefined => balancer.pick(all, next)?.name
+    /** Picks, and posts what it picked. */
+    const take = (): string | undefined => {
+      const endpoint = balancer.pick(all, NEXT)
+      if (endpoint) balancer.posted(endpoint, NEXT.ms)
+      return endpoint?.name
+    }
+    return { clock, balancer, all, ran, pick, take, rechecks: () => rechecks }
+  }
+
+  test('the fastest that is free gets work', () => {
+    const { ran, take } = setUp('fastest', 3)
+    ran([1.9, 1, 1.5])
+    expect([take(), take(), take()]).toEqual(['b', 'c', 'a'])
+  })
+
+  test('one that is less than half as fast waits for the others, and is looked at again when one of those is done', async () => {
+    const { ran, take, pick, rechecks, clock, balancer } = setUp('fastest', 2)
+    ran([1, 4])
+    expect([take(), take()]).toEqual(['a', 'a'])
+    // Two stand before it, and four times as long is about as soon.
+    expect(pick()).toBeUndefined()
+    expect(rechecks()).toBe(0)
+    await clock.letPass(20)
+    expect(rechecks()).toBe(1)
+    balancer.close()
+    await clock.letPass(2000)
+    expect(rechecks()).toBe(1)
+  })
+
+  test('it does get work where the line before the fast ones is long', () => {
+    const { ran, take, pick } = setUp('fastest', 2)
+    ran([1, 4])
+    take()
+    expect(pick({ ms: 10, runs: 4 })).toBe('b')
+    expect(pick({ ms: 10, runs: 1 })).toBe('a')
+  })
+
+  test('by turns, whatever their speed', () => {
+    for (const strategy of ['round-robin', 'least-outstanding'] as const) {
+      const { ran, take, balancer, all, clock } = setUp(strategy, 3)
+      ran([1, 5, 1])
+      expect([take(), take(), take()]).toEqual(['a', 'b', 'c'])
+      for (const i of [1, 0]) balancer.answered(all[i] as never, { expectedMs: 10, tookMs: 10, verdict: 'good' }, clock.now())
+      expect([take(), take()]).toEqual(['a', 'b'])
+    }
+  })
+
+  test('by response times', () => {
+    const { ran, pick } = setUp('response-time', 3)
+    ran([3, 2, 1])
+    expect(pick()).toBe('c')
+  })
+
+  test('the better one of two different ones that were drawn', () => {
+    for (const [draws, expected] of [
+      [[0, 0], 'b'],
+      [[0, 0.99], 'a'],
+      [[0.99, 0], 'a'],
+      [[0.4, 0], 'b'],
+    ] as const) {
+      let at = 0
+      const { ran, pick } = setUp('two-choices', 3, () => draws[at++] ?? 0)
+      ran([1.2, 1, 1.4])
+      expect(pick()).toBe(expected)
+    }
+    const lonely = setUp('two-choices', 2)
+    lonely.take()
+    lonely.balancer.posted(lonely.all[1] as never, 10)
+    expect(lonely.pick()).toBeDefined()
+  })
+
+  test('when none is free, the one with the least ahead of it gets one more; none gets a third', () => {
+    const { all, balancer, pick } = setUp('fastest', 2)
+    const [a, b] = all as [never, never]
+    balancer.posted(a, 30)
+    balancer.posted(b, 20)
+    expect(pick()).toBe('b')
+    balancer.posted(b, 20)
+    expect(pick()).toBe('a')
+    balancer.posted(a, 20)
+    expect(pick()).toBeUndefined()
+    expect([balancer.postedMs(a), balancer.postedMs(b)]).toEqual([50, 40])
+  })
+
+  test('one alone gets two', () => {
+    const { take } = setUp('fastest', 1)
+    expect([take(), take(), take()]).toEqual(['a', 'a', undefined])
+  })
+
+  test('what is left to do, and how long all were busy, are known', async () => {
+    const { clock, all, balancer } = setUp('fastest', 2)
+    const [a, b] = all as [never, never]
+    expect([balancer.postedMs(a), balancer.remainingMs(a)]).toEqual([0, 0])
+    balancer.posted(a, 30)
+    await clock.letPass(10)
+    balancer.posted(b, 5)
+    balancer.posted(b, 5)
+    await clock.letPass(15)
+    expect([balancer.remainingMs(a), balancer.remainingMs(b)]).toEqual([5, 0])
+    expect(balancer.busyMs()).toBe(25 + 15)
+    balancer.answered(b, { expectedMs: 5, tookMs: 15, verdict: 'good' }, 10)
+    await clock.letPass(5)
+    balancer.answered(b, { expectedMs: 5, tookMs: 5, verdict: 'good' }, 10)
+    await clock.letPass(100)
+    expect(balancer.busyMs()).toBe(130 + 20)
+    expect(balancer.remainingMs(b)).toBe(0)
+  })
+
+  test('the useful ones are less than twice as slow as the best; the slowest idle one is missed least', () => {
+    const { ran, all, balancer } = setUp('fastest', 4)
+    ran([1, 1.9, 2, 4])
+    expect(balancer.useful(all).map(({ name }) => name)).toEqual(['a', 'b'])
+    expect(balancer.leastUseful(all)?.name).toBe('d')
+    balancer.posted(all[3] as never, 1)
+    expect(balancer.leastUseful(all)?.name).toBe('c')
+    for (const [i, ms] of [30, 20, 20].entries()) balancer.posted(all[i] as never, ms)
+    // All are busy: the one that is done first.
+    expect(balancer.leastUseful(all)?.name).toBe('d')
+    expect(balancer.leastUseful([])).toBeUndefined()
+  })
+})
