@@ -19,7 +19,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   engine: {
     folder: 'core/engine',
-    near: ['test/core/engine/*.test.ts', 'test/core/host*.test.ts'],
+    near: ['test/core/engine/*.test.ts', 'test/core/host/problems*.test.ts'],
     far: whole('instances', 'process-tier', 'predict'),
   },
   cache: { folder: 'core/cache', near: ['test/core/cache/*.test.ts'], far: whole('cache') },

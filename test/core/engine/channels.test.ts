@@ -12,8 +12,8 @@ import { LINUX } from '../../support/needs.ts'
 import { treeFor } from '../../support/tree.ts'
 
 const script = vi.hoisted(() => ({ path: '' }))
-vi.mock('../../../src/core/scripts.ts', async (original) => ({
-  ...(await original<typeof import('../../../src/core/scripts.ts')>()),
+vi.mock('../../../src/core/host/scripts.ts', async (original) => ({
+  ...(await original<typeof import('../../../src/core/host/scripts.ts')>()),
   scriptPath: () => script.path,
 }))
 
