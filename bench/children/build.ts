@@ -57,7 +57,12 @@ type Import = <K extends keyof Exports>(name: K) => Promise<Exports[K]>
 const FRONTS: Readonly<Record<Front, (server: ModelServer, load: Import) => Promise<number | undefined>>> = {
   predict: async () => undefined,
   node: async (server, load) => listen((await load('node')).nodeHandler(server, { fastLane: false })),
-  lane: async (server, load) => listen((await load('node')).nodeHandler(server, { fastLane: true })),
+  async lane(server, load) {
+    const port = await listen((await load('node')).nodeHandler(server, { fastLane: true }))
+    // The first request puts the lane in front of the server. A connection that was accepted before stays with `node:http`.
+    await (await fetch(`http://127.0.0.1:${port}/v2/health/live`)).arrayBuffer()
+    return port
+  },
   async express(server, load) {
     const { default: express } = await import('express')
     return listen(express().use((await load('express')).modelRouter(server)))

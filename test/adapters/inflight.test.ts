@@ -32,7 +32,7 @@ function counted(): { readonly of: ModelServer; bytes(): number } {
     const held = server.http.hold()
     let bytes = 0
     return {
-      fits: held.fits,
+      fits: (more) => held.fits(more),
       add(more) {
         const isTaken = held.add(more)
         if (isTaken) {

@@ -10,34 +10,48 @@ export interface InFlight {
   hold(): HeldBytes
 }
 
-export function createInFlight(maxBytes: number): InFlight {
-  let total = 0
+/** Of all requests. */
+interface Total {
+  bytes: number
+}
 
-  function hold(): HeldBytes {
-    let bytes = 0
-    let isOver = false
-    const fits = (more: number): boolean => !isOver && total + more <= maxBytes
-    return {
-      fits,
-      add(more) {
-        if (!fits(more)) return false
-        bytes += more
-        total += more
-        return true
-      },
-      release() {
-        isOver = true
-        total -= bytes
-        bytes = 0
-      },
-    }
+/** A class, because each request has one: three functions of its own would cost more than the counting. */
+class Held implements HeldBytes {
+  readonly #total: Total
+  readonly #maxBytes: number
+  #bytes = 0
+  #isOver = false
+
+  constructor(total: Total, maxBytes: number) {
+    this.#total = total
+    this.#maxBytes = maxBytes
   }
 
+  fits(more: number): boolean {
+    return !this.#isOver && this.#total.bytes + more <= this.#maxBytes
+  }
+
+  add(more: number): boolean {
+    if (!this.fits(more)) return false
+    this.#bytes += more
+    this.#total.bytes += more
+    return true
+  }
+
+  release(): void {
+    this.#isOver = true
+    this.#total.bytes -= this.#bytes
+    this.#bytes = 0
+  }
+}
+
+export function createInFlight(maxBytes: number): InFlight {
+  const total: Total = { bytes: 0 }
   return {
     get bytes() {
-      return total
+      return total.bytes
     },
-    hold,
+    hold: () => new Held(total, maxBytes),
   }
 }
 

@@ -104,16 +104,19 @@ export interface RouteTable {
 
 /** A route that runs a model: what fails on the way there is counted too. Its pattern names the model `model` and the version `version`. */
 export const inference =
-  ({ refused }: Pick<HttpDeps, 'refused'>, handle: Handler): Handler =>
+  ({ refused, now }: Pick<HttpDeps, 'refused' | 'now'>, handle: InferenceHandler): Handler =>
   async (call) => {
-    const start = performance.now()
+    const at = now()
     try {
-      return await handle(call)
+      return await handle(call, at)
     } catch (error) {
-      refused(call.params.model ?? '', call.params.version, start, error)
+      refused(call.params.model ?? '', call.params.version, at, error)
       throw error
     }
   }
+
+/** @param at when the request came, on the server's clock */
+export type InferenceHandler = (call: Call, at: number) => HttpResponse | Promise<HttpResponse>
 
 /** Makes the table for one mount; `undefined` where the mount does not want it. */
 export type TableMaker = (deps: HttpDeps, mount: MountContext) => RouteTable | undefined
@@ -128,8 +131,15 @@ export function json(status: number, body: unknown, headers: Readonly<Record<str
 
 /** An answer whose JSON was written already, in one piece or several. */
 export function written([body = NOTHING, ...rest]: readonly Uint8Array[], contentType = 'application/json'): HttpResponse {
-  const headers = { 'content-type': contentType }
-  return rest.length > 0 ? { status: 200, headers, body, rest } : { status: 200, headers, body }
+  if (rest.length === 0) return whole(body, contentType)
+  return { status: 200, headers: { 'content-type': contentType }, body, rest }
 }
+
+/** An answer in one piece. */
+export const whole = (body: Uint8Array, contentType = 'application/json'): HttpResponse => ({
+  status: 200,
+  headers: { 'content-type': contentType },
+  body,
+})
 
 const NOTHING = new Uint8Array()

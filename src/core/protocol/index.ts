@@ -21,7 +21,7 @@ export {
   readIndexRequest,
 } from './open-inference/repository.ts'
 export { decodeInfer, decodeNumbers } from './open-inference/request.ts'
-export { type EncodedInfer, encodeInfer } from './open-inference/response.ts'
+export { type EncodedInfer, encodeInfer, encodeShort } from './open-inference/response.ts'
 export { type Schedule, scheduleOf } from './open-inference/schedule.ts'
 export { sequenceOf } from './open-inference/sequence.ts'
 export { encodeStatistics } from './open-inference/statistics.ts'

@@ -165,10 +165,11 @@ export const isShort = ({ type, data }: Tensor): boolean => data.length <= FEW &
 
 const textIn = (strings: readonly string[]): number => strings.reduce((sum, { length }) => sum + length, 0)
 
-export function writeShort(tensor: Tensor, sink: TextSink): void {
-  const text = tensor.type === 'float32' ? floatsText(tensor.data) : pieceOf(tensor, 0, tensor.data.length)
-  sink.write(`[${text}]`)
-}
+export const writeShort = (tensor: Tensor, sink: TextSink): void => sink.write(`[${shortText(tensor)}]`)
+
+/** The elements of a short tensor, between commas. */
+export const shortText = (tensor: Tensor): string =>
+  tensor.type === 'float32' ? floatsText(tensor.data) : pieceOf(tensor, 0, tensor.data.length)
 
 function pieceOf(tensor: Exclude<Tensor, { readonly type: 'float32' }>, start: number, end: number): string {
   switch (tensor.type) {

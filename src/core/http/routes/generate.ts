@@ -17,9 +17,9 @@ export const generate: TableMaker = (deps, { config }) => {
 
   async function answer(
     { request, params: { model: name = '', version } }: Call,
+    at: number,
     encode: typeof encodeGenerate,
   ): Promise<readonly Uint8Array[]> {
-    const at = deps.now()
     const model = deps.resolve(name, version)
     checkInferenceType(request)
     const limit = Math.min(deps.maxBodyBytes, deps.maxJsonBytes)
@@ -35,8 +35,8 @@ export const generate: TableMaker = (deps, { config }) => {
   }
 
   /** No model of ours answers more than once, so a stream is one event; what fails, fails before it and is plain JSON. */
-  const stream = async (call: Call): Promise<HttpResponse> =>
-    written(await answer(call, encodeGenerateEvent), 'text/event-stream; charset=utf-8')
+  const stream = async (call: Call, at: number): Promise<HttpResponse> =>
+    written(await answer(call, at, encodeGenerateEvent), 'text/event-stream; charset=utf-8')
 
   return {
     owns: isOpenInference,
@@ -44,7 +44,7 @@ export const generate: TableMaker = (deps, { config }) => {
       {
         method: 'POST',
         path: new RegExp(`^${MODEL}/generate$`),
-        handle: inference(deps, async (call) => packed(written(await answer(call, encodeGenerate)), call.request)),
+        handle: inference(deps, async (call, at) => packed(written(await answer(call, at, encodeGenerate)), call.request)),
         runsModel: true,
       },
       {

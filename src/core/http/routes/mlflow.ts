@@ -27,8 +27,7 @@ export const mlflow: TableMaker = (deps, { config }) => {
     throw new ModelmountError('MODEL_NOT_FOUND', message)
   }
 
-  async function invoke({ request, params: { model: name = '', version } }: Call): Promise<HttpResponse> {
-    const at = deps.now()
+  async function invoke({ request, params: { model: name = '', version } }: Call, at: number): Promise<HttpResponse> {
     const model = deps.resolve(name, version)
     const mediaType = mediaTypeOf(request)
     const limit = Math.min(deps.maxBodyBytes, deps.maxJsonBytes)

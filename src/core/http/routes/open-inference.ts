@@ -2,13 +2,20 @@
 
 import { isModelmountError } from '../../errors.ts'
 import { inTurns } from '../../host/turns.ts'
-import { type EncodedInfer, encodeInfer, encodeModelMetadata, encodeServerMetadata, sequenceOf } from '../../protocol/index.ts'
+import {
+  type EncodedInfer,
+  encodeInfer,
+  encodeModelMetadata,
+  encodeServerMetadata,
+  encodeShort,
+  sequenceOf,
+} from '../../protocol/index.ts'
 import { discard, freeUnused } from '../../tensor/index.ts'
 import { VERSION } from '../../version.ts'
 import { packed } from '../content-coding.ts'
 import { checkInferenceType, headerLengthOf } from '../media-type.ts'
 import { received } from '../received.ts'
-import { type Call, inference, json, type TableMaker, written } from '../route.ts'
+import { type Call, inference, json, type TableMaker, whole, written } from '../route.ts'
 import { readBy, termsOf } from '../terms.ts'
 import type { HttpResponse } from '../types.ts'
 
@@ -55,8 +62,7 @@ export const openInference: TableMaker = (deps, mount) => {
     return json(200, encodeModelMetadata(info, version === undefined ? deps.versions(model) : [version]))
   }
 
-  async function infer({ request, params: { model: name = '', version } }: Call): Promise<HttpResponse> {
-    const at = deps.now()
+  async function infer({ request, params: { model: name = '', version } }: Call, at: number): Promise<HttpResponse> {
     const model = deps.resolve(name, version)
     const headerLength = headerLengthOf(request)
     if (headerLength === undefined) checkInferenceType(request)
@@ -67,13 +73,26 @@ export const openInference: TableMaker = (deps, mount) => {
     // Fields by name: a spread behind others costs a microsecond, for every request.
     const opts = { headerLength, maxElements, room, signal: request.signal, deadline: readBy(request, model, at, true) }
     const decoded = received(request, limit, (body) => deps.decode('infer', body, signature, opts))
-    const { id, inputs, outputs, forms, parameters } = decoded instanceof Promise ? await decoded : decoded
+    const isLater = decoded instanceof Promise
+    const { id, inputs, outputs, forms, parameters } = isLater ? await decoded : decoded
     if (request.given) freeUnused(request.given, inputs)
     const sequence = sequenceOf(parameters, config.sequences !== undefined)
-    const { signal, connection, tenant, timeoutMs, priority } = termsOf(request, model, mount.config, deps.now() - at, parameters)
+    const { signal, connection, tenant, timeoutMs, priority } = termsOf(
+      request,
+      model,
+      mount.config,
+      isLater ? deps.now() - at : 0,
+      parameters,
+    )
     const call = { id: id ?? '', version, outputs, sequence, signal, connection, tenant, timeoutMs, priority }
     const result = await deps.run(model, inputs, call, request.headers)
-    const steps = inTurns(encodeInfer(result, { id, forms, signature, labels }))
+    const encoding = { id, forms, signature, labels }
+    const short = encodeShort(result, encoding)
+    if (short) {
+      discard(result.outputs)
+      return packed(whole(short), request)
+    }
+    const steps = inTurns(encodeInfer(result, encoding))
     const encoded = steps instanceof Promise ? await steps : steps
     // The result is this request's alone, also where there is a cache.
     const free = (): void => discard(result.outputs)
@@ -99,7 +118,7 @@ export const openInference: TableMaker = (deps, mount) => {
 
 /** Some client libraries look for the header alone, some for the content type. */
 function inferAnswer({ body, rest, hasViews, headerLength }: EncodedInfer, discard: () => void): HttpResponse {
-  if (headerLength === undefined) return rest ? written([body, ...rest]) : json(200, body)
+  if (headerLength === undefined) return rest ? written([body, ...rest]) : whole(body)
   const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(headerLength) }
   if (!rest) return { status: 200, headers, body }
   return hasViews ? { status: 200, headers, body, rest, discard } : { status: 200, headers, body, rest }

@@ -28,8 +28,7 @@ export const tfServing: TableMaker = (deps, { config }) => {
 
   const modelOf = (params: Call['params']): Model => deps.resolve(params.model ?? '', versionOf(params))
 
-  async function predict({ request, params }: Call): Promise<HttpResponse> {
-    const at = deps.now()
+  async function predict({ request, params }: Call, at: number): Promise<HttpResponse> {
     const model = modelOf(params)
     // The content type says nothing: curl calls the documented example a form.
     refuseParsedForm(request)

@@ -2,7 +2,8 @@
 
 import type { PredictResult } from '../../predict/types.ts'
 import { toWireType } from '../../tensor/index.ts'
-import { createTextSink, isShort, type Steps, writeElements, writeShort } from '../write-json.ts'
+import type { Tensor } from '../../tensor/types.ts'
+import { createTextSink, isShort, type Steps, shortText, writeElements, writeShort } from '../write-json.ts'
 import { blobOf } from './blobs.ts'
 import { type ClassNames, labelsIn, topClasses } from './classification.ts'
 import { ALL_JSON, type Forms, formOf, refuseLabelCount } from './forms.ts'
@@ -27,24 +28,72 @@ export interface EncodedInfer {
   readonly headerLength?: number
 }
 
+/**
+ * The answer where it is short and nothing but JSON: one string, because a generator and a sink cost more than all of its text.
+ * @returns `undefined` for any other answer, which {@link encodeInfer} writes
+ */
+export function encodeShort(
+  { model, version, outputs }: PredictResult,
+  { id, forms = ALL_JSON }: EncodeOptions = {},
+): Uint8Array | undefined {
+  if (forms.named.size > 0 || forms.otherwise.binary || forms.otherwise.classes > 0) return undefined
+  let text = startOf(model, version, id)
+  let separator = ''
+  for (const name in outputs) {
+    const tensor = outputs[name]
+    if (!tensor) continue
+    if (!isShort(tensor) || text.length > SHORT_TEXT) return undefined
+    text += `${separator}${headOf(name, tensor)}"data":[${shortText(tensor)}]}`
+    separator = ','
+  }
+  return Buffer.from(`${text}]}`, 'utf8')
+}
+
+/** Characters that are written at once. */
+const SHORT_TEXT = 64 * 1024
+
+function startOf(model: string, version: string, id: string | undefined): string {
+  const start = `{"model_name":${inQuotes(model)},"model_version":${inQuotes(version)}`
+  return id === undefined ? `${start},"outputs":[` : `${start},"id":${JSON.stringify(id)},"outputs":[`
+}
+
+const headOf = (name: string, { type, dims }: Tensor): string =>
+  `{"name":${inQuotes(name)},"datatype":"${toWireType(type)}","shape":[${listed(dims)}],`
+
+/** `join` takes longer than the rest of a short answer. */
+function listed(dims: readonly number[]): string {
+  let text = ''
+  for (const dim of dims) text = text === '' ? `${dim}` : `${text},${dim}`
+  return text
+}
+
+/** Names of models and outputs, which are few, as JSON. */
+const quotedNames = new Map<string, string>()
+const MOST_NAMES = 1000
+
+function inQuotes(name: string): string {
+  const known = quotedNames.get(name)
+  if (known !== undefined) return known
+  const quoted = JSON.stringify(name)
+  if (quotedNames.size >= MOST_NAMES) quotedNames.clear()
+  quotedNames.set(name, quoted)
+  return quoted
+}
+
 /** @throws ModelmountError `REQUEST_INVALID` for more labels than an answer may have */
 export function* encodeInfer(result: PredictResult, opts: EncodeOptions = {}): Steps<EncodedInfer> {
   const { id, forms = ALL_JSON } = opts
   if (forms.named.size > 0) refuseLabelCount(countLabels(result, forms, opts))
   const sink = createTextSink()
   const blobs: Uint8Array[] = []
-  sink.write(`{"model_name":${JSON.stringify(result.model)},"model_version":${JSON.stringify(result.version)}`)
-  if (id !== undefined) sink.write(`,"id":${JSON.stringify(id)}`)
-  sink.write(',"outputs":[')
+  sink.write(startOf(result.model, result.version, id))
   let separator = ''
   for (const name of Object.keys(result.outputs)) {
     const given = result.outputs[name]
     if (!given) continue
     const { binary, classes } = formOf(forms, name)
     const tensor = classes === 0 ? given : yield* topClasses(name, given, classes, opts)
-    sink.write(
-      `${separator}{"name":${JSON.stringify(name)},"datatype":"${toWireType(tensor.type)}","shape":[${tensor.dims.join(',')}],`,
-    )
+    sink.write(`${separator}${headOf(name, tensor)}`)
     separator = ','
     if (binary) {
       const blob = yield* blobOf(tensor)
