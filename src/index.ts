@@ -43,6 +43,15 @@ export {
 } from './core/integrity/index.ts'
 export type { ScanFinding, ScanFindingId } from './core/onnx/index.ts'
 export { mergeOpenApi } from './core/openapi/index.ts'
+export type {
+  InputsOf,
+  ModelTypes,
+  OutputsOf,
+  PredictOptionsFor,
+  PredictResultFor,
+  TypedInput,
+  TypedTensor,
+} from './core/predict/typed.ts'
 export { createModelServer } from './core/server.ts'
 export type {
   LoadEnd,
@@ -54,13 +63,4 @@ export type {
   TelemetrySource,
   Trace,
 } from './core/telemetry.ts'
-export type {
-  InputsOf,
-  ModelTypes,
-  OutputsOf,
-  PredictOptionsFor,
-  PredictResultFor,
-  TypedInput,
-  TypedTensor,
-} from './core/typed.ts'
 export type * from './core/types.ts'

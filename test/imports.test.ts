@@ -92,13 +92,12 @@ const isPublicTypes = ({ to, isType }: Import): boolean => isType && /^core\/[^/
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/host': ['errors', 'protocol (types)'],
-  'core/typed': [],
+  'core/predict': [],
   'core/errors': ['host'],
   'core/version': [],
   'core/telemetry': ['errors', 'events (types)', 'host (types)'],
   'core/tensor': ['errors', 'host'],
-  'core/splice': [],
-  'core/onnx': ['errors', 'host', 'integrity', 'splice'],
+  'core/onnx': ['errors', 'host', 'integrity'],
   'core/decoding': ['errors', 'host', 'protocol', 'tensor'],
   'core/protocol': ['errors', 'statistics (types)', 'tensor'],
   'core/cache': ['errors', 'host', 'telemetry (types)', 'tensor'],
@@ -107,11 +106,10 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/registry': ['errors', 'host', 'options', 'tensor'],
   'core/fleet': ['errors', 'host', 'model (types)', 'options (types)', 'registry (types)'],
   // The child in which models are tried is a worker.
-  'core/engine': ['errors', 'host', 'splice', 'tensor', 'trial'],
+  'core/engine': ['errors', 'host', 'onnx', 'tensor', 'trial'],
   'core/scheduler': ['engine (types)', 'errors', 'host', 'telemetry (types)', 'tensor'],
   'core/sequences': ['engine (types)', 'errors', 'host', 'scheduler', 'tensor'],
-  'core/example': ['tensor'],
-  'core/openapi': ['example', 'tensor'],
+  'core/openapi': ['tensor'],
   'core/contract': ['errors', 'tensor'],
   'core/options': [
     'crypto (types)',
@@ -125,35 +123,18 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'telemetry (types)',
     'tensor',
   ],
-  'core/content': ['errors', 'integrity'],
   'core/residency': ['errors', 'host (types)'],
-  'core/weights': ['engine', 'errors', 'host (types)', 'model-files', 'options (types)', 'splice (types)', 'trial'],
+  'core/weights': ['engine', 'errors', 'host (types)', 'model-files', 'onnx (types)', 'options (types)', 'trial'],
   'core/trial': ['engine', 'errors', 'host', 'options (types)', 'scheduler', 'tensor'],
   'core/admission': ['errors', 'events (types)', 'integrity', 'options (types)'],
-  'core/isolation': ['options (types)'],
-  'core/load-steps': ['host (types)', 'telemetry (types)'],
-  'core/model-info': [
-    'cache (types)',
-    'contract (types)',
-    'engine (types)',
-    'errors (types)',
-    'integrity (types)',
-    'options (types)',
-    'scheduler (types)',
-    'sequences (types)',
-    'weights (types)',
-  ],
   'core/model': [
     'admission',
     'cache',
-    'content',
     'contract',
     'engine',
     'errors',
-    'example',
     'host',
-    'integrity (types)',
-    'isolation',
+    'integrity',
     'load-steps',
     'model-files',
     'model-info',
@@ -165,12 +146,23 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'scheduler',
     'sequences',
     'signature',
-    'splice',
     'statistics',
     'telemetry (types)',
     'tensor',
     'trial',
     'weights',
+  ],
+  'core/load-steps': ['host (types)', 'telemetry (types)'],
+  'core/model-info': [
+    'cache (types)',
+    'contract (types)',
+    'engine (types)',
+    'errors (types)',
+    'integrity (types)',
+    'options (types)',
+    'scheduler (types)',
+    'sequences (types)',
+    'weights (types)',
   ],
   'core/read-model': ['errors', 'model-files', 'onnx'],
   'core/model-files': ['onnx'],
@@ -192,17 +184,18 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/statistics': ['scheduler (types)'],
 }
 
-/** Rooms whose inside is nobody else's business, and the file that is their face. */
-const FACES: Readonly<Record<string, string>> = {
-  'core/tensor': 'core/tensor/index.ts',
-  'core/onnx': 'core/onnx/index.ts',
-  'core/protocol': 'core/protocol/index.ts',
-  'core/cache': 'core/cache/index.ts',
-  'core/integrity': 'core/integrity/index.ts',
-  'core/crypto': 'core/crypto/index.ts',
-  'core/http': 'core/http/index.ts',
-  'core/decoding': 'core/decoding/index.ts',
-  'core/sequences': 'core/sequences/index.ts',
+/** Rooms with an inside of their own, and the files that are their doors. */
+const DOORS: Readonly<Record<string, readonly string[]>> = {
+  'core/tensor': ['core/tensor/index.ts'],
+  // What is patched travels to workers, which hold no reader of graphs.
+  'core/onnx': ['core/onnx/index.ts', 'core/onnx/splice.ts'],
+  'core/protocol': ['core/protocol/index.ts'],
+  'core/cache': ['core/cache/index.ts'],
+  'core/integrity': ['core/integrity/index.ts'],
+  'core/crypto': ['core/crypto/index.ts'],
+  'core/http': ['core/http/index.ts'],
+  'core/decoding': ['core/decoding/index.ts'],
+  'core/sequences': ['core/sequences/index.ts'],
 }
 
 test('the reader of imports reads', () => {
@@ -372,12 +365,21 @@ describe('rooms', () => {
     ).toEqual([])
   })
 
-  test('leaf rooms are entered by the front door, and their public types by their own file', () => {
+  test('rooms are entered by their doors, and their public types by their own file', () => {
     expect(
       breaches((entry) => {
         const { from, to, isPackage } = entry
-        const face = FACES[roomOf(to)]
-        return !isPackage && face !== undefined && roomOf(from) !== roomOf(to) && to !== face && !isPublicTypes(entry)
+        const doors = DOORS[roomOf(to)]
+        return !isPackage && doors !== undefined && roomOf(from) !== roomOf(to) && !doors.includes(to) && !isPublicTypes(entry)
+      }),
+    ).toEqual([])
+  })
+
+  test('the engine knows of ONNX files what a patch is, and no reader of graphs', () => {
+    expect(
+      breaches((entry) => {
+        const isReader = roomOf(entry.to) === 'core/onnx' && entry.to !== 'core/onnx/splice.ts' && !isPublicTypes(entry)
+        return roomOf(entry.from) === 'core/engine' && isReader
       }),
     ).toEqual([])
   })

@@ -38,7 +38,7 @@ const KNOWN: Known = {
     'src/core/weights.ts createWeights': 9,
   },
   loose: {
-    'src/core': 36,
+    'src/core': 20,
   },
   imports: {
     'src/core/model.ts': 55,

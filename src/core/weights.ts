@@ -30,9 +30,9 @@ import type { WeightsInfo } from './engine/types.ts'
 import { ModelmountError } from './errors.ts'
 import type { Clock } from './host/clock.ts'
 import { filesOf } from './model-files.ts'
+import type { Patch } from './onnx/splice.ts'
 import type { OnnxModelFacts } from './onnx/types.ts'
 import type { ModelConfig } from './options.ts'
-import type { Patch } from './splice.ts'
 import { sameWithin } from './trial/compare.ts'
 
 /** From here on sharing is worth a file, by itself. */

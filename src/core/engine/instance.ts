@@ -3,7 +3,7 @@
 import { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
 import { hostProblem } from '../host/problems.ts'
-import type { Patch } from '../splice.ts'
+import type { Patch } from '../onnx/splice.ts'
 import type { Buffers } from './buffers.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { pack, unpack } from './frame.ts'

@@ -1,6 +1,6 @@
 /** What host and worker say to each other: plain data only, because structured clone drops classes and error codes. */
 
-import type { Patch } from '../splice.ts'
+import type { Patch } from '../onnx/splice.ts'
 import type { Dim, DType } from '../tensor/types.ts'
 import type { Found, TrialPlan } from '../trial/plan.ts'
 import type { Frame } from './frame.ts'

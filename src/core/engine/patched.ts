@@ -3,7 +3,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ModelmountError } from '../errors.ts'
-import { type Patch, spliced } from '../splice.ts'
+import { type Patch, spliced } from '../onnx/splice.ts'
 
 export interface Patched {
   readonly source: string | Uint8Array

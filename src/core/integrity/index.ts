@@ -1,6 +1,7 @@
 /** Proving where a model comes from and what it is: signatures, the private store, the lock file, and the gate that asks for them. */
 
 export type { Collected } from './collect.ts'
+export { type Confirm, type Content, fixedContent, idOfBytes, openContent } from './content.ts'
 export { type Described, describeModel } from './describe.ts'
 export { GIT_PATHS, listFiles } from './files.ts'
 export { type Admitted, createGate, type Gate, type GateConfig } from './gate.ts'

@@ -1,7 +1,6 @@
 /** Reading an ONNX file without running it, and without holding its weights in memory. */
 
 import { type ErrorDetails, ModelmountError } from '../errors.ts'
-import { NO_PATCH, type Patch } from '../splice.ts'
 import type { ModelSignature } from '../tensor/types.ts'
 import { type Edited, edit } from './edits/index.ts'
 import { findHazard as judgeValues, needsJudging } from './hazards.ts'
@@ -14,6 +13,7 @@ import type { ScanFinding } from './scan/findings.ts'
 import { createWatch, type Watch } from './scan/watch.ts'
 import { isOrtFormat, lookalike, SNIFF_BYTES } from './sniff.ts'
 import { bytesSource, fileSource, type Source, splicedSource } from './source.ts'
+import { NO_PATCH, type Patch } from './splice.ts'
 import { LOWERED_IR_VERSION, operatorReason, VENDOR_BINARY } from './support.ts'
 import type { OnnxModelFacts } from './types.ts'
 import { createReader, drive } from './wire.ts'

@@ -4,7 +4,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { ModelmountError } from '../errors.ts'
-import { type Patch, type Piece, piecesOf, splicedSize } from '../splice.ts'
+import { type Patch, type Piece, piecesOf, splicedSize } from './splice.ts'
 
 export interface Source {
   readonly size: number

@@ -1,7 +1,7 @@
 /** The paths of each dialect, with the tensors of each model. */
 
-import { type ExampleForm, type ExampleInput, exampleOf } from '../example.ts'
 import type { ModelInfo } from '../model/types.ts'
+import { type ExampleForm, type ExampleInput, exampleOf } from '../tensor/index.ts'
 import { inputSchema, isNestable, type Json, nestedExample, nestedSchema, outputSchema, wireExample } from './tensors.ts'
 
 export type Paths = Record<string, Json>

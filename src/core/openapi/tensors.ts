@@ -1,8 +1,7 @@
 /** Tensors in JSON Schema, and examples of them. Only words that OpenAPI 3.0 has too, so that documents can be joined. */
 
-import { countOf, type ExampleInput } from '../example.ts'
 import type { JsonValue } from '../protocol/types.ts'
-import { DTYPES, toWireType } from '../tensor/index.ts'
+import { countOf, DTYPES, type ExampleInput, toWireType } from '../tensor/index.ts'
 import type { DType, ValueInfo } from '../tensor/types.ts'
 
 export type Json = { readonly [key: string]: JsonValue }

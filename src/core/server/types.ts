@@ -7,9 +7,9 @@ import type { HttpSurface } from '../http/types.ts'
 import type { StoreOptions, TrustOptions, Verification } from '../integrity/types.ts'
 import type { LoadOptions, ModelInfo, ModelSettings, ModelSpec, ModelState } from '../model/types.ts'
 import type { OpenApiDocument, OpenApiOptions } from '../openapi/types.ts'
+import type { InputsOf, OutputsOf, PredictOptionsFor, PredictResultFor } from '../predict/typed.ts'
 import type { VersionPolicy } from '../registry/types.ts'
 import type { Telemetry } from '../telemetry.ts'
-import type { InputsOf, OutputsOf, PredictOptionsFor, PredictResultFor } from '../typed.ts'
 
 export interface ModelServerOptions extends ModelSettings {
   /** Models to load. */

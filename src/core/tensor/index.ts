@@ -16,6 +16,7 @@ export {
   type WireType,
 } from './dtypes.ts'
 export { type ElementPolicy, INFINITE, kindOf } from './elements.ts'
+export { countOf, type ExampleForm, type ExampleInput, exampleForms, exampleOf, exampleTensors } from './example.ts'
 export { isRefused } from './finite.ts'
 export { fromHalf, isFiniteHalf, toHalf } from './float16.ts'
 export { MAX_RANK } from './nested.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { entryName, patchKey } from '../../../src/core/engine/derived/key.ts'
 import { folderOf, readPatched } from '../../../src/core/engine/patched.ts'
-import type { Patch } from '../../../src/core/splice.ts'
+import type { Patch } from '../../../src/core/onnx/splice.ts'
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 const textOf = (bytes: string | Uint8Array): string => (typeof bytes === 'string' ? bytes : new TextDecoder().decode(bytes))

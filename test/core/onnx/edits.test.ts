@@ -7,8 +7,8 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Change, message, patchOf, text, varint } from '../../../src/core/onnx/edits/changes.ts'
 import { editOnnx, readOnnx } from '../../../src/core/onnx/index.ts'
 import { bytesSource, splicedSource } from '../../../src/core/onnx/source.ts'
+import { type Patch, spliced } from '../../../src/core/onnx/splice.ts'
 import { createReader, drive, type Reader, type Reading, type Span } from '../../../src/core/onnx/wire.ts'
-import { type Patch, spliced } from '../../../src/core/splice.ts'
 import {
   attr,
   type ElemTypeName,

@@ -6,7 +6,7 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { join } from 'node:path'
-import { NO_PATCH } from '../../splice.ts'
+import { NO_PATCH } from '../../onnx/splice.ts'
 import type { Tensor } from '../../tensor/types.ts'
 import { pack, type TensorRecord, unpack } from '../frame.ts'
 import type { FromWorker, OrtSessionOptions, ToWorker } from '../messages.ts'

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { onnxRuntimeVersion } from '../../host/packages.ts'
-import type { Patch } from '../../splice.ts'
+import type { Patch } from '../../onnx/splice.ts'
 import type { OrtSessionOptions } from '../messages.ts'
 
 /**

@@ -1,6 +1,6 @@
 /** Changes to a protobuf message as splices of its bytes: the lengths of the messages around a change follow by themselves. */
 
-import type { Patch, Splice } from '../../splice.ts'
+import type { Patch, Splice } from '../splice.ts'
 import type { Span } from '../wire.ts'
 
 /** New bytes in place of a stretch of whole fields, or of a payload; an empty stretch inserts. */

@@ -4,7 +4,6 @@
  */
 
 import { isAbsolute, normalize } from 'node:path'
-import { NO_PATCH, type Patch } from '../../splice.ts'
 import type { LeftOutput, ValueInfo } from '../../tensor/types.ts'
 import { elementDType, elementName } from '../element-types.ts'
 import { outputTypes } from '../inferred.ts'
@@ -12,6 +11,7 @@ import { leftOut } from '../left-out.ts'
 import { Malformed } from '../malformed.ts'
 import { type Nodes, readNodes } from '../nodes.ts'
 import type { Source } from '../source.ts'
+import { NO_PATCH, type Patch } from '../splice.ts'
 import { irReason, isOpen, LOWERED_IR_VERSION, MAX_IR_VERSION, unsupportedReason } from '../support.ts'
 import type { GraphEdit, GraphEditName, OnnxModelFacts } from '../types.ts'
 import { createReader, drive, type Reader, type Reading } from '../wire.ts'

@@ -5,9 +5,9 @@ import { readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync }
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Content, openContent } from '../../src/core/content.ts'
-import { manifestIdOf } from '../../src/core/integrity/index.ts'
-import { plant, treeFor } from '../support/tree.ts'
+import { type Content, openContent } from '../../../src/core/integrity/content.ts'
+import { manifestIdOf } from '../../../src/core/integrity/index.ts'
+import { plant, treeFor } from '../../support/tree.ts'
 
 const A = 'the bytes that were loaded'
 const B = 'as many of another model..'

@@ -1,7 +1,8 @@
 /** Requests that stand for a model where it is described: few plain values. Whether the model takes one is seen when it is tried. */
 
-import { allocate, DTYPES, type ElementArrays, toHalf } from './tensor/index.ts'
-import type { DType, Tensor, ValueInfo } from './tensor/types.ts'
+import { allocate, DTYPES, type ElementArrays } from './dtypes.ts'
+import { toHalf } from './float16.ts'
+import type { DType, Tensor, ValueInfo } from './types.ts'
 
 /** One way to make such a request. */
 export interface ExampleForm {

@@ -3,8 +3,8 @@
  * that is not there is as untyped as it would be without.
  */
 
-import type { PredictInputs, PredictOptions, PredictResult } from './predict/types.ts'
-import type { DType, DTypeArrays, Tensor } from './tensor/types.ts'
+import type { DType, DTypeArrays, Tensor } from '../tensor/types.ts'
+import type { PredictInputs, PredictOptions, PredictResult } from './types.ts'
 
 /**
  * Name of a model -> what it takes and gives. Empty here: the file that `modelmount typegen` writes fills it in by declaration merging.

@@ -4,8 +4,10 @@
  */
 
 import { realpath, stat } from 'node:fs/promises'
-import { isModelmountError, ModelmountError } from './errors.ts'
-import { hashFiles, identityOf, manifestIdOf } from './integrity/index.ts'
+import { isModelmountError, ModelmountError } from '../errors.ts'
+import { identityOf } from './hash.ts'
+import { hashFiles } from './hash-thread.ts'
+import { manifestIdOf } from './manifest.ts'
 
 /** A file system may write the same time twice: what was changed so lately may be changed again without showing it. */
 const RACY_MS = 2000
