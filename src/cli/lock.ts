@@ -14,7 +14,7 @@ import {
   type TrustAnchors,
   writeLock,
 } from '../core/integrity/index.ts'
-import { readFacts } from '../core/model-files.ts'
+import { readFacts } from '../core/model/load/files.ts'
 import { scanRepository } from '../core/registry/repository.ts'
 import { type Command, parse } from './command.ts'
 import { repeatFlags } from './many.ts'

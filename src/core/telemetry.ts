@@ -5,8 +5,8 @@
 
 import type { ExecutionProviderName } from './engine/types.ts'
 import { type ErrorCode, toModelmountError } from './errors.ts'
-import type { ServerEvent } from './events.ts'
 import type { Clock } from './host/clock.ts'
+import type { ServerEvent } from './model/events.ts'
 import type { ModelInfo } from './model/types.ts'
 import type { PredictResult } from './predict/types.ts'
 import type { QueueInfo } from './scheduler/types.ts'

@@ -2,10 +2,10 @@
 
 export type * from './cache/types.ts'
 export type * from './engine/types.ts'
-export type { ServerEvent } from './events.ts'
 export type { AbortSignalLike } from './host/abort.ts'
 export type { Logger } from './host/logger.ts'
 export type * from './http/types.ts'
+export type { ServerEvent } from './model/events.ts'
 export type * from './model/types.ts'
 export type * from './onnx/types.ts'
 export type * from './openapi/types.ts'

@@ -1,6 +1,6 @@
 /** How models fared that were looked at before they may run: by signature, revocation list and lock file, and in a trial run. */
 
-import type { ServerEvent } from '../core/events.ts'
+import type { ServerEvent } from '../core/model/events.ts'
 import type { LoadEnd } from '../core/telemetry.ts'
 import type { Instruments } from './instruments.ts'
 import { ATTR_MODEL, ATTR_OUTCOME, METRICS, OTHER } from './names.ts'

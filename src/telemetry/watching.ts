@@ -4,7 +4,7 @@
  */
 
 import type { Meter } from '@opentelemetry/api'
-import type { ServerEvent } from '../core/events.ts'
+import type { ServerEvent } from '../core/model/events.ts'
 import type { ModelInfo } from '../core/model/types.ts'
 import type { TelemetrySource } from '../core/telemetry.ts'
 import { VERSION } from '../core/version.ts'

@@ -1,10 +1,10 @@
 /** What the models of a repository take and give, read from their files without running them. */
 
-import { contractOf } from '../../core/contract.ts'
 import { isModelmountError, ModelmountError } from '../../core/errors.ts'
+import { readModel } from '../../core/model/load/read.ts'
+import { contractOf } from '../../core/model/view/contract.ts'
 import { servableOutputs } from '../../core/onnx/index.ts'
 import { resolveFound } from '../../core/options.ts'
-import { readModel } from '../../core/read-model.ts'
 import type { FoundModel } from '../../core/registry/found.ts'
 import { type Ignored, scanRepository } from '../../core/registry/repository.ts'
 import { findRagged } from '../../core/scheduler/batching.ts'

@@ -2,8 +2,8 @@
 
 import type { Decode } from '../decoding/index.ts'
 import type { ModelmountError } from '../errors.ts'
+import type { Model } from '../model/model.ts'
 import type { ModelInfo } from '../model/types.ts'
-import type { Model } from '../model.ts'
 import type { OpenApiDocument } from '../openapi/types.ts'
 import type { MountConfig } from '../options.ts'
 import type { PredictOptions, PredictResult } from '../predict/types.ts'

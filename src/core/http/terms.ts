@@ -1,7 +1,7 @@
 /** The terms of a request over HTTP: its deadline, its turn and its tenant, as far as the operator lets callers say so. */
 
 import { ModelmountError } from '../errors.ts'
-import type { Model } from '../model.ts'
+import type { Model } from '../model/model.ts'
 import type { MountConfig } from '../options.ts'
 import { type Schedule, scheduleOf } from '../protocol/index.ts'
 import type { RequestOptions } from './route.ts'

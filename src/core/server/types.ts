@@ -1,10 +1,10 @@
 /** The server, its options and its health. Defaults are documented here and live in options.ts. */
 
 import type { EncryptionOptions } from '../crypto/types.ts'
-import type { ServerEvent } from '../events.ts'
 import type { Logger } from '../host/logger.ts'
 import type { HttpSurface } from '../http/types.ts'
 import type { StoreOptions, TrustOptions, Verification } from '../integrity/types.ts'
+import type { ServerEvent } from '../model/events.ts'
 import type { LoadOptions, ModelInfo, ModelSettings, ModelSpec, ModelState } from '../model/types.ts'
 import type { OpenApiDocument, OpenApiOptions } from '../openapi/types.ts'
 import type { InputsOf, OutputsOf, PredictOptionsFor, PredictResultFor } from '../predict/typed.ts'

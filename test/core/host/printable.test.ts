@@ -3,8 +3,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'
-import { createEvents, type ServerEvent } from '../../../src/core/events.ts'
 import { printable } from '../../../src/core/host/printable.ts'
+import { createEvents, type ServerEvent } from '../../../src/core/model/events.ts'
 import { odd, unprintableIn } from '../../support/odd-names.ts'
 
 test('what is printed has no character that a terminal obeys, and nothing of it is lost', () => {

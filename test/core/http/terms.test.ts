@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { readBy, termsOf } from '../../../src/core/http/terms.ts'
-import type { Model } from '../../../src/core/model.ts'
+import type { Model } from '../../../src/core/model/model.ts'
 
 const model = { config: { timeoutMs: 1000, maxTimeoutMs: 5000 } } as Pick<Model, 'config'>
 const request = (ms?: number) => ({

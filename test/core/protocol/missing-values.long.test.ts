@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DECODERS } from '../../../src/core/decoding/jobs.ts'
-import { createIntake } from '../../../src/core/own-inputs.ts'
+import { createIntake } from '../../../src/core/model/view/intake.ts'
 import { decodeInfer } from '../../../src/core/protocol/index.ts'
 import { fromHalf, toHalf, toWireType } from '../../../src/core/tensor/index.ts'
 import type { DType, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'

@@ -3,7 +3,7 @@
 import type { Body } from '../../decoding/index.ts'
 import { ModelmountError } from '../../errors.ts'
 import { inTurns } from '../../host/turns.ts'
-import type { Model } from '../../model.ts'
+import type { Model } from '../../model/model.ts'
 import { encodeTfError, encodeTfMetadata, encodeTfPredict, encodeTfStatus } from '../../protocol/index.ts'
 import { discard } from '../../tensor/index.ts'
 import { packed } from '../content-coding.ts'

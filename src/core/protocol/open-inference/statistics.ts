@@ -3,8 +3,8 @@
  * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_statistics.md
  */
 
+import type { StatisticsSnapshot } from '../../model/statistics.ts'
 import type { ModelInfo } from '../../model/types.ts'
-import type { StatisticsSnapshot } from '../../statistics.ts'
 
 interface Duration {
   readonly count: number

@@ -1,10 +1,10 @@
 /** All model versions of a server: loaded, replaced, unloaded, one name at a time. What serves goes on until its replacement is ready. */
 
-import { ModelmountError, toModelmountError } from './errors.ts'
-import { createLines } from './host/lines.ts'
+import { ModelmountError, toModelmountError } from '../errors.ts'
+import { createLines } from '../host/lines.ts'
+import type { ModelConfig } from '../options.ts'
+import type { Registry } from '../registry/registry.ts'
 import type { Model } from './model.ts'
-import type { ModelConfig } from './options.ts'
-import type { Registry } from './registry/registry.ts'
 
 /** Loads of one version that may wait for the one that runs: each holds what it was given. */
 const MAX_WAITING = 8

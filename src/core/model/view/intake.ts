@@ -1,10 +1,10 @@
 /** A caller's inputs made ours: checked, and copied where they are still the caller's own memory. */
 
-import type { Memory } from './engine/buffers.ts'
-import { isModelmountError, ModelmountError } from './errors.ts'
-import type { PredictInputs } from './predict/types.ts'
-import { checkInputs, copyOf, DTYPES, isRefused, isSmall } from './tensor/index.ts'
-import type { Dim, ModelSignature, Tensor, ValueInfo } from './tensor/types.ts'
+import type { Memory } from '../../engine/buffers.ts'
+import { isModelmountError, ModelmountError } from '../../errors.ts'
+import type { PredictInputs } from '../../predict/types.ts'
+import { checkInputs, copyOf, DTYPES, isRefused, isSmall } from '../../tensor/index.ts'
+import type { Dim, ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 
 /**
  * Turns what a caller gives to `predict()` into tensors that belong to us.

@@ -1,9 +1,9 @@
 /** Has the gate say which files a model is and whether they may run, and tells what came of it. */
 
-import { isModelmountError, ModelmountError } from './errors.ts'
-import type { ServerEvent } from './events.ts'
-import { type Admitted, type Gate, signerName } from './integrity/index.ts'
-import type { ModelConfig } from './options.ts'
+import { isModelmountError, ModelmountError } from '../../errors.ts'
+import { type Admitted, type Gate, signerName } from '../../integrity/index.ts'
+import type { ModelConfig } from '../../options.ts'
+import type { ServerEvent } from '../events.ts'
 
 /** Without the model that it is about, which the server adds. */
 export type IntegrityEvent = Omit<Extract<ServerEvent, { type: 'integrity' }>, 'model' | 'version'>

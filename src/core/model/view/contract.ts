@@ -1,10 +1,10 @@
 /** What requests see of a model where its settings say more than its graph: narrower dims, other shapes for the same elements. */
 
-import { ModelmountError } from './errors.ts'
-import type { ValueSettings } from './model/types.ts'
-import type { ConfigNote } from './registry/types.ts'
-import { inputFault, product, quote } from './tensor/index.ts'
-import type { Dim, LeftOutput, ModelSignature, Tensor, ValueInfo } from './tensor/types.ts'
+import { ModelmountError } from '../../errors.ts'
+import type { ConfigNote } from '../../registry/types.ts'
+import { inputFault, product, quote } from '../../tensor/index.ts'
+import type { Dim, LeftOutput, ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
+import type { ValueSettings } from '../types.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
 

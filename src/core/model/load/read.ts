@@ -1,9 +1,9 @@
 /** Reads a model before anything runs it, and refuses what ONNX Runtime must not be given. */
 
-import { ModelmountError } from './errors.ts'
-import { readFacts, unreachableData } from './model-files.ts'
-import { type Edited, editOnnx, type Scan, type ScanFinding, scanOnnx, unsupportedReason } from './onnx/index.ts'
-import type { OnnxModelFacts } from './onnx/types.ts'
+import { ModelmountError } from '../../errors.ts'
+import { type Edited, editOnnx, type Scan, type ScanFinding, scanOnnx, unsupportedReason } from '../../onnx/index.ts'
+import type { OnnxModelFacts } from '../../onnx/types.ts'
+import { readFacts, unreachableData } from './files.ts'
 
 interface ReadRequest {
   readonly source: string | Uint8Array

@@ -3,10 +3,10 @@
  * once what has happened is complete.
  */
 
-import type { ExecutionProviderName, WeightsInfo } from './engine/types.ts'
-import { type Level, type Logger, type Write, writeTo } from './host/logger.ts'
-import { printable } from './host/printable.ts'
-import type { ModelState } from './model/types.ts'
+import type { ExecutionProviderName, WeightsInfo } from '../engine/types.ts'
+import { type Level, type Logger, type Write, writeTo } from '../host/logger.ts'
+import { printable } from '../host/printable.ts'
+import type { ModelState } from './types.ts'
 
 /** Things that happen to models, for logs and telemetry. Never contains tensor values. */
 export type ServerEvent =

@@ -3,8 +3,8 @@
  * budget. Knows models only as tenants that can be loaded and unloaded.
  */
 
-import { ModelmountError } from './errors.ts'
-import type { Clock, Timer } from './host/clock.ts'
+import { ModelmountError } from '../errors.ts'
+import type { Clock, Timer } from '../host/clock.ts'
 
 /** A model that is in use all the time keeps its place this long before it must take turns with one that has none. */
 const TURN_MS = 1000

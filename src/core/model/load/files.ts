@@ -2,8 +2,8 @@
 
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { readOnnx } from './onnx/index.ts'
-import type { OnnxModelFacts } from './onnx/types.ts'
+import { readOnnx } from '../../onnx/index.ts'
+import type { OnnxModelFacts } from '../../onnx/types.ts'
 
 /** `.ort` files are flatbuffers; their graph is known only once ONNX Runtime has loaded them. */
 export async function readFacts(source: string | Uint8Array, allowOrtFormat: boolean): Promise<OnnxModelFacts | undefined> {

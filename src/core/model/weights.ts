@@ -6,9 +6,9 @@
 
 import { stat, statfs } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
-import { type Builder, openBuilder } from './engine/derived/builder.ts'
-import { openDirectory } from './engine/derived/directory.ts'
-import { entryName, outerKey } from './engine/derived/key.ts'
+import { type Builder, openBuilder } from '../engine/derived/builder.ts'
+import { openDirectory } from '../engine/derived/directory.ts'
+import { entryName, outerKey } from '../engine/derived/key.ts'
 import {
   DATA_FILE,
   discard,
@@ -22,18 +22,18 @@ import {
   tidy,
   touch,
   type Verdict,
-} from './engine/derived/store.ts'
-import { pack, type TensorRecord, unpack } from './engine/frame.ts'
-import type { SharedForm } from './engine/launch.ts'
-import { openProcess } from './engine/process.ts'
-import type { WeightsInfo } from './engine/types.ts'
-import { ModelmountError } from './errors.ts'
-import type { Clock } from './host/clock.ts'
-import { filesOf } from './model-files.ts'
-import type { Patch } from './onnx/splice.ts'
-import type { OnnxModelFacts } from './onnx/types.ts'
-import type { ModelConfig } from './options.ts'
-import { sameWithin } from './trial/compare.ts'
+} from '../engine/derived/store.ts'
+import { pack, type TensorRecord, unpack } from '../engine/frame.ts'
+import type { SharedForm } from '../engine/launch.ts'
+import { openProcess } from '../engine/process.ts'
+import type { WeightsInfo } from '../engine/types.ts'
+import { ModelmountError } from '../errors.ts'
+import type { Clock } from '../host/clock.ts'
+import type { Patch } from '../onnx/splice.ts'
+import type { OnnxModelFacts } from '../onnx/types.ts'
+import type { ModelConfig } from '../options.ts'
+import { sameWithin } from '../trial/compare.ts'
+import { filesOf } from './load/files.ts'
 
 /** From here on sharing is worth a file, by itself. */
 const MIN_BYTES = 16 * 2 ** 20

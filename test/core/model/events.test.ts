@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { expect, test } from 'vitest'
-import { createEvents, type ServerEvent } from '../../src/core/events.ts'
+import { createEvents, type ServerEvent } from '../../../src/core/model/events.ts'
 
 const warning: ServerEvent = { type: 'warning', message: 'm' }
 

@@ -1,9 +1,9 @@
 /** Who is in memory, with tenants that are nothing but numbers, on a simulated clock. */
 
 import { describe, expect, test } from 'vitest'
-import { ModelmountError } from '../../src/core/errors.ts'
-import { createResidency, type Residency, type Tenant } from '../../src/core/residency.ts'
-import { createSimulatedClock, type SimulatedClock } from '../support/simulated-clock.ts'
+import { ModelmountError } from '../../../src/core/errors.ts'
+import { createResidency, type Residency, type Tenant } from '../../../src/core/model/residency.ts'
+import { createSimulatedClock, type SimulatedClock } from '../../support/simulated-clock.ts'
 
 const LOAD_MS = 200
 

@@ -1,11 +1,11 @@
 /** What a served model takes and gives: what its file declares, as far as the loaded session bears it out. */
 
-import type { Loaded, SessionValue } from './engine/messages.ts'
-import { ModelmountError } from './errors.ts'
-import { leftOut, servableOutputs } from './onnx/index.ts'
-import type { OnnxModelFacts } from './onnx/types.ts'
-import { isDType } from './tensor/index.ts'
-import type { DType, LeftOutput, ModelSignature, ValueInfo } from './tensor/types.ts'
+import type { Loaded, SessionValue } from '../../engine/messages.ts'
+import { ModelmountError } from '../../errors.ts'
+import { leftOut, servableOutputs } from '../../onnx/index.ts'
+import type { OnnxModelFacts } from '../../onnx/types.ts'
+import { isDType } from '../../tensor/index.ts'
+import type { DType, LeftOutput, ModelSignature, ValueInfo } from '../../tensor/types.ts'
 
 export type ServedSignature = ModelSignature & Required<Pick<ModelSignature, 'leftOut'>>
 

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import type { Instance } from '../../src/core/engine/instance.ts'
-import { ModelmountError } from '../../src/core/errors.ts'
-import type { ModelInfo } from '../../src/core/model/types.ts'
-import { encodeStatistics } from '../../src/core/protocol/open-inference/statistics.ts'
-import type { Batch, Entry } from '../../src/core/scheduler/entry.ts'
-import { type BatchReport, reportBurst } from '../../src/core/scheduler/report.ts'
-import { createStatistics } from '../../src/core/statistics.ts'
-import type { Trace } from '../../src/core/telemetry.ts'
+import type { Instance } from '../../../src/core/engine/instance.ts'
+import { ModelmountError } from '../../../src/core/errors.ts'
+import { createStatistics } from '../../../src/core/model/statistics.ts'
+import type { ModelInfo } from '../../../src/core/model/types.ts'
+import { encodeStatistics } from '../../../src/core/protocol/open-inference/statistics.ts'
+import type { Batch, Entry } from '../../../src/core/scheduler/entry.ts'
+import { type BatchReport, reportBurst } from '../../../src/core/scheduler/report.ts'
+import type { Trace } from '../../../src/core/telemetry.ts'
 
 const run = { instance: 1, reason: 'full', error: undefined, sentAt: 0, endedAt: 0, queueMs: 0, padding: 0, traces: [] } as const
 

@@ -3,7 +3,7 @@
  * Requests that are refused before they reach the model are not counted.
  */
 
-import type { BatchReport } from './scheduler/report.ts'
+import type { BatchReport } from '../scheduler/report.ts'
 
 /** How often, and how long together. */
 export interface Total {
