@@ -44,7 +44,7 @@ export interface Fleet {
 const LEARN = 0.1
 /** One hiccup of the machine must not pass for a slow endpoint, and what is far too slow must not be remembered for longer than that. */
 const MAX_RATIO = 5
-/** What an endpoint was once is believed less and less, or it would never be tried again (reference: lifecycle.md, 4.3). */
+/** What an endpoint was once is believed less and less, or it would never be tried again. */
 const DECAY_MS = 5000
 /** Decay ends at this share of the fleet's median: an endpoint is tried again, not stampeded. */
 const FLOOR = 0.5
