@@ -3,9 +3,10 @@
 import { describe, expect, test } from 'vitest'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
 import { pack } from '../../../src/core/engine/frame.ts'
-import { createInstance, type LoadRequest, type Run, type RunOutcome } from '../../../src/core/engine/instance.ts'
+import { createInstance, type LoadRequest } from '../../../src/core/engine/instance.ts'
 import type { FromWorker, Loaded, ToWorker } from '../../../src/core/engine/messages.ts'
 import { HRTIME_AHEAD_MS } from '../../../src/core/engine/monotonic.ts'
+import type { Run, RunOutcome } from '../../../src/core/engine/run.ts'
 import type { Tensor } from '../../../src/core/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
@@ -50,7 +51,7 @@ function setUp({ killable = true } = {}) {
     say({
       kind: 'done',
       id,
-      frame: pack(outputs.map((each) => (typeof each === 'number' ? { y: number(each) } : {}))).frame,
+      frame: pack(outputs.map((each): Record<string, Tensor> => (typeof each === 'number' ? { y: number(each) } : {}))).frame,
       beganMs: HRTIME_AHEAD_MS + 50,
       inferMs: outputs.map((_, i) => i + 1),
       errors: outputs.map((each) => (typeof each === 'string' ? each : '')),
