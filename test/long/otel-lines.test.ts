@@ -15,9 +15,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const [MAJOR = 0, MINOR = 0] = process.versions.node.split('.').map(Number)
 /** It asks for Node 22.15. */
 const isEnough = MAJOR > 22 || (MAJOR === 22 && MINOR >= 15)
-const ASKED = needs('NODE_VERSIONS=1, which asks for other versions of Node', process.env.NODE_VERSIONS === '1')
-const BINARY = needs('Node for this platform in the npm registry', NODE_PACKAGE !== undefined)
-const OTHERS = BINARY.skip ? BINARY : ASKED
+const OTHERS = needs('Node for this platform in the npm registry', NODE_PACKAGE !== undefined)
 
 /** Versions that belong together, as `@opentelemetry/sdk-node` pins them. */
 const NEWER = {

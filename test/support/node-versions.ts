@@ -72,6 +72,8 @@ interface SuiteOptions {
   readonly report: string
   /** @default all */
   readonly files?: readonly string[]
+  /** Part of how many: `2/3`. @default all of it */
+  readonly share?: string | undefined
   /** Ends the run. */
   readonly signal: AbortSignal
 }
@@ -83,10 +85,11 @@ interface SuiteOptions {
 export async function runSuite(
   binary: string,
   root: string,
-  { report, files = [], signal }: SuiteOptions,
+  { report, files = [], share, signal }: SuiteOptions,
 ): Promise<SuiteResult | undefined> {
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
-  const child = spawn(binary, [vitest, 'run', '--reporter=json', `--outputFile=${report}`, ...files], {
+  const part = share === undefined ? [] : [`--shard=${share}`]
+  const child = spawn(binary, [vitest, 'run', '--reporter=json', `--outputFile=${report}`, ...part, ...files], {
     cwd: root,
     env: { ...cleanEnv(binary), SUITE: 'whole' },
     stdio: ['ignore', 'ignore', 'pipe'],
