@@ -14,7 +14,7 @@ byId('bars').append(...[...bars.values()].map(({ row }) => row))
 byId('quality').textContent =
   `Measured on ${card.test.rows} penguins that the training did not see: ${percent(card.test.accuracy)} right. ` +
   `Always answering the most frequent species would be right for ${percent(card.test.majorityBaseline)}.`
-update()
+void update()
 
 /** One request at a time; while it runs, only the last position of the sliders is remembered. */
 async function update() {
@@ -55,7 +55,7 @@ function slider({ name, label, unit, step, min, max }) {
   }
   input.addEventListener('input', () => {
     show()
-    update()
+    void update()
   })
   show()
   const row = Object.assign(document.createElement('div'), { className: 'feature' })

@@ -12,7 +12,7 @@ byId('sample').addEventListener('click', () => attempt(async () => analyse(await
 byId('file').addEventListener('change', ({ target }) => {
   const [file] = target.files
   target.value = '' // so that choosing the same file again counts as a change
-  if (file) attempt(async () => analyse(await file.arrayBuffer()))
+  if (file) void attempt(async () => analyse(await file.arrayBuffer()))
 })
 record.addEventListener('click', () => (recorder ? recorder.stop() : attempt(startRecording)))
 new ResizeObserver(redraw).observe(canvas)
@@ -84,7 +84,7 @@ async function startRecording() {
     clearTimeout(limit)
     recorder = undefined
     recording(false)
-    attempt(async () => analyse(await new Blob(parts).arrayBuffer()))
+    void attempt(async () => analyse(await new Blob(parts).arrayBuffer()))
   })
   const limit = setTimeout(() => recorder?.stop(), MAX_RECORDING_MS)
   recorder.start()

@@ -126,6 +126,11 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
       case 'released':
         released?.()
         break
+      case 'tried':
+      case 'digested':
+      case 'derived':
+        // Answers to jobs that no instance is given.
+        break
     }
   }
 
