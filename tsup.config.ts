@@ -8,6 +8,7 @@ const library = {
   fetch: 'src/adapters/fetch.ts',
   nestjs: 'src/adapters/nestjs.ts',
   client: 'src/client/index.ts',
+  extension: 'src/core/predict/index.ts',
   telemetry: 'src/telemetry/index.ts',
   'telemetry/sdk': 'src/telemetry/sdk.ts',
 }

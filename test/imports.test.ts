@@ -92,7 +92,7 @@ const isPublicTypes = ({ to, isType }: Import): boolean => isType && /^core\/[^/
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/host': ['errors', 'protocol (types)'],
-  'core/predict': [],
+  'core/predict': ['errors (types)', 'host (types)', 'model (types)', 'telemetry (types)'],
   'core/errors': ['host'],
   'core/version': [],
   'core/telemetry': ['errors', 'host (types)', 'model (types)'],

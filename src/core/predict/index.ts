@@ -1,0 +1,26 @@
+/** The seam that extensions are written against. */
+
+export type {
+  Answer,
+  Call,
+  Predict,
+  Principal,
+  RunFacts,
+  Servable,
+  ServableInfo,
+  ServableKind,
+  Tensors,
+  Terms,
+} from './call.ts'
+export {
+  API_VERSION,
+  type Extension,
+  type ExtensionContext,
+  type ExtensionRoute,
+  type Panel,
+  ROUTE_CLASSES,
+  type RouteClass,
+  type Source,
+} from './extension.ts'
+export { ACTIONS, type Action, type Demand, type Guard } from './guard.ts'
+export { PLACES, type Place, type Stage, type Stages } from './stage.ts'
