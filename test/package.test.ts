@@ -219,8 +219,8 @@ describe('what is written twice', () => {
     expect(JSON.parse(read('package-lock.json')).version).toBe(pkg.version)
   })
 
-  test('the error table of the README: | `CODE` | status | yes/no |', () => {
-    const rows = [...read('README.md').matchAll(/^\|\s*`([A-Z_]+)`\s*\|\s*(\d+)\s*\|\s*(yes|no)\s*\|/gm)].map(
+  test('the error table of docs/reference/errors.md: | `CODE` | status | yes/no |', () => {
+    const rows = [...read('docs/reference/errors.md').matchAll(/^\|\s*`([A-Z_]+)`\s*\|\s*(\d+)\s*\|\s*(yes|no)\s*\|/gm)].map(
       ([, code, status, retryable]) => [code, Number(status), retryable === 'yes'],
     )
     expect(rows).toHaveLength(Object.keys(ERROR_TABLE).length)

@@ -11,7 +11,7 @@ interface ErrorKind {
 
 const kind = (status: number, retryable = false): ErrorKind => ({ status, retryable })
 
-/** Every error code with its HTTP status. The README prints the same table; a test keeps the two equal. */
+/** Every error code with its HTTP status. docs/reference/errors.md prints the same table; a test keeps the two equal. */
 export const ERROR_TABLE = {
   /** Options, a model spec or call arguments are wrong; the message lists every problem with its path. */
   OPTIONS_INVALID: kind(500),

@@ -4,7 +4,7 @@
  *   apt-get install prometheus && npm run build && node test/interop/prometheus.mjs [seconds of load, 40 at least]
  *
  * PROMETHEUS names another binary; promtool is expected beside it. Writes what the panels show to `.interop/dashboard.json`, from which
- * `tools/draw-dashboard.mjs` draws the picture in the README.
+ * `tools/draw-dashboard.mjs` draws the picture in docs/telemetry.md.
  */
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process'

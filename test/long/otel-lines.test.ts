@@ -1,4 +1,4 @@
-/** Other releases of OpenTelemetry's SDK: the telemetry tests over the newer line, the oldest release, and the installation that the README says. */
+/** Other releases of OpenTelemetry's SDK: the telemetry tests over the newer line, the oldest release, and the installation that docs/telemetry.md says. */
 
 import { execFile, execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -100,8 +100,8 @@ test('the oldest release that the package asks for', { timeout: 3 * 60_000 }, as
   expect(requests).toEqual(new Map([[series, 1]]))
 })
 
-describe('the line in the README installs', () => {
-  const line = /^npm install (@opentelemetry\/api .*)$/m.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))?.[1] ?? ''
+describe('the line in docs/telemetry.md installs', () => {
+  const line = /^npm install (@opentelemetry\/api .*)$/m.exec(readFileSync(join(ROOT, 'docs/telemetry.md'), 'utf8'))?.[1] ?? ''
   /** The same npm for all. */
   const npm = (): string =>
     join(dirname(execFileSync('npm', ['root', '-g'], { encoding: 'utf8' }).trim()), 'node_modules/npm/bin/npm-cli.js')

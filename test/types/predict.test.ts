@@ -107,10 +107,10 @@ const LINES: readonly (readonly [code: string, error?: string])[] = [
   [`const wrong: string = all.outputs.score.data`, "is not assignable to type 'string'"],
 ]
 
-/** What the README shows: a model, calls, and the first error of each wrong one. */
-const README = readFileSync(join(root, 'README.md'), 'utf8')
+/** The example of docs/predict.md: a model, calls, and the first error of each wrong one. */
+const PAGE = readFileSync(join(root, 'docs/predict.md'), 'utf8')
 const [, calls = '', errors = ''] =
-  /```ts\n(const \{ outputs \} = await server\.predict\('fraud'.*?)```\n\n```\n(app\.ts.*?)```/s.exec(README) ?? []
+  /```ts\n(const \{ outputs \} = await server\.predict\('fraud'.*?)```\n\n```\n(app\.ts.*?)```/s.exec(PAGE) ?? []
 const shown = writeModel({
   graph: {
     name: 'fraud',
