@@ -7,6 +7,7 @@ import type { CacheOptions, CacheStore } from './cache/types.ts'
 import type { EncryptionOptions } from './crypto/index.ts'
 import type { OrtSessionOptions, ProviderRequest } from './engine/messages.ts'
 import { ortSessionOptions, providerRequest } from './engine/session-options.ts'
+import { BALANCE_STRATEGIES } from './engine/strategies.ts'
 import type { BalanceStrategy, ExecutionProviderName, Isolation } from './engine/types.ts'
 import { ModelmountError } from './errors.ts'
 import type { Logger } from './host/logger.ts'
@@ -320,7 +321,7 @@ const SETTINGS: Readonly<Record<keyof ModelSettings, Check>> = {
   instances,
   shareWeights: expect("true, false or 'auto'", (value) => typeof value === 'boolean' || value === 'auto'),
   scaling: object({ targetDelayMs: positiveMs, idleMs: positiveMs }),
-  balance: oneOf('fastest', 'round-robin', 'least-outstanding', 'response-time', 'two-choices'),
+  balance: oneOf(...BALANCE_STRATEGIES),
   idleUnloadMs: positiveMs,
   niceness: integer(0, 19),
   executionProviders: list(provider, 1),

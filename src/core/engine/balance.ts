@@ -13,10 +13,10 @@ import {
   fleetOf,
   noteAnswered,
   notePosted,
-  responseCost,
   type Standing,
   slowness,
 } from './standing.ts'
+import { type Candidate, least, STRATEGIES, type Strategy } from './strategies.ts'
 import type { BalanceStrategy } from './types.ts'
 
 /** One burst runs while the next one waits at the worker, so that it never idles. */
@@ -61,25 +61,9 @@ interface Deps {
   recheck(): void
 }
 
-interface Candidate<E> {
-  readonly endpoint: E
-  readonly standing: Standing
-}
-
-const least = <T>(items: readonly T[], cost: (item: T) => number): T | undefined => {
-  let best: T | undefined
-  let bestCost = Number.POSITIVE_INFINITY
-  for (const item of items) {
-    const itemCost = cost(item)
-    if (best !== undefined && itemCost >= bestCost) continue
-    best = item
-    bestCost = itemCost
-  }
-  return best
-}
-
-export function createBalancer<E extends object>(strategy: BalanceStrategy, deps: Deps): Balancer<E> {
+export function createBalancer<E extends object>(name: BalanceStrategy, deps: Deps): Balancer<E> {
   const { clock, random = Math.random } = deps
+  const strategy: Strategy = STRATEGIES[name]
   const standings = new WeakMap<E, Standing>()
   /** Turn of the last pick, per endpoint. */
   const turns = new WeakMap<E, number>()
@@ -99,35 +83,13 @@ export function createBalancer<E extends object>(strategy: BalanceStrategy, deps
   }
 
   const candidates = (endpoints: readonly E[]): Candidate<E>[] =>
-    endpoints.map((endpoint) => ({ endpoint, standing: standingOf(endpoint) }))
+    endpoints.map((endpoint) => ({ endpoint, standing: standingOf(endpoint), lastTurn: turns.get(endpoint) ?? 0 }))
 
   const fleetIn = (all: readonly Candidate<E>[], now: number): Fleet =>
     fleetOf(
       all.map(({ standing }) => standing),
       now,
     )
-
-  const lastTurn = ({ endpoint }: Candidate<E>): number => turns.get(endpoint) ?? 0
-
-  /** Which of several endpoints that have nothing to do. */
-  function pickFree(free: readonly Candidate<E>[], next: Next, fleet: Fleet, now: number): Candidate<E> | undefined {
-    switch (strategy) {
-      case 'fastest':
-        return least(free, ({ standing }) => completionMs(standing, next.ms, fleet, now))
-      case 'response-time':
-        return least(free, ({ standing }) => responseCost(standing, fleet, now))
-      case 'two-choices': {
-        const first = Math.floor(random() * free.length)
-        const second = (first + 1 + Math.floor(random() * (free.length - 1))) % free.length
-        const two = [first, second].flatMap((index) => free[index] ?? [])
-        return least(two, ({ standing }) => completionMs(standing, next.ms, fleet, now))
-      }
-      // Free endpoints have the same number outstanding, none: the one that is free for longest.
-      case 'least-outstanding':
-      case 'round-robin':
-        return least(free, lastTurn)
-    }
-  }
 
   /** The busy endpoint that is worth more than a free one, if there is one: much faster, and done sooner even for the last one in line. */
   function worthWaitingFor(
@@ -162,8 +124,8 @@ export function createBalancer<E extends object>(strategy: BalanceStrategy, deps
     const ahead = (): E | undefined => least(all.filter(canTakeMore), ({ standing }) => standing.postedMs)?.endpoint
     if (free.length === 0) return ahead()
     const fleet = fleetIn(all, now)
-    const picked = pickFree(free, next, fleet, now)
-    const better = strategy === 'fastest' && picked && worthWaitingFor(picked, all, next, fleet, now)
+    const picked = strategy.pickFree(free, { nextMs: next.ms, fleet, now, random })
+    const better = strategy.waitsForFaster && picked && worthWaitingFor(picked, all, next, fleet, now)
     if (!better) return picked?.endpoint
     recheckAfter(completionMs(better.standing, 0, fleet, now))
     return canTakeMore(better) ? better.endpoint : undefined

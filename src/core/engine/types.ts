@@ -1,5 +1,7 @@
 /** Where and how models run. Defaults are documented here and live in options.ts. */
 
+import type { STRATEGIES } from './strategies.ts'
+
 /** Execution providers that modelmount can ask ONNX Runtime for. */
 export type ExecutionProviderName = 'cpu' | 'cuda' | 'tensorrt' | 'dml' | 'coreml' | 'webgpu'
 
@@ -35,7 +37,7 @@ export interface SessionOptions {
  * lately; `round-robin`; `least-outstanding`; `response-time`, the lowest recent response time times its line; `two-choices`, the better
  * one of two drawn at random.
  */
-export type BalanceStrategy = 'fastest' | 'round-robin' | 'least-outstanding' | 'response-time' | 'two-choices'
+export type BalanceStrategy = keyof typeof STRATEGIES
 
 /** When instances are added and taken away between `instances.min` and `instances.max`. */
 export interface ScalingOptions {

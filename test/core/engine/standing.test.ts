@@ -13,6 +13,7 @@ import {
   type Standing,
   slowness,
 } from '../../../src/core/engine/standing.ts'
+import { BALANCE_STRATEGIES } from '../../../src/core/engine/strategies.ts'
 import type { BalanceStrategy } from '../../../src/core/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
@@ -187,6 +188,13 @@ describe('of several endpoints', () => {
     take()
     expect(pick({ ms: 10, runs: 4 })).toBe('b')
     expect(pick({ ms: 10, runs: 1 })).toBe('a')
+  })
+
+  test.each(BALANCE_STRATEGIES)('%s never leaves work waiting while all are free', (strategy) => {
+    for (let count = 1; count <= 4; count++) {
+      const { pick } = setUp(strategy, count)
+      expect(['a', 'b', 'c', 'd'].slice(0, count)).toContain(pick())
+    }
   })
 
   test('by turns, whatever their speed', () => {

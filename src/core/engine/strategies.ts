@@ -1,0 +1,71 @@
+/**
+ * Which of several free instances gets the next work: one entry per value of the option `balance`, which is checked and documented by this
+ * table.
+ */
+
+import { completionMs, type Fleet, responseCost, type Standing } from './standing.ts'
+
+/** An endpoint that may get work, with what is known of it. */
+export interface Candidate<E> {
+  readonly endpoint: E
+  readonly standing: Standing
+  /** Number of the last pick; 0 for an endpoint that has never been picked. */
+  readonly lastTurn: number
+}
+
+/** What a strategy may ask. */
+export interface Pick {
+  /** Expected milliseconds of the next run; 0 when nothing is known. */
+  readonly nextMs: number
+  readonly fleet: Fleet
+  readonly now: number
+  /** 0 <= random() < 1. */
+  random(): number
+}
+
+export interface Strategy {
+  /** @param free at least one endpoint, of which each has nothing to do */
+  readonly pickFree: <E>(free: readonly Candidate<E>[], pick: Pick) => Candidate<E> | undefined
+  /** Leaves a free endpoint unused where a much faster one will be done sooner. @default false */
+  readonly waitsForFaster?: boolean
+}
+
+/** The first of the items whose cost is least. */
+export function least<T>(items: readonly T[], cost: (item: T) => number): T | undefined {
+  let best: T | undefined
+  let bestCost = Number.POSITIVE_INFINITY
+  for (const item of items) {
+    const itemCost = cost(item)
+    if (best !== undefined && itemCost >= bestCost) continue
+    best = item
+    bestCost = itemCost
+  }
+  return best
+}
+
+/** The endpoint that has been free for longest. */
+const longestFree = <E>(free: readonly Candidate<E>[]): Candidate<E> | undefined => least(free, ({ lastTurn }) => lastTurn)
+
+const soonestDone = <E>(free: readonly Candidate<E>[], { nextMs, fleet, now }: Pick): Candidate<E> | undefined =>
+  least(free, ({ standing }) => completionMs(standing, nextMs, fleet, now))
+
+/** Mitzenmacher, The Power of Two Choices in Randomized Load Balancing (2001). */
+function betterOfTwo<E>(free: readonly Candidate<E>[], pick: Pick): Candidate<E> | undefined {
+  const first = Math.floor(pick.random() * free.length)
+  const second = (first + 1 + Math.floor(pick.random() * (free.length - 1))) % free.length
+  return soonestDone(
+    [first, second].flatMap((index) => free[index] ?? []),
+    pick,
+  )
+}
+
+export const STRATEGIES = {
+  fastest: { pickFree: soonestDone, waitsForFaster: true },
+  'round-robin': { pickFree: longestFree },
+  // Free endpoints have the same number outstanding, none.
+  'least-outstanding': { pickFree: longestFree },
+  'response-time': { pickFree: (free, { fleet, now }) => least(free, ({ standing }) => responseCost(standing, fleet, now)) },
+  'two-choices': { pickFree: betterOfTwo },
+} as const satisfies Readonly<Record<string, Strategy>>
+
+export const BALANCE_STRATEGIES = Object.keys(STRATEGIES) as readonly (keyof typeof STRATEGIES)[]
