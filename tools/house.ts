@@ -10,7 +10,6 @@ const KNOWN: Known = {
   lines: {
     'src/core/engine/pool.ts': 440,
     'src/core/model/model.ts': 744,
-    'src/core/options.ts': 952,
     'src/core/scheduler/scheduler.ts': 418,
     'src/core/server.ts': 447,
   },
@@ -42,7 +41,6 @@ const KNOWN: Known = {
   },
   imports: {
     'src/core/model/model.ts': 55,
-    'src/core/options.ts': 24,
     'src/core/scheduler/scheduler.ts': 23,
     'src/core/server.ts': 34,
   },

@@ -12,7 +12,7 @@ import { systemClock } from './host/clock.ts'
 import { checkHost, disableOrtTelemetry } from './host/environment.ts'
 import { createIds } from './host/ids.ts'
 import { onnxRuntimeVersion } from './host/packages.ts'
-import { createHttp, createInFlight, type RequestOptions, requestIdOf } from './http/index.ts'
+import { createHttp, createInFlight, type MountConfig, type RequestOptions, requestIdOf } from './http/index.ts'
 import type { HttpRequest } from './http/types.ts'
 import { createGate } from './integrity/index.ts'
 import { createEvents } from './model/events.ts'
@@ -21,23 +21,20 @@ import { dataNamesOf } from './model/load/files.ts'
 import { cpuDemandOf, createModel, type Model, type ModelEvent, type RunOptions } from './model/model.ts'
 import { createResidency } from './model/residency.ts'
 import type { ModelInfo } from './model/types.ts'
-import { describeServer } from './openapi/index.ts'
+import { describeServer, resolveOpenApi } from './openapi/index.ts'
 import type { OpenApiDocument, OpenApiOptions } from './openapi/types.ts'
 import {
   checkLoadOptions,
   checkPredictOptions,
   checkVersionLabel,
   type ModelConfig,
-  type MountConfig,
-  resolveFound,
-  resolveOpenApi,
   resolveOptions,
   resolveSpec,
-} from './options.ts'
+} from './options/index.ts'
 import type { PredictInputs, PredictOptions, PredictResult } from './predict/types.ts'
 import { createControl } from './registry/control.ts'
 import { createRegistry } from './registry/registry.ts'
-import { type Ignored, notesOf, scanRepository } from './registry/repository.ts'
+import { type Ignored, notesOf, resolveFound, scanRepository } from './registry/repository.ts'
 import { sequenceKey } from './sequences/index.ts'
 import type { ModelServer, ModelServerOptions } from './server/types.ts'
 import { isolated, observeRequests, type Trace } from './telemetry.ts'

@@ -119,6 +119,6 @@ describe('names that forge lines', POSIX, () => {
     const src = fileURLToPath(new URL('../../src', import.meta.url))
     const files = (readdirSync(src, { recursive: true }) as string[]).filter((file) => file.endsWith('.ts'))
     const writing = files.filter((file) => /process\.std(?:out|err)|console\.\w+\(/.test(readFileSync(join(src, file), 'utf8')))
-    expect(writing.sort()).toEqual(['cli/output.ts', 'core/engine/exit-guard.ts', 'core/options.ts'])
+    expect(writing.sort()).toEqual(['cli/output.ts', 'core/engine/exit-guard.ts', 'core/host/options.ts'])
   })
 })

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Ajv } from 'ajv'
 import { describe, expect, test } from 'vitest'
-import { checkModelFile } from '../../src/core/options.ts'
+import { checkModelFile } from '../../src/core/registry/model-json.ts'
 
 const schema = JSON.parse(readFileSync(new URL('../../model.schema.json', import.meta.url), 'utf8'))
 const validate = new Ajv({ strict: true, strictTypes: false, allErrors: true }).compile(schema)

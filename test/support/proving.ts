@@ -1,6 +1,7 @@
 /** The product's own proof of batching, with runs that are made up: the trial is done in place instead of in a child. */
 
-import type { Batching, BatchSettings } from '../../src/core/scheduler/batching.ts'
+import type { Batching } from '../../src/core/scheduler/batching.ts'
+import type { BatchSettings } from '../../src/core/scheduler/options.ts'
 import type { ModelSignature } from '../../src/core/tensor/types.ts'
 import { proveBatching } from '../../src/core/trial/prove.ts'
 import type { RunAll } from '../../src/core/trial/rows.ts'

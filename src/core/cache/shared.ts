@@ -4,8 +4,8 @@ import { createHmac, createSecretKey } from 'node:crypto'
 import type { Clock } from '../host/clock.ts'
 import { typedArrayName } from '../tensor/index.ts'
 import type { Outputs } from './kept.ts'
+import { type CacheStore, STORE_TIMEOUT_MS } from './options.ts'
 import { seal, unseal } from './sealed.ts'
-import type { CacheStore } from './types.ts'
 
 /** After this many failures in a row the store is left alone for a while: a dead one must not cost every request its wait. */
 const MAX_FAILURES = 3
@@ -50,7 +50,7 @@ export const derivedKey = (secret: Uint8Array, purpose: 'key' | 'value') =>
 
 export function createShared({ store, ttlMs, maxBytes, prefix }: SharedSettings, { clock, wallNow, warn }: SharedDeps): Shared {
   const secret = derivedKey(store.secret, 'value')
-  const timeoutMs = store.timeoutMs ?? 50
+  const timeoutMs = store.timeoutMs ?? STORE_TIMEOUT_MS
   const waiting = new Set<() => void>()
   let notBefore = Number.NEGATIVE_INFINITY
   let failures = 0

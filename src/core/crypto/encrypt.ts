@@ -9,11 +9,12 @@ import { printable } from '../host/printable.ts'
 import { hashFiles, manifestIdOf } from '../integrity/index.ts'
 import type { Context } from './context.ts'
 import { encryptTo } from './message.ts'
+import { DEFAULT_APP } from './options.ts'
 import { createOutput, type Output } from './output.ts'
 import { ENDING, type PlainFile, pathOf, planOf } from './plan.ts'
 import { refusalOf } from './refusal.ts'
 import type { EncryptedModel, EncryptModelOptions } from './types.ts'
-import { DEFAULT_APP, DEFAULT_VERSION } from './types.ts'
+import { DEFAULT_VERSION } from './types.ts'
 
 /**
  * Encrypts a model at rest. The plain files stay where they are.

@@ -2,8 +2,8 @@
 
 import { ModelmountError } from '../errors.ts'
 import { type OpenModel, openModel } from './open.ts'
+import { DEFAULT_APP, type EncryptionOptions } from './options.ts'
 import { ENDING, isEncrypted } from './plan.ts'
-import { DEFAULT_APP, type EncryptionOptions } from './types.ts'
 
 interface Request {
   readonly name: string

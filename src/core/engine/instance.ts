@@ -7,10 +7,11 @@ import type { Patch } from '../onnx/splice.ts'
 import type { Buffers } from './buffers.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { pack, unpack } from './frame.ts'
-import type { ExternalData, FromWorker, Loaded, OrtSessionOptions, ProviderRequest } from './messages.ts'
+import type { ExternalData, FromWorker, Loaded } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { loadError, runError } from './ort-errors.ts'
 import type { Run, RunOutcome } from './run.ts'
+import type { OrtSessionOptions, ProviderRequest } from './session-options.ts'
 
 export interface LoadRequest {
   readonly source: string | Uint8Array

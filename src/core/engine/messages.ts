@@ -4,24 +4,7 @@ import type { Patch } from '../onnx/splice.ts'
 import type { Dim, DType } from '../tensor/types.ts'
 import type { Found, TrialPlan } from '../trial/plan.ts'
 import type { Frame } from './frame.ts'
-import type { ExecutionProviderName } from './types.ts'
-
-export interface ProviderRequest {
-  readonly name: ExecutionProviderName
-  readonly deviceId?: number
-}
-
-/** Session options in ONNX Runtime's own spelling. */
-export interface OrtSessionOptions {
-  readonly intraOpNumThreads: number
-  readonly interOpNumThreads: number
-  readonly graphOptimizationLevel: 'disabled' | 'basic' | 'extended' | 'layout' | 'all'
-  readonly executionMode: 'sequential' | 'parallel'
-  readonly enableCpuMemArena: boolean
-  readonly enableMemPattern: boolean
-  readonly logSeverityLevel: 0 | 1 | 2 | 3 | 4
-  readonly extra: Readonly<Record<string, string>>
-}
+import type { ExecutionProviderName, OrtSessionOptions, ProviderRequest } from './session-options.ts'
 
 export interface ProviderFallback {
   readonly provider: ExecutionProviderName

@@ -11,21 +11,13 @@ import { tryOut } from '../trial/try.ts'
 import { derive, type OpenSession } from './derived/derive.ts'
 import { digestFiles } from './derived/digest.ts'
 import { pack, type TensorRecord, unpack, wantedBack } from './frame.ts'
-import {
-  type FromWorker,
-  type OrtSessionOptions,
-  PENDING,
-  type ProviderFallback,
-  type ProviderRequest,
-  type SessionValue,
-  STOP,
-  type ToWorker,
-} from './messages.ts'
+import { type FromWorker, PENDING, type ProviderFallback, type SessionValue, STOP, type ToWorker } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { runError } from './ort-errors.ts'
 import { folderOf, type Patched, readPatched } from './patched.ts'
 import { lowerPriority } from './priority.ts'
 import type { Run, RunOutcome } from './run.ts'
+import type { OrtSessionOptions, ProviderRequest } from './session-options.ts'
 
 /**
  * Where the runtime has Float16Array, onnxruntime-common makes float16 tensors of it, and the native binding of 1.30 then sees no bytes at

@@ -1,13 +1,14 @@
 /** The HTTP surface of a server: mounts, each a set of route tables. A neutral request in, a neutral response out, no framework. */
 
-import { type MountConfig, resolveMount } from '../options.ts'
 import { createHandler } from './handler.ts'
+import { type MountConfig, resolveMount } from './options.ts'
 import type { HttpDeps, RouteTable } from './route.ts'
 import { TABLES } from './routes/index.ts'
 import { createServerTiming } from './server-timing.ts'
 import type { HttpHandler, HttpSurface } from './types.ts'
 
 export { createInFlight } from './inflight.ts'
+export type { MountConfig } from './options.ts'
 export { requestIdOf } from './request-id.ts'
 export type { HttpDeps, RequestOptions } from './route.ts'
 

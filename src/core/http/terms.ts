@@ -2,8 +2,8 @@
 
 import { ModelmountError } from '../errors.ts'
 import type { Model } from '../model/model.ts'
-import type { MountConfig } from '../options.ts'
 import { type Schedule, scheduleOf } from '../protocol/index.ts'
+import type { MountConfig } from './options.ts'
 import type { RequestOptions } from './route.ts'
 import { earlier, TIMEOUT_HEADER, timeoutOf } from './timeout.ts'
 import type { HttpRequest } from './types.ts'

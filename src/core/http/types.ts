@@ -2,6 +2,10 @@
 
 import type { AbortSignalLike } from '../host/abort.ts'
 
+import type { MountOptions } from './options.ts'
+
+export type { HttpDialect, MountOptions } from './options.ts'
+
 /** On whose behalf a request comes, as a mount's `identify` says. More members may follow; unknown ones are passed over. */
 export interface Identity {
   /**
@@ -75,40 +79,6 @@ export interface HttpResponse {
    * by the next garbage collections.
    */
   discard?(): void
-}
-
-/** A request format with its own routes and its own shape of errors. */
-export type HttpDialect = 'open-inference' | 'tf-serving' | 'mlflow'
-
-/** What one mount of a server answers. */
-export interface MountOptions {
-  /**
-   * `open-inference` answers below `/v2`, `tf-serving` below `/v1/models`, `mlflow` at `/invocations`, `/ping`, `/health` and `/version`.
-   * @default ['open-inference']
-   */
-  readonly dialects?: readonly HttpDialect[]
-  /**
-   * Let clients load and unload models (`/v2/repository/…`). Whoever reaches such a mount decides what is served.
-   * @default false
-   */
-  readonly management?: boolean
-  /**
-   * Let clients say by the parameter `priority` how urgent a request is. A request of high priority may take the place of waiting ones. The
-   * parameter is passed over otherwise, as Triton does for models without priority levels.
-   * @default false
-   */
-  readonly allowPriority?: boolean
-  /**
-   * Tell clients by the header `Server-Timing` how long a request waited and ran.
-   * @default false: it tells them how loaded the server is, too
-   */
-  readonly serverTiming?: boolean
-  /** Answer `/metrics` for Prometheus: a route of the mount like the others, open to whom they are open to. @default false */
-  readonly metrics?: boolean
-  /** Answer `/openapi.json`. @default true */
-  readonly openapi?: boolean
-  /** What the one-model routes of `mlflow` serve. @default the only model of the server, in its default version */
-  readonly mlflow?: { readonly model: string; readonly version?: string }
 }
 
 /** One mount of a server, as adapters carry it. */

@@ -7,6 +7,7 @@ import { type Bundle, readBundle } from './bundle.ts'
 import { certificatesFrom, type TrustedAuthorities, trustedSigner } from './certificates.ts'
 import { keylessSigner } from './keyless.ts'
 import { checkKeyClaims, isSignedBy, keyId, publicKeyFrom } from './keys.ts'
+import { CERTIFICATES } from './options.ts'
 import { badOption, refuse } from './refusal.ts'
 import { readStatement, type Statement } from './statement.ts'
 import type { KeylessTrust, PemSource, Signer, TrustAnchors } from './types.ts'
@@ -38,7 +39,7 @@ async function readAuthorities(given: NonNullable<TrustAnchors['certificates']>,
   return {
     roots: roots.flat(),
     subjects: given.subjects && new Set(given.subjects),
-    validity: given.validity ?? 'notBefore',
+    validity: given.validity ?? CERTIFICATES.validity.fallback,
   }
 }
 

@@ -15,20 +15,13 @@ import { GIT_PATHS, listFiles } from './files.ts'
 import { hashFiles } from './hash-thread.ts'
 import { type Lock, readLock } from './lock-file.ts'
 import { type ManifestFile, manifestIdOf } from './manifest.ts'
+import type { GateConfig } from './options.ts'
 import { createPolicy } from './policy.ts'
 import { refuse } from './refusal.ts'
 import { signerName } from './signer-name.ts'
 import { createStore, type Stored } from './store.ts'
-import type { Integrity, SignatureSource, StoreOptions, TrustOptions, Verification } from './types.ts'
+import type { Integrity, SignatureSource } from './types.ts'
 import { checkNames, ownName, readSignature, signatureDigest } from './verify.ts'
-
-export interface GateConfig {
-  readonly verification: Verification
-  readonly trust: TrustOptions | undefined
-  readonly store: StoreOptions | undefined
-  /** Path of a lock file. */
-  readonly lock: string | undefined
-}
 
 export interface AdmitRequest {
   readonly name: string

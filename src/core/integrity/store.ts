@@ -20,7 +20,7 @@ import { type Hashed, identityOf } from './hash.ts'
 import { hashFiles } from './hash-thread.ts'
 import { isRecord } from './json.ts'
 import { type ManifestFile, manifestIdOf } from './manifest.ts'
-import type { StoreOptions } from './types.ts'
+import { type StoreOptions, storeConfig } from './options.ts'
 
 /** A file system may write the same time twice; a file that was touched so lately may be touched again without showing it. */
 const RACY_MS = 2000
@@ -83,7 +83,7 @@ export function defaultStoreDir(env: NodeJS.ProcessEnv = process.env, platform: 
 }
 
 export function createStore(options: StoreOptions, { wallNow, warn }: Deps): Store {
-  const { dir = defaultStoreDir(), maxBytes = 20 * 2 ** 30, rehash = false } = options
+  const { dir = defaultStoreDir(), maxBytes, rehash } = storeConfig(options)
   const held = new Map<string, number>()
   let opened: Promise<void> | undefined
   let cleaning: Promise<void> | undefined

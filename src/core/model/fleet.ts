@@ -2,7 +2,7 @@
 
 import { ModelmountError, toModelmountError } from '../errors.ts'
 import { createLines } from '../host/lines.ts'
-import type { ModelConfig } from '../options.ts'
+import type { ModelConfig } from '../options/index.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Model } from './model.ts'
 

@@ -1,6 +1,6 @@
 /** Where a model runs: where its user says, or in a process of its own where its graph shows that a request's values could end the host. */
 
-import type { ModelConfig } from '../options.ts'
+import type { ModelConfig } from '../options/index.ts'
 
 export type IsolationEvent =
   | { readonly type: 'isolation'; readonly isolation: 'process'; readonly reason: string }

@@ -9,7 +9,7 @@ import { guessFootprint, type Holding, sharedBytes } from '../engine/footprint.t
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Instance, LoadRequest } from '../engine/instance.ts'
 import { formed, type SharedForm } from '../engine/launch.ts'
-import type { Loaded, OrtSessionOptions } from '../engine/messages.ts'
+import type { Loaded } from '../engine/messages.ts'
 import { createPool, type Pool, type PoolEvent } from '../engine/pool.ts'
 import { openProcess } from '../engine/process.ts'
 import { openThread } from '../engine/thread.ts'
@@ -22,11 +22,11 @@ import { type Content, fixedContent, idOfBytes, openContent } from '../integrity
 import { type Edited, findHazard, findMixing, isRandom } from '../onnx/index.ts'
 import { NO_PATCH } from '../onnx/splice.ts'
 import type { OnnxModelFacts } from '../onnx/types.ts'
-import type { ModelConfig } from '../options.ts'
+import type { ModelConfig } from '../options/index.ts'
 import type { PredictInputs } from '../predict/types.ts'
 import { axesOf } from '../scheduler/axes.ts'
 import type { BatchAxes } from '../scheduler/batch.ts'
-import { type BatchSettings, findRagged } from '../scheduler/batching.ts'
+import { findRagged } from '../scheduler/batching.ts'
 import type { Finished } from '../scheduler/entry.ts'
 import type { Ragged } from '../scheduler/ragged.ts'
 import { createRecheck } from '../scheduler/recheck.ts'
@@ -94,6 +94,7 @@ export interface Model {
 }
 
 type Labels = NonNullable<ModelInfo['labels']>
+type BatchSettings = Exclude<ModelConfig['batching'], false>
 
 /** How one request wants to run. */
 export interface RunOptions extends CallOptions {
@@ -343,7 +344,7 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
   }
 
   /** Finds the weights where they are shared. */
-  async function verify(session: OrtSessionOptions): Promise<SharedForm | undefined> {
+  async function verify(session: ModelConfig['session']): Promise<SharedForm | undefined> {
     weightBytes = await weightBytesOf(source, data, facts)
     weights = createWeights({ ...config, source, session }, facts, {
       clock,
@@ -591,7 +592,7 @@ export function createModel(given: ModelConfig, deps: Deps, opts: CreateOptions 
 
   const deadlineOf = ({ at, timeoutMs }: RunOptions): number => at + (timeoutMs ?? config.timeoutMs)
 
-  function openPool(session: OrtSessionOptions, grant: CpuGrant): Pool {
+  function openPool(session: ModelConfig['session'], grant: CpuGrant): Pool {
     request = {
       source,
       patch: edited?.patch ?? NO_PATCH,

@@ -31,7 +31,7 @@ import { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Patch } from '../onnx/splice.ts'
 import type { OnnxModelFacts } from '../onnx/types.ts'
-import type { ModelConfig } from '../options.ts'
+import type { ModelConfig } from '../options/index.ts'
 import { sameWithin } from '../trial/compare.ts'
 import { filesOf } from './load/files.ts'
 

@@ -4,6 +4,8 @@ import type { JsonValue } from '../protocol/types.ts'
 import { type Described, ERROR_SCHEMAS, mlflowPaths, openInferencePaths, type Paths, tfServingPaths } from './dialects.ts'
 import type { OpenApiDocument } from './types.ts'
 
+export { resolveOpenApi } from './options.ts'
+
 interface Mounted {
   readonly dialects: readonly string[]
   /** What the one-model routes of `mlflow` serve. */

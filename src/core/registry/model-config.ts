@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { isModelmountError, ModelmountError } from '../errors.ts'
-import { layered } from '../options.ts'
+import { layered } from '../options/index.ts'
 import type { DirectoryConfig, FileConfig } from './found.ts'
 import { parseModelJson } from './model-json.ts'
 import { pathInside, readText } from './read-file.ts'

@@ -1,19 +1,37 @@
 /** `model.json`: our own settings beside a model. Its JSON Schema is `model.schema.json` in the package. */
 
+import type { CacheOptions } from '../cache/types.ts'
 import { ModelmountError } from '../errors.ts'
 import type { ModelSpec } from '../model/types.ts'
-import { checkModelFile } from '../options.ts'
+import { MODEL_FILE_SETTINGS, OF_ONE_MODEL } from '../options/index.ts'
+import { either, list, map, object, text } from '../options/kinds.ts'
+import { faults } from '../options/refuse.ts'
 import type { FileConfig } from './found.ts'
+import { MODEL_FILE_OPTIONS, REPOSITORY_OPTIONS } from './options.ts'
 import type { VersionPolicy } from './types.ts'
 
 /** As `checkModelFile` lets it through. */
-interface ModelFile extends Omit<ModelSpec, 'name' | 'version' | 'source' | 'labels'> {
+export interface ModelFile extends Omit<ModelSpec, 'name' | 'version' | 'source' | 'signature' | 'canary' | 'cache' | 'labels'> {
   readonly $schema?: string
   readonly file?: string
   readonly versionPolicy?: VersionPolicy
+  readonly cache?: false | Omit<CacheOptions, 'store'>
   /** Lists, or names of text files with a label a line. */
   readonly labels?: Readonly<Record<string, string | readonly string[]>>
 }
+
+/** The content of a `model.json`. */
+export const modelFile = object<ModelFile>({
+  ...MODEL_FILE_OPTIONS,
+  versionPolicy: REPOSITORY_OPTIONS.versionPolicy,
+  ...MODEL_FILE_SETTINGS,
+  ...OF_ONE_MODEL,
+  labels: map(either(text, list(text, { min: 1 }))),
+})
+
+/** Checks the content of a `model.json`; returns all problems. */
+export const checkModelFile = (value: unknown): readonly string[] =>
+  faults(modelFile, value, '').map((problem) => problem.replace(/^options must/, 'it must'))
 
 /** @throws ModelmountError `CONFIG_INVALID` with all problems */
 export function parseModelJson(text: string): FileConfig {

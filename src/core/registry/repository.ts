@@ -9,6 +9,8 @@ import { readModelConfig } from './model-config.ts'
 import type { VersionPolicy } from './types.ts'
 import { compareVersions, isVersionNumber, looksLikeVersion, VERSION_RULE } from './versions.ts'
 
+export { resolveFound } from './resolve.ts'
+
 type Version = Pick<FoundModel, 'version' | 'source'>
 
 /** An entry that looks like a model and is not served. */

@@ -1,5 +1,7 @@
 /** Versions, and the files of a model repository. */
 
+export type { VersionPolicy } from './options.ts'
+
 /** Something in a model's `model.json` or `config.pbtxt` that is not honoured as written, and why. */
 export interface ConfigNote {
   readonly file: string
@@ -7,6 +9,3 @@ export interface ConfigNote {
   readonly field: string
   readonly reason: string
 }
-
-/** All versions, the n highest, or the ones named. */
-export type VersionPolicy = 'all' | { readonly latest: number } | { readonly specific: readonly string[] }

@@ -7,29 +7,14 @@ import type { Memory } from '../engine/buffers.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run } from '../engine/run.ts'
 import type { ModelSignature, Tensor } from '../tensor/types.ts'
-import { axesOf, type DeclaredAxes, type ModelAxes } from './axes.ts'
+import { axesOf, type ModelAxes } from './axes.ts'
 import { type BatchAxes, concat, rowsOf, split } from './batch.ts'
 import { type Cap, createCap } from './cap.ts'
 import { type Curve, createCurve, rowsWithin } from './curve.ts'
 import { copySome, join } from './join.ts'
-import { type Ragged, type RaggedSettings, raggedOf } from './ragged.ts'
+import type { BatchSettings } from './options.ts'
+import { type Ragged, raggedOf } from './ragged.ts'
 import type { BatchingInfo } from './types.ts'
-
-export interface BatchSettings {
-  readonly maxSize: number
-  /** Longest time that a batch may be expected to take. */
-  readonly maxRunMs: number
-  /** Most elements of all inputs of a run. */
-  readonly maxElements: number
-  /** Longest time that a request waits for company. */
-  readonly maxDelayMs: number
-  readonly mixTenants: boolean
-  readonly axes: DeclaredAxes
-  /** Rows of different lengths, and how they are to share a run. */
-  readonly ragged: RaggedSettings | undefined
-  /** The user answers for it that rows do not influence each other. */
-  readonly independentRows: boolean
-}
 
 /** Where a request waits. */
 export interface Place {

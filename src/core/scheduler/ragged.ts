@@ -9,15 +9,8 @@ import { DTYPES } from '../tensor/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
 import type { ModelAxes } from './axes.ts'
 import { product, rowsOf } from './batch.ts'
+import type { RaggedSettings } from './options.ts'
 import { filled, lengthen, shorten } from './padding.ts'
-
-export interface RaggedSettings {
-  readonly mask: string
-  readonly axes: Readonly<Record<string, number>>
-  readonly padValue: number | Readonly<Record<string, number>>
-  readonly multipleOf: number
-  readonly maxWaste: number
-}
 
 /** The dimensions of each tensor that have the length of the row; most have one, attention weights two. */
 type RaggedAxes = Readonly<Record<string, readonly number[]>>

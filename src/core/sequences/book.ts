@@ -2,8 +2,8 @@
 
 import type { Clock, Timer } from '../host/clock.ts'
 import type { Tensor } from '../tensor/types.ts'
+import type { SequenceSettings } from './options.ts'
 import { tooLarge, tooMany, tooManyOfTenant } from './refusals.ts'
-import type { SequenceSettings } from './settings.ts'
 import { createTally } from './tally.ts'
 
 export interface Sequence<Turn = unknown> {

@@ -4,7 +4,7 @@ import { ModelmountError } from '../errors.ts'
 import { allocate, checkInputs, inputFault, product, quote } from '../tensor/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
 import type { SequenceCall } from './call.ts'
-import type { SequenceSettings } from './settings.ts'
+import type { SequenceSettings } from './options.ts'
 import { createRows, type Rows, type Sizes } from './sizes.ts'
 import type { SequenceControl, SequenceState } from './types.ts'
 

@@ -1,7 +1,7 @@
 /** A trial as it travels to the child that does it and back: plain data. */
 
 import type { TensorRecord } from '../engine/frame.ts'
-import type { BatchSettings } from '../scheduler/batching.ts'
+import type { BatchSettings } from '../scheduler/options.ts'
 import type { ModelSignature } from '../tensor/types.ts'
 
 /** What is to be found out. */

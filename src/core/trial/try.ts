@@ -2,8 +2,9 @@
 
 import type { TensorRecord } from '../engine/frame.ts'
 import { axesOf, type ModelAxes } from '../scheduler/axes.ts'
-import { type BatchSettings, findRagged } from '../scheduler/batching.ts'
+import { findRagged } from '../scheduler/batching.ts'
 import { join } from '../scheduler/join.ts'
+import type { BatchSettings } from '../scheduler/options.ts'
 import type { Ragged } from '../scheduler/ragged.ts'
 import { sizesFor } from '../scheduler/sizes.ts'
 import { rowsAt } from './measure.ts'

@@ -2,9 +2,10 @@
 
 import { describe, expect, test } from 'vitest'
 import { axesOf, type ModelAxes } from '../../../src/core/scheduler/axes.ts'
-import { type BatchSettings, createBatching } from '../../../src/core/scheduler/batching.ts'
+import { createBatching } from '../../../src/core/scheduler/batching.ts'
 import { createCurve } from '../../../src/core/scheduler/curve.ts'
 import { createEntry } from '../../../src/core/scheduler/entry.ts'
+import type { BatchSettings } from '../../../src/core/scheduler/options.ts'
 import type { Dim, ModelSignature, Tensor, ValueInfo } from '../../../src/core/tensor/types.ts'
 
 type Shapes = Readonly<Record<string, readonly Dim[]>>

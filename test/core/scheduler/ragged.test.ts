@@ -3,8 +3,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { axesOf } from '../../../src/core/scheduler/axes.ts'
+import type { RaggedSettings } from '../../../src/core/scheduler/options.ts'
 import { lengthen, shorten } from '../../../src/core/scheduler/padding.ts'
-import { type Ragged, type RaggedSettings, raggedOf } from '../../../src/core/scheduler/ragged.ts'
+import { type Ragged, raggedOf } from '../../../src/core/scheduler/ragged.ts'
 import { allocate, DTYPES } from '../../../src/core/tensor/index.ts'
 import type { Dim, DType, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 

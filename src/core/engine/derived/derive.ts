@@ -9,8 +9,9 @@ import { join } from 'node:path'
 import { NO_PATCH } from '../../onnx/splice.ts'
 import type { Tensor } from '../../tensor/types.ts'
 import { pack, type TensorRecord, unpack } from '../frame.ts'
-import type { FromWorker, OrtSessionOptions, ToWorker } from '../messages.ts'
+import type { FromWorker, ToWorker } from '../messages.ts'
 import type { Patched } from '../patched.ts'
+import type { OrtSessionOptions } from '../session-options.ts'
 import { DATA_FILE, MODEL_FILE } from './store.ts'
 
 /** What `derive` needs of a session. */

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { onnxRuntimeVersion } from '../../host/packages.ts'
 import type { Patch } from '../../onnx/splice.ts'
-import type { OrtSessionOptions } from '../messages.ts'
+import type { OrtSessionOptions } from '../session-options.ts'
 
 /**
  * The part of the key that is known without reading the model. An entry's name starts with it, so that a model which was never derived costs

@@ -2,7 +2,7 @@
 
 import { isModelmountError, ModelmountError } from '../../errors.ts'
 import { type Admitted, type Gate, signerName } from '../../integrity/index.ts'
-import type { ModelConfig } from '../../options.ts'
+import type { ModelConfig } from '../../options/index.ts'
 import type { ServerEvent } from '../events.ts'
 
 /** Without the model that it is about, which the server adds. */

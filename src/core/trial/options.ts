@@ -1,0 +1,35 @@
+/** Options of trying a model before it serves. */
+
+import { type Declared, decided, isPlainObject, list, oneOf, scalar } from '../options/kinds.ts'
+import type { PredictInputs } from '../predict/types.ts'
+
+/** How a model is tried before it serves. */
+export interface TrialOptions {
+  /**
+   * Load the model in a child process of its own and run it there once, before it gets near anything that serves; `'unverified'`: only where
+   * no trusted signer has signed it. It runs with the samples of `warmup`, else with inputs that are made up, which `batching: false` forbids.
+   * Takes the time of a load.
+   * @default true with `isolation: 'process'`, false with `'thread'`
+   */
+  readonly canary?: boolean | 'unverified'
+  /**
+   * Inputs to run before the model is ready, each as for `predict()`. One that fails fails the load. Their rows are also what batching is tried
+   * with. Without samples inputs are made up, at most 2^20 elements a run, and tried in a child process before an instance runs them; with
+   * `batching: false` nothing is made up.
+   * @default inputs that are made up
+   */
+  readonly warmup?: readonly PredictInputs[]
+}
+
+export const TRIAL_OPTIONS = {
+  canary: oneOf(true, false, 'unverified'),
+  warmup: list(scalar<PredictInputs>('an object of input name -> value', isPlainObject, { type: 'object' }), { min: 1 }),
+} satisfies Declared<TrialOptions>
+
+export type TrialConfig = ReturnType<typeof trialConfig>
+
+/** Decides what was left open. */
+export function trialConfig(set: TrialOptions, isolation: 'thread' | 'process') {
+  const { canary, warmup } = decided(TRIAL_OPTIONS, set)
+  return { canary: canary ?? isolation === 'process', canaryGiven: canary !== undefined, warmup: warmup ?? [] }
+}
