@@ -30,7 +30,9 @@ const external = ['modelmount']
 // `clean` stays off: the builds run side by side and would delete each other's output (the script empties dist).
 export default defineConfig([
   // No shims: an ES module has no `__filename`, and src/core/host/scripts.ts tells it from CommonJS by that.
-  { entry: library, format: ['esm', 'cjs'], target: 'node20', external },
+  // The command is built with the library: both use the same chunks, so that the package holds its core once per module system.
+  { entry: { ...library, cli: 'src/cli/main.ts' }, format: ['esm'], target: 'node20', external },
+  { entry: library, format: ['cjs'], target: 'node20', external },
   {
     entry: library,
     format: ['esm', 'cjs'],
@@ -40,7 +42,6 @@ export default defineConfig([
     // Apart from the code: tools that follow the files of a package take `.d.cts` for code.
     outDir: 'dist/types',
   },
-  { entry: { cli: 'src/cli/main.ts' }, format: ['esm'], target: 'node20', external },
   // One by one: they share no code, so that each is a file of its own.
   ...Object.entries(workers).map(([name, source]) => ({
     entry: { [name]: source },

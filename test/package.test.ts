@@ -143,6 +143,19 @@ describe('exports', () => {
     expect(faults.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))).toEqual([])
   })
 
+  test('no source is in the ES modules twice: the command uses the core that a program imports', () => {
+    const built = (readdirSync(join(root, 'dist'), { recursive: true }) as string[]).filter(
+      (file) => file.endsWith('.js') && !/^(types|workers)/.test(file),
+    )
+    const places = new Map<string, Set<string>>()
+    for (const file of built)
+      for (const [, source = ''] of read(join('dist', file)).matchAll(/^\/\/ (src\/\S+\.ts)$/gm))
+        places.set(source, (places.get(source) ?? new Set()).add(file))
+    expect(places.get('src/cli/main.ts')).toEqual(new Set(['cli.js']))
+    expect(places.get('src/core/server.ts')).not.toContain('cli.js')
+    expect([...places].filter(([, files]) => files.size > 1)).toEqual([])
+  })
+
   test('adapters hold nothing of the core', () => {
     for (const entry of entries.filter((entry) => entry !== 'index' && entry !== 'client' && !entry.startsWith('telemetry')))
       for (const file of [`dist/${entry}.js`, `dist/${entry}.cjs`])
