@@ -24,9 +24,9 @@ interface Lane {
 }
 
 /** Answers at `/ml/v2` in the fast lane. */
-async function lane(handle: Route['handle'] = () => json(200, 'ours')): Promise<Lane> {
+async function lane(handle: Route['handle'] = () => json(200, 'ours'), inFlight = createInFlight(1_000_000)): Promise<Lane> {
   const routes = ['GET', 'POST'].map((method) => ({ method, path: '/v2', handle }) as Route)
-  const deps = { maxBodyBytes: 100_000, bodyTimeoutMs: BODY_TIMEOUT_MS, inFlight: createInFlight(1_000_000), report() {} }
+  const deps = { maxBodyBytes: 100_000, bodyTimeoutMs: BODY_TIMEOUT_MS, inFlight, report() {} }
   const handler: HttpHandler = createHandler([{ owns: (path) => path.startsWith('/v2'), routes }], deps)
   let usual = 0
   const http = createServer((_req, res) => {
@@ -111,6 +111,62 @@ describe('a body in two pieces', () => {
       leave(raw)
       await untilTurned(() => vi.getTimerCount() === 0)
     }
+  })
+})
+
+describe('bytes of bodies', () => {
+  test('are counted as they come, and no more once they are answered, refused, or their client has left', async () => {
+    const inFlight = createInFlight(1_000_000)
+    const during: number[] = []
+    const served = await lane(() => {
+      during.push(inFlight.bytes)
+      return json(200, 'ours')
+    }, inFlight)
+    const raw = await connected(served)
+    await raw.send(post(1000))
+    await raw.answer()
+    await until(() => inFlight.bytes === 0)
+    await raw.send(post(1000).slice(0, -10))
+    await until(() => inFlight.bytes === 990)
+    // The next request begins with the same bytes; it is the app's from here on, and counted there.
+    await raw.send(post(1000).slice(-10) + post(0))
+    await raw.answer()
+    await raw.answer()
+    await until(() => inFlight.bytes === 0)
+    expect(during).toEqual([1000, 1000, 0])
+
+    for (const leave of [(raw: RawSocket) => raw.socket.destroy(), (raw: RawSocket) => raw.socket.end()]) {
+      const raw = await connected(served)
+      await raw.send(post(1000).slice(0, -10))
+      await until(() => inFlight.bytes === 990)
+      leave(raw)
+      await until(() => inFlight.bytes === 0)
+    }
+    fakeTimers()
+    const slow = await connected(served)
+    await slow.send(post(1000).slice(0, -10))
+    await untilTurned(() => inFlight.bytes === 990)
+    await vi.advanceTimersByTimeAsync(BODY_TIMEOUT_MS)
+    expect(await slow.answer()).toMatchObject({ status: 408 })
+    expect(inFlight.bytes).toBe(0)
+  })
+
+  test('of several together are bounded: the one that is too much is refused, the others go on', async () => {
+    const inFlight = createInFlight(150_000)
+    const served = await lane(undefined, inFlight)
+    const [first, second] = [await connected(served), await connected(served)]
+    // Either would fit by itself.
+    for (const raw of [first, second]) await raw.send(post(100_000).slice(0, -99_999))
+    await until(() => inFlight.bytes === 2)
+    await first.send('_'.repeat(90_000))
+    await until(() => inFlight.bytes === 90_002)
+    await second.send('_'.repeat(90_000))
+    expect(await second.answer()).toMatchObject({ status: 503, headers: { connection: 'close' } })
+    await second.closed
+    await first.send('_'.repeat(9_999))
+    expect(await first.answer()).toMatchObject({ status: 200 })
+    expect(served.usual()).toBe(0)
+    await until(() => inFlight.bytes === 0)
   })
 })
 
