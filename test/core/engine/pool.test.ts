@@ -1,9 +1,10 @@
 /** What a pool remembers and gives back over time, by a clock that is moved by hand and workers that do as told. */
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
 import { pack } from '../../../src/core/engine/frame.ts'
 import type { Instance, LoadRequest } from '../../../src/core/engine/instance.ts'
+import type { SharedForm } from '../../../src/core/engine/launch.ts'
 import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
 import { createPool, type PoolEvent, type PoolSettings } from '../../../src/core/engine/pool.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
@@ -25,6 +26,9 @@ interface Worker {
   readonly events: ChannelEvents
   /** What it was sent. */
   readonly sent: ToWorker['kind'][]
+  /** What it was told to load. */
+  source: unknown
+  readonly killed: string[]
   closed: boolean
 }
 
@@ -37,6 +41,11 @@ function setUp(settings: Partial<PoolSettings> = {}) {
     /** Whether the files are those that were loaded. */
     intact: true,
     loads: true,
+    /** Loads are not answered. */
+    hangs: false,
+    /** Workers release their model at once. */
+    releases: false,
+    changes: 0,
     waitMs: 0,
     /** Instances that there is room for. */
     room: 100,
@@ -48,15 +57,19 @@ function setUp(settings: Partial<PoolSettings> = {}) {
       clock,
       killable: true,
       open(own): Channel {
-        const worker: Worker = { events: own, sent: [], closed: false }
+        const worker: Worker = { events: own, sent: [], source: undefined, killed: [], closed: false }
         workers.push(worker)
         return {
           post(message) {
             worker.sent.push(message.kind)
+            if (message.kind === 'release' && world.releases) queueMicrotask(() => own.onMessage({ kind: 'released' }))
             if (message.kind !== 'load') return
+            worker.source = message.source
+            if (world.hangs) return
             const answer = world.loads ? LOADED : ({ kind: 'load-failed', message: 'no memory', fallbacks: [] } as const)
             queueMicrotask(() => own.onMessage(answer))
           },
+          kill: (reason) => void worker.killed.push(reason),
           async close() {
             worker.closed = true
           },
@@ -69,7 +82,7 @@ function setUp(settings: Partial<PoolSettings> = {}) {
       async prepare() {},
       onSharedLost() {},
       emit: (event) => events.push(event),
-      onChange() {},
+      onChange: () => void world.changes++,
       oldestWaitMs: () => world.waitMs,
       claim(instances) {
         claims.push(instances)
@@ -257,4 +270,131 @@ describe('close()', () => {
     await closing
     expect(it.workers.map(({ closed }) => closed)).toEqual([true, true])
   })
+})
+
+const FORM: SharedForm = { source: 'derived.onnx', isIntact: async () => true }
+
+describe('a start', () => {
+  test('proves the model by one, and starts the others then, or when they are asked for', async () => {
+    const it = setUp({ min: 3, max: 3 })
+    expect(await it.pool.start({ count: 1 })).toBe(LOADED)
+    expect([it.workers.length, it.pool.settled, it.pool.target, it.claims]).toEqual([1, false, 3, [3]])
+    await it.pool.fill()
+    expect([it.pool.instances.length, it.pool.settled]).toEqual([3, true])
+    // Each of them is news; the first is what the start was about.
+    expect(ofType(it.events, 'worker-ready')).toHaveLength(2)
+    expect(it.world.changes).toBe(2)
+    await it.pool.fill()
+    expect(it.workers).toHaveLength(3)
+  })
+
+  test('that fails ends what it has started', async () => {
+    const it = setUp({ min: 2, max: 2 })
+    it.world.releases = true
+    it.world.hangs = true
+    const starting = it.pool.start()
+    await vi.waitFor(() => expect(it.workers).toHaveLength(1))
+    Object.assign(it.world, { hangs: false, loads: false })
+    // The first is up; the second fails.
+    it.workers[0]?.events.onMessage(LOADED)
+    await expect(starting).rejects.toMatchObject({ code: 'MODEL_LOAD_FAILED' })
+    expect(it.workers.map(({ closed }) => closed)).toEqual([true, true])
+    await expect(it.pool.start()).rejects.toMatchObject({ code: 'SERVER_CLOSED' })
+  })
+
+  test('may be of a form from the beginning', async () => {
+    const it = setUp()
+    await it.pool.start({ form: FORM })
+    expect(it.workers.map(({ source }) => source)).toEqual(['derived.onnx'])
+  })
+})
+
+describe('another form', () => {
+  test('comes into use one by one: a new instance is ready before an old one leaves', async () => {
+    const it = setUp({ min: 2, max: 2 })
+    it.world.releases = true
+    await it.pool.start()
+    it.world.hangs = true
+    const adopted = it.pool.adopt(FORM)
+    await vi.waitFor(() => expect(it.workers).toHaveLength(3))
+    expect([it.pool.instances.length, it.pool.settled]).toEqual([2, false])
+    it.world.hangs = false
+    it.workers[2]?.events.onMessage(LOADED)
+    await adopted
+    expect(it.workers.map(({ source }) => source)).toEqual(['model.onnx', 'model.onnx', 'derived.onnx', 'derived.onnx'])
+    expect(it.workers.map(({ closed }) => closed)).toEqual([true, true, false, false])
+    expect([it.pool.instances.length, it.pool.settled]).toEqual([2, true])
+    expect(ofType(it.events, 'worker-lost')).toEqual([])
+  })
+
+  test('waits where the files are not what was loaded, and is tried again', async () => {
+    const it = setUp()
+    it.world.releases = true
+    await it.pool.start()
+    it.world.intact = false
+    await it.pool.adopt(FORM)
+    expect(it.pool.instances).toHaveLength(1)
+    expect(ofType(it.events, 'start-refused')).toHaveLength(1)
+    it.world.intact = true
+    await it.clock.letPass(1000)
+    expect(it.workers.map(({ source }) => source)).toEqual(['model.onnx', 'derived.onnx'])
+    expect(it.pool.instances).toHaveLength(1)
+  })
+})
+
+describe('a pool that is parked', () => {
+  test('has nothing, and has all of it again when it is resumed', async () => {
+    const it = setUp({ min: 2, max: 2 })
+    it.world.releases = true
+    await it.pool.start()
+    await it.pool.park()
+    expect([it.pool.target, it.pool.instances.length, it.claims.at(-1)]).toEqual([0, 0, 0])
+    expect(it.workers.every(({ closed }) => closed)).toBe(true)
+    it.pool.queueChanged()
+    await it.clock.letPass(100_000)
+    expect(it.workers).toHaveLength(2)
+    await it.pool.resume()
+    expect([it.pool.target, it.pool.instances.length, it.claims.at(-1)]).toEqual([2, 2, 2])
+    expect(ofType(it.events, 'worker-ready')).toHaveLength(1)
+    expect(it.world.changes).toBe(1)
+  })
+
+  test('and cannot be resumed is parked again; callers hear no more of it than they may', async () => {
+    const it = setUp()
+    it.world.releases = true
+    await it.pool.start()
+    await it.pool.park()
+    it.world.loads = false
+    await expect(it.pool.resume()).rejects.toMatchObject({
+      code: 'MODEL_LOAD_FAILED',
+      message: 'the log of the server says why',
+      cause: expect.objectContaining({ message: expect.stringContaining('no memory') }),
+    })
+    expect([it.pool.target, it.claims.at(-1)]).toEqual([0, 0])
+    it.world.loads = true
+    it.world.intact = false
+    await expect(it.pool.resume()).rejects.toThrow(REFUSED)
+    it.world.intact = true
+    await it.pool.resume()
+    expect(it.pool.instances).toHaveLength(1)
+  })
+})
+
+test('kill() ends what serves, what leaves and what is on its way', async () => {
+  const it = setUp({ min: 2, max: 2 })
+  await it.pool.start()
+  it.world.hangs = true
+  // Its replacement is on its way.
+  it.crash()
+  await it.clock.letPass(0)
+  occupy(it.pool.instances[0])
+  expect(it.workers).toHaveLength(3)
+  it.pool.kill()
+  expect(it.workers.map(({ killed }) => killed.length)).toEqual([1, 0, 1])
+  expect(it.workers[0]?.killed).toEqual(['the server is closing'])
+  // Nothing is started any more, and nothing told.
+  const { length } = it.events
+  for (const { events } of it.workers) events.onExit('killed')
+  await it.clock.letPass(100_000)
+  expect([it.workers.length, it.events.length]).toEqual([3, length])
 })
