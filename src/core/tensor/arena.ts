@@ -1,6 +1,6 @@
 /**
- * Cheap small arrays. A typed array with memory of its own costs several times what its bytes do, so small ones share a block.
- * Only for tensors that stay inside the library: a view shows its neighbours through `.buffer`.
+ * Cheap small arrays that share blocks of memory. A typed array with memory of its own costs several times the price of its bytes.
+ * Use them only for tensors that stay inside the library: a view shows its neighbours through `.buffer`.
  */
 
 import { allocate, DTYPES, type ElementArrays } from './dtypes.ts'
@@ -15,7 +15,7 @@ const SMALL_BYTES = 4 * 1024
 let block = new ArrayBuffer(BLOCK_BYTES)
 let used = 0
 
-/** True for what shares a block. */
+/** True for an array that shares a block. */
 export const isSmall = (data: NumericData): boolean => data.byteLength <= SMALL_BYTES
 
 export function copyOf(data: NumericData): NumericData {
@@ -25,14 +25,14 @@ export function copyOf(data: NumericData): NumericData {
   return copy
 }
 
-/** Zeros, or empty strings, to be filled. */
+/** Zeros, or empty strings, to be filled by the caller. */
 export function allocateInside(type: DType, count: number): ElementArrays[DType] {
   const { array, bytes } = DTYPES[type]
   if (array === undefined || count * bytes > SMALL_BYTES) return allocate(type, count)
   return take(array as unknown as NumericConstructor, count, count * bytes) as ElementArrays[DType]
 }
 
-/** Never shows what a block held before: each byte of it is given out once. */
+/** Never exposes earlier contents: each byte of a block is handed out once. */
 function take(ArrayOf: NumericConstructor, length: number, bytes: number): NumericData {
   if (used + bytes > BLOCK_BYTES) {
     block = new ArrayBuffer(BLOCK_BYTES)

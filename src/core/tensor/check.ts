@@ -1,4 +1,4 @@
-/** The gate before anything is queued: a request's inputs against the model's signature. */
+/** Checks a request's inputs against the model's signature before anything is queued. */
 
 import { ModelmountError } from '../errors.ts'
 import { toTensor } from './convert.ts'
@@ -7,7 +7,7 @@ import { formatShape } from './dims.ts'
 import { kindOf } from './elements.ts'
 import type { ModelSignature, Tensor, ValueInfo } from './types.ts'
 
-/** Where a symbolic dim was first seen. */
+/** The place where a symbolic dim was first seen. */
 interface Binding {
   readonly size: number
   readonly input: string
@@ -15,8 +15,8 @@ interface Binding {
 
 /**
  * Turns the inputs of one request into tensors that fit the model's signature.
- * Typed arrays come back as views of the caller's memory, everything else as fresh arrays; nothing of the caller's is changed.
- * An input whose value is `undefined` counts as left out, and an optional one whose value is `null`.
+ * Typed arrays become views of the caller's memory, everything else fresh arrays. The caller's values are never changed.
+ * An input whose value is `undefined` counts as left out, and so does an optional one whose value is `null`.
  * @param inputs plain object, input name -> TensorLike; only own enumerable keys count
  * @param opts.maxElements largest number of elements of one input
  * @param opts.dialect words for faults and rules for elements. @default those of `predict()`

@@ -1,4 +1,4 @@
-/** One value of a request -> a tensor: whole tensors, typed arrays, nested arrays and scalars. */
+/** Converts one value of a request into a tensor: whole tensors, typed arrays, nested arrays and scalars. */
 
 import { allocateInside } from './arena.ts'
 import { type Dialect, inputFault, mismatch, quote } from './dialect.ts'
@@ -14,7 +14,7 @@ interface TypedScope extends Scope {
 }
 
 /**
- * One input of a request as a tensor of the type and shape that the signature wants.
+ * One input of a request as a tensor with the type and shape of the signature.
  * @throws ModelmountError `INPUT_INVALID`
  */
 export function toTensor(info: ValueInfo, value: unknown, maxElements: number, dialect: Dialect): Tensor {
@@ -82,7 +82,7 @@ function fromScalar(scope: TypedScope, value: unknown): Tensor {
 
 function fromParts(scope: TypedScope, parts: object): Tensor {
   const { input, path, type: wanted, dialect } = scope
-  // Each property is read once: what was checked is what is used.
+  // Read each property once, so that the checked value is the one used.
   const { type, dims: stated, data } = parts as { readonly type?: unknown; readonly dims?: unknown; readonly data?: unknown }
   if (type === undefined && stated === undefined && data === undefined) {
     throw mismatch(
@@ -154,7 +154,7 @@ function fromRows(scope: TypedScope, nest: Row, shape: readonly number[], path: 
   return elements
 }
 
-/** A typed array of the right kind as elements; for bool, of bytes 0 and 1. `path` is only asked for when something is wrong. */
+/** Views a typed array of the right kind as elements; for bool, of bytes 0 and 1. `path` is called only on an error. */
 function viewElements(
   scope: TypedScope,
   view: ArrayBufferView,

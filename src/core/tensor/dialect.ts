@@ -1,15 +1,15 @@
-/** How one way into the library spells tensors, so that a fault is told in the caller's own terms. */
+/** How one request format spells tensors, so that errors use the caller's own terms. */
 
 import { ModelmountError } from '../errors.ts'
 import { printable } from '../host/printable.ts'
 import type { ElementPolicy } from './elements.ts'
 import type { DType } from './types.ts'
 
-/** The words of one request format, and which values it takes as elements. */
+/** The vocabulary of one request format, and the values that it accepts as elements. */
 export interface Dialect {
-  /** What an element type is called: `float32`, or `FP32` on the wire. */
+  /** Name of an element type: `float32`, or `FP32` on the wire. */
   typeName(type: DType): string
-  /** Where an input stands in the request, for `details.field`. */
+  /** Path of an input in the request, for `details.field`. */
   pathOf(input: string): string
   /** The fields of a tensor. */
   readonly fields: { readonly type: string; readonly dims: string; readonly data: string }
@@ -18,7 +18,7 @@ export interface Dialect {
   readonly nestedOnly?: boolean
 }
 
-/** Calls to `predict()`. */
+/** The format of `predict()` calls. */
 export const javascript: Dialect = {
   typeName: (type) => type,
   pathOf: (input) => input,
@@ -26,7 +26,7 @@ export const javascript: Dialect = {
   elements: { json: false, bigIntegerAdvice: 'use a BigInt' },
 }
 
-/** What exactly is wrong with an input. */
+/** The fault of an input, in parts. */
 export interface InputFault {
   readonly input: string
   readonly field?: string
@@ -39,19 +39,19 @@ export function inputFault(message: string, { input, field, expected, got }: Inp
   return new ModelmountError('INPUT_INVALID', message, { details: { field, input, expected, got } })
 }
 
-/** The commonest sentence: `expected … at <field>, got …`. */
+/** The most common sentence: `expected … at <field>, got …`. */
 export function mismatch(input: string, field: string, expected: string, got: string): ModelmountError {
   return inputFault(`input ${quote(input)}: expected ${expected} at ${field}, got ${got}`, { input, field, expected, got })
 }
 
 const LONGEST_NAME = 80
 
-/** A name for a message: quoted, control characters escaped, cut when a request makes it long. */
+/** A name for a message: quoted, with control characters escaped, and cut if a request made it long. */
 export function quote(name: string): string {
   return printable(JSON.stringify(shorten(name)))
 }
 
-/** At most 80 characters of a name that a request chose. */
+/** Most characters shown of a name that came with a request. */
 export function shorten(name: string): string {
   return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name
 }

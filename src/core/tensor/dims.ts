@@ -1,14 +1,14 @@
-/** Dimensions: reading a request's, counting elements safely, comparing with a signature. */
+/** Dimensions: reads those of a request, counts elements safely, and compares them with a signature. */
 
 import { type Dialect, mismatch } from './dialect.ts'
 import { kindOf } from './elements.ts'
 import { MAX_RANK } from './nested.ts'
 import type { Dim } from './types.ts'
 
-/** ONNX Runtime's Node binding takes dimensions of 32 bits. */
+/** ONNX Runtime's Node binding takes 32-bit dimensions. */
 const MAX_DIM = 4294967295
 
-/** What the checks of one input need to know. */
+/** Facts that the checks of one input share. */
 export interface Scope {
   readonly input: string
   /** Path of the input in the request. */
@@ -50,15 +50,15 @@ export function checkDims(scope: Scope, dims: readonly number[], field: string):
   for (const dim of dims) {
     count *= dim
     if (dim !== 0) volume *= dim
-    // Leaving at the first product over the limit keeps every product exact.
+    // Stopping at the first product above the limit keeps every product exact.
     if (volume > maxElements) throw mismatch(input, field, `at most ${maxElements} elements`, `shape ${formatShape(dims)}`)
   }
   return count
 }
 
 /**
- * The shape of `length` elements that come without one.
- * @throws ModelmountError `INPUT_INVALID` when the signature leaves more than one dim open, or when its fixed dims do not divide `length`
+ * The shape of `length` elements that came without one.
+ * @throws ModelmountError `INPUT_INVALID` if the signature leaves more than one dim open, or its fixed dims do not divide `length`
  */
 export function inferDims(scope: Scope, length: number): number[] {
   const { input, path, dims: wanted } = scope

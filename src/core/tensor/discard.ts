@@ -1,18 +1,20 @@
 /**
- * Memory of large results, freed as soon as nobody needs it. Left to the garbage collector, results of half a megabyte make V8 collect its
- * whole heap every few dozen of them: what arrays hold outside of the heap counts towards its limit.
+ * Frees the memory of large results as soon as their last reader is done.
+ * V8 counts array memory outside the heap towards its limit: half-megabyte results left to it trigger a full collection every few
+ * dozen.
  */
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { Tensor } from './types.ts'
 
-/** Freeing takes some microseconds; below this, collecting takes less. */
+/** Freeing takes some microseconds; below this size, garbage collection is cheaper. */
 const LARGE_BYTES = 256 * 1024
 
 type Transferable = ArrayBuffer & { transfer?(byteLength: number): ArrayBuffer }
 
 /**
- * Frees the large tensors that are alone in their buffers. Whoever still has one finds an array of length 0, never what the memory holds next.
+ * Frees large tensors that are alone in their buffers. A remaining reference finds an array of length 0, never the memory's next
+ * contents.
  */
 export function discard(tensors: Readonly<Record<string, Tensor>>): void {
   const large: ArrayBufferLike[] = []
@@ -25,7 +27,7 @@ export function discard(tensors: Readonly<Record<string, Tensor>>): void {
   free(new Set(large))
 }
 
-/** Frees those of the buffers, if they are large together, that no tensor is a view of. */
+/** Frees the buffers that no tensor views, if they are large together. */
 export function freeUnused(buffers: readonly ArrayBufferLike[], tensors: Readonly<Record<string, Tensor>>): void {
   if (buffers.reduce((sum, { byteLength }) => sum + byteLength, 0) < LARGE_BYTES) return
   const unused = new Set(buffers)
@@ -41,12 +43,12 @@ function free(buffers: ReadonlySet<ArrayBufferLike>): void {
   else toNobody().postMessage(undefined, own)
 }
 
-/** From Node 21 on. */
+/** Available from Node 21 on. */
 const canTransfer = 'transfer' in ArrayBuffer.prototype
 
 let nobody: MessagePort | undefined
 
-/** A closed port: what is transferred to it is gone. */
+/** A closed port: anything transferred to it is freed. */
 function toNobody(): MessagePort {
   if (nobody) return nobody
   nobody = new MessageChannel().port1

@@ -1,8 +1,8 @@
-/** What is fixed about each element type: its size, its array, its range, and its name on the wire. */
+/** The fixed facts of each element type: size, array, range, and name on the wire. */
 
 import type { DType, DTypeArrays } from './types.ts'
 
-/** {@link DTypeArrays} with strings that can still be filled in. */
+/** {@link DTypeArrays} with a writable array of strings. */
 export type ElementArrays = { [T in DType]: T extends 'string' ? string[] : DTypeArrays[T] }
 
 /** Datatype names of the Open Inference Protocol that have a {@link DType}. BF16 has none: ONNX Runtime's Node binding cannot carry it. */
@@ -34,7 +34,7 @@ interface DTypeFacts<T extends DType> {
   readonly array: T extends 'string' ? undefined : TypedArrayConstructor<ElementArrays[T]>
   readonly wire: WireType
   readonly isInteger: boolean
-  /** Smallest and largest finite element, both included; bigint where a number cannot hold them exactly, 0 where there is no order. */
+  /** Smallest and largest finite element, both included. A bigint if a number cannot hold them exactly, 0 for unordered types. */
   readonly min: number | bigint
   readonly max: number | bigint
 }
@@ -100,7 +100,7 @@ export function typedArrayNames(type: DType): readonly string[] {
 }
 
 /**
- * A typed array as the elements of a type, without a copy where that is safe.
+ * A typed array as the elements of a type, copied only when sharing is unsafe.
  * Subclasses become the plain array: `Buffer.slice` shares memory, unlike every other `slice`.
  * Shared memory is copied because ONNX Runtime refuses it, resizable memory because it can shrink while the request waits.
  * @returns `undefined` when the array is of the wrong kind for the type

@@ -1,29 +1,29 @@
-/** JavaScript values -> elements: one tight loop per kind of element, and the words for a value that was refused. */
+/** Converts JavaScript values into elements: one tight loop per kind of element, and the wording for a refused value. */
 
 import { DTYPES, type ElementArrays } from './dtypes.ts'
 import { isFiniteHalf, toHalf } from './float16.ts'
 import type { DType } from './types.ts'
 
 /**
- * The tokens `Infinity` and `-Infinity` of a JSON text that has them. A number would not tell them from `1e400`, which is too large for a float and
- * refused.
+ * Stand for the tokens `Infinity` and `-Infinity` of a JSON text. A number could not be told from `1e400`, which is too large for a
+ * float and refused.
  */
 export const INFINITE: Readonly<Record<'positive' | 'negative', symbol>> = {
   positive: Symbol('Infinity'),
   negative: Symbol('-Infinity'),
 }
 
-/** Which values may stand for an element. */
+/** The values that may stand for an element. */
 export interface ElementPolicy {
   /**
-   * Values come from JSON text: `null`, a missing value, is not-a-number in a float tensor, as the string `NaN` is; infinities are the strings
-   * `Infinity` and `-Infinity` or {@link INFINITE} (an infinite number was an overflow); only `true` and `false` are booleans. Otherwise floats are
-   * any number, and booleans also 0 and 1.
+   * Set for values from JSON text. `null`, a missing value, is not-a-number in a float tensor, and so is the string `NaN`.
+   * Infinities are the strings `Infinity` and `-Infinity`, or {@link INFINITE}; an infinite number was an overflow.
+   * Only `true` and `false` are booleans. Without this flag, floats are any number, and booleans also 0 and 1.
    */
   readonly json: boolean
   /** How to send an integer that a number cannot hold exactly; ends the sentence that refuses it. */
   readonly bigIntegerAdvice: string
-  /** The word for null, where a caller has written none. @default 'null' */
+  /** The word for null, unless the caller wrote one. @default 'null' */
   readonly nothing?: string
 }
 
@@ -59,7 +59,7 @@ export function fillRow<T extends DType>(
   return FILLS[type](target, at, row, policy)
 }
 
-/** What {@link fillRow} wanted and what the refused value is. Names kinds only: no tensor value may reach a message. */
+/** Names what {@link fillRow} expected and the kind of the refused value: no tensor value may reach a message. */
 export function describeRefusal(
   type: DType,
   value: unknown,
@@ -81,7 +81,7 @@ export function describeRefusal(
   return { expected, got: `an integer beyond 2^53, which a number cannot hold exactly: ${policy.bigIntegerAdvice}` }
 }
 
-/** A word for a value that gives nothing of it away. */
+/** Describes a value without revealing it. */
 export function kindOf(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value === 'symbol') return 'Infinity'
@@ -184,7 +184,7 @@ function fillBooleans(target: Uint8Array, at: number, row: readonly unknown[], p
 function fillStrings(target: string[], at: number, row: readonly unknown[]): number {
   for (let i = 0; i < row.length; i++) {
     const value = row[i]
-    // ONNX Runtime's Node binding cuts a string at its first NUL: better to refuse it than to answer another question.
+    // ONNX Runtime's Node binding cuts a string at its first NUL. Refusing it is better than answering another question.
     if (typeof value !== 'string' || value.includes('\0')) return i
     target[at + i] = value
   }

@@ -1,4 +1,4 @@
-/** Requests that stand for a model where it is described: few plain values. Whether the model takes one is seen when it is tried. */
+/** Example requests for a model's descriptions: few plain values. A trial run shows whether the model accepts one. */
 
 import { allocate, DTYPES, type ElementArrays } from './dtypes.ts'
 import { toHalf } from './float16.ts'
@@ -6,13 +6,13 @@ import type { DType, Tensor, ValueInfo } from './types.ts'
 
 /** One way to make such a request. */
 export interface ExampleForm {
-  /** Size of dimensions that are left open. */
+  /** Size of open dimensions. */
   readonly size: number
-  /** What integers are, and what texts and booleans stand for. */
+  /** Value of integers; texts and booleans derive from it. */
   readonly whole: 0 | 1
 }
 
-/** An input of it; all elements are equal. */
+/** Example elements of an input; all are equal. */
 export interface ExampleInput {
   readonly name: string
   readonly type: DType
@@ -20,11 +20,11 @@ export interface ExampleInput {
   readonly element: number | boolean | string
 }
 
-/** A longer one helps nobody. */
+/** Longest example; a longer one would help no reader. */
 const MAX_ELEMENTS = 4096
 const SIZES = [1, 4, 16]
 
-/** Ways that make different requests, the plainest first. */
+/** Ways that make different requests, the plainest one first. */
 export function exampleForms(inputs: readonly ValueInfo[]): readonly ExampleForm[] {
   const needed = inputs.filter(isNeeded)
   const isOpen = needed.some(({ dims }) => dims?.some((dim) => typeof dim !== 'number'))
@@ -32,7 +32,7 @@ export function exampleForms(inputs: readonly ValueInfo[]): readonly ExampleForm
   return (isOpen ? SIZES : [1]).flatMap((size) => ((isWhole ? [0, 1] : [0]) as (0 | 1)[]).map((whole) => ({ size, whole })))
 }
 
-/** A request of every input that has to be there; `undefined` where that would be too long to print. */
+/** A request with every required input; `undefined` if that would be too long to print. */
 export function exampleOf(inputs: readonly ValueInfo[], { size, whole }: ExampleForm): readonly ExampleInput[] | undefined {
   const example: ExampleInput[] = []
   for (const value of inputs) {
@@ -45,7 +45,7 @@ export function exampleOf(inputs: readonly ValueInfo[], { size, whole }: Example
   return example
 }
 
-/** The same as a request to `predict()`. */
+/** The same as an argument of `predict()`. */
 export function exampleTensors(example: readonly ExampleInput[]): Record<string, Tensor> {
   const tensors: Record<string, Tensor> = Object.create(null)
   for (const { name, type, shape, element } of example)

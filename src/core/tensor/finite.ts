@@ -1,9 +1,9 @@
-/** Inputs that take no missing values: their floats are numbers, each of them. */
+/** Inputs that reject missing values: each of their floats must be a number. */
 
 import { isFiniteHalf } from './float16.ts'
 import type { Tensor, ValueInfo } from './types.ts'
 
-/** Index of the first element that is NaN or infinite; -1 where there is none, or the type has none. */
+/** Index of the first element that is NaN or infinite; -1 if there is none or the type has no such values. */
 export function firstNonFinite({ type, data }: Tensor): number {
   switch (type) {
     case 'float32':
@@ -16,7 +16,7 @@ export function firstNonFinite({ type, data }: Tensor): number {
   }
 }
 
-/** A number less itself is 0; NaN and infinities less themselves are NaN. */
+/** A number minus itself is 0; NaN and infinities minus themselves are NaN. */
 function firstOf(data: Float32Array | Float64Array): number {
   for (let i = 0; i < data.length; i++) {
     const value = data[i] as number
@@ -25,6 +25,6 @@ function firstOf(data: Float32Array | Float64Array): number {
   return -1
 }
 
-/** True for a tensor that an input does not take because of its setting `nonFinite`. */
+/** True if the input's `nonFinite` setting refuses the tensor. */
 export const isRefused = ({ nonFinite }: Pick<ValueInfo, 'nonFinite'>, tensor: Tensor): boolean =>
   nonFinite === 'reject' && firstNonFinite(tensor) !== -1

@@ -3,7 +3,7 @@
 const SIGN = 0x8000
 const INFINITY = 0x7c00
 const NOT_A_NUMBER = 0x7e00
-/** From here on the nearest half is Infinity: halfway between the largest half (65504) and 2^16. */
+/** From here up the nearest half is Infinity: halfway between the largest half (65504) and 2^16. */
 const OVERFLOW = 65520
 const SMALLEST_NORMAL = 2 ** -14
 /** Adding and subtracting it rounds a smaller positive double to an integer, ties to even. */
@@ -30,7 +30,7 @@ export function toHalf(value: number): number {
   if (size < SMALLEST_NORMAL) return sign | roundToEven(size * 2 ** 24)
   double[0] = size
   const exponent = ((halves[HIGH] ?? 0) >>> 20) - 1023
-  // A mantissa that rounds up to 2048 carries into the exponent, which is just what is wanted.
+  // A mantissa that rounds up to 2048 carries into the exponent, as it should.
   return sign | (((exponent + 15) << 10) + roundToEven(size * 2 ** (10 - exponent)) - 1024)
 }
 

@@ -1,4 +1,4 @@
-/** The shape of nested arrays, read from lengths alone. */
+/** Reads the shape of nested arrays from their lengths alone. */
 
 import { typedArrayName } from './dtypes.ts'
 import { kindOf } from './elements.ts'
@@ -9,7 +9,7 @@ export const MAX_RANK = 32
 /** A row of elements: the innermost array, plain or typed. */
 export type Row = readonly unknown[] | ArrayBufferView
 
-/** Where nested arrays stop being regular: a path of indices, and the words for it. */
+/** The place where nested arrays stop being regular: a path of indices, and the words for it. */
 export interface Irregularity {
   readonly path: readonly number[]
   readonly expected: string
@@ -42,8 +42,8 @@ export function shapeOf(nest: Row): number[] | undefined {
 }
 
 /**
- * The rows of a nest in order, once every length but the elements themselves has been compared with `shape`.
- * The caller makes sure that the product of `shape` is small: a nest may contain the same array many times.
+ * The rows of a nest in order, after comparing every length but the elements themselves with `shape`.
+ * The caller bounds the product of `shape`: a nest may contain the same array many times.
  */
 export function collectRows(nest: Row, shape: readonly number[]): Row[] | Irregularity {
   const rows: Row[] = []

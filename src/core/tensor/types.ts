@@ -1,6 +1,6 @@
-/** Tensors, and what a model takes and gives. */
+/** Tensors, and the inputs and outputs of a model. */
 
-/** Element types that onnxruntime-node carries, in its own spelling. */
+/** Element types that onnxruntime-node carries, spelled as it spells them. */
 export type DType =
   | 'float32'
   | 'float64'
@@ -20,7 +20,7 @@ export type DType =
 export interface DTypeArrays {
   float32: Float32Array
   float64: Float64Array
-  /** Raw IEEE 754 half bits, on every Node version. */
+  /** Raw IEEE 754 half bits, on every version of Node. */
   float16: Uint16Array
   int8: Int8Array
   int16: Int16Array
@@ -58,7 +58,7 @@ export type TensorScalar = number | bigint | boolean | string
 
 export type NestedArray = readonly (TensorScalar | NestedArray)[]
 
-/** What `predict()` takes for one input: a tensor, a typed array (its shape is inferred), nested arrays, or a scalar. */
+/** A value for one input of `predict()`: a tensor, a typed array (its shape is inferred), nested arrays, or a scalar. */
 export type TensorLike = Tensor | TypedArray | NestedArray | TensorScalar
 
 /** One dimension: a number is fixed, a string is symbolic (equal symbols mean equal sizes), `null` is dynamic and unnamed. */
@@ -67,32 +67,35 @@ export type Dim = number | string | null
 /** One input or output of a model. */
 export interface ValueInfo {
   readonly name: string
-  /** Element type; `undefined` when the value is not a tensor or its type cannot be carried. */
+  /** Element type; `undefined` if the value is not a tensor or its type is not supported. */
   readonly type: DType | undefined
-  /** The type as the file declares it, for example `tensor(float)`, `tensor(int4)`, `seq(tensor(int64))`; where it does not, as it follows. */
+  /**
+   * Type as the file declares it, for example `tensor(float)`, `tensor(int4)`, `seq(tensor(int64))`. Inferred if the file declares
+   * none.
+   */
   readonly declaredType: string
   /** `undefined` when the rank is unknown; `[]` is a scalar. */
   readonly dims: readonly Dim[] | undefined
-  /** True when a request may leave the input out: a mask of `batching.ragged`, which is made up where it is missing. */
+  /** True if a request may leave the input out: a mask of `batching.ragged`, which is filled in when missing. */
   readonly optional?: boolean
-  /** Inputs only: `reject` where the settings refuse NaN and infinities. */
+  /** Inputs only: `reject` if the settings refuse NaN and infinities. */
   readonly nonFinite?: 'reject'
   readonly doc?: string
 }
 
-/** What can be known of a model without running it. */
+/** Facts about a model that need no run. */
 export interface ModelSignature {
   readonly inputs: readonly ValueInfo[]
   readonly outputs: readonly ValueInfo[]
-  /** Outputs of the file that are not served; absent where all are. */
+  /** Outputs of the file that are not served; absent if all are. */
   readonly leftOut?: readonly LeftOutput[]
 }
 
 /** An output of a model's file that is not served. */
 export interface LeftOutput {
   readonly name: string
-  /** As in {@link ValueInfo}. */
+  /** As {@link ValueInfo} has it. */
   readonly declaredType: string
-  /** Why, and what helps, as the rest of a sentence. */
+  /** The reason and the remedy, worded as the rest of a sentence. */
   readonly reason: string
 }
