@@ -1,6 +1,12 @@
-/** One listener per AbortSignal however many requests share it, and none when none is left: Node warns of a leak from the eleventh on. */
+/**
+ * Keeps one listener per AbortSignal, shared by all its requests and removed with the last. Node warns of a leak from the eleventh
+ * listener on.
+ */
 
-/** What is used of an `AbortSignal`. An adapter may bring something lighter: making a real one costs as much as reading a small request. */
+/**
+ * The used part of an `AbortSignal`. An adapter may pass a lighter object: creating a real signal costs as much as reading a small
+ * request.
+ */
 export interface AbortSignalLike {
   readonly aborted: boolean
   readonly reason: unknown
@@ -33,7 +39,7 @@ function share(signal: AbortSignal): Shared {
 
 /** Calls back when the signal fires; returns a function that stops listening. */
 export function onAbort(signal: AbortSignalLike, callback: () => void): () => void {
-  // An adapter's, made for one request: nobody shares it.
+  // A signal of an adapter serves one request, so it needs no sharing.
   if (!(signal instanceof AbortSignal)) {
     signal.addEventListener('abort', callback)
     return () => signal.removeEventListener('abort', callback)
@@ -48,11 +54,11 @@ export function onAbort(signal: AbortSignalLike, callback: () => void): () => vo
 /** A signal that fires when the first of two does. */
 export interface Either {
   readonly signal: AbortSignal
-  /** Stops listening to the two. */
+  /** Stops listening to both signals. */
   end(): void
 }
 
-/** Unlike `AbortSignal.any()`, which leaves something at a signal that lives for long each time it is called. */
+/** Unlike `AbortSignal.any()`, which leaves an entry on a long-lived signal with each call. */
 export function eitherSignal(one: AbortSignalLike | undefined, other: AbortSignal): Either {
   if (one === undefined) return { signal: other, end() {} }
   const both = new AbortController()

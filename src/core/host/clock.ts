@@ -1,8 +1,8 @@
-/** Time as the rooms see it, so that tests can move it by hand. */
+/** Time as an interface, so that tests can move it by hand. */
 
 export interface Timer {
   cancel(): void
-  /** Keep the process alive until the timer fires, as long as `hold` is true. */
+  /** Keeps the process alive until the timer fires, while `hold` is true. */
   hold(hold: boolean): void
 }
 

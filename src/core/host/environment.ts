@@ -1,19 +1,20 @@
-/** What the process must offer before ONNX Runtime is loaded in it. */
+/** Checks that the process can load ONNX Runtime. */
 
 import { existsSync } from 'node:fs'
 import { FLAGS, hostUnsupported, RUNTIME_MISSING } from './problems.ts'
 import { requireFromScripts, scriptPath } from './scripts.ts'
 
 /**
- * ONNX Runtime reads this once, from the real environment, when it is first loaded anywhere in the process. A worker thread has a copy of the
- * environment; there models run in processes, which get theirs from that copy.
+ * ONNX Runtime reads this once, from the real environment, when the process first loads it. A worker thread has only a copy of the
+ * environment.
+ * Models started from a worker thread therefore run in processes, which inherit that copy.
  */
 export function disableOrtTelemetry(): void {
   process.env.ORT_DISABLE_TELEMETRY ??= '1'
 }
 
 /**
- * Says what to do before a worker fails with a stack trace.
+ * Names the remedy before a worker fails with a stack trace.
  * @throws ModelmountError `HOST_UNSUPPORTED`
  */
 export function checkHost(): void {
@@ -22,7 +23,7 @@ export function checkHost(): void {
     throw hostUnsupported('platform', 'onnxruntime-node has no build for Alpine (musl); use a glibc image such as node:24-slim')
   if (platform === 'darwin' && arch === 'x64')
     throw hostUnsupported('platform', 'onnxruntime-node has no build for macOS on Intel')
-  // Requests are read, and files hashed, in threads of every server.
+  // Every server reads requests and hashes files in threads.
   if (process.permission?.has('worker') === false)
     throw hostUnsupported('permission', `Node's permission model (--permission) lets no worker start; modelmount needs ${FLAGS}`)
   for (const script of ['worker', 'decode-worker', 'hash-worker'] as const) scriptPath(script)

@@ -1,16 +1,16 @@
-/** Work that must not overlap stands in line by key; a line has an end. */
+/** Queues, by key, for work that must not overlap. Each queue is bounded. */
 
 export interface Lines {
   /**
-   * Resolves when it is this caller's turn, with a function that ends it.
-   * @returns `undefined` when as many as may wait are waiting
+   * Resolves on the caller's turn, with a function that ends the turn.
+   * @returns `undefined` if the line is full
    */
   enter(key: string): Promise<() => void> | undefined
-  /** Resolves when everybody who is in line now has left. */
+  /** Resolves when all callers now in line have left. */
   idle(): Promise<void>
 }
 
-/** @param maxWaiting behind the one whose turn it is, for each key */
+/** @param maxWaiting callers behind the current one, per key */
 export function createLines(maxWaiting: number): Lines {
   const lines = new Map<string, { readonly tail: Promise<void>; readonly length: number }>()
 
@@ -38,8 +38,8 @@ export function createLines(maxWaiting: number): Lines {
 }
 
 /**
- * Runs one work per key at a time. Whoever asks meanwhile shares the next one, which begins after all of them have asked: however many they
- * are, at most one runs and one waits.
+ * Runs one job per key at a time. Callers that arrive meanwhile share the next run, which starts after all of them have asked.
+ * However many ask, at most one job runs and one waits.
  */
 export function createShared<T>(work: (key: string) => Promise<T>): (key: string) => Promise<T> {
   const running = new Map<string, Promise<T>>()

@@ -1,8 +1,9 @@
 /** Three kinds of loggers behind one function: `console` and its like, pino, and Nest's. */
 
 /**
- * `console` and its like; pino, which also gets the event as an object: `{ event, model, version, … }`; or Nest's `LoggerService`, whose word
- * for `info` is `log`. One of the two must be there.
+ * `console` and similar objects; pino, which also gets the event as an object `{ event, model, version, … }`; or Nest's
+ * `LoggerService`.
+ * Nest's name for `info` is `log`: one of the two must exist.
  */
 export interface Logger {
   info?(message: string): void
@@ -13,7 +14,7 @@ export interface Logger {
 
 export type Level = 'info' | 'warn' | 'error'
 
-/** @param fields what the message says, for loggers that keep objects */
+/** @param fields the message's facts, for loggers that keep objects */
 export type Write = (level: Level, message: string, fields: Readonly<Record<string, unknown>>) => void
 
 type PinoLike = Record<Level, (fields: object, message: string) => void>
@@ -21,7 +22,7 @@ type NestLike = Record<'log' | 'warn', (message: string, context: string) => voi
   error(message: string, stack: undefined, context: string): void
 }
 
-/** Only pino and what is made of it has `bindings()`; others with objects in front of messages cannot be told from `console`. */
+/** Only pino and its derivatives have `bindings()`. Other loggers that take an object first cannot be told from `console`. */
 const isPino = (logger: object): logger is PinoLike =>
   typeof (logger as { bindings?: unknown }).bindings === 'function' && typeof (logger as { child?: unknown }).child === 'function'
 

@@ -1,7 +1,10 @@
 /** Control, format and separator characters, and halves of surrogate pairs. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 
-/** Text of a file made safe for a terminal, a log line or a sentence: what could move the cursor or reorder a line becomes `\x1b` or `\u{202e}`. */
+/**
+ * Makes text of a file safe for a terminal, a log line or a sentence: a character that could move the cursor or reorder a line
+ * becomes `\x1b` or `\u{202e}`.
+ */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (char) => {
     const code = char.codePointAt(0) ?? 0

@@ -1,4 +1,4 @@
-/** Reasons of the host, not of a model, for which a worker cannot start or load ONNX Runtime; each with its remedy. */
+/** Host faults, not model faults, that keep a worker from starting or loading ONNX Runtime; each with its remedy. */
 
 import { isModelmountError, ModelmountError } from '../errors.ts'
 
@@ -14,7 +14,7 @@ export type HostProblem =
 export const hostUnsupported = (problem: HostProblem, message: string, cause?: unknown): ModelmountError =>
   new ModelmountError('HOST_UNSUPPORTED', message, { details: { problem }, ...(cause === undefined ? {} : { cause }) })
 
-/** Of Node's permission model. */
+/** Raised by Node's permission model. */
 export const FLAGS = '--allow-worker --allow-addons --allow-child-process --allow-fs-read=* --allow-fs-write=<temporary folder>'
 
 export const RUNTIME_MISSING =
@@ -26,10 +26,10 @@ interface Sign {
   readonly message: string
 }
 
-/** What Node and the loader of the system say, in the order in which to look. */
+/** Messages of Node and the system's loader, in the order of the search. */
 const SIGNS: readonly Sign[] = [
   {
-    // The loader takes a library by its short name; the one that is loaded already has other symbols.
+    // The loader finds a library by its short name; another one of that name is already loaded.
     says: /version [`'"]VERS_[\d.]+['"`] not found/,
     problem: 'onnxruntime-conflict',
     message:
@@ -53,7 +53,7 @@ const SIGNS: readonly Sign[] = [
   },
 ]
 
-/** @param text what was said when a worker started @returns undefined where the host is not to blame */
+/** @param text output of a worker that failed to start @returns undefined if the host is not the cause */
 export function hostProblem(text: string): ModelmountError | undefined {
   const sign = SIGNS.find(({ says }) => says.test(text))
   return sign && hostUnsupported(sign.problem, sign.message, new Error(text.slice(0, 2000)))
@@ -61,7 +61,7 @@ export function hostProblem(text: string): ModelmountError | undefined {
 
 export const isOfHost = (error: unknown): boolean => isModelmountError(error) && error.code === 'HOST_UNSUPPORTED'
 
-/** An error that was thrown where a worker starts; one of another kind as it is. */
+/** An error from a starting worker; errors of another kind are returned unchanged. */
 export function refusedByHost(error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException | undefined)?.code
   return hostProblem(`${code}: ${error instanceof Error ? error.message : String(error)}`) ?? error

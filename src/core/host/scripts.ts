@@ -1,10 +1,10 @@
 /**
- * The scripts that run in threads and processes of their own: where they lie when the package is installed and when the app is bundled, and
- * how a thread of them starts.
+ * The scripts that run in threads and processes of their own: their location in an installed package or a bundle, and how their
+ * threads start.
  */
 
 import { existsSync } from 'node:fs'
-// Of the module, not by itself: webpack takes that for a require() of its own.
+// Called on the module, not by itself: webpack would replace the latter with a require() of its own.
 import nodeModule from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +13,7 @@ import { hostUnsupported, refusedByHost } from './problems.ts'
 
 export type Script = 'worker' | 'decode-worker' | 'hash-worker' | 'prometheus-worker'
 
-/** Written out one by one: bundlers that take such files along find them by this form alone. */
+/** Written out one by one: bundlers that ship such files recognise only this form. */
 const URLS: Readonly<Record<Script, () => URL>> = {
   worker: () => new URL('./workers/worker.cjs', import.meta.url),
   'decode-worker': () => new URL('./workers/decode-worker.cjs', import.meta.url),
@@ -21,10 +21,10 @@ const URLS: Readonly<Record<Script, () => URL>> = {
   'prometheus-worker': () => new URL('./workers/prometheus-worker.cjs', import.meta.url),
 }
 
-/** In CommonJS the file that runs: in a bundle, the bundle. */
+/** In CommonJS this is the running file: in a bundle, the bundle. */
 const FILE = ownFile()
 
-/** Tried, not asked by `typeof`: webpack answers that with 'string' for ES modules, too. */
+/** Tried rather than tested with `typeof`: webpack evaluates that to 'string' for ES modules, too. */
 function ownFile(): string | undefined {
   try {
     return __filename
@@ -33,12 +33,12 @@ function ownFile(): string | undefined {
   }
 }
 
-/** The path of a script; undefined where a bundler has left it behind. */
+/** The path of a script; undefined if a bundler left it out. */
 export function findScript(script: Script): string | undefined {
   return candidates(script).find((path) => existsSync(path))
 }
 
-/** @throws ModelmountError `HOST_UNSUPPORTED` where a bundler has left it behind */
+/** @throws ModelmountError `HOST_UNSUPPORTED` if a bundler left it out */
 export function scriptPath(script: Script): string {
   const path = findScript(script)
   if (path !== undefined) return path
@@ -60,15 +60,15 @@ function candidates(script: Script): string[] {
   }
 }
 
-/** `require` as the file at a path or URL has it. */
+/** `require` as seen from a path or URL. */
 export const requireFrom = (file: string): NodeJS.Require => nodeModule.createRequire(file)
 
-/** `require` as the engine's script has it: packages are looked up from there. */
+/** `require` as the engine's script sees it: packages are resolved from there. */
 export const requireFromScripts = (): NodeJS.Require => requireFrom(findScript('worker') ?? FILE ?? import.meta.url)
 
 /**
- * Flags of Node that every thread and child of ours gets. The host's own loaders and inspector flags are not theirs, but without Yarn's
- * Plug'n'Play they would find no package.
+ * Node flags for every thread and child process. The host's own loaders and inspector flags are left out.
+ * Yarn's Plug'n'Play stays, because no package would be found without it.
  */
 export function scriptArgs(): string[] {
   return process.versions.pnp === undefined ? [] : ['--require', requireFromScripts().resolve('pnpapi')]
@@ -76,11 +76,11 @@ export function scriptArgs(): string[] {
 
 /**
  * Starts a thread.
- * @param path of a script @throws ModelmountError `HOST_UNSUPPORTED` where the host lets no thread start
+ * @param path of a script @throws ModelmountError `HOST_UNSUPPORTED` if the host cannot start threads
  */
 export function startThread(path: string, options: WorkerOptions): Worker {
   try {
-    // Not imported: Turbopack takes a path that it cannot read for any file of the package, declarations included, and fails on those.
+    // Not imported: Turbopack takes an unreadable path for any file of the package, declarations included, and fails on those.
     const threads = process.getBuiltinModule('node:worker_threads')
     return new threads.Worker(path, { ...options, execArgv: scriptArgs() })
   } catch (error) {

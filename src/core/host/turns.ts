@@ -1,20 +1,17 @@
-/** Work of the host's thread in slices, between which its event loop turns. */
+/** Splits work on the host's thread into slices, with turns of the event loop between them. */
 
 import { channel } from 'node:diagnostics_channel'
 import { setImmediate } from 'node:timers/promises'
 import type { Steps } from '../protocol/index.ts'
 
-/**
- * Tells how many bytes the host's thread has gone through for a request, slice by slice: `{ bytes }`. Nothing is published while nobody
- * listens.
- */
+/** Publishes how many bytes of a request each slice processed: `{ bytes }`. Nothing is published without a subscriber. */
 const work = channel('modelmount:host-work')
 
 export function tellWork(bytes: number): void {
   if (work.hasSubscribers) work.publish({ bytes })
 }
 
-/** The result of steps: at once where they are short, else after some turns of the event loop. */
+/** Runs the steps: at once if they are short, else over several turns of the event loop. */
 export function inTurns<T>(steps: Steps<T>): T | Promise<T> {
   const first = steps.next()
   return first.done ? first.value : rest(steps, first.value)
