@@ -1,34 +1,34 @@
-/** Equal requests at the same time run once. Each waits on its own terms: one that gives up costs the others nothing. */
+/** Equal requests at the same time run once. Each keeps its own terms: one that gives up costs the others nothing. */
 
 import { ModelmountError } from '../errors.ts'
 import { type AbortSignalLike, onAbort } from '../host/abort.ts'
 import type { Clock, Timer } from '../host/clock.ts'
 
 export interface Flight<T> {
-  /** Rejects with what the work rejects with. */
+  /** Rejects with the error of the work. */
   readonly landed: Promise<T>
-  /** Fires when nobody waits any more; `undefined` where the first one waits whatever happens. */
+  /** Fires when the last waiter has left; `undefined` if the first one waits in any case. */
   readonly signal: AbortSignal | undefined
-  /** How many have ever waited for it. */
+  /** How many requests have ever waited for it. */
   readonly joined: number
 }
 
 export interface Flights<T> {
   get(key: string): Flight<T> | undefined
   /**
-   * Starts work that requests for `key` can join until it has landed, was abandoned or forgotten. It is started in this turn.
-   * @param mayLeave whether the one who starts it may give up before it lands
+   * Starts work that requests for `key` can join until it lands, is abandoned or is forgotten. The work starts in this turn.
+   * @param mayLeave whether its first waiter may give up before it lands
    */
   start(key: string, mayLeave: boolean, work: (flight: Flight<T>) => Promise<T>): Flight<T>
-  /** False once the flight has been forgotten: its result is its waiters' only. */
+  /** False once the flight is forgotten: its result then belongs to its waiters only. */
   current(key: string, flight: Flight<T>): boolean
   /**
-   * The flight's outcome, unless the caller gives up before.
-   * @param deadline on the clock; `undefined` where the work itself keeps it
-   * @throws ModelmountError `ABORTED`, `DEADLINE_EXCEEDED`, and what the work rejects with
+   * The flight's outcome, unless the caller gives up first.
+   * @param deadline on the clock; `undefined` if the work enforces it
+   * @throws ModelmountError `ABORTED`, `DEADLINE_EXCEEDED`, and the errors of the work
    */
   wait(flight: Flight<T>, signal: AbortSignalLike | undefined, deadline: number | undefined): Promise<T>
-  /** Nobody joins what is under way now; who has joined is answered. */
+  /** Closes all current flights to new requests; those that joined are answered. */
   forget(): void
 }
 
@@ -42,7 +42,7 @@ export function createFlights<T>(clock: Clock): Flights<T> {
   const flights = new Map<string, Entry<T>>()
 
   function start(key: string, mayLeave: boolean, work: (flight: Flight<T>) => Promise<T>): Entry<T> {
-    // A controller and its listener cost as much as all the rest.
+    // An AbortController and its listener cost as much as all the rest.
     const giveUp = mayLeave ? new AbortController() : undefined
     let land: (outcome: Promise<T>) => void = () => {}
     const landed = new Promise<T>((resolve) => {
@@ -57,7 +57,7 @@ export function createFlights<T>(clock: Clock): Flights<T> {
       joined: 0,
       waiting: 0,
       abandon(reason) {
-        // At once, so that a newcomer does not join work that is being dropped.
+        // At once, so that no newcomer joins work that is being dropped.
         remove()
         giveUp?.abort(reason)
       },

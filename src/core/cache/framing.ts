@@ -1,6 +1,6 @@
 /**
- * Values one after the other as bytes that can be read in one way only: everything of variable length carries its length in front, so that
- * no two different sequences of the same schema come out alike. Used for keys and for the stored form of results.
+ * Writes values so that they can be read in one way only. Every value of variable length carries its length in front.
+ * Two different sequences of the same schema therefore never produce the same bytes. Keys and stored results use it.
  */
 
 export interface Framing {
@@ -9,18 +9,18 @@ export interface Framing {
   /** UTF-16, unlike UTF-8 exact for halves of surrogate pairs too. */
   text(value: string): void
   bytes(value: Uint8Array): void
-  /** Hands on what is still gathered. */
+  /** Passes on the gathered bytes. */
   end(): void
 }
 
 const SCRATCH_BYTES = 8 * 1024
-/** From here bytes are handed on as they are: copying them would cost more than the extra call. */
+/** From this size bytes are passed on unchanged: copying them would cost more than the extra call. */
 const DIRECT_BYTES = 2 * 1024
 
-/** Everything here is synchronous, so all framings share one. */
+/** All calls here are synchronous, so all framings share one buffer. */
 const scratch = Buffer.alloc(SCRATCH_BYTES)
 
-/** @param sink gets the bytes in order. A chunk is only valid during the call; the sink must not start another framing. */
+/** @param sink receives the bytes in order. A chunk is valid only during the call; the sink must not start another framing. */
 export function createFraming(sink: (chunk: Uint8Array) => void): Framing {
   let used = 0
 
@@ -69,7 +69,7 @@ export function createFraming(sink: (chunk: Uint8Array) => void): Framing {
   }
 }
 
-/** Everything that `write` frames, in one array. */
+/** All bytes that `write` frames, in one array. */
 export function framed(write: (framing: Framing) => void): Uint8Array {
   const chunks: Uint8Array[] = []
   const framing = createFraming((chunk) => chunks.push(Uint8Array.from(chunk)))
@@ -78,7 +78,7 @@ export function framed(write: (framing: Framing) => void): Uint8Array {
   return Buffer.concat(chunks)
 }
 
-/** Reads what a {@link Framing} wrote. Every reader returns `undefined` past the end, and from then on. */
+/** Reads the output of a {@link Framing}. Past the end, every reader returns `undefined`, and keeps doing so. */
 export interface Unframing {
   number(): number | undefined
   /** A number that can be a count: an integer from 0 to `max`. */

@@ -1,6 +1,6 @@
 /**
- * Results by content, for one load of one model version: a replaced model starts with an empty cache of its own. Bounded in bytes, equal
- * requests at the same time run once, and everything that leaves is a copy.
+ * Keeps results by content, for one load of one model version: a replaced model starts with an empty cache.
+ * The cache is bounded in bytes, runs equal concurrent requests once, and hands out copies only.
  */
 
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
@@ -18,10 +18,10 @@ import type { CacheInfo, CacheOptions } from './types.ts'
 
 export { contentId } from './content.ts'
 
-/** How one request wants to run; what the model's `run()` takes. */
+/** Terms of one request; `run()` of the model takes them. */
 export interface CallOptions {
   readonly fetches: readonly string[]
-  /** When the request came, on the clock. */
+  /** Arrival time of the request, on the clock. */
   readonly at: number
   readonly timeoutMs: number | undefined
   readonly signal: AbortSignalLike | undefined
@@ -29,7 +29,7 @@ export interface CallOptions {
   readonly shareable: boolean
   readonly priority: Priority
   readonly tenant: string | undefined
-  /** The connection that the request came on; `undefined` where there is none. */
+  /** The connection of the request; `undefined` if it has none. */
   readonly connection?: symbol | undefined
   readonly trace?: Trace | undefined
 }
@@ -39,12 +39,12 @@ export interface RunResult {
   readonly queueMs: number
   readonly inferMs: number
   readonly batchSize: number
-  /** When the answer came, on the clock. */
+  /** Time of the answer, on the clock. */
   readonly endedAt: number
 }
 
 export interface Answer extends RunResult {
-  /** Set when it was not run for this request: milliseconds since it was computed. */
+  /** Set if this request needed no run: milliseconds since the result was computed. */
   readonly ageMs?: number
 }
 
@@ -53,18 +53,18 @@ type RunModel = (inputs: Inputs, call: CallOptions) => Promise<RunResult>
 
 export interface ResultCache {
   /**
-   * The result of an equal request, kept or under way; otherwise that of `run`, which owns the inputs then.
-   * @throws ModelmountError `ABORTED`, `DEADLINE_EXCEEDED`, `QUEUE_FULL`, and what `run` rejects with
+   * The result of an equal request, kept or under way; otherwise that of `run`, which then owns the inputs.
+   * @throws ModelmountError `ABORTED`, `DEADLINE_EXCEEDED`, `QUEUE_FULL`, and the errors of `run`
    */
   getOrRun(inputs: Inputs, call: CallOptions, run: RunModel): Promise<Answer>
   info(): CacheInfo
-  /** Drops every entry; what is under way is answered but not kept. @returns how many entries there were */
+  /** Drops every entry. Runs under way are answered but not kept. @returns how many entries there were */
   purge(): number
-  /** True when results are shared with other processes once `share()` was told what the model is. */
+  /** True if results are shared with other processes once `share()` has received the model's content. */
   readonly shares: boolean
-  /** @param content equal in every process that has loaded the same bytes */
+  /** @param content equal in every process that loaded the same bytes */
   share(content: string): void
-  /** Purges for good; later requests run. @returns what has to be awaited before the model stops taking runs, if anything */
+  /** Purges for good; later requests run. @returns a promise to await before the model stops taking runs, if there is any */
   close(): Promise<unknown> | undefined
 }
 
@@ -72,19 +72,19 @@ export interface CacheSettings {
   readonly name: string
   readonly version: string
   readonly cache: CacheOptions
-  /** Deadline of a request that brings none. */
+  /** Default request timeout. */
   readonly timeoutMs: number
-  /** Bytes of input that may wait for the runs of equal requests. */
+  /** Most bytes of input that may wait for the runs of equal requests. */
   readonly maxQueueBytes: number
 }
 
-/** What came of a flight: a result that is its leader's own, and a private copy for everybody else. */
+/** Outcome of a flight: the leader's own result, and a private copy for each other waiter. */
 type Landing = { readonly own: RunResult; readonly kept: Kept | undefined } | { readonly own: undefined; readonly kept: Kept }
 
-/** Nobody outside this process can compute a key, nor tell from one what was asked. */
+/** No one outside this process can compute a key, or tell from one what was asked. */
 const PROCESS_SECRET = createSecretKey(randomBytes(32))
 
-/** A waiting request costs something even when its inputs are tiny. */
+/** A waiting request has a cost even if its inputs are tiny. */
 const WAITER_BYTES = 1024
 
 export function createResultCache(settings: CacheSettings, deps: SharedDeps): ResultCache {
@@ -119,12 +119,12 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
       if (!flight) return lead(key, inputs, call, deadline, run)
       const landing = await join(flight, inputs, call.signal, deadline)
       if (landing?.kept) return hit(landing.kept, call)
-      // Its leader had less time than this request has: somebody has to run it again.
+      // Its leader had less time than this request, so it must run again.
     }
     return run(inputs, restarted(call, deadline))
   }
 
-  /** The same call with what is left of its time. */
+  /** The same call with its remaining time. */
   function restarted(call: CallOptions, deadline: number): CallOptions {
     const at = clock.now()
     return { ...call, at, timeoutMs: deadline - at }
@@ -152,7 +152,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
       return run(inputs, { ...restarted(call, deadline), signal: flight.signal })
     }
     const flight = flights.start(key, call.signal !== undefined, (flight) => fly(key, flight, go, deadline))
-    // The run has this request's deadline, as it would have without a cache: a hung child is found out by it.
+    // The run has this request's deadline, as it would without a cache: that is how a hung child is detected.
     const { own, kept } = await flights.wait(flight, call.signal, undefined)
     return own ?? hit(kept, call)
   }
@@ -165,7 +165,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
   ): Promise<Landing> {
     const level = shared
     if (!level) return land(key, flight, await go(flight), undefined)
-    // The run starts in the same turn as the answer comes, so that close() knows when all have started.
+    // The run starts in the turn of the answer, so that close() knows when all have started.
     const lookUp = level.get(key, deadline - clock.now()).then((found) => (found ? { found } : { running: go(flight) }))
     lookUps.add(lookUp)
     const { found, running } = await lookUp.finally(() => lookUps.delete(lookUp))
@@ -177,7 +177,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
 
   function land(key: string, flight: Flight<Landing>, own: RunResult, level: Shared | undefined): Landing {
     const fits = flights.current(key, flight) && bytesOf(own.outputs) <= maxBytes
-    // The copy is made before the leader gets its result, which it may change at once.
+    // The copy is made before the leader gets its result, because the leader may change it at once.
     const kept = fits || flight.joined > 1 ? keep(own.outputs, clock.now()) : undefined
     if (kept && fits) {
       lru.set(key, kept)
@@ -186,7 +186,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
     return { own, kept }
   }
 
-  /** `undefined` when the flight ran out of its leader's time, but not of this request's. */
+  /** `undefined` if the flight exceeded its leader's deadline but not this request's. */
   async function join(
     flight: Flight<Landing>,
     inputs: Inputs,
@@ -195,7 +195,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
   ): Promise<Landing | undefined> {
     let bytes = WAITER_BYTES
     for (const name in inputs) bytes += inputs[name] ? dataBytes(inputs[name]) : 0
-    // The run's own queue is bounded; those who wait beside it keep their inputs too.
+    // The run's own queue is bounded, but requests that wait beside it keep their inputs as well.
     if (waitingBytes > 0 && waitingBytes + bytes > maxQueueBytes)
       throw new ModelmountError('QUEUE_FULL', 'too many requests are waiting for the run of an equal one', { retryAfterS: 1 })
     waitingBytes += bytes

@@ -1,4 +1,4 @@
-/** Results that the cache keeps: its own copies, which nobody else ever sees, and what they weigh. */
+/** Results that the cache keeps: private copies, and their estimated size. */
 
 import type { Tensor } from '../tensor/types.ts'
 
@@ -6,16 +6,16 @@ export type Outputs = Readonly<Record<string, Tensor>>
 
 export interface Kept {
   readonly outputs: Outputs
-  /** Estimate of the memory that the entry takes, its key included. */
+  /** Estimated memory of the entry, its key included. */
   readonly bytes: number
-  /** When it was computed, on the cache's clock. */
+  /** Time of its computation, on the cache's clock. */
   readonly at: number
 }
 
-/** What an entry costs besides its elements (key, list nodes, objects); measured on Node 20: about 600 and 350 bytes. */
+/** Cost of an entry besides its elements (key, list nodes, objects); measured on Node 20: about 600 and 350 bytes. */
 const ENTRY_BYTES = 640
 const TENSOR_BYTES = 384
-/** A JavaScript string beside its characters: header and pointer. */
+/** Cost of a JavaScript string besides its characters: header and pointer. */
 const STRING_BYTES = 32
 
 export function bytesOf(outputs: Outputs): number {
@@ -34,7 +34,7 @@ export function dataBytes({ type, data }: Tensor): number {
   return bytes
 }
 
-/** Copies the outputs with memory of their own, in the order of `names`. */
+/** Copies the outputs into memory of their own, in the order of `names`. */
 export function copyOutputs(outputs: Outputs, names: readonly string[]): Record<string, Tensor> {
   const copies: Record<string, Tensor> = Object.create(null)
   for (const name of names) {

@@ -1,6 +1,6 @@
 /**
- * What makes two requests equal, as bytes and as a key. The key is an HMAC: without the secret nobody can look for two inputs that share one,
- * and a key that is seen somewhere tells nothing of the inputs.
+ * Defines when two requests are equal, as bytes and as a key. The key is an HMAC.
+ * Without the secret, no one can search for two inputs that share a key, and a leaked key reveals nothing about its inputs.
  */
 
 import { createHmac, type KeyObject } from 'node:crypto'
@@ -11,14 +11,14 @@ import { createFraming, type Framing, framed } from './framing.ts'
 export interface LoadIdentity {
   readonly model: string
   readonly version: string
-  /** Another file under the same name and version has another one. */
+  /** Differs for another file under the same name and version. */
   readonly load: string
 }
 
 export interface KeyedRequest {
   readonly inputs: Readonly<Record<string, Tensor>>
   readonly fetches: readonly string[]
-  /** A run of one's own may differ in the last bit from a shared one, so they are kept apart. */
+  /** An unshared run may differ in the last bit from a shared one, so they are kept apart. */
   readonly shareable: boolean
   readonly tenant: string | undefined
 }
@@ -35,8 +35,9 @@ export const identityBytes = ({ model, version, load }: LoadIdentity): Uint8Arra
   })
 
 /**
- * Equal exactly for requests that must get the same answer: same load, tenant, outputs (in any order) and inputs (in any order), each with its
- * element type, shape and bits. `0` and `-0` are different bits, and so are two NaNs with different payloads.
+ * Equal exactly for requests that must get the same answer: same load, tenant, outputs (in any order) and inputs (in any order).
+ * Inputs are equal if their element type, shape and bits are. `0` and `-0` are different bits, and so are two NaNs with different
+ * payloads.
  */
 export function writeRequest(framing: Framing, identity: Uint8Array, request: KeyedRequest): void {
   const { inputs, fetches, shareable, tenant } = request
@@ -64,7 +65,7 @@ export function writeTensor(framing: Framing, { type, dims, data }: Tensor): voi
     framing.number(data.length)
     for (const element of data) framing.text(element)
   } else {
-    // Little-endian, as on every platform that onnxruntime-node has a build for.
+    // Little-endian, like every platform that onnxruntime-node supports.
     framing.bytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   }
 }

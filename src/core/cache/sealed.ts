@@ -1,6 +1,6 @@
 /**
- * Results as bytes for a store that others can reach. A value is sealed with an HMAC over its key and content: what was damaged, made up,
- * cut short or moved to another key is not read at all. It is not encrypted.
+ * Encodes results for a store that others can reach. An HMAC over key and content seals each value.
+ * A damaged, forged, truncated or moved value is not read at all. Values are not encrypted.
  */
 
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto'
@@ -17,7 +17,7 @@ const MAX_RANK = 64
 
 export interface Unsealed {
   readonly outputs: Outputs
-  /** When it was computed, in milliseconds since 1970. */
+  /** Time of its computation, in milliseconds since 1970. */
   readonly wallMs: number
 }
 
@@ -58,7 +58,7 @@ function macOf(secret: KeyObject, key: string, content: Uint8Array): Buffer {
   return createHmac('sha256', secret).update(Uint8Array.of(FORMAT)).update(`${key.length}:${key}`).update(content).digest()
 }
 
-/** @param limit no count can be larger than the bytes that hold what is counted */
+/** @param limit no count can exceed the bytes that hold the counted items */
 function readTensor(from: Unframing, limit: number): Tensor | undefined {
   const type = from.text()
   const rank = from.count(MAX_RANK)
