@@ -1,4 +1,4 @@
-/** Which dimensions an Einsum sums over, keeps, and where. */
+/** The dimensions that an Einsum sums over and keeps, and their places in the result. */
 
 import type { Flow, Known } from './flow.ts'
 import type { GraphNode } from './nodes.ts'
@@ -11,7 +11,7 @@ interface Equation {
   readonly result: readonly string[]
 }
 
-/** `undefined` where an input's rank is not known, or the equation is not one. */
+/** `undefined` if an input's rank is unknown or the equation is invalid. */
 function equationOf(node: GraphNode, inputs: readonly Known[]): Equation | undefined {
   const text = node.texts.get('equation')?.replaceAll(' ', '')
   if (text === undefined || inputs.some((flow) => flow === undefined)) return undefined
@@ -20,7 +20,7 @@ function equationOf(node: GraphNode, inputs: readonly Known[]): Equation | undef
   if (parts.length !== inputs.length) return undefined
   const unnamed = (part: string, { rank }: Flow): number => (part.includes(DOTS) ? rank - (part.length - DOTS.length) : 0)
   const widest = Math.max(0, ...parts.map((part, i) => unnamed(part, inputs[i] as Flow)))
-  // They are broadcast: counted from the last.
+  // Broadcast dimensions, counted from the last.
   const labels = (part: string, dots: number): string[] =>
     part
       .split(DOTS)
@@ -36,7 +36,7 @@ function equationOf(node: GraphNode, inputs: readonly Known[]): Equation | undef
 const rowsOf = ({ terms }: Equation, inputs: readonly Known[]): ReadonlySet<string> =>
   new Set(inputs.flatMap((flow, i) => (flow?.data && flow.rows !== undefined ? [terms[i]?.[flow.rows] ?? ''] : [])))
 
-/** Whether rows are summed up, or meet other rows. */
+/** Whether rows are summed up or meet other rows. */
 export function einsumMixes(node: GraphNode, inputs: readonly Known[]): boolean {
   const equation = equationOf(node, inputs)
   if (!equation) return false
@@ -44,7 +44,7 @@ export function einsumMixes(node: GraphNode, inputs: readonly Known[]): boolean 
   return rows.length > 1 || rows.some((label) => !equation.result.includes(label))
 }
 
-/** What is known of the result. */
+/** The known facts about the result. */
 export function einsumOutput(node: GraphNode, inputs: readonly Known[]): Known {
   const equation = equationOf(node, inputs)
   if (!equation) return undefined

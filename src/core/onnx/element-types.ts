@@ -1,10 +1,10 @@
-/** TensorProto.DataType: numbers, the names ONNX prints, and which of them onnxruntime-node carries. */
+/** TensorProto.DataType: numbers, the names ONNX prints, and the types onnxruntime-node carries. */
 
 import type { DType } from '../tensor/types.ts'
 
 interface ElementType {
   readonly name: string
-  /** Of one element in raw data; strings have no size. */
+  /** Size of one element in raw data; strings have none. */
   readonly bits?: number
   readonly dtype?: DType
 }
@@ -40,7 +40,7 @@ const ELEMENT_TYPES: readonly (ElementType | undefined)[] = [
   { name: 'int2', bits: 2 },
 ]
 
-/** The highest number that IR version 13 has. */
+/** The highest number in IR version 13. */
 export const LAST_ELEMENT_TYPE = 26
 
 /** The name inside `tensor(…)`. */

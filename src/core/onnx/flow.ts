@@ -1,25 +1,25 @@
-/** What is known of a value in a graph: its rank, and which of its dimensions counts the rows of the request. */
+/** Facts about a value in a graph: its rank, and the dimension that counts the rows of the request. */
 
-/** The number of rows, where a shape is computed. */
+/** The number of rows, in the computation of a shape. */
 export const ROWS = Symbol('rows')
 
-/** Another size of the request, which has nothing to do with the number of rows. */
+/** Another size of the request, unrelated to the number of rows. */
 export const SIZE = Symbol('size')
 
-/** A size or index that is known, is a size of the request, or is not known. */
+/** A size or index: known, a size of the request, or unknown. */
 export type Int = number | typeof ROWS | typeof SIZE | undefined
 
 export interface Flow {
   readonly rank: number
-  /** The dimension that counts rows; `undefined` for a value that has none. */
+  /** The dimension that counts rows; `undefined` if the value has none. */
   readonly rows: number | undefined
-  /** True when what the callers sent went into it; a value can have rows without it, such as zeros of the batch's size. */
+  /** True if data of the callers went into it. A value can have rows without it, such as zeros of the batch's size. */
   readonly data: boolean
   /** The elements of a small vector or scalar of integers. */
   readonly ints?: readonly Int[]
 }
 
-/** `undefined` where nothing is known: whatever it becomes is not held against the model. */
+/** `undefined` if nothing is known: such a value is never held against the model. */
 export type Known = Flow | undefined
 
 export const fixed = (rank: number, ints?: readonly Int[]): Flow => ({
@@ -35,7 +35,7 @@ export const shaped = ({ rank, rows, data }: Flow): Flow => ({ rank, rows, data 
 /** The elements of a vector of known length; a scalar is one. */
 export const intsOf = (flow: Known): readonly Int[] | undefined => flow?.ints ?? (flow?.rank === 0 ? [undefined] : undefined)
 
-/** The elements where all of them are plain numbers. */
+/** The elements, if all of them are plain numbers. */
 export function numbersOf(flow: Known): readonly number[] | undefined {
   return flow?.ints?.every((int) => typeof int === 'number') ? (flow.ints as readonly number[]) : undefined
 }
@@ -43,7 +43,7 @@ export function numbersOf(flow: Known): readonly number[] | undefined {
 /** An axis counted from the front. */
 export const normal = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis)
 
-/** The shape of values that are broadcast against each other; `undefined` when their rows do not meet. */
+/** The shape of values broadcast against each other; `undefined` if their rows do not meet. */
 export function broadcast(flows: readonly Known[]): Known {
   let rank = 0
   for (const flow of flows) {
@@ -62,7 +62,7 @@ export function broadcast(flows: readonly Known[]): Known {
   return { rank, rows, data }
 }
 
-/** Whether rows that callers sent lie along different dimensions of what is broadcast: then each meets all others. */
+/** Whether callers' rows lie along different dimensions of the broadcast values: each row then meets all others. */
 export function meet(flows: readonly Known[]): boolean {
   const rows = flows.flatMap((flow) => (flow?.data && flow.rows !== undefined ? [flow.rows - flow.rank] : []))
   return rows.some((at) => at !== rows[0])

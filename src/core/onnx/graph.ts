@@ -1,4 +1,4 @@
-/** GraphProto, NodeProto, AttributeProto: what a graph is made of, without its weights. */
+/** GraphProto, NodeProto, AttributeProto: the parts of a graph, without its weights. */
 
 import type { ValueInfo } from '../tensor/types.ts'
 import { Malformed } from './malformed.ts'
@@ -105,7 +105,7 @@ function createParts(reader: Reader, tally: Tally, onInitializer: (name: string)
   }
 }
 
-/** Looks at the name of a ValueInfoProto that nobody asks for. */
+/** Looks at the name of a ValueInfoProto that has no other reader. */
 function* watchValue(reader: Reader, watch: Watch, field: string): Reading<void> {
   watch.enter(field)
   reader.enter()
@@ -142,7 +142,7 @@ export function* readAttribute(reader: Reader, tally: Tally, field: string, inde
 
   function* within(part: keyof typeof counts, reading: Reading<unknown>): Reading<void> {
     const isOne = part === 't' || part === 'g' || part === 'sparse_tensor'
-    // protobuf would merge the two, and what is harmless in each need not be in the whole
+    // protobuf would merge the two; parts that are harmless alone need not be harmless merged
     if (isOne && counts[part] > 0) throw new Malformed('an attribute has its value twice')
     watch.enter(part, isOne ? undefined : counts[part])
     counts[part]++

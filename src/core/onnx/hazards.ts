@@ -1,6 +1,7 @@
 /**
- * Operators that can end the process inside ONNX Runtime by the values of a request: an integer division by what a request sends, and STFT with
- * a frame length that is no constant. Values are followed as far as needed to leave alone the many divisions that exporters write.
+ * Finds operators that can end the process inside ONNX Runtime by the values of a request.
+ * These are integer divisions by a value of the request, and STFT with a frame length that is no constant.
+ * Values are followed far enough to leave alone the many divisions that exporters write.
  */
 
 import { printable } from '../host/printable.ts'
@@ -10,13 +11,13 @@ import { FIXED_TYPES, resultTypes } from './result-types.ts'
 import { hull, type Range, rangeOfResult, rangeOfType } from './value-ranges.ts'
 import { type Domain, walk } from './walk.ts'
 
-/** Where a value comes from, the later the less is known: a file's constants, the shapes of a request, its values. */
+/** Origin of a value, in order of decreasing knowledge: a file's constants, the shapes of a request, its values. */
 type Origin = 'constants' | 'shapes' | 'request'
 
-/** What is known of a value. */
+/** The known facts about a value. */
 export interface Fact {
   readonly origin: Origin
-  /** TensorProto.DataType; 0 where it is not known. */
+  /** TensorProto.DataType; 0 if unknown. */
   readonly type: number
   readonly range: Range | undefined
 }
@@ -27,15 +28,15 @@ const STFT = 'ai.onnx:STFT'
 const FRAME_LENGTH = 3
 const MAX_SHOWN_CHARS = 80
 
-/** Whether there are such operators at all. @param operators of the file, `domain:Op` */
+/** Whether the file has such operators at all. @param operators of the file, `domain:Op` */
 export const needsJudging = (operators: readonly string[]): boolean => operators.some((op) => DIVISIONS.has(op) || op === STFT)
 
-/** Answers that the caller does not send, but that are not known either. */
+/** Answers that the caller does not send, but that are unknown all the same. */
 const DRAWN = /^ai\.onnx:(Random|Multinomial|Bernoulli)/
 
 const UNKNOWN: Fact = { origin: 'request', type: 0, range: undefined }
 
-/** The first such operator, as a sentence with its node; `undefined` for a graph that has none. */
+/** The first such operator, as a sentence with its node; `undefined` if the graph has none. */
 export function findHazard(graph: Nodes): string | undefined {
   let found: string | undefined
   const inputs = new Map(
@@ -89,7 +90,7 @@ function resultsOf(node: GraphNode, facts: readonly (Fact | undefined)[]): reado
   })
 }
 
-/** Of inputs that are there but not known, the worst is assumed. */
+/** The worst is assumed of inputs that exist but are unknown. */
 const given = (node: GraphNode, facts: readonly (Fact | undefined)[]): readonly (Fact | undefined)[] =>
   facts.map((fact, i) => fact ?? (node.inputs[i] === '' ? undefined : UNKNOWN))
 

@@ -25,11 +25,11 @@ export type { ExternalFile } from './scan/files.ts'
 export type { ScanFinding, ScanFindingId } from './scan/findings.ts'
 export { isOpen, MAX_OPSET, servableOutputs, unsupportedReason } from './support.ts'
 
-/** A protobuf message is never longer: what is, ONNX Runtime cannot read. */
+/** A protobuf message is never longer; ONNX Runtime cannot read a longer one. */
 const MAX_FILE_BYTES = 2 ** 31 - 1
 
 export interface ScanOptions {
-  /** Its files are copies that we made, or somebody trusted has signed them: another name of theirs does no harm. @default false */
+  /** Its files are our own copies, or a trusted signer has signed them: another name for one of them does no harm. @default false */
   readonly areOurs?: boolean
   /** Sizes of the files that come with a model given as bytes, by name. @default none */
   readonly data?: ReadonlyMap<string, number>
@@ -37,18 +37,18 @@ export interface ScanOptions {
 
 export interface Scan {
   readonly facts: OnnxModelFacts
-  /** What speaks against it; empty for an honest model. */
+  /** The objections; empty for an honest model. */
   readonly findings: readonly ScanFinding[]
-  /** How many more there are than are listed. */
+  /** How many more there are than listed. */
   readonly more: number
   readonly externalFiles: readonly ExternalFile[]
 }
 
 /**
- * Reads the header, the signature and the operators of a model. Memory stays small whatever the size of the weights, and the
- * event loop turns between reads of 64 KiB.
+ * Reads the header, the signature and the operators of a model. Memory stays small whatever the size of the weights,
+ * and the event loop turns between reads of 64 KiB.
  * @param source path of a regular file, or the bytes of one
- * @throws ModelmountError `MODEL_INVALID` when it is empty, damaged or no ONNX model; `MODEL_LOAD_FAILED` when the file cannot be read;
+ * @throws ModelmountError `MODEL_INVALID` if it is empty, damaged or no ONNX model; `MODEL_LOAD_FAILED` if the file cannot be read;
  *   `MODEL_UNSUPPORTED` with `details.format: 'ort'` for ONNX Runtime's own format
  */
 export async function readOnnx(source: string | Uint8Array): Promise<OnnxModelFacts> {
@@ -56,9 +56,9 @@ export async function readOnnx(source: string | Uint8Array): Promise<OnnxModelFa
 }
 
 /**
- * The graph of a file as it is loaded, with the edits that it needs to be served. Reads the file again where it needs any.
+ * The graph of a file as it is loaded, with the edits that serving requires. Reads the file again if it needs any.
  * @param facts of the file, as {@link readOnnx} reads them
- * @throws ModelmountError `MODEL_LOAD_FAILED` when the file cannot be read again
+ * @throws ModelmountError `MODEL_LOAD_FAILED` if the file cannot be read again
  */
 export async function editOnnx(source: string | Uint8Array, facts: OnnxModelFacts): Promise<Edited> {
   const from = await open(source)
@@ -77,8 +77,8 @@ const open = async (source: string | Uint8Array): Promise<Source> =>
   typeof source === 'string' ? fileSource(source) : bytesSource(source)
 
 /**
- * Reads a model as {@link readOnnx} does, and tells what in it no honest model has. One pass; of the files that it keeps weights in only names,
- * kinds and sizes are looked at.
+ * Reads a model as {@link readOnnx} does, and reports contents that no honest model has. It takes one pass.
+ * Of files with weights it looks only at names, kinds and sizes.
  * @throws ModelmountError as `readOnnx` does
  */
 export async function scanOnnx(source: string | Uint8Array, opts: ScanOptions = {}): Promise<Scan> {
@@ -90,7 +90,7 @@ export async function scanOnnx(source: string | Uint8Array, opts: ScanOptions = 
   if (irVersion < 1 || irVersion > LOWERED_IR_VERSION)
     findings.add('ir-version', 'ir_version', `IR version ${irVersion} is used, and no more than ${LOWERED_IR_VERSION} is known`)
   const operator = operatorReason(facts)
-  // That one was noted where it was found.
+  // Already noted at its place.
   if (operator && !facts.operators.includes(VENDOR_BINARY)) findings.add('operator', '', operator)
   const sizeOf = typeof source === 'string' ? sizesOnDisk(source, opts.areOurs === true) : sizesInMemory(opts.data ?? new Map())
   const externalFiles = await checkFiles(references.all, sizeOf, findings)
@@ -98,7 +98,7 @@ export async function scanOnnx(source: string | Uint8Array, opts: ScanOptions = 
 }
 
 /**
- * An operator that certainly lets the rows of a request influence each other, as a sentence. Says nothing of what it cannot follow or read.
+ * An operator that certainly lets the rows of a request influence each other, as a sentence. Graphs beyond analysis give none.
  * @param source path of a regular file, or the bytes of one, that `readOnnx` has read
  * @param rows by input name, the dimension that counts rows; none for inputs that all rows share
  * @param patch of its edits
@@ -112,13 +112,13 @@ export async function findMixing(
   try {
     return followRows(await nodesOf(source, patch), inputs, rows).mixing
   } catch {
-    // Too many names to keep, or the file has gone: the model serves, and is judged by trying it.
+    // Too many names to keep, or the file has gone: the model still serves, and a trial run judges it.
     return undefined
   }
 }
 
 /**
- * An operator that can end the process that runs it by the values of a request, as a sentence.
+ * An operator that can end its process by the values of a request, as a sentence.
  * @param source path of a regular file, or the bytes of one, that `readOnnx` has read
  * @param patch of its edits, after which `facts` were read
  */

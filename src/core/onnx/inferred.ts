@@ -1,15 +1,15 @@
-/** Element types of the values that a graph makes, where its file does not declare them. */
+/** Infers element types of a graph's values that its file does not declare. */
 
 import type { Nodes } from './nodes.ts'
 import { resultTypes } from './result-types.ts'
 import { type Domain, walk } from './walk.ts'
 
 interface Typed {
-  /** TensorProto.DataType; 0 where it is not known, or where the value is no tensor. */
+  /** TensorProto.DataType; 0 if unknown or if the value is no tensor. */
   readonly type: number
 }
 
-/** They give something else than tensors. */
+/** Operators that return something else than tensors. */
 const CONTAINERS: ReadonlySet<string> = new Set(
   'Optional SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceMap SplitToSequence'
     .split(' ')
@@ -19,8 +19,8 @@ const INT64 = 7
 const UNKNOWN: Typed = { type: 0 }
 
 /**
- * By name of the main graph's values; those that do not follow are 0 or not there.
- * @throws Malformed where the graph is too large to be followed
+ * Types by name of the main graph's values. A value without an inferred type is 0 or missing.
+ * @throws Malformed if the graph is too large to be followed
  */
 export function outputTypes(graph: Nodes): ReadonlyMap<string, number> {
   const domain: Domain<Typed> = {

@@ -1,9 +1,9 @@
-/** Why an output is not served, and what its author can do about it. */
+/** The reason why an output is not served, and the remedy for its author. */
 
 import type { LeftOutput, ValueInfo } from '../tensor/types.ts'
 import { shown } from './shown.ts'
 
-/** By the start of the type that the file declares. */
+/** Keyed by the start of the type that the file declares. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/^seq\(map\(/, 'export the model with zipmap=False'],
   [/^map\(/, 'let it end with the values as a tensor'],
@@ -16,7 +16,7 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
 ]
 const OTHERWISE = 'let it end with a tensor of a common type'
 
-/** @param why more of it, as the rest of a sentence */
+/** @param why further details, worded as the rest of a sentence */
 export function leftOut({ name, declaredType }: Pick<ValueInfo, 'name' | 'declaredType'>, why?: string): LeftOutput {
   const type = shown(declaredType)
   const remedy = REMEDIES.find(([types]) => types.test(declaredType))?.[1] ?? OTHERWISE

@@ -1,4 +1,4 @@
-/** Says what is wrong with the bytes; stays inside this room, where `readOnnx` turns it into a `MODEL_INVALID`. */
+/** Describes a fault in the bytes. It stays inside this room: `readOnnx` turns it into a `MODEL_INVALID`. */
 export class Malformed extends Error {
   override readonly name = 'Malformed'
 }

@@ -1,23 +1,23 @@
-/** Operators whose answer for one row depends on the other rows, if they work along the dimension that counts rows: one line for each. */
+/** Operators whose answer for one row depends on the other rows, if they work along the row dimension: one line for each. */
 
 import { einsumMixes } from './einsum.ts'
 import { type Known, meet, normal, numbersOf, ROWS } from './flow.ts'
 import type { GraphNode } from './nodes.ts'
 
-/** A node as the trail of the rows has come to it. */
+/** A node as the row analysis reached it. */
 export interface Seen {
   readonly node: GraphNode
   readonly inputs: readonly Known[]
-  /** Whether values of the request's rows went into an input, also where it is not known which of its dimensions counts them. */
+  /** Whether values of the request's rows went into an input, even if their row dimension is unknown. */
   readonly fromRows: readonly boolean[]
   readonly opset: number
 }
 
 type Rule = (seen: Seen) => boolean
 
-/** Since then Softmax works along one axis; before along all from it. */
+/** Since this version Softmax works along one axis; before it, along all from its axis on. */
 const SOFTMAX_ALONG_ONE = 13
-/** Since then DFT works along the last but one dimension by default. */
+/** Since this version DFT works along the last but one dimension by default. */
 const DFT_FROM_LAST = 20
 /** An end that stands for "to the last". */
 const TO_THE_LAST = 2 ** 31 - 1
@@ -29,12 +29,12 @@ export const PAIRING =
 
 const axisOf = (node: GraphNode, standard: number): number => node.ints.get('axis')?.[0] ?? standard
 
-/** The first input where its rows are known and of the request. */
+/** The first input, if its rows are known and come from the request. */
 function rowsIn({ inputs: [x] }: Seen): { readonly rank: number; readonly rows: number } | undefined {
   return x?.rows !== undefined && x.data ? { rank: x.rank, rows: x.rows } : undefined
 }
 
-/** Values of the rows, of which it is not known where they are: a graph that names the first dimension, or all, most likely means them. */
+/** Values of the rows, at an unknown position: a graph that names the first dimension, or all, most likely means them. */
 const isLost = ({ inputs: [x], fromRows: [isOfRows] }: Seen): boolean => x === undefined && isOfRows === true
 
 /** Works along one axis. */
@@ -51,7 +51,7 @@ const fromOn =
     const x = rowsIn(seen)
     return x !== undefined && x.rows >= normal(axisOf(seen.node, standard), x.rank)
   }
-/** Mixes whatever there is, along whichever dimension it lies. */
+/** Mixes everything, along whichever dimension the rows lie. */
 const whole: Rule = ({ fromRows }) => fromRows.includes(true)
 const always: Rule = () => true
 /** Works along dimensions from this one on. */
@@ -66,7 +66,7 @@ export const REDUCTIONS: ReadonlySet<string> = new Set(
   ['L1', 'L2', 'LogSum', 'LogSumExp', 'Max', 'Mean', 'Min', 'Prod', 'Sum', 'SumSquare'].map((kind) => `ai.onnx:Reduce${kind}`),
 )
 
-/** The dimensions that a reduction removes: all where none are named. `undefined` when the graph computes them. */
+/** The dimensions that a reduction removes: all if none are named. `undefined` if the graph computes them. */
 export function reducedAxes(node: GraphNode, inputs: readonly Known[]): readonly number[] | undefined {
   const [x] = inputs
   if (!x) return undefined
@@ -101,7 +101,7 @@ const recurrent: Rule = (seen) => rowsIn(seen)?.rows === 0 && (seen.node.ints.ge
 
 const isFlipped = (node: GraphNode, name: string): boolean => node.ints.get(name)?.[0] === 1
 
-/** Of a product of matrices, the dimension that is summed over; or rows beside other rows in one matrix. */
+/** In a matrix product, the dimension that is summed over; or rows beside other rows in one matrix. */
 const summed: Rule = ({ node, inputs: [a, b] }) => {
   const isAt = (flow: Known, fromLast: number): boolean =>
     flow?.data === true && flow.rank >= 2 && flow.rows === flow.rank - fromLast
@@ -140,11 +140,11 @@ const pad: Rule = (seen) => {
   return axes.some((axis, i) => normal(axis, x.rank) === x.rows && (pads[i] !== 0 || pads[i + axes.length] !== 0))
 }
 
-/** Of elements that are named one by one: those of a certain row. */
+/** Takes elements by index: those of a certain row. */
 const named: Rule = (seen) =>
   rowsIn(seen)?.rows === 0 && (seen.node.ints.get('batch_dims')?.[0] ?? 0) === 0 && numbersOf(seen.inputs[1]) !== undefined
 
-/** Rows that are written into a place which is not theirs. */
+/** Writes rows into places that are not theirs. */
 const gathered: Rule = ({ inputs: [x], fromRows }) => x !== undefined && x.rows === undefined && fromRows[2] === true
 
 const dft: Rule = (seen) => {
@@ -164,7 +164,7 @@ const rule = (names: string, mixes: Rule): readonly (readonly [string, Rule])[] 
 /** By operator. */
 export const MIXING: ReadonlyMap<string, Rule> = new Map([
   ...rule(randoms, always),
-  // Drawing is certain to be off only where the file says so.
+  // Drawing is certainly off only if the file says so.
   ...rule('Dropout', ({ node, inputs }) => Boolean(node.inputs[2]) && numbersOf(inputs[2])?.[0] !== 0),
   ...[...REDUCTIONS].map((name) => [name, reduction] as const),
   ...rule('ArgMax ArgMin', alongOrFirst(0)),
@@ -210,7 +210,7 @@ export const MIXING: ReadonlyMap<string, Rule> = new Map([
   ...rule('GatherND', named),
   ...rule('ScatterND', (seen) => named(seen) || gathered(seen)),
   ...rule('Scatter ScatterElements', (seen) => along(0)(seen) || gathered(seen)),
-  // Of a list without a second dimension they take the whole for one row.
+  // Without a second dimension these operators take the whole list for one row.
   ...rule('TfIdfVectorizer ai.onnx.ml:Normalizer', ({ inputs: [x] }) => x?.rank === 1 && x.rows === 0),
   ...rule('ai.onnx.ml:ArrayFeatureExtractor', (seen) => {
     const x = rowsIn(seen)
@@ -220,7 +220,7 @@ export const MIXING: ReadonlyMap<string, Rule> = new Map([
     'NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss',
     (seen) => (seen.node.texts.get('reduction') ?? 'mean') !== 'none' && whole(seen),
   ),
-  // Some row in the place of others, of which nothing honest is known.
+  // Puts some row in the place of others, for no known honest purpose.
   ...rule('Gather GatherElements Split SplitToSequence', along(0)),
   ...rule('Slice', slice),
   ...rule('ReverseSequence', (seen) => rowsIn(seen)?.rows === (seen.node.ints.get('time_axis')?.[0] ?? 0)),
@@ -228,9 +228,9 @@ export const MIXING: ReadonlyMap<string, Rule> = new Map([
     const x = rowsIn(seen)
     return x !== undefined && x.rows >= x.rank - 2
   }),
-  // One scale for all rows: a loud one takes the others' precision.
+  // One scale for all rows: a large one takes the precision of the others.
   ...rule('DynamicQuantizeLinear com.microsoft:DynamicQuantizeMatMul com.microsoft:DynamicQuantizeLSTM', whole),
-  // As many results as the rows together have.
+  // As many results as all rows together have.
   ...rule('NonZero com.microsoft:Unique', whole),
   ...rule(
     'NonMaxSuppression',
@@ -239,9 +239,9 @@ export const MIXING: ReadonlyMap<string, Rule> = new Map([
   ...rule('Compress Unique', (seen) => (seen.node.ints.has('axis') ? along(0)(seen) : whole(seen))),
   // As long as the longest of the rows.
   ...rule('StringSplit com.microsoft:Tokenizer', whole),
-  // They end when all rows have ended, and fill the others up.
+  // These end when all rows have ended, and pad the others.
   ...rule('com.microsoft:BeamSearch com.microsoft:GreedySearch com.microsoft:Sampling com.microsoft:WhisperBeamSearch', whole),
 ])
 
-/** Whether the node lets rows influence each other, for certain. */
+/** Whether the node certainly lets rows influence each other. */
 export const mixes = (seen: Seen): boolean => MIXING.get(seen.node.op)?.(seen) === true

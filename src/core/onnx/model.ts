@@ -8,7 +8,7 @@ import { createTally, type Tally } from './tally.ts'
 import type { OnnxModelFacts } from './types.ts'
 import { BYTES, type Reader, type Reading, VARINT } from './wire.ts'
 
-/** Local functions by `domain:name`, with what their bodies use. */
+/** Local functions by `domain:name`, with the operators that their bodies use. */
 type Functions = Map<string, Tally>
 
 /** Reads a ModelProto from its first byte to its last, under a watch. */
@@ -30,7 +30,7 @@ export function* readModel(reader: Reader, watch: Watch): Reading<OnnxModelFacts
     else if (reader.is(5, VARINT)) header.modelVersion = reader.int()
     else if (reader.is(6, BYTES)) header.doc = yield* reader.text()
     else if (reader.is(7, BYTES)) {
-      // protobuf would merge the two; a file that says it twice wants two readers to disagree
+      // protobuf would merge the two; a file with both aims at readers that disagree
       if (graph !== undefined) throw new Malformed('it has two graphs')
       graph = yield* readMainGraph(reader, tally)
     } else if (reader.is(8, BYTES)) {
@@ -68,7 +68,7 @@ export function* readModel(reader: Reader, watch: Watch): Reading<OnnxModelFacts
   }
 }
 
-/** What the graph needs of the runtime: calls of local functions are replaced by what their bodies need. */
+/** The graph's requirements on the runtime: calls of local functions are replaced by the requirements of their bodies. */
 function reachableOperators(graph: Tally, functions: Functions): Set<string> {
   const operators = new Set<string>()
   const seen = new Set<string>()

@@ -1,4 +1,7 @@
-/** Graphs, subgraphs and local functions with what tells how they treat values: a second look at a file, for those who need more than its signature. */
+/**
+ * Graphs, subgraphs and local functions, with the attributes that decide how they treat values.
+ * This is a second look at a file, for analyses that need more than its signature.
+ */
 
 import { operatorId } from './graph.ts'
 import { rangeOf, tensorRange } from './ranges.ts'
@@ -9,27 +12,27 @@ export interface Constant {
   readonly rank: number
   /** TensorProto.DataType. */
   readonly type: number
-  /** Its elements, where it is a small tensor of integers or booleans: axes, shapes, switches. */
+  /** Its elements, if it is a small tensor of integers or booleans: axes, shapes, switches. */
   readonly ints?: readonly number[]
-  /** Its lowest and highest element, where they could be read. */
+  /** Its lowest and highest element, if they could be read. */
   readonly range?: readonly [number, number]
 }
 
 export interface GraphNode {
   /** `domain:Op`. */
   readonly op: string
-  /** What the file calls it; '' for nothing. */
+  /** Its name in the file; '' for none. */
   readonly name: string
-  /** Which of several functions of that name is called. */
+  /** Selects among several functions of the same name. */
   readonly overload: string
-  /** Names of values; '' for one that was left out. */
+  /** Names of values; '' for an omitted one. */
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
-  /** Attributes that are an integer or a list of them. */
+  /** Attributes that hold an integer or a list of integers. */
   readonly ints: ReadonlyMap<string, readonly number[]>
-  /** Attributes that are a short text. */
+  /** Attributes that hold a short text. */
   readonly texts: ReadonlyMap<string, string>
-  /** In a function: attributes that are taken from the call, and what they are called there. */
+  /** In a function: attributes taken from the call, with their names there. */
   readonly references: ReadonlyMap<string, string>
   /** Subgraphs. */
   readonly graphs: ReadonlyMap<string, GraphBody>
@@ -43,7 +46,7 @@ export interface GraphBody {
   /** Names in order. */
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
-  /** Element types of values, as far as the file tells them. */
+  /** Element types of values, as far as the file declares them. */
   readonly types: ReadonlyMap<string, number>
 }
 
@@ -67,10 +70,10 @@ const MAX_INTS = 64
 /** `MAX_INTS` varints of ten bytes. */
 const MAX_PACKED_BYTES = 640
 
-/** Tensors up to this size are looked through for their lowest and highest element. */
+/** Tensors up to this size are searched for their lowest and highest element. */
 const MAX_RANGE_BYTES = 64 * 1024
 
-/** TensorProto.DataType: how many bytes an element of the integer types has in raw data. */
+/** TensorProto.DataType: bytes per element of the integer types in raw data. */
 const INT_BYTES = new Map([
   [2, 1],
   [3, 1],
@@ -80,7 +83,7 @@ const INT_BYTES = new Map([
 ])
 const BOOL = 9
 const [FLOAT, INT64, STRING] = [1, 7, 8]
-/** Attributes of a Constant that is written without a tensor: rank and element type. */
+/** Attributes of a Constant written without a tensor: rank and element type. */
 const LITERALS = new Map<string, readonly [number, number]>([
   ['value_int', [0, INT64]],
   ['value_float', [0, FLOAT]],
@@ -131,7 +134,7 @@ function* readGraph(reader: Reader, body: GrowingBody): Reading<void> {
   }
 }
 
-/** A ValueInfoProto: its name, and its element type taken down. */
+/** Reads a ValueInfoProto: its name. Records its element type. */
 function* readType(reader: Reader, body: GrowingBody): Reading<string> {
   let name = ''
   let type = 0
@@ -304,7 +307,10 @@ function* readConstant(reader: Reader): Reading<Constant & { readonly name: stri
   return { name, rank: dims.length, type, ...(known ? { ints } : {}), ...(range ? { range } : {}) }
 }
 
-/** A repeated integer field, packed or one by one, added to what was there. Lists that are too long for an axis or a shape come back empty. */
+/**
+ * Reads a repeated integer field, packed or one by one, and appends it to earlier values. Lists too long for an axis or a shape
+ * come back empty.
+ */
 function* readInts(reader: Reader, before: number[]): Reading<number[]> {
   if (before.length >= MAX_INTS) return []
   if (reader.is(reader.field(), VARINT)) return [...before, Number(reader.int())]

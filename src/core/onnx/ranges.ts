@@ -19,7 +19,7 @@ const ELEMENTS: Readonly<Record<number, readonly [bytes: number, read: Read]>> =
   13: [8, (view, at) => Number(view.getBigUint64(at, true))],
 }
 
-/** Of a tensor's raw data; `undefined` for other types, for nothing, and where a number is not finite. */
+/** Range of a tensor's raw data; `undefined` for other types, for no data, and if a number is not finite. */
 export function tensorRange(raw: Uint8Array, type: number): Range | undefined {
   const element = ELEMENTS[type]
   if (!element) return undefined

@@ -1,4 +1,4 @@
-/** Element types of what operators give, from those of their inputs: numbers of TensorProto.DataType, 0 where they are not known. */
+/** Infers element types of operators' outputs from those of their inputs: numbers of TensorProto.DataType, 0 if unknown. */
 
 import type { GraphNode } from './nodes.ts'
 
@@ -27,10 +27,10 @@ export const FIXED_TYPES = {
   unknown: named('ImageDecoder Multinomial Optional SequenceEmpty StringSplit'),
 } as const
 
-/** Of other domains, those that give what they take. */
+/** Operators of other domains whose outputs have the type of their inputs. */
 const KEEPERS: ReadonlySet<string> = new Set(['ai.onnx.ml:ArrayFeatureExtractor', 'ai.onnx.ml:Binarizer', 'ai.onnx.ml:Imputer'])
 
-/** They take sizes and give numbers. */
+/** These take sizes and return numbers. */
 const WINDOWS = named('BlackmanWindow HammingWindow HannWindow MelWeightMatrix')
 
 /** Operators whose outputs have the type of another input than the first. */
@@ -74,7 +74,7 @@ function firstType(node: GraphNode, inputs: readonly (Typed | undefined)[]): num
   if (FIXED_TYPES.bool.has(op)) return BOOL
   if (FIXED_TYPES.int32.has(op)) return INT32
   if (FIXED_TYPES.float.has(op)) return FLOAT
-  // What other domains give need not be what they take: classifiers take floats and give labels.
+  // Operators of other domains need not keep the type of their inputs: classifiers take floats and return labels.
   if (FIXED_TYPES.unknown.has(op) || !(op.startsWith('ai.onnx:') || KEEPERS.has(op))) return 0
   return inputs[LIKE[op] ?? 0]?.type ?? inputs.find((input) => input && input.type !== 0)?.type ?? 0
 }

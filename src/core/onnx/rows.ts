@@ -1,4 +1,4 @@
-/** Follows the rows of a request through a graph, to find what lets them influence each other. */
+/** Follows the rows of a request through a graph, to find operators that let them influence each other. */
 
 import { printable } from '../host/printable.ts'
 import type { ModelSignature } from '../tensor/types.ts'
@@ -11,14 +11,14 @@ import { type Domain, walk } from './walk.ts'
 
 const MAX_SHOWN_CHARS = 80
 
-/** What is known of each value of the main graph. */
+/** The known facts about each value of the main graph. */
 interface Trail {
   readonly flows: ReadonlyMap<string, Known>
   /** An operator that lets rows influence each other, as a sentence. */
   readonly mixing: string | undefined
 }
 
-/** Where a value comes from, which is known also where its dimensions are not. */
+/** Origin of a value, known even if its dimensions are not. */
 interface Trace {
   readonly flow: Known
   /** Values of the rows went into it. */
@@ -30,8 +30,8 @@ interface Trace {
 const NOTHING: Trace = { flow: undefined, fromRows: false, fromCount: false }
 
 /**
- * Follows the rows through the graph, its subgraphs and the functions that it calls. Operators that are not known are not held against the model,
- * but what decides which nodes run must not come from the rows, nor from their number.
+ * Follows the rows through the graph, its subgraphs and its functions. Unknown operators are not held against the model.
+ * Decisions about which nodes run must not depend on the rows or their number.
  * @param rows by input name, the dimension that counts rows; none for inputs that all rows share
  */
 export function followRows(graph: Nodes, inputs: ModelSignature['inputs'], rows: Readonly<Record<string, number>>): Trail {
@@ -89,7 +89,7 @@ export function followRows(graph: Nodes, inputs: ModelSignature['inputs'], rows:
         const flow = outputs[i]
         if (isShape)
           return { flow, fromRows: false, fromCount: countOf(flows[0], flow?.ints, fromRows.includes(true) || fromCount) }
-        // Of elements that are known one by one it is known which are the number of rows.
+        // Elements known one by one: those that are the number of rows are known, too.
         const counts = flow?.ints ? flow.ints.includes(ROWS) || (fromCount && flow.ints.includes(undefined)) : fromCount
         const isKnown = flow?.ints !== undefined && !flow.ints.includes(undefined)
         return { flow, fromRows: !isKnown && fromRows.includes(true), fromCount: counts }
@@ -107,18 +107,18 @@ export function followRows(graph: Nodes, inputs: ModelSignature['inputs'], rows:
   return { flows, mixing }
 }
 
-/** Operators that leave every element as it is, and in its order. */
+/** Operators that keep every element and the order of elements. */
 const REARRANGING: ReadonlySet<string> = new Set(
   ['Constant', 'Flatten', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze'].map((op) => `ai.onnx:${op}`),
 )
 
-/** A choice between shapes alone: PyTorch writes one for each dimension that is left out where its size is 1. */
+/** A choice between shapes alone: PyTorch writes one for each dimension that it drops if its size is 1. */
 const isRearrangement = ({ op, graphs }: GraphNode): boolean =>
   op === 'ai.onnx:If' && [...graphs.values()].every(({ nodes }) => nodes.every((node) => REARRANGING.has(node.op)))
 
 const SHAPES: ReadonlySet<string> = new Set(['ai.onnx:Shape', 'ai.onnx:Size'])
 
-/** Whether sizes of a value have the number of rows in them. */
+/** Whether the number of rows is part of a value's sizes. */
 function countOf(of: Known, ints: readonly Int[] | undefined, isOfRequest: boolean): boolean {
   if (ints && !ints.includes(undefined)) return ints.includes(ROWS)
   return of ? of.rows !== undefined : isOfRequest

@@ -1,4 +1,7 @@
-/** Where the rows go: for the operators that models are made of, what their outputs' dimensions come from. Unknown operators end the trail. */
+/**
+ * Follows row dimensions through operators: for those that models use, the origin of each output dimension. Unknown operators end
+ * the trail.
+ */
 
 import { einsumOutput } from './einsum.ts'
 import { broadcast, type Flow, fixed, type Int, intsOf, type Known, normal, numbersOf, ROWS, SIZE, shaped } from './flow.ts'
@@ -26,7 +29,7 @@ const define = (names: string, rule: Rule): void => {
 
 const all = (node: GraphNode, flow: Known): readonly Known[] => node.outputs.map(() => flow)
 const axisOf = (node: GraphNode, standard: number): number => node.ints.get('axis')?.[0] ?? standard
-/** Axes or the like, as an attribute in old operator sets and as an input since. */
+/** Axes or similar lists: an attribute in old operator sets, an input since. */
 const listed = (node: GraphNode, inputs: readonly Known[], name: string, at: number): readonly number[] | undefined =>
   node.ints.get(name) ?? numbersOf(inputs[at])
 
@@ -34,7 +37,7 @@ define(SAME, (node, [x]) => all(node, x && shaped(x)))
 define(PAIRING, (node, inputs) => all(node, broadcast(inputs)))
 define(SPATIAL, (node, [x]) => all(node, x?.rows === 0 ? shaped(x) : undefined))
 define('Identity', (_, [x]) => [x])
-// Shapes stay shapes when they change their integer type.
+// Shapes stay shapes when their integer type changes.
 define('Cast', (_, [x]) => [x])
 define('Constant', ({ constant }) => [constant && fixed(constant.rank, constant.ints)])
 define('DynamicQuantizeLinear', (_, [x]) => [x && shaped(x), fixed(0), fixed(0)])
@@ -46,7 +49,7 @@ define('Shape', (node, [x]) => {
   return [fixed(1, sizes?.slice(node.ints.get('start')?.[0], node.ints.get('end')?.[0]))]
 })
 
-/** Of a shape that is computed: as many dimensions as it has elements. */
+/** Of a computed shape: it has one dimension per element. */
 function ofShape(shape: readonly Int[] | undefined, data: boolean): Known {
   if (!shape) return undefined
   const rows = shape.indexOf(ROWS)
@@ -63,19 +66,19 @@ define('Reshape', (node, [x, shape]) => {
   return [rows === undefined ? undefined : { rank: ints.length, rows, data: x.data }]
 })
 /**
- * The dimension of a new shape that counts the rows. It may count something of each row besides, such as its tokens: what works along it goes
- * from row to row in any case.
- * @param zeroKeeps whether a 0 stands for the size that there was
+ * The dimension of a new shape that counts the rows. It may count parts of each row as well, such as tokens.
+ * An operator that works along it crosses rows in any case.
+ * @param zeroKeeps whether a 0 stands for the previous size
  */
 function rowsWithin(ints: readonly Int[], rows: number, zeroKeeps: boolean): number | undefined {
   const keeps = (int: Int): boolean => int === 0 && zeroKeeps
-  // Those in front stay, or are added where the rows were first.
+  // Leading dimensions stay, or are added if the rows came first.
   let at = ints.findIndex((int, i) => !(i < rows ? keeps(int) : rows === 0 && int === 1))
   if (at < 0) at = rows
   if (at < rows) return undefined
   const int = ints[at]
   if (int === ROWS || int === -1 || (keeps(int) && at === rows)) return at
-  // A size that the graph computes, with the number of rows in it where that is nowhere else.
+  // A size that the graph computes; it contains the number of rows if no other dimension does.
   return int === undefined && !ints.includes(ROWS) && !ints.includes(-1) ? at : undefined
 }
 define('Flatten', (node, [x]) => {
@@ -98,7 +101,7 @@ define('Unsqueeze', (node, inputs) => {
   const ints = rank <= 1 ? intsOf(x) : undefined
   return [{ rank, rows: x.rows === undefined ? undefined : kept[x.rows], data: x.data, ...(ints ? { ints } : {}) }]
 })
-/** Without some dimensions. */
+/** The shape without some dimensions. */
 function without(x: Flow, axes: readonly number[]): Known {
   if (x.rows !== undefined && axes.includes(x.rows)) return undefined
   const { rows } = x
@@ -139,14 +142,14 @@ define('Concat', (_, inputs) => {
   if (!first) return [undefined]
   const parts = inputs.map(intsOf)
   if (first.rank === 1 && parts.every((ints) => ints !== undefined)) return [fixed(1, parts.flat())]
-  // Parts have the same rank, and the same rows, known or not.
+  // Parts have the same rank and the same rows, known or not.
   const rows = known.find((flow) => flow.rows !== undefined)?.rows
   const agree = known.every((flow) => flow.rank === first.rank && (flow.rows === undefined || flow.rows === rows))
   if (!agree || rows === undefined) return [undefined]
   return [{ rank: first.rank, rows, data: known.some(({ data }) => data) }]
 })
 define('Einsum', (node, inputs) => [einsumOutput(node, inputs)])
-// Of a sequence, what is known of its elements.
+// Of a sequence: the known facts about its elements.
 define('SequenceConstruct', (_, inputs) => [inputs[0] && areAlike(inputs) ? shaped(inputs[0]) : undefined])
 define('SequenceAt SequenceInsert SequenceErase Optional OptionalGetElement', (_, [x]) => [x && shaped(x)])
 define('ConcatFromSequence', (node, [x]) => [x && node.ints.get('new_axis')?.[0] !== 1 ? shaped(x) : undefined])
@@ -162,7 +165,7 @@ define('Slice', (node, inputs) => {
   if (!x) return [undefined]
   if (x.ints && starts && ends && !node.inputs[4]) return [fixed(1, x.ints.slice(starts[0], ends[0]))]
   if (x.rows === undefined) return [shaped(x)]
-  // Of the rows, only all of them are not held against the model.
+  // Only a selection of all rows is not held against the model.
   return [shaped(x)]
 })
 define('Tile', (_, [x, repeats]) => [x && (x.rows === undefined || repeats?.ints?.[x.rows] === 1) ? shaped(x) : undefined])
@@ -201,7 +204,7 @@ define('Gemm', (node, [a, b]) => {
 })
 define('MatMul MatMulInteger', (_, [a, b]) => {
   if (!a || !b || a.rank < 2 || b.rank < 2) return [undefined]
-  // Of the matrices' own dimensions the last of the first is summed over with the last but one of the second.
+  // Of the matrices' own dimensions, the last of the first input is summed over with the last but one of the second.
   const isSummed = a.rows === a.rank - 1 || b.rows === b.rank - 2
   return [isSummed ? undefined : broadcast([a, b])]
 })
@@ -220,7 +223,7 @@ define('ai.onnx.ml:Scaler ai.onnx.ml:Imputer ai.onnx.ml:Binarizer ai.onnx.ml:Nor
 define('ai.onnx.ml:TreeEnsembleRegressor ai.onnx.ml:LinearRegressor ai.onnx.ml:SVMRegressor', rowsFirst(2))
 define('ai.onnx.ml:TreeEnsembleClassifier ai.onnx.ml:LinearClassifier ai.onnx.ml:SVMClassifier', rowsFirst(1, 2))
 
-/** What is known of a node's outputs, given its inputs. */
+/** The known facts about a node's outputs, given its inputs. */
 export function outputsOf(node: GraphNode, inputs: readonly Known[]): readonly Known[] {
   return RULES.get(node.op)?.(node, inputs) ?? []
 }

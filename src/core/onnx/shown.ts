@@ -1,4 +1,4 @@
-/** Text of a file in a sentence: one line, and not endless. */
+/** Text of a file for a sentence: on one line, and bounded. */
 
 import { printable } from '../host/printable.ts'
 

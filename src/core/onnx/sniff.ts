@@ -1,4 +1,4 @@
-/** Recognises what people put in place of a model, so that the refusal can say it. */
+/** Recognises files commonly mistaken for models, so that the refusal can name them. */
 
 const HEAD_BYTES = 512
 
@@ -26,7 +26,7 @@ const SIGNATURES: readonly Signature[] = [
 
 const ORT_FORMAT: Signature = { offset: 4, magic: 'ORTM', found: '.ort' }
 
-/** How many bytes the functions below want to see. */
+/** Most bytes that the functions below read. */
 export const SNIFF_BYTES = HEAD_BYTES
 
 /** True for ONNX Runtime's own flatbuffer format. */
@@ -34,7 +34,7 @@ export function isOrtFormat(head: Uint8Array): boolean {
   return matches(head, ORT_FORMAT)
 }
 
-/** What the file seems to be, given that it is no ONNX model. */
+/** Probable kind of a file that is no ONNX model. */
 export function lookalike(head: Uint8Array): string | undefined {
   const known = SIGNATURES.find((signature) => matches(head, signature))
   if (known !== undefined) return known.found

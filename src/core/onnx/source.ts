@@ -1,4 +1,4 @@
-/** Where the bytes of a model come from: a file read piece by piece, or memory. */
+/** The source of a model's bytes: a file read piece by piece, or memory. */
 
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
@@ -18,7 +18,7 @@ const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
 const MAX_AHEAD_BYTES = 1024 * 1024
 
-/** What the common reasons mean; the error number itself goes into `cause`. */
+/** Meanings of the common reasons; the error number itself goes into `cause`. */
 const REASONS = new Map([
   ['ENOENT', 'does not exist'],
   ['ENOTDIR', 'does not exist: a part of its path is not a directory'],
@@ -29,7 +29,7 @@ const REASONS = new Map([
   ['ENFILE', 'could not be opened: the system has too many open files'],
 ])
 
-/** These say that the path is not a file, rather than that the file cannot be had. */
+/** These mean that the path is not a file, not that the file is unavailable. */
 const NOT_A_FILE = new Map([
   ['ELOOP', 'is a symbolic link that leads in a circle'],
   ['EISDIR', 'is a directory, not a file'],
@@ -38,7 +38,7 @@ const NOT_A_FILE = new Map([
 
 /**
  * Opens a regular file.
- * @throws ModelmountError `MODEL_INVALID` when it is something else than a non-empty file, `MODEL_LOAD_FAILED` when it cannot be opened
+ * @throws ModelmountError `MODEL_INVALID` unless it is a non-empty file, `MODEL_LOAD_FAILED` if it cannot be opened
  */
 export async function fileSource(path: string): Promise<Source> {
   const handle = await open(path, OPEN_FLAGS).catch((cause: unknown) => {
@@ -65,12 +65,12 @@ export function bytesSource(bytes: Uint8Array): Source {
   }
 }
 
-/** What comes of a source with splices; closes with it. */
+/** A source with splices applied; it closes the underlying one. */
 export function splicedSource(source: Source, patch: Patch): Source {
   if (patch.length === 0) return source
   const pieces = piecesOf(source.size, patch)
   const size = splicedSize(source.size, patch)
-  /** Where the last read began: reads go forward. */
+  /** Start of the last read: reads go forward. */
   let first = 0
   return {
     size,
@@ -105,8 +105,8 @@ async function sizeOf(path: string, handle: FileHandle): Promise<number> {
 }
 
 /**
- * Reads ahead, the further the longer it goes on without a long step: tensors that are hardly larger than what is asked for at once would cost
- * a system call each.
+ * Reads ahead, further with each read that is not a long step.
+ * Without it, tensors barely larger than one request would cost a system call each.
  */
 function reads(path: string, handle: FileHandle): Source['read'] {
   let buffer = new Uint8Array(0)

@@ -1,6 +1,6 @@
-/** Bytes with some of them replaced: what a graph's edits come to, small enough to be sent to every worker. */
+/** Bytes with replacements: the result of a graph's edits, small enough to be sent to every worker. */
 
-/** The bytes from `at` to `end` become others. */
+/** Replaces the bytes from `at` to `end`. */
 export interface Splice {
   readonly at: number
   readonly end: number
@@ -14,13 +14,13 @@ export const NO_PATCH: Patch = []
 
 /** A piece of the result: new bytes, or old ones from an offset on. */
 export interface Piece {
-  /** Where it lies in the result. */
+  /** Its position in the result. */
   readonly at: number
   readonly length: number
   readonly from: number | Uint8Array
 }
 
-/** The pieces of what comes of `size` bytes, in order and without gaps. */
+/** The pieces of the result for `size` old bytes, in order and without gaps. */
 export function piecesOf(size: number, patch: Patch): readonly Piece[] {
   const pieces: Piece[] = []
   let at = 0

@@ -9,10 +9,10 @@ import type { OnnxModelFacts } from './types.ts'
 export const MAX_OPSET = 26
 /** Highest IR version that onnxruntime-node 1.30 loads. */
 export const MAX_IR_VERSION = 13
-/** The one after it, which is lowered where nothing of it is used. */
+/** The version after it, which is lowered if the file uses nothing of it. */
 export const LOWERED_IR_VERSION = 14
 
-/** Domains whose operators are part of a stock ONNX Runtime; the last two appear in graphs that it has optimised and saved. */
+/** Domains whose operators are part of a stock ONNX Runtime; the last two appear in graphs that it optimised and saved. */
 const STOCK_DOMAINS: ReadonlySet<string> = new Set([
   'ai.onnx',
   'ai.onnx.ml',
@@ -22,17 +22,17 @@ const STOCK_DOMAINS: ReadonlySet<string> = new Set([
   'com.ms.internal.nhwc',
 ])
 
-/** Runs a vendor's binary, embedded or from a path: not a computation that can be judged from the graph. */
+/** Runs a vendor's binary, embedded or from a path: the graph does not show its computation. */
 export const VENDOR_BINARY = 'com.microsoft:EPContext'
 
-/** Why the model cannot be served whatever is edited in it, as the rest of a sentence; `undefined` when nothing in the file speaks against it. */
+/** Why no edit makes the model servable, worded as the rest of a sentence; `undefined` if the file raises no objection. */
 export function unsupportedReason(facts: OnnxModelFacts): string | undefined {
   return versionReason(facts) ?? operatorReason(facts) ?? inputReason(facts) ?? outputReason(facts)
 }
 
 /**
- * The outputs that can be served: the tensors, and those whose type the file leaves open. Sequences, maps and optionals are left out, since
- * asking for them fails the run.
+ * The outputs that can be served: tensors, and outputs whose type the file leaves open.
+ * Sequences, maps and optionals are left out, because asking for them fails the run.
  */
 export function servableOutputs(facts: OnnxModelFacts): ValueInfo[] {
   return facts.outputs.filter((output) => output.type !== undefined || isOpen(output))
@@ -50,11 +50,11 @@ function versionReason({ irVersion, opsets }: OnnxModelFacts): string | undefine
   return undefined
 }
 
-/** Why a version of the format that was not lowered cannot be loaded. */
+/** Why a format version that was not lowered cannot be loaded. */
 export const irReason = (irVersion: number): string =>
   `it has IR version ${irVersion}; the highest supported is ${MAX_IR_VERSION}: export it with ir_version=10`
 
-/** Why one of its operators cannot run, as the rest of a sentence. */
+/** Why one of its operators cannot run, worded as the rest of a sentence. */
 export function operatorReason({ operators }: OnnxModelFacts): string | undefined {
   if (operators.includes(VENDOR_BINARY)) return `operator ${VENDOR_BINARY} runs a vendor's binary, which is not allowed`
   const foreign = operators.find((id) => !STOCK_DOMAINS.has(id.slice(0, id.indexOf(':'))))
@@ -66,7 +66,7 @@ function inputReason({ inputs }: OnnxModelFacts): string | undefined {
   return input === undefined ? undefined : `input "${shown(input.name)}" is ${described(input)}, which cannot be passed`
 }
 
-/** One tensor of an element type that the binding does not know spoils the whole model: int4 aborts the process, others fail the load. */
+/** One tensor of an element type unknown to the binding spoils the whole model: int4 aborts the process, others fail the load. */
 function outputReason(facts: OnnxModelFacts): string | undefined {
   const served = servableOutputs(facts)
   const [first] = facts.outputs

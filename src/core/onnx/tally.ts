@@ -1,4 +1,4 @@
-/** What is counted over a graph and its subgraphs, or over a function's body. */
+/** Counts over a graph and its subgraphs, or over a function's body. */
 
 import type { Watch } from './scan/watch.ts'
 import type { Reader } from './wire.ts'

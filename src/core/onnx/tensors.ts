@@ -1,4 +1,4 @@
-/** TensorProto and SparseTensorProto: what they say about their elements, which are stepped over. */
+/** TensorProto and SparseTensorProto: reads their headers and steps over their elements. */
 
 import { Malformed } from './malformed.ts'
 import { addDim, type Dims, judgeSparse, judgeTensor, SCALAR } from './scan/tensor.ts'
@@ -45,7 +45,7 @@ export function* readTensor(reader: Reader, tally: Tally, isSparse = false): Rea
       else if (key === 'length') external.lengths.push(value)
       else if (key.startsWith('prepacked')) external.prepacked = true
     } else if (reader.is(14, VARINT)) {
-      // Parsers differ in which of two they keep, and in what they make of numbers that mean nothing.
+      // Parsers disagree about which of two they keep, and about numbers without a meaning.
       const location = int32(reader)
       if (isExternal !== undefined || (location !== 0 && location !== EXTERNAL))
         throw new Malformed('a tensor does not say clearly where its data is')
@@ -64,7 +64,7 @@ export function* readTensor(reader: Reader, tally: Tally, isSparse = false): Rea
 /** Enumerations have 32 bits. */
 const int32 = (reader: Reader): number => Number(BigInt.asIntN(32, reader.int()))
 
-/** The dimensions before and those of this field, which holds one, or many packed. */
+/** Earlier dimensions plus those of this field, which holds one, or many packed. */
 function* readDims(reader: Reader, before: Dims): Reading<Dims> {
   if (reader.is(reader.field(), VARINT)) return addDim(before, reader.int())
   if (!reader.is(reader.field(), BYTES)) return before
@@ -93,7 +93,7 @@ function* readExternalEntry(reader: Reader): Reading<{ key: string; value: strin
 const isRead = (key: string | undefined): boolean =>
   key === undefined || key === 'location' || key === 'offset' || key === 'length'
 
-/** Reads a SparseTensorProto, which goes by the name of its values. */
+/** Reads a SparseTensorProto, named after its values. */
 export function* readSparseTensor(reader: Reader, tally: Tally): Reading<string> {
   const { watch } = tally
   let values: Tensor | undefined

@@ -3,18 +3,19 @@
 import type { ModelSignature } from '../tensor/types.ts'
 
 /**
- * What may be changed in a graph, in memory, after its file was verified: `zipmap` serves the probabilities that go into a ZipMap instead of its
- * dictionaries, `cut-output` takes out an output that onnxruntime-node cannot carry, `ir-version` lowers the version of the format by one, where
- * nothing newer is used.
+ * Edits that a graph may get in memory, after its file was verified.
+ * `zipmap` serves the probabilities that go into a ZipMap instead of its dictionaries.
+ * `cut-output` takes out an output that onnxruntime-node cannot carry.
+ * `ir-version` lowers the version of the format by one, if nothing newer is used.
  */
 export type GraphEditName = 'zipmap' | 'cut-output' | 'ir-version'
 
-/** One such change. */
+/** One such edit. */
 export interface GraphEdit {
   readonly edit: GraphEditName
   /** The output, or `ir_version`. */
   readonly target: string
-  /** What was done, as a sentence. */
+  /** The change, as a sentence. */
   readonly detail: string
 }
 

@@ -1,4 +1,4 @@
-/** Between which numbers the elements of a value lie, as far as that follows from the operators that made it. */
+/** Bounds of a value's elements, as far as they follow from the operators that made it. */
 
 import type { GraphNode } from './nodes.ts'
 import type { Range } from './ranges.ts'
@@ -21,12 +21,12 @@ const BY_TYPE: Readonly<Record<number, Range>> = {
   5: [-32768, 32767],
   9: [0, 1],
 }
-/** Beyond these a sum or product may wrap round. */
+/** Beyond these bounds a sum or product may wrap round. */
 const BOUNDS: Readonly<Record<number, number>> = { [INT32]: 2 ** 31 - 1, [INT64]: Number.MAX_SAFE_INTEGER }
 
 export const rangeOfType = (type: number): Range | undefined => BY_TYPE[type]
 
-/** From the lowest to the highest of all; `undefined` where one is not known. */
+/** From the lowest to the highest of all; `undefined` if one is unknown. */
 export function hull(ranges: readonly (Range | undefined)[]): Range | undefined {
   let result: Range | undefined
   for (const range of ranges) {
@@ -69,7 +69,7 @@ define('Abs', (_, [x]) => {
   const [low, high] = x.range
   return [low > 0 ? low : high < 0 ? -high : 0, Math.max(Math.abs(low), Math.abs(high))]
 })
-// One bound is enough: the largest of a request's value and 1 is at least 1.
+// One bound is enough: the maximum of a request's value and 1 is at least 1.
 define('Max', (_, inputs, type) =>
   limited(
     inputs.flatMap((input) => (input?.range ? [input.range[0]] : [])),
@@ -111,7 +111,7 @@ function combined(
   return within([Math.min(...ends), Math.max(...ends)], type)
 }
 
-/** `undefined` where the type may not hold it. */
+/** `undefined` if the type may not hold it. */
 function within([low, high]: Range, type: number): Range | undefined {
   const own = BY_TYPE[type]
   if (own) return low >= own[0] && high <= own[1] ? [low, high] : own

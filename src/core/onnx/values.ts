@@ -29,7 +29,7 @@ export function* readValue(reader: Reader, what: string): Reading<ValueInfo> {
   while (yield* reader.next()) {
     if (reader.is(1, BYTES)) name = yield* reader.name(`the name of ${what}`)
     else if (reader.is(2, BYTES)) {
-      // protobuf would merge the two; a file that says it twice wants two readers to disagree
+      // protobuf would merge the two; a file with both aims at readers that disagree
       if (type !== undefined) throw new Malformed(`${what} has two types`)
       type = yield* readType(reader, what)
     } else if (reader.is(3, BYTES)) doc = yield* reader.text()

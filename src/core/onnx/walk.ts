@@ -1,17 +1,20 @@
-/** Follows values through a graph, its subgraphs and the local functions that it calls. What is followed is up to the {@link Domain}. */
+/**
+ * Follows values through a graph, its subgraphs and the local functions that it calls. The {@link Domain} decides which facts are
+ * followed.
+ */
 
 import { Malformed } from './malformed.ts'
 import { type Constant, type FunctionBody, functionId, type GraphBody, type GraphNode, type Nodes } from './nodes.ts'
 
-/** What is known of values, and how operators change it. */
+/** Facts about values, and their change by operators. */
 export interface Domain<T> {
   constant(constant: Constant): T
-  /** What the file declares of a value, added to what is known. */
+  /** Declarations of the file about a value, added to the known facts. */
   declared(value: T | undefined, type: number): T | undefined
-  /** One of the two, it is not known which. */
+  /** One of two values, without knowing which. */
   either(a: T | undefined, b: T | undefined): T | undefined
   same(a: T | undefined, b: T | undefined): boolean
-  /** What stays true however often a loop goes round. */
+  /** Facts that stay true however often a loop repeats. */
   widened(value: T | undefined): T | undefined
   /** One slice of a value along an axis, as Scan takes them. */
   slice(node: GraphNode, value: T | undefined, axis: number): T | undefined
@@ -21,14 +24,14 @@ export interface Domain<T> {
   round(): T
   /** An operator other than those that run subgraphs. */
   visit(node: GraphNode, inputs: readonly (T | undefined)[], opset: number): readonly (T | undefined)[]
-  /** A value that decides which nodes run, or how often. @returns which branch is certain to run */
+  /** A value that decides which nodes run, or how often. @returns the branch that certainly runs */
   decides(node: GraphNode, value: T | undefined): boolean | undefined
 }
 
-/** Visits of nodes: functions and loops are walked once for each call and round. Some hundred milliseconds. */
+/** Most visits of nodes: functions and loops are walked once per call and round. Takes some hundred milliseconds. */
 const MAX_VISITS = 200_000
 const MAX_DEPTH = 64
-/** Rounds of a loop that are walked to find what stays true in all of them. */
+/** Most rounds of a loop that are walked to find facts that hold in all of them. */
 const ROUNDS = 3
 
 type Scope<T> = Map<string, T | undefined>
@@ -43,9 +46,9 @@ interface Place {
 }
 
 /**
- * @param inputs what is known of the graph's inputs
- * @returns what is known of the values of the main graph
- * @throws Malformed where a graph calls itself, or is too large to be followed within a moment of the event loop
+ * @param inputs facts about the graph's inputs
+ * @returns facts about the values of the main graph
+ * @throws Malformed if a graph calls itself, or is too large to be followed within a moment of the event loop
  */
 export function walk<T>(nodes: Nodes, inputs: ReadonlyMap<string, T>, domain: Domain<T>): ReadonlyMap<string, T | undefined> {
   let visits = 0
@@ -80,7 +83,7 @@ export function walk<T>(nodes: Nodes, inputs: ReadonlyMap<string, T>, domain: Do
         return scan(node, inputs, frame, below)
     }
     const results = domain.visit(node, inputs, place.opset)
-    // Of other operators with subgraphs nothing is known but what the nodes in there are.
+    // Of other operators with subgraphs, only the facts of their inner nodes are known.
     for (const graph of node.graphs.values()) run(graph, [], frame, below)
     return results
   }
@@ -126,7 +129,7 @@ export function walk<T>(nodes: Nodes, inputs: ReadonlyMap<string, T>, domain: Do
     return first.map((value, i) => others.reduce((known: T | undefined, results) => domain.either(known, results[i]), value))
   }
 
-  /** Walks a body until what goes into a round is what came out of the one before. */
+  /** Walks a body until the facts going into a round equal those that came out of the last. */
   function rounds(
     carried: readonly (T | undefined)[],
     round: (carried: readonly (T | undefined)[]) => readonly (T | undefined)[],

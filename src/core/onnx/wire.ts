@@ -21,7 +21,7 @@ export const FIXED64 = 1
 export const BYTES = 2
 export const FIXED32 = 5
 
-/** Names are compared and shown; nobody has longer ones in good faith. */
+/** Names are compared and shown. Real models stay far below this length. */
 export const MAX_NAME_BYTES = 4096
 
 const WINDOW_BYTES = 64 * 1024
@@ -30,35 +30,35 @@ const MAX_HEADER_BYTES = 20
 const MAX_VARINT_BYTES = 10
 /** Message levels; ONNX Runtime's own parser stops at the same number. */
 const MAX_DEPTH = 100
-/** All that one model may make us keep. */
+/** Most memory that one model may make us keep. */
 const MAX_KEPT_BYTES = 64 * 1024 * 1024
-/** What a kept thing costs besides its characters. */
+/** Cost of a kept item besides its characters. */
 const OVERHEAD_BYTES = 64
 
 const lenient = new TextDecoder('utf-8', { ignoreBOM: true })
 const strict = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true })
 
-/** Where a field lies in what is read. */
+/** Position of a field in the input. */
 export interface Span {
-  /** Of its tag. */
+  /** Start of its tag. */
   readonly start: number
-  /** Of the length before its payload, where it has one. */
+  /** Start of the length before its payload, if it has one. */
   readonly lengthAt: number
-  /** Of its payload. */
+  /** Start of its payload. */
   readonly body: number
   readonly end: number
 }
 
 export interface Reader {
-  /** Goes to the next field of the current message, over whatever of the last one was not read; at the end leaves the message with `false`. */
+  /** Goes to the next field of the current message, past any unread part of the last one. At the end it leaves the message with `false`. */
   next(): Reading<boolean>
-  /** True when the current field has this number and wire type; a known number with another wire type counts as unknown, as in protobuf. */
+  /** True if the current field has this number and wire type. A known number with another wire type counts as unknown, as in protobuf. */
   is(field: number, wire: WireType): boolean
   /** Number of the current field. */
   field(): number
   /** Payload bytes of the current field. */
   length(): number
-  /** Where the current field lies; to be asked before its payload is entered. */
+  /** Position of the current field; to be read before its payload is entered. */
   span(): Span
   /** Makes the current field's payload the current message. */
   enter(): void
@@ -66,17 +66,17 @@ export interface Reader {
   int(): bigint
   /** The current field of 32 bits as a float. */
   float(): Reading<number>
-  /** The current payload as text that is going to be kept. */
+  /** The current payload as text that will be kept. */
   text(): Reading<string>
-  /** A copy of the current payload, which is going to be kept. */
+  /** A copy of the current payload that will be kept. */
   bytes(): Reading<Uint8Array>
-  /** The current payload, valid until the next call; `undefined` when it is longer than `maxBytes`. Not counted as kept. */
+  /** The current payload, valid until the next call; `undefined` if it is longer than `maxBytes`. It does not count as kept. */
   peek(maxBytes: number): Reading<Uint8Array | undefined>
   /** The current payload as an identifier: short, valid UTF-8, not counted as kept. */
   name(what: string): Reading<string>
-  /** Counts something that is kept; bounds the memory that a hostile file can take. */
+  /** Counts a kept item; bounds the memory that a hostile file can take. */
   keep(bytes: number): void
-  /** Fetches what the parser waits for. */
+  /** Fetches the bytes that the parser waits for. */
   refill(source: Source): Promise<void>
 }
 
@@ -95,7 +95,7 @@ export function createReader(size: number): Reader {
   let lengthAt = 0
   let wireType = VARINT
 
-  /** True when the window does not hold the next `count` bytes, as far as the file has them. */
+  /** True if the window lacks the next `count` bytes, as far as the file has them. */
   function lacks(count: number): boolean {
     wanted = Math.min(count, size - position)
     return position < windowStart || position + wanted > windowStart + window.length

@@ -1,11 +1,11 @@
-/** Changes to a protobuf message as splices of its bytes: the lengths of the messages around a change follow by themselves. */
+/** Changes to a protobuf message, as splices of its bytes: the lengths of the enclosing messages are adjusted automatically. */
 
 import type { Patch, Splice } from '../splice.ts'
 import type { Span } from '../wire.ts'
 
-/** New bytes in place of a stretch of whole fields, or of a payload; an empty stretch inserts. */
+/** New bytes in place of a run of whole fields, or of a payload; an empty run inserts. */
 export interface Change extends Splice {
-  /** The messages that it lies in, outermost first. */
+  /** The enclosing messages, outermost first. */
   readonly within: readonly Span[]
 }
 
@@ -21,7 +21,7 @@ export function patchOf(changes: readonly Change[]): Patch {
   }
   for (const { at, end, bytes, within } of changes) grow(within, bytes.length - (end - at))
   const lengths: Splice[] = []
-  // Innermost first: a length that takes more bytes counts in those around it.
+  // Innermost first: a length that takes more bytes counts in the enclosing ones.
   for (const path of [...around.values()].sort((a, b) => b.length - a.length)) {
     const span = path.at(-1) as Span
     const bytes = varint(span.end - span.body + (growth.get(span.start) ?? 0))

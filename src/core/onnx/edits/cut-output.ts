@@ -1,4 +1,4 @@
-/** Outputs that the binding cannot carry leave the graph, with the nodes that served them alone. */
+/** Takes outputs that the binding cannot carry out of the graph, with the nodes that served them alone. */
 
 import type { ValueInfo } from '../../tensor/types.ts'
 import { leftOut } from '../left-out.ts'
@@ -8,7 +8,7 @@ import { cut } from './changes.ts'
 import type { Draft } from './draft.ts'
 import type { LayoutNode } from './layout.ts'
 
-/** Does nothing where no output would be left. */
+/** Does nothing if no output would be left. */
 export function cutOutputs(draft: Draft): void {
   const { facts, layout, unzipped } = draft
   const isServed = (output: ValueInfo): boolean => output.type !== undefined || isOpen(output) || unzipped.has(output.name)
@@ -28,7 +28,7 @@ export function cutOutputs(draft: Draft): void {
   if (draft.changes.length > 0) sweep(draft, kept.length > 0 ? kept : facts.outputs)
 }
 
-/** Cuts the nodes that worked for nothing but what has gone. */
+/** Cuts the nodes that worked only for removed values. */
 function sweep(draft: Draft, kept: readonly ValueInfo[]): void {
   const { facts, layout, replaced } = draft
   const before = workers(
@@ -45,7 +45,7 @@ function sweep(draft: Draft, kept: readonly ValueInfo[]): void {
   for (const { span } of idle) draft.changes.push(cut(span, [layout.graph]))
 }
 
-/** The nodes without which the values of these names would not be there. */
+/** The nodes that compute the values of these names. */
 function workers(
   nodes: readonly LayoutNode[],
   names: readonly string[],

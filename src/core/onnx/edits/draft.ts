@@ -1,4 +1,4 @@
-/** The state of a graph while its edits are made, one after the other. */
+/** The state of a graph during its edits. */
 
 import type { LeftOutput, ValueInfo } from '../../tensor/types.ts'
 import type { GraphEdit, OnnxModelFacts } from '../types.ts'
@@ -11,19 +11,19 @@ export interface Unzipped {
 }
 
 export interface Draft {
-  /** Of the file, with the types of outputs that it does not declare, as far as they follow from its graph. */
+  /** Facts of the file, with inferred types of outputs that it does not declare. */
   readonly facts: OnnxModelFacts
   readonly layout: Layout
-  /** Element types of the graph's values, as far as they follow; 0 where they do not. */
+  /** Element types of the graph's values, as far as they can be inferred; 0 otherwise. */
   readonly types: ReadonlyMap<string, number>
-  /** Something in the file that came with the IR version that is to be lowered. */
+  /** A part of the file that came with the IR version to be lowered. */
   readonly newer: string | undefined
   readonly changes: Change[]
   readonly edits: GraphEdit[]
   readonly leftOut: LeftOutput[]
-  /** Outputs that are served as something else, and the names of their classes. */
+  /** Outputs that are served as something else, with the names of their classes. */
   readonly unzipped: Map<string, Unzipped>
-  /** Nodes that were replaced, with what they take now. */
+  /** Replaced nodes, with their new inputs. */
   readonly replaced: Map<LayoutNode, readonly string[]>
 }
 

@@ -1,6 +1,6 @@
 /**
- * The edits that a graph may get after its file was verified: a closed list, in memory, as splices of the verified bytes. The file stays as it is,
- * and so do its id and its signature.
+ * The edits that a graph may get after its file was verified: a closed list, made in memory as splices of the verified bytes.
+ * The file stays as it is, and so do its id and its signature.
  */
 
 import { isAbsolute, normalize } from 'node:path'
@@ -32,11 +32,11 @@ export interface Edited {
   readonly leftOut: readonly LeftOutput[]
   /** Names of classes, by output. */
   readonly labels: Readonly<Record<string, readonly string[]>>
-  /** Why it cannot be served, as the rest of a sentence. */
+  /** Why it cannot be served, worded as the rest of a sentence. */
   readonly refusal: string | undefined
 }
 
-/** In the order in which they are made. */
+/** In the order of their application. */
 const EDITS: Readonly<Record<GraphEditName, (draft: Draft) => void>> = {
   zipmap: unzip,
   'cut-output': cutOutputs,
@@ -132,7 +132,7 @@ async function typesIn(source: Source): Promise<ReadonlyMap<string, number>> {
     return outputTypes(await reading(source, (reader): Reading<Nodes> => readNodes(reader)))
   } catch (error) {
     if (!(error instanceof Malformed)) throw error
-    // ONNX Runtime will tell.
+    // ONNX Runtime will report it.
     return new Map()
   }
 }

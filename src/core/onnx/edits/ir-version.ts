@@ -1,4 +1,4 @@
-/** The version of the format itself: today's `onnx` writes one that ONNX Runtime does not know yet, whatever the file uses of it. */
+/** Lowers the format version: today's `onnx` writes one unknown to ONNX Runtime, even for files that use nothing of it. */
 
 import { LOWERED_IR_VERSION, MAX_IR_VERSION } from '../support.ts'
 import { varint } from './changes.ts'

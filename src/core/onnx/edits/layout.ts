@@ -1,4 +1,4 @@
-/** Where the parts of the main graph lie in a file: a third look at it, for those who change it. */
+/** Positions of the main graph's parts in a file: a third look at it, for edits. */
 
 import { operatorId } from '../graph.ts'
 import { functionId } from '../nodes.ts'
@@ -10,7 +10,7 @@ export interface LayoutNode {
   readonly op: string
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
-  /** Names that its subgraphs take and give: some stand for values around them. */
+  /** Names that its subgraphs take and return: some stand for values around them. */
   readonly below: readonly string[]
   /** Of a ZipMap. */
   readonly classes: readonly string[] | undefined
@@ -27,7 +27,7 @@ export interface Layout {
   readonly functions: ReadonlySet<string>
 }
 
-/** Reads a ModelProto that was read without fault before. */
+/** Reads a ModelProto that an earlier pass read without fault. */
 export function* readLayout(reader: Reader): Reading<Layout> {
   const nodes: LayoutNode[] = []
   const outputs: Span[] = []
@@ -68,7 +68,7 @@ function* readNode(reader: Reader): Reading<LayoutNode> {
   return { span, op: functionId(operatorId(domain, op), overload), inputs, outputs, below, classes }
 }
 
-/** @returns the names of classes, where that is what it holds */
+/** @returns the names of classes, if the attribute holds them */
 function* readAttribute(reader: Reader, below: string[]): Reading<readonly string[] | undefined> {
   const classes: string[] = []
   let isClasses = false
@@ -86,7 +86,7 @@ function* readAttribute(reader: Reader, below: string[]): Reading<readonly strin
 
 const CLASSES: ReadonlySet<string> = new Set(['classlabels_strings', 'classlabels_int64s'])
 
-/** Names that are taken or given in a graph below a node. */
+/** Names taken or returned in a graph below a node. */
 function* readSubgraph(reader: Reader, below: string[]): Reading<void> {
   reader.enter()
   while (yield* reader.next()) {

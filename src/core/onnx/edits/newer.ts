@@ -1,9 +1,9 @@
-/** Whether a file uses what came into the format after IR version 13: a field, an element type or a kind of attribute that it did not have. */
+/** Detects anything newer than IR version 13 in a file: a field, an element type or a kind of attribute. */
 
 import { LAST_ELEMENT_TYPE } from '../element-types.ts'
 import { BYTES, type Reader, type Reading, VARINT } from '../wire.ts'
 
-/** Numbers of a message's fields; `leaves` hold no messages, `below` hold what they are called after. */
+/** Numbers of a message's fields; `leaves` hold no messages, `below` name the messages that they hold. */
 interface Message {
   readonly leaves: readonly number[]
   readonly below: Readonly<Record<number, MessageName>>
@@ -52,7 +52,7 @@ const MESSAGES = {
   entry,
   annotation: { leaves: [1], below: { 2: 'entry' } },
   training: { leaves: [], below: { 1: 'graph', 2: 'graph', 3: 'entry', 4: 'entry' } },
-  // Of several devices, which ONNX Runtime does not look at.
+  // Settings for several devices, which ONNX Runtime ignores.
   device: { leaves: [1, 2, 3], below: {} },
   placement: { leaves: [1, 2, 3], below: {} },
 } as const satisfies Record<
@@ -60,7 +60,7 @@ const MESSAGES = {
   { leaves: readonly number[]; below: Readonly<Record<number, string>>; highest?: readonly [number, number] }
 >
 
-/** Reads a ModelProto. @returns the first such thing, as it stands in a sentence */
+/** Reads a ModelProto. @returns the first such part, worded for a sentence */
 export const readNewer = (reader: Reader): Reading<string | undefined> => readMessage(reader, 'model')
 
 function* readMessage(reader: Reader, name: MessageName): Reading<string | undefined> {

@@ -1,6 +1,7 @@
 /**
- * ZipMap makes a dictionary of each row, from names of classes to probabilities, which the binding cannot carry. The tensor that goes into it
- * holds the same numbers.
+ * Replaces a ZipMap, which makes a dictionary of each row, from names of classes to probabilities. The binding cannot carry
+ * dictionaries.
+ * Its input tensor holds the same numbers.
  */
 
 import type { ValueInfo } from '../../tensor/types.ts'
@@ -13,7 +14,7 @@ import type { LayoutNode } from './layout.ts'
 const ZIPMAP = 'ai.onnx.ml:ZipMap'
 const IDENTITY = 'ai.onnx:Identity'
 const FLOAT = 1
-/** Identities in a row. */
+/** Most Identity nodes in a row. */
 const MAX_STEPS = 64
 
 export function unzip(draft: Draft): void {
@@ -21,14 +22,14 @@ export function unzip(draft: Draft): void {
   const taken = new Set(draft.layout.nodes.flatMap(({ inputs, below }) => [...inputs, ...below]))
   for (const [i, output] of draft.facts.outputs.entries()) {
     const maker = makers.get(output.name)
-    // No operator takes dictionaries. Whatever does, needs them as they are.
+    // No operator takes dictionaries. Any other consumer needs them unchanged.
     if (output.type !== undefined || !maker || taken.has(output.name)) continue
     const zipMap = zipMapBehind(output.name, makers, draft)
     if (zipMap) unzipOutput(draft, i, output, maker, zipMap)
   }
 }
 
-/** The ZipMap whose result an output is, as it is. */
+/** The ZipMap whose unchanged result is an output. */
 function zipMapBehind(output: string, makers: ReadonlyMap<string, LayoutNode>, { layout }: Draft): LayoutNode | undefined {
   let name = output
   for (let step = 0; step < MAX_STEPS; step++) {
@@ -50,7 +51,7 @@ function unzipOutput(draft: Draft, index: number, output: ValueInfo, maker: Layo
   changes.push({ ...cut(maker.span, within), bytes: identity })
   replaced.set(maker, [tensor])
   const place = layout.outputs[index]
-  // Without its type, which ONNX Runtime infers: some exporters write a ZipMap of doubles, which it has not.
+  // Without its type, which ONNX Runtime infers: some exporters write a ZipMap of doubles, which does not exist.
   if (place) changes.push({ ...cut(place, within), bytes: message(12, text(1, output.name)) })
   const { classes = [] } = zipMap
   const type = types.get(tensor) || FLOAT

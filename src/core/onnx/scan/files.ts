@@ -1,4 +1,4 @@
-/** The files that a model says its weights are in: whether they may be opened, and are long enough. Nothing is opened here. */
+/** Judges the files that a model keeps its weights in: whether they may be opened, and are long enough. It opens nothing. */
 
 import { realpath, stat } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
@@ -7,7 +7,7 @@ import { shown } from '../shown.ts'
 import type { Findings, ScanFindingId } from './findings.ts'
 import type { Reference } from './references.ts'
 
-/** What ONNX Runtime writes for a tensor that lies at an address of its own memory. */
+/** ONNX Runtime writes this for a tensor at an address of its own memory. */
 const MEMORY_MARKER = /_ort_mem_addr_/i
 const CONTROL = /\p{Cc}/u
 /** Early exporters wrote one file per tensor. */
@@ -15,14 +15,14 @@ const MAX_FILES = 10_000
 
 export interface ExternalFile {
   readonly location: string
-  /** `undefined` where it was not looked for, or must not be opened. */
+  /** `undefined` if it was not looked up or must not be opened. */
   readonly bytes: number | undefined
 }
 
-/** Notes what is wrong with a file; the message continues a sentence. */
+/** Notes a fault of a file; the message continues a sentence. */
 type Note = (id: ScanFindingId, message: string) => undefined
 
-/** Size of the file of that name, which is a harmless one. */
+/** Size of the file of that name, if it is harmless. */
 type SizeOf = (location: string, note: Note) => Promise<number | undefined>
 
 export async function checkFiles(
@@ -59,16 +59,17 @@ function isBadLocation(location: string, note: Note): boolean {
   return true
 }
 
-/** For a model given as bytes, with the sizes of what comes with it. */
+/** For a model given as bytes, with the sizes of its companion files. */
 export const sizesInMemory =
   (sizes: ReadonlyMap<string, number>): SizeOf =>
   async (location, note) =>
     sizes.get(location) ?? note('external-in-bytes', 'a model given as bytes does not have: pass its path')
 
 /**
- * For a model in a file. Links are followed as ONNX Runtime does: inside the model's folder, and inside the folder that the model's own file
- * really lies in, since caches of models keep everything behind links.
- * @param areOurs the files are copies that we made, or somebody trusted has signed them: another name of theirs does no harm
+ * For a model in a file. Links are followed as ONNX Runtime does: inside the model's folder, and inside the real folder of the
+ * model's file.
+ * Caches of models keep everything behind links.
+ * @param areOurs the files are our own copies, or a trusted signer has signed them: another name for one of them does no harm
  */
 export function sizesOnDisk(source: string, areOurs: boolean): SizeOf {
   const folder = dirname(source)

@@ -1,6 +1,6 @@
-/** What a scan finds: stable ids for scripts, a place in the file, and a sentence. */
+/** Findings of a scan: stable ids for scripts, a place in the file, and a sentence. */
 
-/** What is wrong, as an id that stays the same from release to release. */
+/** Kind of the fault, as an id that stays the same from release to release. */
 export type ScanFindingId =
   | 'malformed'
   | 'ort-format'
@@ -34,7 +34,7 @@ export type ScanFindingId =
   | 'external-range'
   | 'external-length'
 
-/** Something in a model's file that no honest model has, or that ONNX Runtime must not be given. */
+/** A part of a model's file that no honest model has, or that must be kept from ONNX Runtime. */
 export interface ScanFinding {
   readonly id: ScanFindingId
   /** Path of protobuf fields, for example `graph.node[3].attribute[0].t`; empty for the file as a whole. */
@@ -45,12 +45,12 @@ export interface ScanFinding {
 
 export interface Findings {
   readonly list: readonly ScanFinding[]
-  /** How many more there are than were kept. */
+  /** How many more there are than kept. */
   readonly more: number
   add(id: ScanFindingId, where: string, message: string): void
 }
 
-/** A file can be made of nothing but faults. */
+/** A file can consist of nothing but faults. */
 const MAX_KEPT = 100
 
 export function createFindings(): Findings {

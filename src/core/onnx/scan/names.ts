@@ -3,13 +3,13 @@
 import { MAX_NAME_BYTES, type Reader, type Reading } from '../wire.ts'
 import type { ScanFindingId } from './findings.ts'
 
-/** Takes note of names, and of what is wrong with them. */
+/** Records names and their faults. */
 interface NameWatch {
   find(id: ScanFindingId, message: string): void
   name(what: string, text: string): void
 }
 
-/** What moves a cursor, starts a line, or shows text in another order than it is in. Joiners are left alone: words of some languages need them. */
+/** Characters that move a cursor, start a line, or reorder text. Joiners are left alone: words of some languages need them. */
 const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u
 /** Assigning to this key of a plain object sets its prototype. */
 const PROTOTYPE = '__proto__'
@@ -22,7 +22,7 @@ export function nameFault(text: string): { readonly id: ScanFindingId; readonly 
   return undefined
 }
 
-/** Looks at a name that nobody else reads. Nothing of it is kept. */
+/** Checks a name that has no other reader. Nothing of it is kept. */
 export function* watchName(reader: Reader, watch: NameWatch, what: string): Reading<void> {
   const bytes = yield* reader.peek(MAX_NAME_BYTES)
   if (bytes === undefined) {

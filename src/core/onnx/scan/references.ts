@@ -1,10 +1,10 @@
-/** Which files a model keeps weights in, and how much of each its tensors want. */
+/** The files that a model keeps weights in, and the bytes of each that its tensors need. */
 
 export interface Reference {
   readonly location: string
   /** The first tensor that names it. */
   readonly where: string
-  /** How many bytes the file must have, and which tensor says so. */
+  /** Required size of the file, and the tensor that requires it. */
   end: bigint
   endWhere: string
 }

@@ -1,4 +1,4 @@
-/** Judges a tensor by what its file says about it: whether type, dimensions and data go together, and where its data is. */
+/** Judges a tensor by its header: whether type, dimensions and data agree, and where its data is. */
 
 import { elementBits, elementName } from '../element-types.ts'
 import { shown } from '../shown.ts'
@@ -16,7 +16,7 @@ export interface ExternalData {
 export interface TensorFacts {
   readonly type: number
   readonly dims: Dims
-  /** Payload bytes of raw data; `undefined` when there is none. */
+  /** Payload bytes of raw data; `undefined` if there is none. */
   readonly rawBytes: number | undefined
   /** Payload bytes of elements in typed fields, and how many strings. */
   readonly listedBytes: number
@@ -55,7 +55,7 @@ const LEAST_BITS = new Map([
 /** Starts at the dims of a scalar. */
 export const SCALAR: Dims = { rank: 0, isNegative: false, elements: 1n, extent: 1n }
 
-/** One dimension more. Numbers stop growing where they are wrong anyway. */
+/** Adds a dimension. Numbers stop growing once they are wrong anyway. */
 export function addDim({ rank, isNegative, elements, extent }: Dims, size: bigint): Dims {
   const clamp = (value: bigint): bigint => (value > MAX_ELEMENTS ? MAX_ELEMENTS + 1n : value)
   return {
@@ -85,12 +85,12 @@ export function judgeTensor(watch: Watch, tensor: TensorFacts): void {
   else judgeData(watch, tensor, bytes)
 }
 
-/** ONNX Runtime makes a dense tensor of it. */
+/** ONNX Runtime unfolds it into a dense tensor. */
 export function judgeSparse(watch: Watch, type: number, dims: Dims): void {
   if (judgeDims(watch, dims)) watch.tensor(bytesOf(dims.elements, elementBits(type) ?? 8))
 }
 
-/** False when nothing can be computed with them. */
+/** False if they are unusable for computation. */
 function judgeDims(watch: Watch, { rank, isNegative, extent }: Dims): boolean {
   if (isNegative) watch.find('tensor-dims', 'a tensor has a negative dimension')
   else if (rank > MAX_RANK) watch.find('tensor-dims', `a tensor has ${rank} dimensions, more than ${MAX_RANK}`)
@@ -112,7 +112,7 @@ function judgeStrings(watch: Watch, { dims, rawBytes, strings }: TensorFacts): v
 
 function judgeData(watch: Watch, { type, dims, rawBytes, listedBytes }: TensorFacts, bytes: bigint): void {
   const what = `a tensor of ${dims.elements} elements of type ${elementName(type)}`
-  // Empty raw data beside listed elements is nothing at all.
+  // Empty raw data beside listed elements counts as none.
   if (rawBytes !== undefined && (rawBytes > 0 || listedBytes === 0)) {
     if (BigInt(rawBytes) !== bytes) watch.find('tensor-bytes', `${what} has ${rawBytes} bytes of raw data instead of ${bytes}`)
   } else if (BigInt(listedBytes) < bytesOf(dims.elements, LEAST_BITS.get(type) ?? 8))
@@ -130,18 +130,18 @@ function judgeExternal(watch: Watch, { type, isSparse }: TensorFacts, external: 
     watch.find('external-entry', 'a tensor says more than once where its data is')
   const ends = [...(offsets.length === 0 ? ['0'] : offsets)].map((text) => rangeEnd(watch, text, lengths, bytes))
   const end = ends.reduce((most, next) => (next > most ? next : most), 0n)
-  // Each of them, since readers differ in which one they follow; none at all is a location that is empty.
+  // Checks each of them, because readers disagree about the one they follow. No location at all is an empty one.
   for (const name of locations.length === 0 ? [''] : locations) watch.references.add(name, end, watch.where())
 }
 
-/** Where the tensor's bytes end in the file. */
+/** End of the tensor's bytes in the file. */
 function rangeEnd(watch: Watch, offsetText: string, lengths: readonly string[], bytes: bigint): bigint {
   const offset = wholeNumber(offsetText)
   if (offset === undefined) watch.find('external-range', `a tensor has its data at offset "${shown(offsetText)}"`)
   for (const text of lengths) {
     const length = wholeNumber(text)
     if (length === undefined) watch.find('external-range', `a tensor has data of length "${shown(text)}"`)
-    // Zero is what some exporters write for "see the dimensions", and ONNX Runtime takes it so.
+    // Some exporters write zero for "see the dimensions", and ONNX Runtime accepts it.
     else if (length !== 0n && length !== bytes)
       watch.find('external-length', `a tensor of ${bytes} bytes has data of ${length} bytes`)
   }

@@ -1,4 +1,4 @@
-/** Watches the walk through a model's file: knows where it is, counts, and notes what should not be there. */
+/** Watches the walk through a model's file: tracks the position, counts, and notes forbidden contents. */
 
 import { shown } from '../shown.ts'
 import { MAX_OPSET, VENDOR_BINARY } from '../support.ts'
@@ -6,31 +6,31 @@ import { createFindings, type Findings, type ScanFindingId } from './findings.ts
 import { nameFault } from './names.ts'
 import { createReferences, type References } from './references.ts'
 
-/** Above what any known model has; what follows costs ONNX Runtime minutes and gigabytes before it says no. */
+/** Above the size of any known model. Larger ones cost ONNX Runtime minutes and gigabytes before it refuses them. */
 const MAX_NODES = 1_000_000
 const MAX_TENSORS = 1_000_000
 /** `If` within `Loop` within `If`: exporters reach four or five. */
 const MAX_SUBGRAPH_DEPTH = 16
-/** All tensors of a file as they will lie in memory; a sparse one, which ONNX Runtime unfolds, as dense. */
+/** All tensors of a file as they will lie in memory; a sparse one counts as dense, because ONNX Runtime unfolds it. */
 const MAX_TOTAL_BYTES = 2n ** 40n
 
 export interface Watch {
   readonly findings: Findings
   readonly references: References
-  /** Goes into a field; `index` for repeated ones. */
+  /** Enters a field; `index` for repeated ones. */
   enter(field: string, index?: number): void
   leave(): void
-  /** Into a graph below a node, and out of it. */
+  /** Enters a graph below a node, and leaves it. */
   descend(): void
   ascend(): void
   where(): string
   find(id: ScanFindingId, message: string): void
   node(): void
-  /** A tensor of so many bytes once it is in memory. */
+  /** A tensor that takes this many bytes in memory. */
   tensor(bytes: bigint): void
-  /** `domain:Op`, where it is first used. */
+  /** `domain:Op`, at its first use. */
   operator(id: string): void
-  /** What the model, or a function of it, imports. */
+  /** Imports of the model, or of one of its functions. */
   opset(opset: { readonly domain: string; readonly version: number }): void
   /** @param what names the kind of thing in a sentence: `the name of a tensor` */
   name(what: string, text: string): void
@@ -85,7 +85,7 @@ export function createWatch(): Watch {
       find('tensor-total-bytes', `the tensors up to here take more than ${MAX_TOTAL_BYTES} bytes of memory`)
     },
     operator(id) {
-      // Also where a function of that name is in the file: whose body is run then is not for the file to say.
+      // Even if the file has a function of that name: the file must not decide whose body runs.
       if (id === VENDOR_BINARY) find('ep-context', `a node is ${VENDOR_BINARY}, which runs a vendor's binary`)
       const fault = nameFault(id)
       if (fault) find(fault.id, `the operator "${shown(id)}" ${fault.message}`)
