@@ -1,4 +1,4 @@
-/** Loading and unloading by name, out of the model repository as it is now. */
+/** Loads and unloads by name, from the current state of the model repository. */
 
 import { join, resolve } from 'node:path'
 import { ModelmountError, toModelmountError } from '../errors.ts'
@@ -20,25 +20,26 @@ interface Deps<C, T> {
   readonly registry: Registry<T & Controlled<C>>
   /** Directory of the repository, if the server has one. */
   readonly repository: string | undefined
-  /** What is in the repository now. @param name of a model that is to be loaded: what is ignored of it is warned of */
+  /** Current contents of the repository. @param name of a model to load: its ignored settings are warned of */
   scan(name?: string): Promise<readonly (C & Source)[]>
-  /** Has all versions take their places, or none where one of the name serves. */
+  /** Puts all versions in place, or none if one of the name serves. */
   load(name: string, configs: readonly (C & Source)[]): Promise<void>
   drop(model: T & Controlled<C>): Promise<void>
   unload(name: string): Promise<void>
-  /** Notes why a load failed, or that it did not. */
+  /** Notes why a load failed, or that it succeeded. */
   loaded(name: string, failure: string | undefined): void
   warn(message: string): void
 }
 
 export interface RepositoryControl {
-  /** Versions that are in the repository and not known to the server; none while the repository cannot be read. */
+  /** Versions in the repository that the server does not know; none while the repository cannot be read. */
   absent(): Promise<readonly { readonly name: string; readonly version: string }[]>
   /**
-   * Loads every version of a model that the repository holds by now, each beside the one it replaces; once all of them are ready, versions
-   * that are gone from it are unloaded. A load that fails changes nothing. A model that was given to the server by hand is loaded again as it
-   * was given. Loads of one name that are asked for while another runs are one.
-   * @throws ModelmountError `MODEL_NOT_FOUND` when the repository does not hold it, and what the first failing load says
+   * Loads every version of a model in the repository, each beside the one it replaces. Once all are ready, versions gone from it
+   * are unloaded.
+   * A failed load changes nothing. A model given in code is loaded again as it was given.
+   * Loads of one name that are requested while another runs are merged.
+   * @throws ModelmountError `MODEL_NOT_FOUND` if the repository does not hold it, and the error of the first failing load
    */
   load(name: string): Promise<void>
   /** @throws ModelmountError `MODEL_NOT_FOUND` */
@@ -62,11 +63,11 @@ export function createControl<C, T>(deps: Deps<C, T>): RepositoryControl {
     const found = (await scan(name)).filter((config) => config.name === name)
     const known = registry.versions(name)
     const byHand = known.filter(({ config }) => !isOfRepository(config))
-    // By hand goes before the repository, as when the server starts.
+    // Models given in code take precedence over the repository, as at the start of the server.
     const isTaken = (version: string): boolean => byHand.some(({ config }) => config.version === version)
     const fresh = found.filter(({ version }) => !isTaken(version))
     const configs = fresh.length > 0 ? fresh : byHand.map(({ config }) => config)
-    // A folder that is away for a moment, because it is just being exchanged, is no wish to unload.
+    // A folder that is missing for a moment, while it is being exchanged, is no request to unload.
     const fromThere = known.filter(({ config }) => isOfRepository(config))
     if (fresh.length === 0 && (fromThere.length > 0 || byHand.length === 0)) throw notThere(name, known.length > 0)
     await deps.load(name, configs)

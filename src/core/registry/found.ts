@@ -8,18 +8,18 @@ import type { ConfigNote, VersionPolicy } from './types.ts'
 /** Settings of one model, from one place. */
 export type SettingsLayer = Omit<ModelSpec, 'name' | 'version' | 'source'>
 
-/** What a model's own file decides. */
+/** Settings that a model's own file decides. */
 export interface FileConfig {
   readonly settings: SettingsLayer
   readonly versionPolicy?: VersionPolicy
   /** Name of the model file in the version directories. */
   readonly file?: string
-  /** Text files with a label a line, by output. */
+  /** Text files with a label per line, by output. */
   readonly labelFiles?: Readonly<Record<string, string>>
   readonly warmup?: readonly WarmupSample[]
 }
 
-/** Runs before the model is ready, their data not made yet. */
+/** Runs before the model is ready; their data is not made yet. */
 export interface WarmupSample {
   readonly name: string
   readonly repeats: number
@@ -35,11 +35,11 @@ export interface WarmupInput {
 export interface DirectoryConfig {
   readonly settings: SettingsLayer
   readonly versionPolicy: VersionPolicy | undefined
-  /** Name of the model file in the version directories, where it is not the usual one. */
+  /** Name of the model file in the version directories, unless it is the usual one. */
   readonly file: string | undefined
   readonly tritonConfig: ModelInfo['tritonConfig']
   readonly configNotes: readonly ConfigNote[]
-  /** Why the model cannot be served as its files want it. */
+  /** Why the model cannot be served as its files demand. */
   readonly fault: ModelmountError | undefined
 }
 

@@ -1,4 +1,4 @@
-/** Small text and data files beside a model: bounded, regular, inside the model's directory. */
+/** Reads small text and data files beside a model: bounded, regular, inside the model's directory. */
 
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -12,7 +12,7 @@ const invalid = (file: string, what: string, cause?: unknown): ModelmountError =
   new ModelmountError('CONFIG_INVALID', `${JSON.stringify(file)} ${what}`, { details: { field: file }, cause })
 
 /**
- * @returns `undefined` when there is no such file
+ * @returns `undefined` if there is no such file
  * @throws ModelmountError `CONFIG_INVALID` for anything but a readable file of at most `maxBytes`
  */
 export async function readSmallFile(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
@@ -31,7 +31,7 @@ export async function readSmallFile(path: string, maxBytes: number): Promise<Uin
   }
 }
 
-/** Text in UTF-8; `undefined` when there is no such file. */
+/** Text in UTF-8; `undefined` if there is no such file. */
 export async function readText(path: string, maxBytes: number): Promise<string | undefined> {
   const bytes = await readSmallFile(path, maxBytes)
   if (!bytes) return undefined
@@ -43,7 +43,7 @@ export async function readText(path: string, maxBytes: number): Promise<string |
 }
 
 /**
- * A file that a configuration names.
+ * Reads a file that a configuration names.
  * @throws ModelmountError `CONFIG_INVALID` for names that lead out of the directory
  */
 export function pathInside(directory: string, name: string, field: string): string {

@@ -1,39 +1,39 @@
-/** name -> versions -> served model; picks the version a request gets. Knows nothing of engines or files. */
+/** name -> versions -> served model; picks the version for a request. It knows nothing of engines or files. */
 
 import { ModelmountError } from '../errors.ts'
 import type { ModelState } from '../model/types.ts'
 import { compareVersions } from './versions.ts'
 
-/** What the registry needs to know of a model version. */
+/** The registry's view of a model version. */
 export interface Registered {
   readonly config: { readonly name: string; readonly version: string }
   readonly state: ModelState
 }
 
 export interface Registry<T extends Registered> {
-  /** The version that serves a request: the one asked for, or the highest ready one. */
+  /** The version that serves a request: the requested one, or the highest ready one. */
   resolve(name: string, version?: string): T
   /**
-   * The version asked for, or all of them, in whatever state; never empty.
+   * The requested version, or all of them, in any state; never empty.
    * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`
    */
   select(name: string, version?: string): readonly T[]
-  /** The entry itself, in whatever state. */
+  /** The entry itself, in any state. */
   get(name: string, version: string): T | undefined
   versions(name: string): readonly T[]
   all(): readonly T[]
-  /** Puts a version in, in place of an earlier one of the same name. */
+  /** Adds a version, replacing an earlier one of the same name. */
   set(entry: T): void
-  /** Takes a version out, if it still is this one. */
+  /** Removes a version, if it still is this one. */
   remove(entry: T): void
-  /** The version that requests without a version get, if any is ready. */
+  /** The version for requests without one, if any is ready. */
   defaultOf(name: string): T | undefined
   /**
-   * The version that a label of a model points at, in whatever state.
-   * @throws ModelmountError `MODEL_NOT_FOUND`, `LABEL_NOT_FOUND`, `VERSION_NOT_FOUND` when the version is gone
+   * The version that a label of a model points at, in any state.
+   * @throws ModelmountError `MODEL_NOT_FOUND`, `LABEL_NOT_FOUND`, `VERSION_NOT_FOUND` if the version is gone
    */
   labelled(name: string, label: string): string
-  /** Points a label at a version, which need not be there; `undefined` takes the label away. */
+  /** Points a label at a version, which need not exist; `undefined` removes the label. */
   setLabel(name: string, label: string, version: string | undefined): void
   /** Labels of a model, with the versions they point at. */
   labels(name: string): ReadonlyMap<string, string>
@@ -41,7 +41,7 @@ export interface Registry<T extends Registered> {
 
 const NO_LABELS: ReadonlyMap<string, string> = new Map()
 
-/** A name from a request as an error may repeat it. */
+/** A name from a request, safe to repeat in an error. */
 const shown = (name: unknown): string => (typeof name === 'string' ? name.slice(0, 130) : `<${typeof name}>`)
 
 export function createRegistry<T extends Registered>(): Registry<T> {

@@ -1,4 +1,4 @@
-/** What a version of a model is called, and which of two is higher: one rule for the repository, the routes, `typegen` and `lock`. */
+/** The names of versions, and their order: one rule for the repository, the routes, `typegen` and `lock`. */
 
 const NUMBER = /^[1-9][0-9]{0,18}$/
 /** Triton and TensorFlow Serving keep versions in signed integers of 64 bits. */
@@ -15,8 +15,8 @@ export const VERSION_RULE = 'versions are whole numbers from 1 to 2^63 - 1 witho
 const numeric = new Intl.Collator('en', { numeric: true })
 
 /**
- * A total order. Numbers compare as integers of any size; versions that code calls otherwise (`v10`) compare by their letters, and by the
- * numbers between them.
+ * A total order. Numbers compare as integers of any size. Other names from code (`v10`) compare by their letters and the numbers
+ * between them.
  */
 export function compareVersions(a: string, b: string): number {
   if (isVersionNumber(a) && isVersionNumber(b)) return sign(BigInt(a), BigInt(b))

@@ -1,5 +1,5 @@
 /**
- * Triton's ModelConfig message: which fields there are and what they hold; text becomes JSON with the same names.
+ * Triton's ModelConfig message: its fields and their kinds. Text becomes JSON with the same names.
  * https://github.com/triton-inference-server/common/blob/main/protobuf/model_config.proto
  */
 
@@ -9,7 +9,7 @@ import type { TextMessage, TextValue } from './text-proto.ts'
 
 type Scalar = 'string' | 'bool' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'double'
 
-/** What a field holds; `any` for parts that nothing here reads. */
+/** Kind of a field's value; `any` for parts that have no reader here. */
 type Kind =
   | Scalar
   | 'any'
@@ -204,9 +204,9 @@ const MODEL_CONFIG: Fields = {
 type Json = { [field: string]: JsonValue }
 
 /**
- * @param label how errors call the text
- * @param unknown is told of fields that there are not
- * @throws ModelmountError `CONFIG_INVALID` for a value of another kind, and for a field given twice that holds one value
+ * @param label name of the text in errors
+ * @param unknown called with unknown fields
+ * @throws ModelmountError `CONFIG_INVALID` for a value of another kind, and for a single-valued field given twice
  */
 export function modelConfigOf(text: TextMessage, label: string, unknown: (path: string) => void): Json {
   function wrong(path: string, line: number, expected: string, got: string): never {
@@ -287,7 +287,7 @@ const shown = (value: TextValue): string =>
 
 const empty = (kind: Kind): JsonValue => (kind === 'string' ? '' : {})
 
-/** A value of which nothing is known but how it is written. */
+/** A value known only by its spelling. */
 function anyOf(value: TextValue): JsonValue {
   if (value.kind === 'string') return value.text
   if (value.kind === 'word')
@@ -309,7 +309,7 @@ function integer(min: bigint, max: bigint): (text: string) => JsonValue | undefi
     const size = BigInt(/^0[0-7]+$/.test(digits) ? `0o${digits.slice(1)}` : digits)
     const value = sign === '-' ? -size : size
     if (value < min || value > max) return undefined
-    // Beyond what JSON numbers keep exactly it stays text.
+    // Stays text beyond the numbers that JSON keeps exactly.
     return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
   }
 }

@@ -1,4 +1,4 @@
-/** Triton's `sequence_batching` as declared state of ours. */
+/** Converts Triton's `sequence_batching` into declared state. */
 
 import type { ModelSpec } from '../../model/types.ts'
 import type { SequenceControl, SequenceOptions, SequenceState } from '../../sequences/types.ts'
@@ -20,7 +20,7 @@ const REST: Readonly<Record<string, string>> = {
 }
 
 /**
- * @param outputs that requests get
+ * @param outputs visible to requests
  * @throws ModelmountError `CONFIG_INVALID`, `MODEL_UNSUPPORTED`
  */
 export function sequencesOf(
@@ -58,7 +58,7 @@ function stateOf(states: readonly Json[], outputs: readonly Json[], isBatched: b
     if (!input || !output) throw invalid(path, `${path} must have an input_name and an output_name`)
     if (found.has(input)) throw invalid(path, `${path} is a second state of the input ${JSON.stringify(input)}`)
     const [initial] = objects(one.initial_state)
-    // Zeros instead of the file would be answered as if they were right.
+    // Zeros instead of the file would give wrong answers without an error.
     if (string(initial?.data_file))
       throw unsupported(
         `${path}.initial_state`,
@@ -66,7 +66,7 @@ function stateOf(states: readonly Json[], outputs: readonly Json[], isBatched: b
       )
     for (const field of ['use_same_buffer_for_input_output', 'use_growable_memory'])
       if (one[field] === true) note(`${path}.${field}`, 'state is handed to each run as a copy')
-    // A variable size that nothing is said of begins as 1.
+    // A variable size begins as 1 unless the file says otherwise.
     const dims = numbers(initial?.dims ?? one.dims).map((dim) => (dim === -1 ? 1 : dim))
     found.set(input, {
       output,
@@ -90,7 +90,7 @@ function controlsOf(inputs: readonly Json[]): Map<string, SequenceControl> {
     const path = `sequence_batching.control_input[${i}]`
     const name = string(input.name)
     const [control, ...more] = objects(input.control)
-    // START is the first of the enum, which is what a missing kind means.
+    // START is the first of the enum, and therefore the meaning of a missing kind.
     const is = KINDS[string(control?.kind) || 'CONTROL_SEQUENCE_START']
     if (!name || !control || !is) throw invalid(path, `${path} must have a name and a control`)
     if (more.length > 0) throw unsupported(`${path}.control`, `${path} has several controls, and a tensor tells one`)

@@ -1,4 +1,7 @@
-/** Triton's ModelConfig as settings of ours. What cannot be honoured as written becomes a note; what would serve something else, an error. */
+/**
+ * Converts Triton's ModelConfig into settings. A part that cannot be honoured as written becomes a note; one that would change the
+ * served model, an error.
+ */
 
 import type { ExecutionProvider, SessionOptions } from '../../engine/types.ts'
 import type { ModelSettings, ModelSpec, ValueSettings } from '../../model/types.ts'
@@ -8,10 +11,10 @@ import type { VersionPolicy } from '../types.ts'
 import { sequencesOf } from './sequences.ts'
 import { invalid, type Json, type Note, number, numbers, object, objects, string, TYPES, unsupported } from './values.ts'
 
-/** Memory for kept results where `response_cache` asks for them and nobody says how much. */
+/** Memory for cached results if `response_cache` asks for them without a size. */
 const CACHE_BYTES = 64 * 1024 * 1024
 const MAX_WARMUP_RUNS = 1000
-/** Largest number of rows that a run of ours may have. */
+/** Most rows of one run. */
 const MAX_RUN_ROWS = 1024
 const MAX_DELAY_MS = 10_000
 
@@ -36,7 +39,7 @@ export function settingsOf(config: Json, name: string, note: Note): FileConfig {
       'default_model_filename',
       `default_model_filename must be the name of a file in the version directory, got ${JSON.stringify(file)}`,
     )
-  // Without max_batch_size and without a word on tensors, the graph speaks for itself.
+  // Without max_batch_size and tensors, the graph decides.
   const isSilent = config.max_batch_size === undefined && inputs.length + outputs.length === 0
   return {
     settings: {
@@ -61,7 +64,7 @@ export function settingsOf(config: Json, name: string, note: Note): FileConfig {
   }
 }
 
-/** What is not an ONNX model, or would not be the model that the file means. */
+/** Configurations of other formats, or of a model that would not be the intended one. */
 function refuseOthers(config: Json, name: string): void {
   const stated = string(config.name)
   if (stated && stated !== name)
@@ -73,7 +76,7 @@ function refuseOthers(config: Json, name: string): void {
   if (platform && platform !== 'onnxruntime_onnx')
     throw unsupported('platform', `platform ${JSON.stringify(platform)} is not onnxruntime_onnx`)
   if (backend && backend !== 'onnxruntime') throw unsupported('backend', `backend ${JSON.stringify(backend)} is not onnxruntime`)
-  // An agent checks or decrypts the files: serving them without it would be less than what was asked for.
+  // An agent checks or decrypts the files: serving them without it would be less than the file asks for.
   if (objects(object(config.model_repository_agents).agents).length > 0)
     throw unsupported('model_repository_agents', 'model_repository_agents are not run, and the model is not served without them')
 }
@@ -151,7 +154,7 @@ function batchingOf(config: Json, maxBatch: number, note: Note): ModelSettings['
 
 const PRIORITIES: readonly Priority[] = ['high', 'normal', 'low']
 
-/** Triton's priority 1 is the highest of `levels`; ours are three. */
+/** Triton's priority 1 is the highest of `levels`; this server has three. */
 export function priorityOf(level: number, levels: number): Priority {
   if (levels <= 1) return 'normal'
   return PRIORITIES[Math.min(2, Math.floor(((level - 1) * 3) / levels))] ?? 'normal'
@@ -238,7 +241,7 @@ function acceleratorsOf(accelerators: Json, note: Note): ExecutionProvider[] {
   return providers
 }
 
-/** Levels of `optimization.graph`: less than what ONNX Runtime can do. */
+/** Levels of `optimization.graph`: below ONNX Runtime's full set. */
 const GRAPH_LEVELS: Readonly<Record<number, SessionOptions['graphOptimizationLevel']>> = { [-1]: 'basic', 1: 'extended' }
 
 const threads = (text: string): number | undefined =>

@@ -28,12 +28,12 @@ const NUMBER = /-?\s*(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[f
 const STRING = /"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*'/y
 
 /**
- * @param label how errors call the text
+ * @param label name of the text in errors
  * @throws ModelmountError `CONFIG_INVALID` that names the line
  */
 export function parseTextProto(text: string, label: string): TextMessage {
   let at = text.charCodeAt(0) === 0xfeff ? 1 : 0
-  /** Where lines were counted up to: positions only grow. */
+  /** End of the counted lines: positions only grow. */
   let countedTo = 0
   let lines = 1
 
@@ -108,7 +108,7 @@ export function parseTextProto(text: string, label: string): TextMessage {
     return { kind: 'word', text: word.replace(/\s/g, ''), line: started }
   }
 
-  /** Strings that stand side by side are one. */
+  /** Adjacent strings are one. */
   function strings(): string {
     const bytes: number[] = []
     while (text[at] === '"' || text[at] === "'") {
@@ -130,7 +130,7 @@ const ESCAPE = /\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-
 const SIMPLE = new Map(Object.entries({ a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, '\\': 92, "'": 39, '"': 34, '?': 63 }))
 const encoder = new TextEncoder()
 
-/** Appends the bytes of a string's inside. */
+/** Appends the bytes inside a string. */
 function resolveEscapes(inside: string, bytes: number[], fail: (expected: string) => never): void {
   for (const [whole, octal, hex, short, long, simple] of inside.matchAll(ESCAPE)) {
     if (octal !== undefined) bytes.push(Number.parseInt(octal, 8) & 255)

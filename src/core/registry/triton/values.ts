@@ -1,10 +1,10 @@
-/** How a parsed `config.pbtxt` is read: values of its JSON, and what is wrong with them. */
+/** Reads a parsed `config.pbtxt`: values of its JSON, and their faults. */
 
 import { ModelmountError } from '../../errors.ts'
 import type { JsonValue } from '../../protocol/types.ts'
 import type { DType } from '../../tensor/types.ts'
 
-/** Takes down what is not honoured as written. */
+/** Records a setting that is not honoured as written. */
 export type Note = (field: string, reason: string) => void
 export type Json = { readonly [field: string]: JsonValue }
 

@@ -1,4 +1,4 @@
-/** The data of `model_warmup`: zeros, random numbers, or a file of the elements as they go over the wire. */
+/** The data of `model_warmup`: zeros, random numbers, or a file of the elements in wire format. */
 
 import { ModelmountError } from '../../errors.ts'
 import type { PredictInputs } from '../../predict/types.ts'
@@ -7,7 +7,7 @@ import type { DType, Tensor } from '../../tensor/types.ts'
 import type { WarmupInput, WarmupSample } from '../found.ts'
 import { pathInside, readSmallFile } from '../read-file.ts'
 
-/** Elements of one input; also a bound for what a few digits in a file can make us allocate. */
+/** Most elements of one input; bounds the allocation that a few digits in a file can cause. */
 const MAX_ELEMENTS = 2 ** 26
 const MAX_FILE_BYTES = 2 ** 30
 
@@ -45,7 +45,7 @@ async function dataOf(
 }
 
 /**
- * From 0 to 1, the ends alone for integers: numbers that a table of two rows can be looked up by. The same at every start.
+ * From 0 to 1, only the ends for integers: valid indices even for a table of two rows. The same at every start.
  * Strings stay empty, as with Triton.
  */
 function randomOf(type: DType, count: number): ElementArrays[DType] {
@@ -84,7 +84,7 @@ async function fromFile(
   return data
 }
 
-/** Each string after its length in bytes, a uint32, little-endian. */
+/** Each string follows its length in bytes, a uint32, little-endian. */
 function stringsOf(bytes: Uint8Array, count: number, field: string): string[] {
   const strings: string[] = []
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
