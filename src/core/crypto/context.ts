@@ -1,9 +1,9 @@
-/** What a file is bound to: authenticated with every byte of it, readable without the key. */
+/** The encryption context that binds a file: authenticated with every byte of it, readable without the key. */
 
 import { printable } from '../host/printable.ts'
 import { refuseFile } from './refusal.ts'
 
-/** The encryption context of one file. Nothing personal may stand in it, and no secret. */
+/** The encryption context of one file. It must hold no personal data and no secret. */
 export interface Context {
   readonly app: string
   readonly kind: 'model-file'
@@ -11,14 +11,14 @@ export interface Context {
   readonly version: string
   /** Name inside the model, `.` for the model's own file. */
   readonly path: string
-  /** Id of the manifest of the plain files. */
+  /** Id of the plain files' manifest. */
   readonly manifest: string
 }
 
 const FIELDS = ['app', 'kind', 'model', 'version', 'path', 'manifest'] as const satisfies readonly (keyof Context)[]
 
 /**
- * Compares pair by pair: that a message decrypts says only that somebody had the key.
+ * Compares pair by pair: a successful decryption proves only that the writer had the key.
  * @param expected the pairs that are known beforehand
  * @throws ModelmountError `MODEL_UNTRUSTED`
  */

@@ -1,4 +1,4 @@
-/** `decryptModel()`: the plain files again, for who needs them on disk. The server never does. */
+/** `decryptModel()`: writes the plain files to disk. The server never does. */
 
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
@@ -21,8 +21,9 @@ interface Plain {
 }
 
 /**
- * Decrypts what `encryptModel()` has written. Nothing appears under `out` before all of it was authenticated and found to belong together.
- * @param path an `.onnx.enc` file, with which its external data is taken; or a folder, of which every encrypted file is taken
+ * Decrypts the output of `encryptModel()`. Nothing appears under `out` before all of it was authenticated and found to belong
+ * together.
+ * @param path an `.onnx.enc` file, taken with its external data; or a folder, of which every encrypted file is taken
  * @throws ModelmountError `MODEL_UNTRUSTED`, `MODEL_LOAD_FAILED`, `OPTIONS_INVALID`
  */
 export async function decryptModel(path: string | URL, opts: DecryptModelOptions): Promise<DecryptedModel> {
@@ -85,7 +86,7 @@ export async function decryptModel(path: string | URL, opts: DecryptModelOptions
   }
 }
 
-/** Hashes what passes through. */
+/** Hashes a passing stream. */
 function measured(): { readonly step: Transform; hash(): { readonly sha256: string; readonly size: number } } {
   const sha256 = createHash('sha256')
   let size = 0

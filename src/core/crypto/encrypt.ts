@@ -1,4 +1,4 @@
-/** `encryptModel()`: every file of a model as a message of its own, bound to its name and to the whole. */
+/** `encryptModel()`: writes every file of a model as a message of its own, bound to its name and to the whole. */
 
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -18,9 +18,11 @@ import { DEFAULT_VERSION } from './types.ts'
 
 /**
  * Encrypts a model at rest. The plain files stay where they are.
- * @param path the `.onnx` file, with which its external data is taken; or a folder with one, of which every file is taken. Signatures (`*.sig`)
- *   are copied as they are: sign first, then encrypt.
- * @throws ModelmountError `OPTIONS_INVALID`, `MODEL_INVALID`, `MODEL_LOAD_FAILED` when a file cannot be read or written or changes meanwhile
+ * @param path the `.onnx` file, taken with its external data; or a folder with one, of which every file is taken. Signatures
+ * (`*.sig`)
+ *   are copied unchanged: sign first, then encrypt.
+ * @throws ModelmountError `OPTIONS_INVALID`, `MODEL_INVALID`, `MODEL_LOAD_FAILED` if a file cannot be read or written or changes
+ * meanwhile
  */
 export async function encryptModel(path: string | URL, opts: EncryptModelOptions): Promise<EncryptedModel> {
   const { files, signatures } = await planOf(pathOf(path))
@@ -53,7 +55,7 @@ export async function encryptModel(path: string | URL, opts: EncryptModelOptions
   return { manifestId, files: files.map(({ relative }) => relative + ENDING), keyId }
 }
 
-/** The manifest was reckoned before; a file that changed since must not be encrypted under it. */
+/** The manifest was computed before; a file that has changed since must not be encrypted under it. */
 async function* unchanged({ path, relative, sha256 }: PlainFile & { readonly sha256: string }): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {

@@ -1,4 +1,4 @@
-/** Models that are encrypted at rest: the AWS Encryption SDK's message format, raw AES keys, and what each file is bound to. */
+/** Models encrypted at rest: the AWS Encryption SDK's message format, raw AES keys, and the binding of each file. */
 
 export { decryptModel } from './decrypt.ts'
 export { encryptModel } from './encrypt.ts'

@@ -1,4 +1,4 @@
-/** A key provider as the encryption library wants it: a keyring that looks keys up by the id that stands in the message. */
+/** Adapts a key provider to the encryption library: a keyring that looks keys up by the id in the message. */
 
 import type {
   EncryptedDataKey,
@@ -12,14 +12,14 @@ import { checkKey } from './keys.ts'
 import type { Sdk } from './sdk.ts'
 import type { EncryptionKey, KeyProvider } from './types.ts'
 
-/** Tells our keys from others that may be in a message too. */
+/** Tells our keys from others that a message may hold. */
 const NAMESPACE = 'modelmount'
-/** Behind the id in a raw AES key's provider info: tag length, IV length, IV. */
+/** Follows the id in a raw AES key's provider info: tag length, IV length, IV. */
 const INFO_TAIL_BYTES = 4 + 4 + 12
 
 export interface Keyring {
   readonly node: KeyringNode
-  /** Id of the key that was used; '' before. */
+  /** Id of the key in use; '' before. */
   readonly usedId: string
 }
 
@@ -31,7 +31,7 @@ export function createKeyring({ materials, rawAes }: Sdk, keys: KeyProvider): Ke
     return new rawAes.RawAesKeyringNode({
       keyNamespace: NAMESPACE,
       keyName: id,
-      // The library wipes what it is given.
+      // The library wipes the key that it receives.
       unencryptedMasterKey: Uint8Array.from(key),
       wrappingSuite: rawAes.RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
     })
@@ -72,7 +72,7 @@ export function createKeyring({ materials, rawAes }: Sdk, keys: KeyProvider): Ke
 export const currentKey = async (keys: KeyProvider): Promise<EncryptionKey> =>
   checkKey(await asked(() => keys.current()), 'keys.current()')
 
-/** Keys come from the outside: what fails there is neither the file's fault nor ours. */
+/** Keys come from outside: a failure there is neither the file's fault nor ours. */
 async function asked<T>(ask: () => T | Promise<T>): Promise<T> {
   try {
     return await ask()

@@ -1,4 +1,4 @@
-/** Keys from a file or an environment variable, and the check of what any provider gives. */
+/** Reads keys from a file or an environment variable, and checks the keys of any provider. */
 
 import { readFile } from 'node:fs/promises'
 import { ModelmountError } from '../errors.ts'
@@ -29,10 +29,10 @@ export function checkKey(given: unknown, field: string): EncryptionKey {
 }
 
 /**
- * Keys from JSON: `{ "current": "2026-11", "keys": { "2026-11": "<32 bytes in base64>", "2026-05": "…" } }`. Rotating means adding a key,
- * naming it `current`, and keeping the old one until `modelmount rekey` has been run.
+ * Keys from JSON: `{ "current": "2026-11", "keys": { "2026-11": "<32 bytes in base64>", "2026-05": "…" } }`.
+ * To rotate, add a key, name it `current`, and keep the old one until `modelmount rekey` has been run.
  * @param text the JSON
- * @param origin what errors call it
+ * @param origin its name in errors
  * @throws ModelmountError `OPTIONS_INVALID`; never with the key's bytes
  */
 export function keysFromJson(text: string, origin: string): KeyProvider {
@@ -40,7 +40,7 @@ export function keysFromJson(text: string, origin: string): KeyProvider {
   try {
     parsed = JSON.parse(text)
   } catch {
-    // Without the parser's words: they quote the text.
+    // Without the parser's words, because they quote the text.
     throw bad(origin, 'JSON { "current": id, "keys": { id: base64 } }', 'no JSON')
   }
   const { current, keys } = (typeof parsed === 'object' && parsed !== null ? parsed : {}) as { current?: unknown; keys?: unknown }

@@ -17,7 +17,7 @@ import { refusalOf } from './refusal.ts'
 import { loadSdk, type Sdk } from './sdk.ts'
 import type { KeyProvider } from './types.ts'
 
-/** Large frames: a frame is what is authenticated, buffered and released at once. */
+/** Frames are large: each is authenticated, buffered and released as a whole. */
 const FRAME_BYTES = 1024 * 1024
 
 export interface Header {
@@ -25,14 +25,14 @@ export interface Header {
   readonly keyId: string
 }
 
-/** One message on its way in. */
+/** An incoming message. */
 interface Reader {
   readonly stream: ReturnType<Sdk['decrypting']['decryptUnsignedMessageStream']>
-  /** Once it was read and authenticated, and if it says what was expected. */
+  /** Resolves once it was read and authenticated, if its context is the expected one. */
   readonly header: Header | undefined
 }
 
-/** The library's streams may fail once more after the pipeline has ended and nobody listens, which would end the process. */
+/** The library's streams may fail once more after the pipeline has ended, with no listener left, which would end the process. */
 const heard = (): void => {}
 
 function createReader(sdk: Sdk, keys: KeyProvider, expected: Partial<Context>, file: string, onHeader?: () => void): Reader {
@@ -57,10 +57,10 @@ function createReader(sdk: Sdk, keys: KeyProvider, expected: Partial<Context>, f
 }
 
 /**
- * Encrypts a stream into a sink, which is ended.
- * @param size of the plain text in bytes; `undefined` where it is not known beforehand
- * @returns the id of the key that it was encrypted with
- * @throws ModelmountError `MODEL_LOAD_FAILED`, and what the source throws; what the sink has got is to be thrown away then
+ * Encrypts a stream into a sink, and ends the sink.
+ * @param size of the plain text in bytes; `undefined` if unknown beforehand
+ * @returns the id of the encryption key
+ * @throws ModelmountError `MODEL_LOAD_FAILED`, and errors of the source; discard the sink's contents then
  */
 export async function encryptTo(
   sink: Writable,
@@ -87,8 +87,9 @@ export async function encryptTo(
 }
 
 /**
- * The library's encrypting stream must come to its end: when it is destroyed, as `pipeline()` would do, an error that nobody can catch ends
- * the process. So a source that fails ends it, and what a broken sink does not take is dropped.
+ * The library's encrypting stream must reach its end. If it is destroyed, as `pipeline()` would do, an uncatchable error ends the
+ * process.
+ * A failing source therefore ends it, and bytes that a broken sink refuses are dropped.
  */
 async function feed(cipher: Duplex, source: AsyncIterable<Uint8Array>): Promise<void> {
   let failed = false
@@ -127,9 +128,9 @@ function empty(cipher: Duplex, sink: Writable): Promise<void> {
 }
 
 /**
- * Decrypts a file into a sink. What the sink got is worth nothing before this has resolved: that a message was cut short shows only at its end.
+ * Decrypts a file into a sink. The sink's contents are worthless before this resolves: a truncated message shows only at its end.
  * @param expected the pairs of its context that are known beforehand
- * @param sinks the last one takes the bytes, the others see them on their way
+ * @param sinks the last one takes the bytes, the others see them pass
  * @throws ModelmountError `MODEL_UNTRUSTED`, `MODEL_LOAD_FAILED`
  */
 export async function decryptTo(
@@ -141,7 +142,7 @@ export async function decryptTo(
 ): Promise<Header> {
   const sdk = await loadSdk()
   const reader = createReader(sdk, keys, expected, file)
-  // A frame is deciphered before its plain text comes out, and plain text is shorter than the part of the message that it stands in.
+  // A frame is deciphered before its plain text comes out, and plain text is shorter than its part of the message.
   let plainBytes = 0
   reader.stream.on('data', (plain: Uint8Array) => {
     plainBytes += plain.length
@@ -159,7 +160,7 @@ export async function decryptTo(
   return reader.header
 }
 
-/** What stands in front of a message, without the rest of it. */
+/** The header of a message, without the rest. */
 export async function readHeader(path: string, expected: Partial<Context>, keys: KeyProvider, file: string): Promise<Header> {
   const sdk = await loadSdk()
   const seen = new AbortController()
@@ -176,7 +177,7 @@ export async function readHeader(path: string, expected: Partial<Context>, keys:
 
 export interface InMemory extends Header, Collected {}
 
-/** A plain file that exists in memory only, given out once every byte of it was authenticated. */
+/** A plain file that exists in memory only, returned once every byte was authenticated. */
 export async function decryptToMemory(
   path: string,
   expected: Partial<Context>,

@@ -1,4 +1,4 @@
-/** An encrypted model as bytes in memory: what the engine loads, and nobody sees before all of it was authenticated. */
+/** Opens an encrypted model as bytes in memory. The engine loads them, and no other code sees them before all of it was authenticated. */
 
 import { basename, dirname, join } from 'node:path'
 import { manifestIdOf, nameProblem } from '../integrity/index.ts'
@@ -20,7 +20,7 @@ export interface OpenModel {
 
 /**
  * @param path of the model's own file, `….onnx.enc`
- * @param expected what it must have been encrypted for
+ * @param expected the binding that it must have been encrypted with
  * @throws ModelmountError `MODEL_UNTRUSTED`, `MODEL_LOAD_FAILED`, `MODEL_INVALID`
  */
 export async function openModel(path: string, expected: Partial<Context>, keys: KeyProvider): Promise<OpenModel> {
@@ -37,7 +37,7 @@ export async function openModel(path: string, expected: Partial<Context>, keys: 
     files.push(described(name, weights))
   }
   const manifestId = manifestIdOf(files)
-  // Each file says which whole it belongs to: this is that whole, and not some files of an older one.
+  // Each file names the whole it belongs to: all must name this one, so that no file of an older release slips in.
   if (manifestId !== context.manifest) throw refuseFile(basename(path), 'and its weights are not what was encrypted together')
   return { bytes: own.bytes, data, manifestId, files, context }
 }

@@ -1,4 +1,4 @@
-/** New files that appear only when they are complete, and only where nothing was. */
+/** New files that appear only when they are complete, and never replace existing ones. */
 
 import { randomUUID } from 'node:crypto'
 import { createWriteStream, type WriteStream } from 'node:fs'
@@ -9,23 +9,23 @@ import { refusalOf } from './refusal.ts'
 
 export interface Output {
   readonly stream: WriteStream
-  /** Where it is until then. */
+  /** Its temporary path. */
   readonly unfinished: string
-  /** Puts the file where it belongs. */
+  /** Moves the file to its destination. */
   commit(): Promise<void>
   discard(): Promise<void>
 }
 
-/** Of a process on another host nobody knows whether it is still at work. */
+/** For a process on another host, it is unknown whether it still works. */
 const STALE_MS = 24 * 3600 * 1000
 const HOST = hostname()
   .replace(/[^A-Za-z0-9]/g, '_')
   .slice(0, 32)
-/** Tells who was at work, so that what a crash leaves can be told from work in progress. */
+/** Names the writer, so that remains of a crash can be told from work in progress. */
 const UNFINISHED = /^\.(\w+)-(\d+)-[0-9a-f-]{36}\.part$/
 const ours = new Set<string>()
 
-/** @param opts.replace take the place of a file that is there. @default it is an error */
+/** @param opts.replace replace an existing file. @default it is an error */
 export async function createOutput(path: string, opts: { readonly replace?: boolean } = {}): Promise<Output> {
   const unfinished = `${path}.${HOST}-${process.pid}-${randomUUID()}.part`
   await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((error: unknown) => {
@@ -34,7 +34,7 @@ export async function createOutput(path: string, opts: { readonly replace?: bool
   await sweep(path)
   ours.add(unfinished)
   const stream = createWriteStream(unfinished, { flags: 'wx', mode: 0o600 })
-  // Whoever writes to it hears of an error; one that comes before that, or after, must not end the process.
+  // The writer sees an error of the stream. An earlier or later one must not end the process.
   stream.on('error', () => {})
   return {
     stream,
@@ -43,7 +43,7 @@ export async function createOutput(path: string, opts: { readonly replace?: bool
       try {
         if (opts.replace) await rename(unfinished, path)
         else {
-          // Unlike rename, link fails where something is.
+          // Unlike rename, link fails if the target exists.
           await link(unfinished, path)
           await rm(unfinished)
         }
@@ -56,7 +56,7 @@ export async function createOutput(path: string, opts: { readonly replace?: bool
     },
     async discard() {
       stream.destroy()
-      // It may still be about to make the file.
+      // It may be about to create the file.
       if (!stream.closed) await new Promise<void>((resolve) => stream.once('close', resolve))
       await rm(unfinished, { force: true })
       ours.delete(unfinished)
@@ -64,7 +64,7 @@ export async function createOutput(path: string, opts: { readonly replace?: bool
   }
 }
 
-/** Removes what a process that was killed has left of the same file: plain text, where it was decrypting. */
+/** Removes remains of a killed process for the same file: plain text, if it was decrypting. */
 async function sweep(path: string): Promise<void> {
   for (const name of await readdir(dirname(path)).catch(() => [])) {
     const [, host, pid] = (name.startsWith(basename(path)) && UNFINISHED.exec(name.slice(basename(path).length))) || []
@@ -74,7 +74,7 @@ async function sweep(path: string): Promise<void> {
   }
 }
 
-/** Whether that process is there, and is not this one. */
+/** Whether that process exists, and is not this one. */
 function isOther(pid: number): boolean {
   if (pid === process.pid) return false
   try {

@@ -1,14 +1,14 @@
-/** A file piece by piece, in memory that is used again: most of what reading a piece costs is fresh memory, faulted in page by page. */
+/** Reads a file piece by piece into reused memory: most of the cost of reading a piece is fresh memory, faulted in page by page. */
 
 import { open } from 'node:fs/promises'
 
 interface Lent {
   readonly memory: Uint8Array<ArrayBuffer>
-  /** Position in the file of the byte behind it. */
+  /** Position in the file of the byte after it. */
   readonly end: number
 }
 
-/** @param doneUpTo position in the file before which nobody needs the bytes any more */
+/** @param doneUpTo position in the file before which the bytes are no longer needed */
 export async function* piecesOf(path: string, pieceBytes: number, doneUpTo: () => number): AsyncGenerator<Uint8Array> {
   const file = await open(path)
   try {
@@ -21,7 +21,7 @@ export async function* piecesOf(path: string, pieceBytes: number, doneUpTo: () =
       if (bytesRead === 0) return
       position += bytesRead
       lent.push({ memory, end: position })
-      // A Buffer: the encryption library's streams take no other kind.
+      // A Buffer: the encryption library's streams accept no other kind.
       yield Buffer.from(memory.buffer, 0, bytesRead)
     }
   } finally {

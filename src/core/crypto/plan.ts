@@ -1,4 +1,4 @@
-/** Which files make up a model that is to be encrypted, or that is. */
+/** Lists the files of a model to encrypt, or of an encrypted one. */
 
 import { stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -8,18 +8,18 @@ import { GIT_PATHS, listFiles } from '../integrity/index.ts'
 import { readOnnx } from '../onnx/index.ts'
 import { refusalOf } from './refusal.ts'
 
-/** What an encrypted file's name ends with. */
+/** Suffix of an encrypted file's name. */
 export const ENDING = '.enc'
-/** Signatures stay as they are: whoever has no key may still see who signed. */
+/** Signatures stay readable: without the key, one may still see who signed. */
 const SIGNATURE_ENDING = '.sig'
 
 export interface PlainFile {
-  /** As the manifest has it: `.` for the model's own file. */
+  /** Name in the manifest: `.` for the model's own file. */
   readonly name: string
   /** On disk, relative to the model's folder. */
   readonly relative: string
   readonly path: string
-  /** The model itself or weights of it, not a file that only lies beside it. */
+  /** The model itself or its weights, not a file that only lies beside it. */
   readonly isLoaded: boolean
 }
 
@@ -28,7 +28,7 @@ export const pathOf = (path: string | URL): string => (typeof path === 'string' 
 export const isEncrypted = (path: string): boolean => path.endsWith(ENDING)
 const isSignature = (name: string): boolean => name.endsWith(SIGNATURE_ENDING)
 
-/** @param path the `.onnx` file, of which only what it loads is taken; or a folder with one, of which everything is taken */
+/** @param path the `.onnx` file, taken with the files that it loads; or a folder with one, taken whole */
 export async function planOf(
   path: string,
 ): Promise<{ readonly files: readonly PlainFile[]; readonly signatures: readonly PlainFile[] }> {

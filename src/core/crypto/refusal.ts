@@ -1,9 +1,9 @@
-/** Saying no to an encrypted file, without a word of what is in it. */
+/** Refuses an encrypted file without revealing its contents. */
 
 import { isModelmountError, ModelmountError } from '../errors.ts'
 import { printable } from '../host/printable.ts'
 
-/** Keys that may open one message: more would let a sender make the reader try many. */
+/** Most keys that may open one message: more would let a sender make the reader try many. */
 export const MAX_DATA_KEYS = 3
 
 export const refuseFile = (file: string, why: string, cause?: unknown): ModelmountError =>
@@ -12,7 +12,7 @@ export const refuseFile = (file: string, why: string, cause?: unknown): Modelmou
     ...(cause === undefined ? {} : { cause }),
   })
 
-/** What the encryption library throws tells tampering, truncation and a wrong key apart no better than this. */
+/** The encryption library's errors tell tampering, truncation and a wrong key apart no better than this. */
 export function refusalOf(error: unknown, file: string): ModelmountError {
   if (isModelmountError(error)) return error
   const { code } = error as NodeJS.ErrnoException

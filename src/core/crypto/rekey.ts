@@ -1,4 +1,4 @@
-/** `rekeyModel()`: what is encrypted with an old key, encrypted with the current one. */
+/** `rekeyModel()`: encrypts files of an old key anew with the current one. */
 
 import { stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -12,8 +12,8 @@ import { isEncrypted, pathOf } from './plan.ts'
 import type { KeyProvider, RekeyedModel } from './types.ts'
 
 /**
- * Encrypts files anew with `keys.current()`, one after the other; each takes the place of the old one only once it is complete, so that an
- * interrupted run goes on where it stopped when it is run again. Plain text exists in memory only, a few frames at a time.
+ * Encrypts files anew with `keys.current()`, one after the other. Each replaces the old one only once it is complete.
+ * An interrupted run therefore continues where it stopped. Plain text exists in memory only, a few frames at a time.
  * @param path one encrypted file, or a folder with any number of encrypted models
  * @throws ModelmountError `MODEL_UNTRUSTED`, `MODEL_LOAD_FAILED`, `OPTIONS_INVALID`
  */
@@ -46,7 +46,7 @@ async function rekeyFile(
   const output = await createOutput(file, { replace: true })
   const plain = new PassThrough()
   const reading = decryptTo([plain], file, context, keys, name)
-  // A message that turns out to be cut short must end the new one too.
+  // A message that turns out to be truncated must end the new one, too.
   reading.catch((error: Error) => plain.destroy(error))
   try {
     await Promise.all([reading, encryptTo(output.stream, plain, undefined, context, keys, name)])

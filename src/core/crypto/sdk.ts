@@ -1,4 +1,4 @@
-/** The AWS Encryption SDK's own packages, loaded only by those who encrypt. No AWS account and no network are involved. */
+/** The AWS Encryption SDK's own packages, loaded only for encryption. No AWS account and no network are involved. */
 
 import type * as DecryptNode from '@aws-crypto/decrypt-node'
 import type * as EncryptNode from '@aws-crypto/encrypt-node'
@@ -24,10 +24,10 @@ const PACKAGES = [
 
 let loaded: Promise<Sdk> | undefined
 
-/** @throws ModelmountError `OPTIONS_INVALID` where the packages are not installed */
+/** @throws ModelmountError `OPTIONS_INVALID` if the packages are not installed */
 export function loadSdk(): Promise<Sdk> {
   loaded ??= load().catch((error: unknown) => {
-    // Installed meanwhile, it is found the next time.
+    // If it is installed meanwhile, the next call finds it.
     loaded = undefined
     throw error
   })
@@ -41,7 +41,7 @@ async function load(): Promise<Sdk> {
     })
   })) as [typeof EncryptNode, typeof DecryptNode, typeof RawAes, typeof Materials]
   const options = {
-    // Without commitment one message could be made to open to two plain texts under two keys.
+    // Without commitment, one message could open to two plain texts under two keys.
     commitmentPolicy: materials.CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
     maxEncryptedDataKeys: MAX_DATA_KEYS,
   }
