@@ -1,4 +1,4 @@
-/** What lies beside a model's file: its signature, and the files that it keeps weights in. */
+/** The files beside a model's file: its signature, and its external weights. */
 
 import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -17,8 +17,8 @@ export async function signatureBeside(source: string | Uint8Array): Promise<stri
 }
 
 /**
- * A model may keep weights in files beside it or below, wherever links lead. One that nobody has signed may not have other names: it could
- * be somebody else's secret, linked into the folder to be read out through the model.
+ * A model may keep weights in files beside it or below, wherever links lead. An unsigned one may not have other names.
+ * It could be a stranger's secret, linked into the folder to be read out through the model.
  */
 export async function dataPath(root: string, name: string, signed: ReadonlyMap<string, string> | undefined): Promise<string> {
   const shown = `'${printable(name).slice(0, 200)}'`

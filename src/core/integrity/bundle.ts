@@ -1,6 +1,7 @@
 /**
- * The signature file: a Sigstore bundle in JSON around a DSSE envelope. What is not known here is refused, as the reference implementation
- * does: nothing in the file may go unread.
+ * The signature file: a Sigstore bundle in JSON around a DSSE envelope. Unknown parts are refused, as in the reference
+ * implementation:
+ * nothing in the file may go unread.
  * https://docs.sigstore.dev/about/bundle/, https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md
  */
 
@@ -12,7 +13,7 @@ const PAYLOAD_TYPE = 'application/vnd.in-toto+json'
 export const MAX_SIGNATURE_BYTES = 8 * 1024 * 1024
 const MAX_CERTIFICATES = 16
 
-/** How the signature says it was made. */
+/** The claimed origin of the signature. */
 export type Material =
   /** Releases before 1.1 wrote the key itself instead of its hash. */
   | { readonly method: 'key'; readonly hint: string | undefined; readonly pem: Uint8Array | undefined; readonly details: unknown }
@@ -30,7 +31,7 @@ export interface Bundle {
   readonly json: Readonly<Record<string, unknown>>
 }
 
-/** Pre-authentication encoding: what an envelope's signature is over. */
+/** Pre-authentication encoding: the bytes that an envelope's signature covers. */
 export const signedBytes = (payload: Uint8Array): Uint8Array =>
   Buffer.concat([Buffer.from(`DSSEv1 ${PAYLOAD_TYPE.length} ${PAYLOAD_TYPE} ${payload.length} `), payload])
 
@@ -56,7 +57,7 @@ export function writeBundle(
   return Buffer.from(JSON.stringify(bundle))
 }
 
-/** Reads a signature file without believing it. @throws ModelmountError `MODEL_UNTRUSTED` */
+/** Reads a signature file without trusting it. @throws ModelmountError `MODEL_UNTRUSTED` */
 export function readBundle(file: Uint8Array): Bundle {
   if (file.length > MAX_SIGNATURE_BYTES)
     throw refuse(`the signature file has ${file.length} bytes, more than the ${MAX_SIGNATURE_BYTES} that are read`)

@@ -1,4 +1,4 @@
-/** A signer's certificate: the way to an authority that is trusted, and whether it may sign models. */
+/** A signer's certificate: its path to a trusted authority, and whether it may sign models. */
 
 import { type KeyObject, X509Certificate } from 'node:crypto'
 import { type CertificateFacts, readCertificate } from './der.ts'
@@ -12,12 +12,12 @@ export interface TrustedAuthorities {
   readonly validity: CertificateValidity
 }
 
-/** Longer ways are taken for an attempt to keep us busy. */
+/** Longer paths are taken for an attempt to keep us busy. */
 const MAX_CHAIN = 8
 const MIN_RSA_BITS = 2048
 const CODE_SIGNING = '1.3.6.1.5.5.7.3.3'
 
-/** SHA-2 with RSA, RSA-PSS, ECDSA; Ed25519 and Ed448. Node checks a signature, not what its hash is worth. */
+/** SHA-2 with RSA, RSA-PSS, ECDSA; Ed25519 and Ed448. Node checks a signature, not the strength of its hash. */
 const ALGORITHMS = new Set([
   ...['11', '12', '13', '10'].map((last) => `1.2.840.113549.1.1.${last}`),
   ...['2', '3', '4'].map((last) => `1.2.840.10045.4.3.${last}`),
@@ -25,7 +25,7 @@ const ALGORITHMS = new Set([
   '1.3.101.113',
 ])
 
-/** Extensions that are checked here, or say nothing about whom to trust. Any other that is critical makes the certificate unusable. */
+/** Extensions that are checked here or do not affect trust. Any other critical extension makes the certificate unusable. */
 const UNDERSTOOD = new Set([
   '2.5.29.14', // subject key identifier
   '2.5.29.15', // key usage
@@ -34,7 +34,7 @@ const UNDERSTOOD = new Set([
   '2.5.29.35', // authority key identifier
   '2.5.29.37', // extended key usage
 ])
-/** It would have to be honoured even where it is not critical. */
+/** It must be honoured even if it is not critical. */
 const NAME_CONSTRAINTS = '2.5.29.30'
 
 /** Reads all certificates of a PEM text. @throws ModelmountError `OPTIONS_INVALID` */
@@ -57,9 +57,9 @@ export const fingerprintOf = (certificate: X509Certificate): string =>
   certificate.fingerprint256.replaceAll(':', '').toLowerCase()
 
 /**
- * Finds a way from the signer's certificate to a trusted one and checks every certificate on it.
+ * Finds a path from the signer's certificate to a trusted one and checks every certificate on it.
  * @param chain DER, the signer's own first
- * @returns whose key must have made the signature
+ * @returns the certificate whose key must have made the signature
  * @throws ModelmountError `MODEL_UNTRUSTED`
  */
 export function trustedSigner(
@@ -71,7 +71,7 @@ export function trustedSigner(
   if (!leaf) throw refuse('the signature has no certificate')
   const facts = factsOf(leaf)
   const subject = subjectOf(leaf)
-  // As the reference implementation has it: either is enough.
+  // As in the reference implementation, either is enough.
   if (!facts.keyUsage?.digitalSignature && !leaf.keyUsage?.includes(CODE_SIGNING))
     throw refuse(`certificate '${subject}' is not for signing: neither digitalSignature nor codeSigning`)
   const problem = keyProblem(leaf.publicKey)
@@ -87,8 +87,10 @@ export function trustedSigner(
 }
 
 /**
- * Breadth first, and each certificate once: on the shortest way to it, where it has the fewest below it. A longer way is never better, and
- * certificates that all certify each other have more ways than could be walked. Names are no identity, so every step is proved by its signature.
+ * Breadth first, and each certificate once: on the shortest path to it, with the fewest certificates below. A longer path is never
+ * better.
+ * Certificates that all certify each other have more paths than could be walked.
+ * Names are no identity, so a signature proves every step.
  */
 function leadsToRoot(
   leaf: X509Certificate,
@@ -115,7 +117,7 @@ function leadsToRoot(
 const isIssuedBy = (certificate: X509Certificate, issuer: X509Certificate): boolean =>
   certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 
-/** @param below certificates between this one and the ground: 0 for the signer's own */
+/** @param below certificates between this one and the leaf: 0 for the signer's own */
 function problemOf(certificate: X509Certificate, below: number, times: readonly number[]): string | undefined {
   const { algorithm, keyUsage, pathLength, extensions, critical } = factsOf(certificate)
   for (const time of times) {
@@ -138,7 +140,7 @@ function problemOf(certificate: X509Certificate, below: number, times: readonly 
 function parsed(der: Uint8Array): X509Certificate {
   try {
     const certificate = new X509Certificate(der)
-    // What comes after a certificate would go unread; a key that is no point on its curve throws when it is looked at.
+    // Bytes after a certificate would go unread. A key that is no point on its curve throws when it is read.
     if (certificate.raw.equals(der) && certificate.publicKey) return certificate
   } catch (cause) {
     throw refuse('the signature holds something that is not a certificate', undefined, cause)

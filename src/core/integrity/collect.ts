@@ -1,4 +1,4 @@
-/** One stream in one piece of memory, with its SHA-256. */
+/** Collects one stream in one piece of memory, with its SHA-256. */
 
 import { createHash } from 'node:crypto'
 
@@ -8,7 +8,7 @@ export interface Collected {
   readonly sha256: string
 }
 
-/** @param maxBytes pages that stay untouched cost nothing */
+/** @param maxBytes untouched pages cost nothing */
 export function collect(maxBytes: number): { add(piece: Uint8Array): undefined; end(): Collected } {
   const bytes = new Uint8Array(maxBytes)
   const hash = createHash('sha256')

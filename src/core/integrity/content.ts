@@ -1,6 +1,6 @@
 /**
- * Which bytes a version is. They are hashed at its first load, beside it; a worker that starts later gets the same bytes or is not started.
- * What a file system says of a file is asked first, its content only where that has changed.
+ * Identifies the bytes of a version. They are hashed beside its first load; a later worker gets the same bytes or is not started.
+ * The file system's facts are compared first, and the content only if they have changed.
  */
 
 import { realpath, stat } from 'node:fs/promises'
@@ -9,28 +9,28 @@ import { identityOf } from './hash.ts'
 import { hashFiles } from './hash-thread.ts'
 import { manifestIdOf } from './manifest.ts'
 
-/** A file system may write the same time twice: what was changed so lately may be changed again without showing it. */
+/** A file system may record the same time twice: a file changed this recently may change again without showing it. */
 const RACY_MS = 2000
-/** A thread that hashes is worth its start from here on; less takes about as long here as the thread takes to start. */
+/** From this size on, a hashing thread is worth its start; less takes about as long here as the thread takes to start. */
 const THREAD_BYTES = 1024 * 1024
 
 /** Says, once a worker has loaded, whether those were the bytes. @throws ModelmountError `MODEL_LOAD_FAILED` with the reason */
 export type Confirm = () => Promise<void>
 
 export interface Content {
-  /** One name for exactly these bytes, as `manifestId` has it; known once the first load was confirmed. */
+  /** A name for exactly these bytes, in the form of `manifestId`; known once the first load was confirmed. */
   readonly id: string | undefined
-  /** Takes down which files there are beside the model's own, and begins to hash all of them. */
+  /** Records the files beside the model's own, and begins to hash all of them. */
   begin(dataFiles: ReadonlyMap<string, string>): Promise<void>
-  /** To be called before a worker loads. @throws ModelmountError `MODEL_LOAD_FAILED` with the reason why none may be started */
+  /** Call it before a worker loads. @throws ModelmountError `MODEL_LOAD_FAILED` with the reason why none may start */
   open(): Promise<Confirm>
-  /** True while the files are what was loaded, or is being loaded. */
+  /** True while the files are the ones that were loaded, or are being loaded. */
   isUnchanged(): Promise<boolean>
 }
 
-/** What the file system says of all files of a model. */
+/** The file system's facts about all files of a model. */
 interface Look {
-  /** Equal while none of them was written to or replaced. */
+  /** Equal as long as none of them was written to or replaced. */
   readonly key: string
   readonly sizes: readonly (number | undefined)[]
   readonly changedAtMs: number
@@ -54,28 +54,28 @@ export const fixedContent = (id: string | undefined): Content => ({
   isUnchanged: async () => true,
 })
 
-/** The name of a model that is in memory, without external data; hashed beside the event loop. */
+/** The name of a model in memory without external data; hashed beside the event loop. */
 export async function idOfBytes(bytes: Uint8Array): Promise<string> {
   const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
   return manifestIdOf([{ name: '.', sha256: Buffer.from(digest).toString('hex'), size: bytes.length }])
 }
 
-/** Takes down what the model's file is before anything reads it. @param source its path */
+/** Records the state of the model's file before anything reads it. @param source its path */
 export async function openContent(source: string, { wallNow }: Deps): Promise<Content> {
-  /** By the name that the model has for them; its own is `.`. */
+  /** Keyed by the model's names for them; its own is `.`. */
   const files = new Map([['.', source]])
-  /** As they were when the first load began. */
+  /** Their state when the first load began. */
   let first = await lookAt(files)
   let hashing: Promise<Digests> | undefined
   let digests: readonly string[] | undefined
-  /** Looks whose content is known. */
+  /** Looks up whose content is known. */
   let good: string | undefined
   let bad: { readonly key: string; readonly reason: ModelmountError } | undefined
   let inFlight: { readonly key: string; readonly done: Promise<Digests> } | undefined
 
   const isRacy = ({ changedAtMs }: Look): boolean => wallNow() - changedAtMs < RACY_MS
 
-  /** Several workers that start at once ask once. */
+  /** Several workers that start at once cause one check. */
   function digestAt({ key }: Look): Promise<Digests> {
     if (inFlight?.key === key) return inFlight.done
     const done = digestOf(files).finally(() => {
@@ -95,7 +95,7 @@ export async function openContent(source: string, { wallNow }: Deps): Promise<Co
     })
     const now = await lookAt(files)
     if (hashed.key !== first.key) throw changedMeanwhile()
-    // Touched, or so fresh that a change might not show: what was there before the load is still there after it.
+    // Touched, or too fresh for a change to show: contents from before the load must still be there after it.
     if (now.key !== first.key || isRacy(now)) {
       const again = await digestOf(files)
       if (!sameAll(again.sha256, hashed.sha256)) throw changedMeanwhile()
@@ -141,7 +141,7 @@ export async function openContent(source: string, { wallNow }: Deps): Promise<Co
       for (const [name, path] of dataFiles) files.set(name, path)
       if (dataFiles.size > 0) first = bothOf(first, await lookAt(dataFiles))
       hashing = digestOf(files)
-      // Heard of when the load is confirmed.
+      // The failure surfaces when the load is confirmed.
       hashing.catch(() => {})
     },
     async open() {
@@ -194,7 +194,7 @@ async function digestOf(files: ReadonlyMap<string, string>): Promise<Digests> {
 
 const sameAll = (a: readonly string[], b: readonly string[]): boolean => a.every((digest, i) => digest === b[i])
 
-/** Requests are told of it: no path is in it. */
+/** Clients see it, so it contains no path. */
 const refused = (reason: string, cause?: unknown): ModelmountError =>
   new ModelmountError(
     'MODEL_LOAD_FAILED',

@@ -1,4 +1,4 @@
-/** The little of X.509 that `node:crypto` does not tell of a certificate: signature algorithm and extensions. DER as in RFC 5280. */
+/** Parts of X.509 certificates that `node:crypto` does not expose: signature algorithm and extensions. DER as in RFC 5280. */
 
 import { refuse } from './refusal.ts'
 
@@ -12,13 +12,13 @@ const OID = 0x06
 const EXTENSIONS = 0xa3
 
 export interface CertificateFacts {
-  /** OID of the algorithm that the certificate is signed with. */
+  /** OID of the certificate's signature algorithm. */
   readonly algorithm: string
   /** Undefined without the extension. */
   readonly keyUsage: { readonly digitalSignature: boolean; readonly keyCertSign: boolean } | undefined
-  /** Certificates of authorities that may stand between this one and a signer's; undefined for no bound. */
+  /** Authority certificates that may stand between this one and a signer's; undefined for no bound. */
   readonly pathLength: number | undefined
-  /** OIDs of all extensions, and of those that must be understood. */
+  /** OIDs of all extensions, and of the critical ones. */
   readonly extensions: ReadonlySet<string>
   readonly critical: ReadonlySet<string>
 }
@@ -30,7 +30,7 @@ interface Element {
 
 const malformed = (): Error => refuse('the signature holds a certificate that is malformed')
 
-/** @throws ModelmountError `MODEL_UNTRUSTED` when it is not a certificate as RFC 5280 has it */
+/** @throws ModelmountError `MODEL_UNTRUSTED` unless it is a certificate as RFC 5280 defines it */
 export function readCertificate(der: Uint8Array): CertificateFacts {
   const [certificate] = elements(der)
   const [tbs, algorithm] = elements(body(certificate, SEQUENCE))

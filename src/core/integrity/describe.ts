@@ -1,4 +1,4 @@
-/** What a model on disk is, for a lock file. */
+/** Describes a model on disk for a lock file. */
 
 import { realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -14,13 +14,13 @@ import { readSignature, signatureDigest, verifyModel } from './verify.ts'
 export interface Described {
   readonly manifestId: string
   readonly signature: string | null
-  /** Null where nobody was to be trusted. */
+  /** Null if no signer was to be trusted. */
   readonly signer: string | null
 }
 
 /**
  * @param dataNames files that it keeps weights in
- * @param anchors given, the model must have been signed by one of them
+ * @param anchors if given, one of them must have signed the model
  * @throws ModelmountError `MODEL_UNTRUSTED`, `MODEL_LOAD_FAILED`, `OPTIONS_INVALID`
  */
 export async function describeModel(

@@ -1,4 +1,4 @@
-/** The files that make up a model on disk, found the way the reference implementation of the signature format finds them. */
+/** The files of a model on disk, found the way the reference implementation of the signature format finds them. */
 
 import { lstat, readdir, realpath } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
@@ -12,14 +12,15 @@ export interface ModelFile {
   readonly path: string
 }
 
-/** Left out unless asked for: they change with every clone of a repository. */
+/** Left out unless requested: they change with every clone of a repository. */
 export const GIT_PATHS: readonly string[] = ['.git', '.gitattributes', '.github', '.gitignore']
 
 const MAX_FILES = 100_000
 
 /**
- * Regular files below a folder in the order of the format, or the one file. Links and special files are refused wherever they are, even in
- * folders that are left out: one that is followed by somebody else reads what was never signed.
+ * Regular files below a folder in the order of the format, or the one file. Links and special files are refused, even in excluded
+ * folders:
+ * other software that follows a link would read unsigned bytes.
  * @throws ModelmountError `MODEL_UNTRUSTED`
  */
 export async function listFiles(root: string, ignored: readonly string[]): Promise<readonly ModelFile[]> {
@@ -54,9 +55,9 @@ export async function listFiles(root: string, ignored: readonly string[]): Promi
   return sortByName(files)
 }
 
-/** Where a path lies inside the model; `undefined` when it lies elsewhere, or is the model itself. */
+/** A path's place inside the model; `undefined` if it lies elsewhere, or is the model itself. */
 export async function nameInside(root: string, path: string): Promise<string | undefined> {
-  // The file itself may not be there yet, so its folder is resolved.
+  // The file itself may not exist yet, so its folder is resolved.
   const [realRoot, realPath] = await Promise.all([realpath(root), resolved(path)]).catch(() => [])
   if (realRoot === undefined || realPath === undefined) return undefined
   const name = relative(realRoot, realPath)

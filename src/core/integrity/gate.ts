@@ -1,6 +1,6 @@
 /**
- * Through here every model comes before anything else reads it: whose signature it has, whether it may run, and which bytes exactly are
- * loaded. Nothing that happens to the original files afterwards can change those.
+ * Every model passes through this gate before anything else reads it. The gate decides whose signature it has, whether it may run,
+ * and exactly which bytes are loaded. Later changes to the original files cannot change those.
  */
 
 import { createHash } from 'node:crypto'
@@ -32,15 +32,15 @@ export interface AdmitRequest {
 }
 
 export interface Admitted {
-  /** What to load. */
+  /** The source to load. */
   readonly source: string | Uint8Array
-  /** Files that it keeps weights in, by name, where they are not to be read from disk. */
+  /** Files that it keeps weights in, by name, unless they are read from disk. */
   readonly data: ReadonlyMap<string, Uint8Array>
-  /** Undefined where nobody wanted to know. */
+  /** Undefined if no check was required. */
   readonly integrity: Integrity | undefined
-  /** Why it would have been refused, where that is only worth a warning. */
+  /** Why it would have been refused, if that is only worth a warning. */
   readonly doubt: string | undefined
-  /** Once more before it is loaded again. @throws ModelmountError `MODEL_UNTRUSTED` when it was revoked meanwhile, or changed in the store */
+  /** Checks once more before a reload. @throws ModelmountError `MODEL_UNTRUSTED` if it was revoked meanwhile, or changed in the store */
   recheck(): Promise<void>
   /** The model is gone: the store may forget it. */
   release(): void
@@ -48,8 +48,9 @@ export interface Admitted {
 
 export interface Gate {
   /**
-   * @throws ModelmountError `MODEL_UNTRUSTED` when the model must not run; `MODEL_LOAD_FAILED` when its files or the store cannot be read or
-   *   written; what `dataNamesOf` throws
+   * @throws ModelmountError `MODEL_UNTRUSTED` if the model must not run; `MODEL_LOAD_FAILED` if its files or the store cannot be
+   * read or
+   *   written; errors of `dataNamesOf`
    */
   admit(request: AdmitRequest): Promise<Admitted>
   /** Does not wait for a clean-up of the store. */
@@ -64,15 +65,15 @@ interface Deps {
   warn(message: string): void
   /** Release of onnxruntime-node. */
   readonly onnxruntime: string
-  /** An encrypted model as bytes, which nobody else sees; `undefined` for one that is not encrypted. */
+  /** An encrypted model as private bytes; `undefined` for one that is not encrypted. */
   decrypt(request: AdmitRequest): Promise<InMemory> | undefined
   /** For tests: the files were hashed, and nothing has been loaded yet. */
   hashed?(): Promise<void> | void
 }
 
-/** A model of which no plain byte is on disk. */
+/** A model without any plain bytes on disk. */
 export interface InMemory {
-  /** Of its own file, without what says that it is encrypted: beside it the signature is looked for. */
+  /** Path of its own file without the suffix of encryption: the signature is looked up beside it. */
   readonly plainPath: string
   readonly bytes: Uint8Array
   readonly data: ReadonlyMap<string, Uint8Array>
@@ -81,17 +82,17 @@ export interface InMemory {
 
 const NO_DATA: ReadonlyMap<string, Uint8Array> = new Map()
 
-/** A signature that holds, and what it is over. */
+/** A valid signature, and the files that it covers. */
 interface Proof extends Verdict {
   readonly digest: string
-  /** Digest by name as the signer had it. */
+  /** Digest by name, from the signer. */
   readonly signed: ReadonlyMap<string, string>
   /** `.` is the only file. */
   readonly isOfOneFile: boolean
   readonly ignored: readonly string[]
 }
 
-/** Bytes that are hashed in one go, so that the event loop turns in between. */
+/** Bytes hashed in one go, so that the event loop turns in between. */
 const SLICE_BYTES = 1024 * 1024
 
 /** Reads keys, certificates and lock file. @throws ModelmountError `OPTIONS_INVALID` */
@@ -123,7 +124,7 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
     } catch (error) {
       const isDoubt = isModelmountError(error) && error.code === 'MODEL_UNTRUSTED'
       if (verification === 'require' || !isDoubt) throw error
-      // Once more without the signature: what is revoked or not in the lock file is refused there too.
+      // Once more without the signature: revoked models, and models missing in the lock file, are refused there, too.
       return { ...(await takeIt(undefined)), doubt: error.message }
     }
   }
@@ -166,7 +167,7 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
     return judged(request, asItIs(source), [file], proof)
   }
 
-  /** Every file that is loaded is in memory; what else a signed folder may hold is not looked at, and cannot be opened. */
+  /** Every loaded file is in memory. Other files of a signed folder are not checked, and cannot be opened. */
   async function takeOpened(request: AdmitRequest, opened: InMemory, proof: Proof | undefined): Promise<Admitted> {
     const { plainPath, bytes, data, files } = opened
     for (const { name, sha256 } of files)
@@ -217,7 +218,7 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
     }
   }
 
-  /** What was hashed before, was not touched since, and is still in the store. */
+  /** Files hashed before, untouched since, and still in the store. */
   async function known(
     request: AdmitRequest,
     main: string,
@@ -251,7 +252,7 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
     const staging = await store.stage()
     try {
       const own = await staging.add('.', as, main)
-      // Only what somebody trusted has signed is looked into.
+      // Only models from trusted signers are opened.
       check('.', own.sha256)
       const dataNames = await deps.dataNamesOf(staging.path(as))
       const files: ManifestFile[] = [{ name: '.', ...own }]
@@ -271,7 +272,7 @@ export async function createGate(config: GateConfig, deps: Deps): Promise<Gate> 
     }
   }
 
-  /** Files of a signed folder that are not loaded must be what was signed as well, as for everybody else who verifies it. */
+  /** Files of a signed folder that are not loaded must match the signature as well, as they must for every other verifier. */
   async function otherFiles(root: string, proof: Proof): Promise<Map<string, string>> {
     const files = await listFiles(root, proof.ignored)
     checkNames(proof.statement.resources, files)
@@ -315,7 +316,7 @@ function checkLock({ models }: Lock, name: string, version: string, manifestId: 
 const integrityOf = (manifestId: string, proof: Proof | undefined): Integrity =>
   proof ? { manifestId, signer: proof.signer, signatureDigest: proof.digest } : { manifestId }
 
-/** @param shown what errors call it */
+/** @param shown its name in errors */
 function expectSigned(proof: Proof | undefined, name: string, shown: string, sha256: string): void {
   if (!proof) return
   const signed = proof.signed.get(name)

@@ -1,6 +1,6 @@
 /**
- * Threads that hash, because a gigabyte keeps one busy for more than half a second. Each is kept for a moment after its work: a model has
- * several files, and several models are loaded one after the other.
+ * Threads for hashing, because a gigabyte keeps one busy for more than half a second. Each is kept for a moment after its work:
+ * a model has several files, and several models load one after the other.
  */
 
 import { stat } from 'node:fs/promises'
@@ -10,23 +10,23 @@ import { scriptPath, startThread } from '../host/scripts.ts'
 import { type Collected, collect } from './collect.ts'
 import { type Hashed, type HashJob, hashAll } from './hash.ts'
 
-/** A list of files is answered by `hashed`; pieces of one stream by `taken` each, and the end of it by `collected`. */
+/** `hashed` answers a list of files, `taken` each piece of a stream, `collected` its end. */
 export type HashAsk =
   | { readonly kind: 'files'; readonly jobs: readonly HashJob[] }
   | { readonly kind: 'begin'; readonly maxBytes: number }
   | { readonly kind: 'piece'; readonly piece: Uint8Array }
   | { readonly kind: 'end' }
 
-/** What a thread answers with; errors lose their class on the way. */
+/** Answers of a thread; errors lose their class on the way. */
 export type HashAnswer =
   | { readonly kind: 'hashed'; readonly hashed: readonly Hashed[] }
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'taken'; readonly bytes: number }
   | ({ readonly kind: 'collected' } & Collected)
 
-/** Puts the pieces of a stream together in memory, and hashes them. */
+/** Joins the pieces of a stream in memory, and hashes them. */
 export interface Collector {
-  /** @param piece is given away. @returns what to wait for before there is room for more, if anything */
+  /** @param piece is given away. @returns a promise of room for more, if there is none now */
   add(piece: Uint8Array<ArrayBuffer>): Promise<void> | undefined
   end(): Promise<Collected>
 }
@@ -37,7 +37,7 @@ interface Thread {
   answer(): Promise<HashAnswer>
 }
 
-/** From here on a thread is worth its start of some 20 ms. */
+/** From this size on a thread is worth its start of some 20 ms. */
 const THREAD_BYTES = 16 * 1024 * 1024
 const KEEP_MS = 5000
 /** Of a stream that is produced faster than it is hashed. */
@@ -51,9 +51,9 @@ interface Kept {
 const kept: Kept[] = []
 
 /**
- * Hashes files, and copies those that are to be copied.
- * @param threadBytes in all, from which a thread does it
- * @throws ModelmountError `MODEL_LOAD_FAILED` when a file cannot be read or written, is no regular file, or changes meanwhile
+ * Hashes files, and copies those with a target.
+ * @param threadBytes total size from which a thread does it
+ * @throws ModelmountError `MODEL_LOAD_FAILED` if a file cannot be read or written, is no regular file, or changes meanwhile
  */
 export async function hashFiles(jobs: readonly HashJob[], threadBytes = THREAD_BYTES): Promise<readonly Hashed[]> {
   let bytes = 0
@@ -68,8 +68,8 @@ export async function hashFiles(jobs: readonly HashJob[], threadBytes = THREAD_B
 }
 
 /**
- * Collects a stream, a large one in a thread, beside whatever makes it.
- * @param maxBytes what it has at most
+ * Collects a stream, a large one in a thread, beside its producer.
+ * @param maxBytes its largest size
  */
 export function withCollector<T>(maxBytes: number, work: (collector: Collector) => Promise<T>): Promise<T> {
   if (maxBytes >= THREAD_BYTES) return withThread((thread) => work(collectIn(thread, maxBytes)))
@@ -88,7 +88,7 @@ function collectIn(thread: Thread, maxBytes: number): Collector {
   thread.post({ kind: 'begin', maxBytes })
   return {
     add(given) {
-      // Memory that is shared with others cannot be given away.
+      // Shared memory cannot be given away.
       const piece = given.byteLength === given.buffer.byteLength ? given : given.slice()
       const { byteLength } = piece
       waiting += byteLength
@@ -112,7 +112,7 @@ async function taken(thread: Thread): Promise<number> {
   return answer.kind === 'taken' ? answer.bytes : 0
 }
 
-/** One at a time uses a thread. One whose use has failed is not used again: it may have more to say. */
+/** A thread has one user at a time. It is not used again after a failure: further messages may follow. */
 async function withThread<T>(use: (thread: Thread) => Promise<T>): Promise<T> {
   const mine = kept.pop() ?? startHashing()
   clearTimeout(mine.timer)

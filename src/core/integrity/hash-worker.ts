@@ -1,11 +1,11 @@
-/** The thread that hashes what is large: lists of files, or one stream after the other in pieces. */
+/** The thread that hashes large inputs: lists of files, or one stream after the other in pieces. */
 
 import { parentPort } from 'node:worker_threads'
 import { collect } from './collect.ts'
 import { hashAll } from './hash.ts'
 import type { HashAnswer, HashAsk } from './hash-thread.ts'
 
-/** Nobody else waits here, so that fewer turns are better. */
+/** Nothing else waits in this thread, so fewer turns are better. */
 const PIECE_BYTES = 1024 * 1024
 
 let collector = collect(0)
@@ -37,7 +37,7 @@ function post(message: HashAnswer | undefined): void {
   if (message) parentPort?.postMessage(message, message.kind === 'collected' ? [message.bytes.buffer] : [])
 }
 
-/** In the order in which they were asked. */
+/** In the order of the requests. */
 let tail: Promise<void> = Promise.resolve()
 parentPort?.on('message', (ask: HashAsk) => {
   tail = tail

@@ -1,4 +1,4 @@
-/** SHA-256 of files of any size, and copies that are hashed on their way. */
+/** SHA-256 of files of any size, with an optional copy on the way. */
 
 import { createHash } from 'node:crypto'
 import { type BigIntStats, constants } from 'node:fs'
@@ -15,13 +15,13 @@ export interface Hashed {
   /** 64 hex digits. */
   readonly sha256: string
   readonly size: number
-  /** Changes when somebody writes to the file, or puts another in its place. */
+  /** Changes when the file is written to or replaced. */
   readonly identity: string
   /** When the inode last changed, in milliseconds since 1970. */
   readonly changedAtMs: number
 }
 
-/** Small enough for a thread that has other work too: its event loop turns between two pieces. */
+/** Small enough for a thread with other work: its event loop turns between two pieces. */
 const PIECE_BYTES = 256 * 1024
 
 /** A link that appears after the look is refused; a FIFO must not make us wait for a writer. */
@@ -33,7 +33,7 @@ export const identityOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): s
 
 /**
  * One after the other, on the calling thread.
- * @throws ModelmountError `MODEL_LOAD_FAILED` when a file cannot be read or written, is no regular file, or changes meanwhile
+ * @throws ModelmountError `MODEL_LOAD_FAILED` if a file cannot be read or written, is no regular file, or changes meanwhile
  */
 export async function hashAll(jobs: readonly HashJob[], pieceBytes = PIECE_BYTES): Promise<readonly Hashed[]> {
   const hashed: Hashed[] = []
@@ -50,7 +50,7 @@ async function hashOne({ path, to }: HashJob, pieceBytes: number): Promise<Hashe
     try {
       const { sha256, size } = await pump(source, target, path, pieceBytes)
       const after = await source.stat({ bigint: true })
-      // Which bytes were hashed is certain; whether they ever were one file is not.
+      // The hashed bytes are certain; whether they ever were one file is not.
       if (identityOf(before) !== identityOf(after) || BigInt(size) !== after.size)
         throw failure(path, 'changed while it was being hashed')
       return { sha256, size, identity: identityOf(after), changedAtMs: Number(after.ctimeNs / 1_000_000n) }
@@ -78,7 +78,7 @@ async function pump(
       const { bytesRead } = await reading
       if (bytesRead === 0) return { sha256: hash.digest('hex'), size }
       reading = source.read(next, 0, pieceBytes, size + bytesRead)
-      // Its failure is heard of when it is awaited; a failed write comes first.
+      // Its failure surfaces when it is awaited; a failed write comes first.
       reading.catch(() => {})
       const bytes = piece.subarray(0, bytesRead)
       const writing = target && writeAll(target, bytes)

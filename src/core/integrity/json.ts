@@ -1,4 +1,4 @@
-/** JSON and base64 from files that a stranger may have written. */
+/** Parses JSON and base64 from untrusted files. */
 
 import { refuse } from './refusal.ts'
 
@@ -16,7 +16,7 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
   }
 }
 
-/** The one base64 text for some bytes, with its padding: another text for the same bytes would be a change that nobody notices. */
+/** The only base64 text accepted for some bytes, with its padding: another text for the same bytes would be an unnoticed change. */
 export function parseBase64(text: unknown, what: string): Uint8Array {
   const bytes = typeof text === 'string' ? Buffer.from(text, 'base64') : undefined
   if (bytes === undefined || bytes.length === 0 || bytes.toString('base64') !== text) throw refuse(`${what} is not base64`)

@@ -1,6 +1,6 @@
 /**
- * Keyless signatures: a short-lived certificate that Sigstore gave to a proved identity, logged in public. Verified by the package
- * `sigstore`, which is loaded only when such a signature is met.
+ * Keyless signatures: a short-lived certificate that Sigstore gave to a proved identity, logged in public.
+ * The package `sigstore` verifies them; it is loaded only for such a signature.
  */
 
 import { readFile } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import type { Bundle } from './bundle.ts'
 import { badOption, refuse } from './refusal.ts'
 import type { KeylessTrust, Signer } from './types.ts'
 
-/** What is used of `sigstore` and of `@sigstore/*` beneath it. */
+/** The used part of `sigstore` and of `@sigstore/*` beneath it. */
 interface Verified {
   readonly identity?: {
     readonly subjectAlternativeName?: string
@@ -33,7 +33,8 @@ interface Inside {
 
 /**
  * @param certificate of the signer, as it is in the bundle; DER
- * @throws ModelmountError `MODEL_UNTRUSTED`; `OPTIONS_INVALID` when the package or the trusted root is missing; `MODEL_LOAD_FAILED` when the
+ * @throws ModelmountError `MODEL_UNTRUSTED`; `OPTIONS_INVALID` if the package or the trusted root is missing; `MODEL_LOAD_FAILED`
+ * if the
  *   trusted root cannot be fetched
  */
 export async function keylessSigner(bundle: Bundle, certificate: Uint8Array, trust: KeylessTrust): Promise<Signer> {
@@ -41,12 +42,12 @@ export async function keylessSigner(bundle: Bundle, certificate: Uint8Array, tru
     trust.trustedRoot === undefined ? await withFetchedRoot(bundle) : await withGivenRoot(bundle, trust.trustedRoot)
   const { subjectAlternativeName: identity = '', extensions } = verified.identity ?? {}
   const issuer = extensions?.issuer ?? ''
-  // Else who trusts '', by a variable that is not set, would trust whomever the authority did not name.
+  // Trust in '', from an unset variable, would otherwise cover every signer that the authority left unnamed.
   if (identity === '' || issuer === '') throw refuse('the certificate does not name who has signed, or who vouched for it')
   // Compared here: the package would take the identity for a regular expression.
   if (identity !== trust.identity) throw refuse(`the model was signed by '${shown(identity)}', not by '${trust.identity}'`)
   if (issuer !== trust.issuer) throw refuse(`'${identity}' was vouched for by '${shown(issuer)}', not by '${trust.issuer}'`)
-  // The package reads text as ASCII by dropping eighth bits, so that bytes which are another name can read like this one.
+  // The package reads text as ASCII by dropping eighth bits, so the bytes of another name could read like this one.
   const bytes = Buffer.from(certificate)
   if (![identity, issuer].every((text) => bytes.includes(text)))
     throw refuse(`the certificate only looks as if it named '${identity}' and '${issuer}'`)
@@ -65,7 +66,7 @@ async function withFetchedRoot(bundle: Bundle): Promise<Verified> {
   return judged(() => verifier.verify(bundle.json))
 }
 
-/** Through the packages beneath `sigstore`, because that one always asks the network for the root first. */
+/** Through the packages beneath `sigstore`, because `sigstore` always asks the network for the root first. */
 async function withGivenRoot(bundle: Bundle, path: string | URL): Promise<Verified> {
   const { bundle: bundles, specs, verify } = await loadInside()
   let material: unknown

@@ -1,4 +1,4 @@
-/** EC keys: which ones sign models, what they are called, and the signature itself. */
+/** EC keys: their curves, their names, and the signature itself. */
 
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 import { signedBytes } from './bundle.ts'
@@ -6,11 +6,11 @@ import { badOption, refuse } from './refusal.ts'
 
 interface Curve {
   readonly hash: string
-  /** As releases before 1.1 called it. */
+  /** Their names in releases before 1.1. */
   readonly details: string
 }
 
-/** The curves that the reference implementation takes, each with its hash; by OpenSSL's names. */
+/** The curves of the reference implementation, each with its hash, under OpenSSL's names. */
 const CURVES = new Map<string | undefined, Curve>([
   ['prime256v1', { hash: 'sha256', details: 'PKIX_ECDSA_P256_SHA_256' }],
   ['secp384r1', { hash: 'sha384', details: 'PKIX_ECDSA_P384_SHA_384' }],
@@ -20,7 +20,7 @@ const CURVES = new Map<string | undefined, Curve>([
 const curveOf = ({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): Curve | undefined =>
   asymmetricKeyType === 'ec' ? CURVES.get(asymmetricKeyDetails?.namedCurve) : undefined
 
-/** Says what is wrong with a key that cannot sign models. */
+/** Describes why a key cannot sign models. */
 export function keyProblem(key: KeyObject): string | undefined {
   if (curveOf(key)) return undefined
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key
@@ -31,7 +31,7 @@ export function keyProblem(key: KeyObject): string | undefined {
 export function publicKeyFrom(pem: string, field: string): KeyObject {
   let key: KeyObject
   try {
-    // Node would take a private key or a certificate for it as well, which is more likely a mistake.
+    // Node would also accept a private key or a certificate here, which is more likely a mistake.
     if (!pem.includes('-----BEGIN PUBLIC KEY-----')) throw badOption(field, "has no '-----BEGIN PUBLIC KEY-----'")
     key = createPublicKey({ key: withoutPreface(pem), format: 'pem' })
   } catch (cause) {
@@ -80,7 +80,7 @@ export function isSignedBy(payload: Uint8Array, signature: Uint8Array, publicKey
   return verify(curve.hash, signedBytes(payload), { key: publicKey, dsaEncoding: 'der' }, signature)
 }
 
-/** What the signature says about its key must be true of this one. @throws ModelmountError `MODEL_UNTRUSTED` */
+/** The signature's claims about its key must be true of this one. @throws ModelmountError `MODEL_UNTRUSTED` */
 export function checkKeyClaims(
   claims: { readonly hint: string | undefined; readonly pem: Uint8Array | undefined; readonly details: unknown },
   publicKey: KeyObject,

@@ -1,4 +1,4 @@
-/** `models.lock.json`: which bytes run under which name. */
+/** `models.lock.json`: pins the bytes that run under each name. */
 
 import { readFile } from 'node:fs/promises'
 import { isRecord } from './json.ts'
@@ -11,17 +11,17 @@ export interface LockedModel {
   readonly name: string
   readonly version: string
   readonly manifestId: string
-  /** Operator set version by domain; nothing for formats that do not tell. */
+  /** Operator set version by domain; nothing for formats without one. */
   readonly opset: Readonly<Record<string, number>>
   /** SHA-256 of the signature file, for the record. */
   readonly signature: string | null
-  /** Who has signed it, where the signature was verified when the lock was written; as `signerName()` writes it. */
+  /** The signer, if the signature was verified when the lock was written; in the form of `signerName()`. */
   readonly signer: string | null
 }
 
 export interface Lock {
   readonly lockVersion: typeof LOCK_VERSION
-  /** The release of onnxruntime-node that it was written with. */
+  /** The release of onnxruntime-node that wrote it. */
   readonly onnxruntime: string
   readonly models: readonly LockedModel[]
 }
@@ -32,7 +32,7 @@ export const lockOf = (onnxruntime: string, models: readonly LockedModel[]): Loc
   models,
 })
 
-/** Two lines of two lock files are equal when they say the same. */
+/** Two lines of two lock files are equal if they say the same. */
 export const writeLock = (lock: Lock): string => `${JSON.stringify(lock, null, 2)}\n`
 
 /** @throws ModelmountError `OPTIONS_INVALID` */

@@ -1,10 +1,10 @@
-/** What a model consists of, and the one name for exactly that. */
+/** The files of a model, and a single name for exactly them. */
 
 import { createHash } from 'node:crypto'
 import { sortByName } from './names.ts'
 
 export interface ManifestFile {
-  /** Relative to the model's file, with `/`; `.` for that file itself, whatever it is called. */
+  /** Relative to the model's file, with `/`; `.` for that file itself, whatever its name. */
   readonly name: string
   /** 64 hex digits. */
   readonly sha256: string
@@ -12,8 +12,9 @@ export interface ManifestFile {
 }
 
 /**
- * SHA-256 over a line per file: name, NUL, digest, in the order of the signature format. The names are in it, unlike in the digest that
- * signatures are over; the name of the model's own file is not, because nothing depends on it.
+ * SHA-256 over a line per file: name, NUL, digest, in the order of the signature format.
+ * Names are part of it, unlike in the digest that signatures cover. The name of the model's own file is not, because nothing
+ * depends on it.
  */
 export function manifestIdOf(files: readonly ManifestFile[]): string {
   const hash = createHash('sha256')

@@ -3,7 +3,7 @@
 /** Longest name; file systems take less. */
 const MAX_NAME_CHARS = 4096
 
-/** Says what makes a name one that could lead out of the model, or mean two things. */
+/** Explains why a name could lead out of the model, or mean two things. */
 export function nameProblem(name: string): string | undefined {
   if (name === '') return 'it is empty'
   if (name.length > MAX_NAME_CHARS) return `it is longer than ${MAX_NAME_CHARS} characters`
@@ -19,7 +19,7 @@ export function nameProblem(name: string): string | undefined {
 }
 
 /**
- * The order in which the signature format lists files: part by part, code point by code point, so that `a/b` comes before `a.b`.
+ * The order of files in the signature format: part by part, code point by code point, so that `a/b` comes before `a.b`.
  * NUL, which no name has, sorts before everything; and UTF-8 sorts as code points do.
  */
 const sortKey = (name: string): Buffer => Buffer.from(name.replaceAll('/', '\0'))
@@ -31,7 +31,7 @@ export function sortByName<T extends { readonly name: string }>(items: readonly 
     .map(({ item }) => item)
 }
 
-/** A set of files and folders: what lies in one of the folders belongs to it. */
+/** A set of files and folders, with the contents of the folders. */
 export function pathSet(paths: Iterable<string>): (name: string) => boolean {
   const known = new Set([...paths].map(tidy).filter((path) => path !== undefined))
   return (name) => {
@@ -41,7 +41,7 @@ export function pathSet(paths: Iterable<string>): (name: string) => boolean {
   }
 }
 
-/** `./a//b/` is `a/b`; `undefined` for what lies outside: it can match nothing. */
+/** `./a//b/` is `a/b`; `undefined` for a path outside, which can match nothing. */
 export function tidy(path: string): string | undefined {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.')
   if (path.startsWith('/') || parts.includes('..')) return undefined

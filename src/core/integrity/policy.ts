@@ -1,4 +1,4 @@
-/** Whose signature makes which models run, and which never run again. */
+/** Decides which signatures allow which models, and which models never run again. */
 
 import { readFile } from 'node:fs/promises'
 import { isModelmountError, type ModelmountError } from '../errors.ts'
@@ -7,7 +7,7 @@ import { badOption, refuse } from './refusal.ts'
 import type { TrustOptions } from './types.ts'
 
 export interface Policy {
-  /** @throws ModelmountError `MODEL_UNTRUSTED` when nobody who may sign this model has made the signature */
+  /** @throws ModelmountError `MODEL_UNTRUSTED` if no one who may sign this model made the signature */
   check(model: string, signature: Uint8Array): Promise<Verdict>
   /** @throws ModelmountError `MODEL_UNTRUSTED` */
   refuseRevoked(manifestId: string): Promise<void>
@@ -53,7 +53,7 @@ async function revokedIds(revoked: NonNullable<TrustOptions['revoked']>): Promis
     typeof revoked === 'string'
       ? (
           await readFile(revoked, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-            // A list that is gone must not become an empty one.
+            // A missing list must not become an empty one.
             throw badOption(field, `'${revoked}' cannot be read (${cause.code})`, cause)
           })
         ).split('\n')
@@ -65,7 +65,7 @@ async function revokedIds(revoked: NonNullable<TrustOptions['revoked']>): Promis
   return new Set(ids)
 }
 
-/** `*` stands for any run of characters. Takes time in proportion to the name, whatever the pattern. */
+/** `*` stands for any run of characters. The time grows in proportion to the name, whatever the pattern. */
 export function matches(glob: string, name: string): boolean {
   const [head = '', ...rest] = glob.split('*')
   if (rest.length === 0) return glob === name

@@ -19,8 +19,8 @@ import { ownName, pathOf } from './verify.ts'
 /**
  * Signs every file of a model in the format OpenSSF Model Signing v1.0, which `model_signing` for Python verifies as well.
  * @param path a folder, or a model of one file
- * @throws ModelmountError `MODEL_UNTRUSTED` when the model holds what cannot be signed (links, special files, nothing at all);
- *   `OPTIONS_INVALID` when a key or certificate cannot be used; `MODEL_LOAD_FAILED` when a file cannot be read or written
+ * @throws ModelmountError `MODEL_UNTRUSTED` if the model holds anything that cannot be signed (links, special files) or is empty;
+ *   `OPTIONS_INVALID` if a key or certificate cannot be used; `MODEL_LOAD_FAILED` if a file cannot be read or written
  */
 export async function signModel(path: string | URL, opts: SignModelOptions): Promise<SignedModel> {
   const root = pathOf(path)
@@ -62,7 +62,7 @@ async function materialFor(
   }
 }
 
-/** Who reads it meanwhile sees the old signature or the new one. */
+/** A concurrent reader sees the old signature or the new one. */
 async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.${randomUUID()}.tmp`
   try {

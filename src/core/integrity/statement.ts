@@ -1,5 +1,5 @@
 /**
- * What is signed: an in-toto statement that lists every file with its digest.
+ * The signed statement: an in-toto statement that lists every file with its digest.
  * Format: OpenSSF Model Signing v1.0, predicate type https://model_signing/signature/v1.0
  */
 
@@ -21,15 +21,15 @@ export interface Resource {
 }
 
 export interface Statement {
-  /** Last part of the path of the model where it was signed. */
+  /** Last part of the model's path where it was signed. */
   readonly name: string
   /** In the order of the format. */
   readonly resources: readonly Resource[]
-  /** What the signer left out, relative to the model. */
+  /** Files that the signer left out, relative to the model. */
   readonly ignorePaths: readonly string[]
 }
 
-/** SHA-256 over the digests of all files. Names are not in it: two files that swap theirs have the same one. */
+/** SHA-256 over the digests of all files. Names are not in it: two files that swap names have the same one. */
 export function rootDigest(resources: readonly Resource[]): string {
   const hash = createHash('sha256')
   for (const { sha256 } of resources) hash.update(Buffer.from(sha256, 'hex'))

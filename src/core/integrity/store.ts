@@ -1,14 +1,14 @@
 /**
- * The private store: what is loaded is what was hashed, because it is hashed on its way into a folder that only this user can write to, and
- * loaded from there. A model lies under its manifest id, so that nothing in it is ever changed.
+ * The private store. Files are hashed on their way into a folder that only this user can write to, and loaded from there.
+ * So the loaded bytes are the hashed ones. A model lies under its manifest id, so that nothing in it is ever changed.
  *
  * ```
- * models/<id>/manifest.json     what the model consists of
+ * models/<id>/manifest.json     the files of the model
  * models/<id>/files/…           its files, 0400, in folders with 0700
  * seen/<hash of a path>.json    digest of a file elsewhere, for as long as it is not touched
- * staging/…                     what is being copied
+ * staging/…                     copies in progress
  * ```
- * Files are copied, never hard-linked: whoever may write to the original could change a link.
+ * Files are copied, never hard-linked: anyone who may write to the original could change a link.
  */
 
 import { createHash, randomUUID } from 'node:crypto'
@@ -22,9 +22,9 @@ import { isRecord } from './json.ts'
 import { type ManifestFile, manifestIdOf } from './manifest.ts'
 import { type StoreOptions, storeConfig } from './options.ts'
 
-/** A file system may write the same time twice; a file that was touched so lately may be touched again without showing it. */
+/** A file system may record the same time twice: a file touched this recently may be touched again without showing it. */
 const RACY_MS = 2000
-/** Others may run what was used so lately. */
+/** Others may run a model used this recently. */
 const KEEP_MS = 24 * 3600 * 1000
 const REFRESH_MS = 3600 * 1000
 
@@ -39,21 +39,21 @@ export interface Staging {
   /** Copies a file in and hashes it on the way. @param name as in the manifest @param as its path inside the store */
   add(name: string, as: string, from: string): Promise<Hashed>
   path(as: string): string
-  /** Makes it a model of the store. */
+  /** Completes it as a model of the store. */
   commit(): Promise<Stored>
   discard(): Promise<void>
 }
 
 export interface Store {
-  /** Undefined when it is not there, or not as it was left. */
+  /** Undefined if it is missing or was changed. */
   find(manifestId: string): Promise<Stored | undefined>
   stage(): Promise<Staging>
-  /** What was remembered of a file that was not touched since. */
+  /** Remembered facts about a file that was not touched since. */
   seen(path: string): Promise<Seen | undefined>
   remember(path: string, hashed: Hashed, dataNames?: readonly string[]): Promise<void>
-  /** Keeps a model from being cleaned up; returns what gives it free. */
+  /** Keeps a model from being cleaned up; returns a function that releases it. */
   hold(manifestId: string): () => void
-  /** Resolves when a clean-up that is under way has ended. */
+  /** Resolves when a current clean-up has ended. */
   close(): Promise<void>
 }
 
@@ -98,7 +98,7 @@ export function createStore(options: StoreOptions, { wallNow, warn }: Deps): Sto
       opened = undefined
       throw error
     })
-    // What runs for days is in use all the time, though it is never loaded again.
+    // A model that runs for days is in use all the time, though it is never loaded again.
     refresh ??= setInterval(() => void Promise.all([...held.keys()].map(touch)), REFRESH_MS).unref()
     return opened
   }
@@ -149,7 +149,7 @@ export function createStore(options: StoreOptions, { wallNow, warn }: Deps): Sto
     }
   }
 
-  /** Another process may have put the same model there; one that is damaged makes way. */
+  /** Another process may have put the same model there; a damaged one is replaced. */
   async function moveIn(folder: string, manifestId: string): Promise<void> {
     for (;;) {
       try {
@@ -169,7 +169,10 @@ export function createStore(options: StoreOptions, { wallNow, warn }: Deps): Sto
     await utimes(join(folderOf(manifestId), 'manifest.json'), now, now).catch(() => {})
   }
 
-  /** What crashes left, after a day. Then the least recently used leave first; what is used here, or was anywhere within a day, stays. */
+  /**
+   * Remains of crashes leave after a day. Then the least recently used models leave first.
+   * Models in use here, or used anywhere within a day, stay.
+   */
   async function cleanUp(): Promise<void> {
     const now = wallNow()
     const unfinished = (await readdir(join(dir, 'seen')))
@@ -238,14 +241,14 @@ const unusable =
     })
   }
 
-/** @throws ModelmountError `MODEL_LOAD_FAILED` when others could write to it */
+/** @throws ModelmountError `MODEL_LOAD_FAILED` if others could write to it */
 async function prepare(dir: string): Promise<void> {
   for (const folder of ['models', 'seen', 'staging'])
     await mkdir(join(dir, folder), { recursive: true, mode: 0o700 }).catch(unusable(dir))
   // Windows keeps each user's cache folder from the others by itself.
   if (process.platform === 'win32') return
   for (const folder of ['', 'models', 'seen', 'staging'].map((name) => join(dir, name))) {
-    // The folder itself may be reached by a link; what is in it is ours.
+    // The folder itself may be reached by a link; its contents are ours.
     const stats = await (folder === join(dir, '') ? stat(folder) : lstat(folder)).catch(unusable(dir))
     const problem = !stats.isDirectory()
       ? 'is not a folder'
@@ -277,7 +280,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
     const value: unknown = JSON.parse(text)
     return isRecord(value) ? value : undefined
   } catch {
-    // Cut off by a crash: as good as not there.
+    // Cut off by a crash: treated as missing.
     return undefined
   }
 }

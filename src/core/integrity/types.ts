@@ -15,7 +15,7 @@ export type {
   Verification,
 } from './options.ts'
 
-/** Who signed, as it was proved. */
+/** The signer, as proved. */
 export type Signer =
   /** `keyId` is the SHA-256 of the public key's PEM text, in hex, as the signature format has it. */
   | { readonly method: 'key'; readonly keyId: string }

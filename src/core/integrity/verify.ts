@@ -14,17 +14,18 @@ import { refuse } from './refusal.ts'
 import { type Resource, rootDigest } from './statement.ts'
 import type { SignatureSource, VerifiedModel, VerifyModelOptions } from './types.ts'
 
-/** How many names an error lists. */
+/** Most names in an error. */
 const MAX_NAMED = 10
 
 /**
- * Proves that a model is what somebody trusted has signed: every file is there, none is more, and none has changed.
+ * Proves that a model is exactly what a trusted signer signed: every file is there, none was added, and none has changed.
  *
- * The proof is about the moment of the call. A server that is to run the model should be given the trust itself (`trust`), so that it loads
+ * The proof holds for the moment of the call. A server that will run the model should get the trust itself (`trust`), so that it
+ * loads
  * the very bytes that were verified.
  * @param path a folder, or a model of one file
- * @throws ModelmountError `MODEL_UNTRUSTED` with the reason; `OPTIONS_INVALID` when a key, certificate or root cannot be read;
- *   `MODEL_LOAD_FAILED` when a file cannot be read
+ * @throws ModelmountError `MODEL_UNTRUSTED` with the reason; `OPTIONS_INVALID` if a key, certificate or root cannot be read;
+ *   `MODEL_LOAD_FAILED` if a file cannot be read
  */
 export async function verifyModel(path: string | URL, opts: VerifyModelOptions): Promise<VerifiedModel> {
   const root = pathOf(path)
@@ -54,7 +55,7 @@ export const pathOf = (path: string | URL): string => resolve(path instanceof UR
 
 export const signatureDigest = (file: Uint8Array): string => `sha256:${createHash('sha256').update(file).digest('hex')}`
 
-/** A signature that lies inside the model cannot be part of it. */
+/** A signature inside the model cannot be part of it. */
 export async function ownName(root: string, signature: SignatureSource | undefined): Promise<readonly string[]> {
   if (signature === undefined || signature instanceof Uint8Array) return []
   const isFolder = await lstat(root).then(
@@ -65,7 +66,7 @@ export async function ownName(root: string, signature: SignatureSource | undefin
   return name === undefined ? [] : [name]
 }
 
-/** @throws ModelmountError `MODEL_UNTRUSTED` when it cannot be read, or is far too large for one */
+/** @throws ModelmountError `MODEL_UNTRUSTED` if it cannot be read, or is far too large for a signature */
 export async function readSignature(source: SignatureSource): Promise<Uint8Array> {
   if (source instanceof Uint8Array) return source
   const path = pathOf(source)
@@ -91,7 +92,7 @@ export async function readSignature(source: SignatureSource): Promise<Uint8Array
   }
 }
 
-/** @throws ModelmountError `MODEL_UNTRUSTED` naming what is missing and what is more */
+/** @throws ModelmountError `MODEL_UNTRUSTED` naming the missing and the additional files */
 export function checkNames(signed: readonly Resource[], files: readonly ModelFile[]): void {
   const wanted = new Set(signed.map(({ name }) => name))
   const there = new Set(files.map(({ name }) => name))
