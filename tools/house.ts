@@ -15,7 +15,6 @@ const KNOWN: Known = {
   },
   function: {
     'src/core/cache/index.ts createResultCache': 153,
-    'src/core/engine/instance.ts createInstance': 155,
     'src/core/engine/pool.ts createPool': 343,
     'src/core/model/fleet.ts createFleet': 152,
     'src/core/integrity/gate.ts createGate': 202,

@@ -7,7 +7,7 @@ import type { Patch } from '../onnx/splice.ts'
 import type { Buffers } from './buffers.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { pack, unpack } from './frame.ts'
-import type { ExternalData, FromWorker, Loaded } from './messages.ts'
+import type { ExternalData, FromWorker, Loaded, ToWorker } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { loadError, runError } from './ort-errors.ts'
 import type { Run, RunOutcome } from './run.ts'
@@ -68,6 +68,9 @@ interface Deps {
   onLine(line: string): void
 }
 
+type Of<K extends FromWorker['kind']> = Extract<FromWorker, { readonly kind: K }>
+type Handlers = { readonly [K in FromWorker['kind']]: (message: Of<K>) => void }
+
 export function createInstance(request: LoadRequest, deps: Deps): Instance {
   const inFlight = new Map<number, { readonly count: number; readonly done: Done }>()
   let nextId = 1
@@ -83,21 +86,24 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
   // A caller that closes before looking at the load must not meet an unhandled rejection.
   loaded.catch(() => {})
 
-  const channel: Channel = deps.open({ onMessage, onExit, onLine: deps.onLine })
+  const ignore = (): void => {}
+  const on: Handlers = {
+    loaded: onLoaded,
+    'load-failed': onLoadFailed,
+    done: onDone,
+    released: () => released?.(),
+    // Answers to jobs that no instance is given.
+    tried: ignore,
+    digested: ignore,
+    derived: ignore,
+  }
+  const channel: Channel = deps.open({
+    onMessage: (message) => (on[message.kind] as (message: FromWorker) => void)(message),
+    onExit,
+    onLine: deps.onLine,
+  })
   const loadTimer = deps.clock.after(request.timeoutMs, onLoadTimeout)
-  channel.post(
-    {
-      kind: 'load',
-      source: request.source,
-      patch: request.patch,
-      data: request.data,
-      providers: request.providers,
-      strict: request.strict,
-      session: request.session,
-      niceness: request.niceness,
-    },
-    [],
-  )
+  channel.post(loadMessage(request), [])
 
   function failLoad(error: ModelmountError): void {
     loadTimer.cancel()
@@ -112,27 +118,9 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     channel.kill?.('loading took too long')
   }
 
-  function onMessage(message: FromWorker): void {
-    switch (message.kind) {
-      case 'loaded':
-        onLoaded(message)
-        break
-      case 'load-failed':
-        if (state === 'loading') failLoad(loadError(message.message))
-        void channel.close()
-        break
-      case 'done':
-        onDone(message)
-        break
-      case 'released':
-        released?.()
-        break
-      case 'tried':
-      case 'digested':
-      case 'derived':
-        // Answers to jobs that no instance is given.
-        break
-    }
+  function onLoadFailed({ message }: Of<'load-failed'>): void {
+    if (state === 'loading') failLoad(loadError(message))
+    void channel.close()
   }
 
   function onLoaded(message: Loaded): void {
@@ -146,18 +134,13 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     settleLoad.resolve(message)
   }
 
-  function onDone(message: Extract<FromWorker, { kind: 'done' }>): void {
+  function onDone(message: Of<'done'>): void {
     for (const buffer of message.back ?? []) deps.buffers?.put(buffer)
     const burst = inFlight.get(message.id)
     if (!burst) return
     inFlight.delete(message.id)
     outstanding -= burst.count
-    const maps = unpack(message.frame, { share: false })
-    const outcomes = message.inferMs.map((inferMs, index): RunOutcome => {
-      const text = message.errors[index]
-      return text ? { error: runError(text), inferMs } : { outputs: maps[index] ?? Object.create(null), inferMs }
-    })
-    burst.done(outcomes, message.beganMs - HRTIME_AHEAD_MS)
+    burst.done(outcomesOf(message), message.beganMs - HRTIME_AHEAD_MS)
     if (inFlight.size === 0) idle?.()
   }
 
@@ -197,10 +180,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
         deps.buffers,
       )
       const selections: (readonly string[])[] = []
-      const fetches = runs.map((run) => {
-        const known = selections.indexOf(run.fetches)
-        return known >= 0 ? known : selections.push(run.fetches) - 1
-      })
+      const fetches = selectFrom(selections, runs)
       const id = nextId++
       inFlight.set(id, { count: runs.length, done })
       outstanding += runs.length
@@ -227,4 +207,25 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
       await channel.close()
     },
   }
+}
+
+function loadMessage(request: LoadRequest): ToWorker {
+  const { source, patch, data, providers, strict, session, niceness } = request
+  return { kind: 'load', source, patch, data, providers, strict, session, niceness }
+}
+
+function outcomesOf({ frame, inferMs, errors }: Of<'done'>): RunOutcome[] {
+  const maps = unpack(frame, { share: false })
+  return inferMs.map((inferMs, index): RunOutcome => {
+    const text = errors[index]
+    return text ? { error: runError(text), inferMs } : { outputs: maps[index] ?? Object.create(null), inferMs }
+  })
+}
+
+/** Which of the selections each run fetches; one that is new is added. */
+function selectFrom(selections: (readonly string[])[], runs: readonly Run[]): number[] {
+  return runs.map((run) => {
+    const known = selections.indexOf(run.fetches)
+    return known >= 0 ? known : selections.push(run.fetches) - 1
+  })
 }
