@@ -1,11 +1,10 @@
 /** createModelServer(): wires the rooms. `predict()` shows the way of a prediction on one screen. */
 
 import { join } from 'node:path'
-import { type Answer, createResultCache, type ResultCache } from './cache/index.ts'
+import type { Answer } from './cache/index.ts'
 import { createDecrypt } from './crypto/index.ts'
 import { createDecoding } from './decoding/index.ts'
 import { createBuffers } from './engine/buffers.ts'
-import { createCpuBudget } from './engine/cpu.ts'
 import { openProcess } from './engine/process.ts'
 import { ModelmountError, toModelmountError } from './errors.ts'
 import { systemClock } from './host/clock.ts'
@@ -18,8 +17,9 @@ import { createGate } from './integrity/index.ts'
 import { createEvents } from './model/events.ts'
 import { createFleet } from './model/fleet.ts'
 import { dataNamesOf } from './model/load/files.ts'
-import { cpuDemandOf, createModel, type Model, type ModelEvent, type RunOptions } from './model/model.ts'
-import { createResidency } from './model/residency.ts'
+import { createMaker } from './model/make.ts'
+import type { Model } from './model/model.ts'
+import type { RunOptions } from './model/run.ts'
 import type { ModelInfo } from './model/types.ts'
 import { describeServer, resolveOpenApi } from './openapi/index.ts'
 import type { OpenApiDocument, OpenApiOptions } from './openapi/types.ts'
@@ -56,8 +56,6 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const clock = systemClock
   const registry = createRegistry<Model>()
   const ids = createIds()
-  const cpu = createCpuBudget()
-  const residency = createResidency(clock, config.memoryBudgetBytes)
   const buffers = createBuffers(clock)
   const decoding = createDecoding(config)
   const trials = createTrials(clock, openProcess({ maxMemoryBytes: undefined }))
@@ -73,42 +71,15 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   })
   let closing: Promise<void> | undefined
 
-  function newModel(modelConfig: ModelConfig, mustBe: string | undefined): Model {
-    const { name: model, version } = modelConfig
-    const deps = {
-      clock,
-      cpu,
-      residency,
-      trials,
-      buffers,
-      cache: newCache(modelConfig),
-      telemetry,
-      cacheDirectory: config.cacheDirectory,
-      gate,
-      scan: config.scan,
-      emit(event: ModelEvent) {
-        if (event.type === 'warning') return emit({ ...event, message: `${model}@${version}: ${event.message}` })
-        if (event.type !== 'state') return emit({ ...event, model, version })
-        const leaving = event.state === 'draining' || event.state === 'unloaded'
-        const replaced = leaving && registry.get(model, version) !== created
-        emit({ ...event, type: 'model', model, version, ...(replaced ? { replaced } : {}) })
-      },
-    }
-    const created: Model = createModel(modelConfig, deps, { mustBe })
-    return created
-  }
-
-  function newCache({ cache, ...rest }: ModelConfig): ResultCache | undefined {
-    if (cache === false) return undefined
-    return createResultCache(
-      { cache, ...rest },
-      { clock, wallNow: Date.now, warn: (message) => emit({ type: 'warning', message }) },
-    )
-  }
+  const maker = createMaker({
+    ...{ clock, trials, buffers, telemetry, gate, emit },
+    ...{ cacheDirectory: config.cacheDirectory, scan: config.scan, memoryBudgetBytes: config.memoryBudgetBytes },
+    holder: registry.get,
+  })
 
   // ---------------------------------------------------------------- models
 
-  const fleet = createFleet({ registry, create: newModel, closed: () => (closing ? closed() : undefined) })
+  const fleet = createFleet({ registry, create: maker.make, closed: () => (closing ? closed() : undefined) })
 
   function infoOf(model: Model): ModelInfo {
     const { name, version } = model.config
@@ -399,7 +370,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       for (const { file, field, reason } of notes)
         emit({ type: 'warning', message: `${model}: ${file}: ${field} is not honoured as written: ${reason}` })
   }
-  cpu.expect(specs.map(cpuDemandOf))
+  maker.expect(specs)
   const results = await Promise.allSettled(specs.map((spec) => fleet.load(spec, { replace: false })))
   const failed = results.find((result) => result.status === 'rejected')
   if (failed && config.strict) {

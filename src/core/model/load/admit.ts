@@ -1,12 +1,45 @@
 /** Has the gate say which files a model is and whether they may run, and tells what came of it. */
 
+import { startAhead } from '../../engine/ahead.ts'
+import type { OpenChannel } from '../../engine/channel.ts'
+import { openThread } from '../../engine/thread.ts'
 import { isModelmountError, ModelmountError } from '../../errors.ts'
-import { type Admitted, type Gate, signerName } from '../../integrity/index.ts'
+import { type Admitted, type Content, fixedContent, type Gate, openContent, signerName } from '../../integrity/index.ts'
 import type { ModelConfig } from '../../options/index.ts'
-import type { ServerEvent } from '../events.ts'
+import type { IntegrityEvent } from '../deps.ts'
+import type { LoadContext } from './context.ts'
 
-/** Without the model that it is about, which the server adds. */
-export type IntegrityEvent = Omit<Extract<ServerEvent, { type: 'integrity' }>, 'model' | 'version'>
+/** A verification that takes longer than this has the first worker thread started beside it. */
+const AHEAD_AFTER_MS = 5
+
+/** What a version is loaded from: the file that was asked for, or the copy of it that was verified. */
+export interface Files {
+  readonly admitted: Admitted
+  readonly content: Content
+  /** Starts worker threads; the first may have been started already. */
+  readonly openThread: OpenChannel
+  /** Ends one that was started and is not needed. */
+  dropThread(): void
+}
+
+/** @param wanted.mustBe id of the manifest that the files must have */
+export async function admit(wanted: { readonly mustBe: string | undefined }, context: LoadContext): Promise<Files> {
+  const { deps, times } = context
+  const { config } = context.known()
+  if (config.fault) throw config.fault
+  const ahead = config.isolation === 'thread' ? startAhead(openThread, deps.clock, AHEAD_AFTER_MS) : undefined
+  const dropThread = (): void => ahead?.drop()
+  context.atEnd(dropThread)
+  const admitted = await times.time('verify', admitFiles(config, { gate: deps.gate, mustBe: wanted.mustBe, emit: deps.emit }))
+  context.take({ close: () => admitted.release() })
+  context.learn({ integrity: admitted.integrity })
+  ahead?.settle()
+  return { admitted, content: await contentFor(admitted), openThread: ahead?.open ?? openThread, dropThread }
+}
+
+/** What comes out of the store is verified there. */
+const contentFor = async ({ source, integrity }: Admitted): Promise<Content> =>
+  typeof source !== 'string' || integrity ? fixedContent(integrity?.manifestId) : openContent(source, { wallNow: Date.now })
 
 interface Deps {
   readonly gate: Gate

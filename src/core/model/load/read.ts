@@ -3,7 +3,37 @@
 import { ModelmountError } from '../../errors.ts'
 import { type Edited, editOnnx, type Scan, type ScanFinding, scanOnnx, unsupportedReason } from '../../onnx/index.ts'
 import type { OnnxModelFacts } from '../../onnx/types.ts'
-import { readFacts, unreachableData } from './files.ts'
+import type { ModelConfig } from '../../options/index.ts'
+import type { ModelInfo } from '../types.ts'
+import type { Files } from './admit.ts'
+import type { LoadContext } from './context.ts'
+import { dataFilesOf, readFacts, unreachableData } from './files.ts'
+
+/** A version whose graph was read. */
+export interface Graph extends Files {
+  /** As it is loaded; `undefined` for `.ort` files. */
+  readonly edited: Edited | undefined
+}
+
+export async function read(files: Files, { known, deps, times, learn }: LoadContext): Promise<Graph> {
+  const { config } = known()
+  const { admitted, content } = files
+  const { source, data } = admitted
+  const { allowOrtFormat } = config
+  const areOurs = admitted.integrity !== undefined
+  const found = await times.time('read', readModel({ source, data, allowOrtFormat, scan: deps.scan, areOurs }))
+  const edited = found?.edited
+  learn({ facts: edited?.facts, edits: edited?.edits ?? [], labels: labelsOf(edited, config) })
+  // All of them make its id, also those that an edit leaves out.
+  if (typeof source === 'string') await content.begin(dataFilesOf(source, found?.facts))
+  return { ...files, edited }
+}
+
+/** The settings' own come first. */
+function labelsOf(edited: Edited | undefined, { labels }: ModelConfig): ModelInfo['labels'] {
+  const all = { ...edited?.labels, ...labels }
+  return Object.keys(all).length > 0 ? all : undefined
+}
 
 interface ReadRequest {
   readonly source: string | Uint8Array

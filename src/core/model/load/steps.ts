@@ -1,38 +1,23 @@
-/** How long the steps of a load took, for telemetry. */
+/** A list of steps, each named by its function and given what the one before has returned. */
 
-import type { Clock } from '../../host/clock.ts'
-import type { LoadStep } from '../../telemetry.ts'
+export type Step<Before, After, Context> = (before: Before, context: Context) => After | Promise<After>
 
-export interface DoneStep {
-  readonly name: LoadStep
-  readonly startedAt: number
-  readonly endedAt: number
+export interface Steps<First, Last, Context> {
+  readonly names: readonly string[]
+  next<Next>(step: Step<Last, Next, Context>): Steps<First, Next, Context>
+  run(first: First, context: Context): Promise<Last>
 }
 
-export interface LoadSteps {
-  /** In the order in which they ended. */
-  readonly done: readonly DoneStep[]
-  /** Times a step until the returned function is first called. */
-  begin(name: LoadStep): () => void
-  /** Times a step until its work has ended, well or badly. */
-  time<T>(name: LoadStep, work: Promise<T>): Promise<T>
-}
+export const inOrder = <Before, After, Context>(step: Step<Before, After, Context>): Steps<Before, After, Context> =>
+  listOf([step.name], async (first, context) => step(first, context))
 
-export function createLoadSteps(clock: Clock): LoadSteps {
-  const done: DoneStep[] = []
-  function begin(name: LoadStep): () => void {
-    const startedAt = clock.now()
-    let ended = false
-    return () => {
-      if (!ended) done.push({ name, startedAt, endedAt: clock.now() })
-      ended = true
-    }
-  }
+function listOf<First, Last, Context>(
+  names: readonly string[],
+  run: (first: First, context: Context) => Promise<Last>,
+): Steps<First, Last, Context> {
   return {
-    done,
-    begin,
-    time(name, work) {
-      return work.finally(begin(name))
-    },
+    names,
+    run,
+    next: (step) => listOf([...names, step.name], async (first, context) => step(await run(first, context), context)),
   }
 }

@@ -5,19 +5,10 @@ import type { ConfigNote } from '../../registry/types.ts'
 import { inputFault, product, quote } from '../../tensor/index.ts'
 import type { Dim, LeftOutput, ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 import type { ValueSettings } from '../types.ts'
+import type { Tensors, View } from './view.ts'
 
-type Tensors = Readonly<Record<string, Tensor>>
-
-export interface Contract {
-  /** As requests see it. */
-  readonly signature: ModelSignature
-  /**
-   * Inputs of a request as the graph takes them.
-   * @throws ModelmountError `INPUT_INVALID` for more rows than `maxBatch`
-   */
-  toGraph(inputs: Tensors): Tensors
-  /** What the graph gives as requests get it; `undefined` where that is the same. */
-  readonly fromGraph: ((outputs: Tensors) => Record<string, Tensor>) | undefined
+/** Refuses more rows than `maxBatch`. */
+export interface Contract extends View {
   /** Settings that the graph does not allow, but can be served without. */
   readonly notes: readonly ConfigNote[]
 }
@@ -73,11 +64,11 @@ export function contractOf(graph: ModelSignature, settings: Settings, preset: re
       outputs,
       ...(leftOut.length > 0 ? { leftOut } : {}),
     },
-    toGraph(tensors) {
+    down(tensors) {
       if (maxBatch !== undefined) for (const value of inputs) checkRows(value, tensors, maxBatch)
       return into.length === 0 ? tensors : reshaped(tensors, into)
     },
-    fromGraph: outOf.length === 0 ? undefined : (tensors) => reshaped(tensors, outOf),
+    up: outOf.length === 0 ? undefined : (tensors) => reshaped(tensors, outOf),
     notes,
   }
 }

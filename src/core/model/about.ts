@@ -1,0 +1,47 @@
+/** What is known of a model version. A load adds to it step by step; before a step it says what holds without it. */
+
+import type { Buffers } from '../engine/buffers.ts'
+import type { Integrity } from '../integrity/index.ts'
+import type { GraphEdit, OnnxModelFacts } from '../onnx/types.ts'
+import type { ModelConfig } from '../options/index.ts'
+import type { ExampleForm } from '../tensor/index.ts'
+import type { ModelInfo } from './types.ts'
+import { type Contract, contractOf } from './view/contract.ts'
+import { createIntake, type Intake } from './view/intake.ts'
+
+export interface About {
+  /** As it was given, but for what its graph asks for. */
+  readonly config: ModelConfig
+  /** Of its files, where that was asked for. */
+  readonly integrity: Integrity | undefined
+  /** Of the graph that is loaded; none for `.ort` files. */
+  readonly facts: OnnxModelFacts | undefined
+  readonly edits: readonly GraphEdit[]
+  readonly labels: ModelInfo['labels']
+  readonly hazard: string | undefined
+  /** Only threads give memory back: what a child process reads from its pipe is memory of its own. */
+  readonly buffers: Buffers | undefined
+  readonly contract: Contract
+  readonly own: Intake
+  /** What its session told. */
+  readonly session: Pick<ModelInfo, 'executionProvider' | 'loadMs' | 'providerFallbacks'>
+  /** How to make a request that it was seen to answer; none where that was not tried. */
+  readonly example: ExampleForm | undefined
+}
+
+const NOTHING = { inputs: [], outputs: [] }
+
+/** Before anything of it was read. */
+export const unread = (config: ModelConfig, buffers: Buffers): About => ({
+  config,
+  integrity: undefined,
+  facts: undefined,
+  edits: [],
+  labels: config.labels,
+  hazard: undefined,
+  buffers: config.isolation === 'thread' ? buffers : undefined,
+  contract: contractOf(NOTHING, { inputs: {}, outputs: {} }),
+  own: createIntake(NOTHING, config),
+  session: { providerFallbacks: [] },
+  example: undefined,
+})

@@ -1,0 +1,53 @@
+/** What a model version is given by its server, and what it tells of itself. */
+
+import type { ResultCache } from '../cache/index.ts'
+import type { Buffers } from '../engine/buffers.ts'
+import type { CpuBudget } from '../engine/cpu.ts'
+import type { PoolEvent } from '../engine/pool.ts'
+import type { ExecutionProviderName } from '../engine/types.ts'
+import type { Clock } from '../host/clock.ts'
+import type { Gate } from '../integrity/index.ts'
+import type { Telemetry } from '../telemetry.ts'
+import type { Trials } from '../trial/trials.ts'
+import type { ServerEvent } from './events.ts'
+import type { IsolationEvent } from './isolation.ts'
+import type { Residency, UnloadReason } from './residency.ts'
+import type { ModelState } from './types.ts'
+import type { WeightsEvent } from './weights.ts'
+
+/** Without the model that it is about, which the server adds. */
+export type IntegrityEvent = Omit<Extract<ServerEvent, { type: 'integrity' }>, 'model' | 'version'>
+
+export type ModelEvent =
+  | PoolEvent
+  | WeightsEvent
+  | { readonly type: 'state'; readonly state: ModelState; readonly reason?: string; readonly manifestId?: string }
+  | IntegrityEvent
+  | { readonly type: 'residency'; readonly resident: boolean; readonly reason: UnloadReason | 'demand' }
+  | { readonly type: 'warning'; readonly message: string }
+  | { readonly type: 'untried'; readonly reason: string }
+  | { readonly type: 'batching'; readonly enabled: false; readonly reason: string }
+  | ProviderFallbackEvent
+  | IsolationEvent
+
+interface ProviderFallbackEvent {
+  readonly type: 'provider-fallback'
+  readonly wanted: ExecutionProviderName
+  readonly using: ExecutionProviderName
+  readonly reason: string
+}
+
+export interface ModelDeps {
+  readonly clock: Clock
+  readonly cpu: CpuBudget
+  readonly residency: Residency
+  readonly trials: Trials
+  readonly buffers: Buffers
+  readonly cache: ResultCache | undefined
+  readonly telemetry: Telemetry | undefined
+  readonly cacheDirectory: string | undefined
+  readonly gate: Gate
+  /** Whether files are looked through for what no honest model has. */
+  readonly scan: boolean
+  emit(event: ModelEvent): void
+}

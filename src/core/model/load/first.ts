@@ -1,0 +1,223 @@
+/**
+ * The first load of a model's instances: a trial where one is wanted, then an instance that says what the model takes and gives and shows what
+ * may share a run. Every further instance only runs what is usual by then.
+ */
+
+import { guessFootprint } from '../../engine/footprint.ts'
+import type { TensorRecord } from '../../engine/frame.ts'
+import type { Instance } from '../../engine/instance.ts'
+import { formed } from '../../engine/launch.ts'
+import type { Loaded } from '../../engine/messages.ts'
+import type { Pool } from '../../engine/pool.ts'
+import type { MemoryInfo } from '../../engine/types.ts'
+import { printable } from '../../host/printable.ts'
+import { findMixing } from '../../onnx/index.ts'
+import type { ModelConfig } from '../../options/index.ts'
+import type { PredictInputs } from '../../predict/types.ts'
+import { axesOf } from '../../scheduler/axes.ts'
+import type { Scheduler } from '../../scheduler/scheduler.ts'
+import { type ExampleForm, exampleForms, exampleOf, exampleTensors } from '../../tensor/index.ts'
+import { type Attempt, createAttempt, type Description } from '../../trial/attempt.ts'
+import { type Acquaintance, getAcquainted, planOf, rehearse } from '../../trial/warm-up.ts'
+import type { About } from '../about.ts'
+import { type Served, servedBy } from '../view/served.ts'
+import type { LoadContext } from './context.ts'
+import type { Prepared } from './prepare.ts'
+
+/** What the first instance has shown. */
+export interface Met {
+  readonly session: Loaded
+  readonly served: Served
+  readonly acquaintance: Acquaintance
+}
+
+export interface First {
+  /** Tries the model and starts its instances. */
+  load(): Promise<void>
+  /** Resolves once the first instance is ready for requests. */
+  readonly met: Promise<Met>
+  /** Every instance goes through this before requests get to it. */
+  prepare(instance: Instance, session: Loaded): Promise<void>
+  /** Rejects when the files must not run any more. At the first load the gate has just looked. */
+  recheck(): Promise<void>
+}
+
+interface Deps {
+  readonly pool: Pool
+  readonly scheduler: Scheduler
+  memory(): MemoryInfo
+}
+
+export function createFirst(prepared: Prepared, context: LoadContext, { pool, scheduler, memory }: Deps): First {
+  const { deps, times } = context
+  const about = context.known()
+  const { admitted, edited, weights, form } = prepared
+  const { config } = about
+  const { clock, emit } = deps
+  const mustFly = config.canary === true || (config.canary === 'unverified' && !admitted.integrity?.signer)
+  const attempt = attemptFor(prepared, context, { mustFly, memory, describe: (session) => descriptionOf(describe(session)) })
+  let described = false
+  let endLoad = (): void => {}
+  let tellMet = (_: Met): void => {}
+  const met = new Promise<Met>((resolve) => {
+    tellMet = resolve
+  })
+  let greet = meet
+
+  /** Takes down what a session tells of itself. */
+  function describe(given: Loaded): { readonly session: Loaded; readonly served: Served } {
+    // ONNX Runtime quotes names of the model raw.
+    const fallbacks = given.fallbacks.map(({ provider, reason }) => ({
+      provider,
+      reason: printable(reason).slice(0, 1000),
+    }))
+    described = true
+    const session = { ...given, fallbacks }
+    const { facts, buffers } = about
+    const served = servedBy(session, { config, facts, leftOut: edited?.leftOut, memory: buffers })
+    context.learn({
+      contract: served.outer,
+      own: served.own,
+      session: { executionProvider: session.provider, loadMs: session.loadMs, providerFallbacks: fallbacks },
+    })
+    return { session, served }
+  }
+
+  async function meet(instance: Instance, given: Loaded): Promise<void> {
+    const { session, served } = describe(given)
+    endLoad()
+    const examples = examplesOf(served)
+    const acquaintance = await times.time('warmup', getAcquainted(instance, warmUpDeps(served, examples)))
+    scheduler.setBatching(acquaintance.batching)
+    const { example } = acquaintance
+    context.learn({ example: example === undefined ? undefined : examples[example]?.form })
+    greetFurther(served, acquaintance)
+    tellMet({ session, served, acquaintance })
+  }
+
+  function greetFurther(served: Served, acquaintance: Acquaintance): void {
+    greet = async (instance) => {
+      const problem = await rehearse(instance, acquaintance, warmUpDeps(served, []))
+      if (problem === undefined) return
+      // The next one must not fall for the same.
+      if (!instance.ready) greetFurther(served, { ...acquaintance, rehearsal: () => [] })
+      emit({ type: 'warning', message: `a further instance could not be warmed up: ${problem}` })
+    }
+  }
+
+  const warmUpDeps = ({ graph, plan, take }: Served, examples: readonly Example[]) => ({
+    clock,
+    signature: graph,
+    config: plan && config.batching ? { ...config, batching: withAxes(config.batching, plan.axes) } : config,
+    take,
+    examples: () => examples.map(({ inputs }) => inputs),
+    tryOut: attempt.tryOut,
+    findMixing: async (rows: Parameters<typeof findMixing>[2]) =>
+      edited && findMixing(admitted.source, graph.inputs, rows, edited.patch),
+  })
+
+  function descriptionOf({ served }: { readonly served: Served }): Description {
+    const examples = examplesOf(served)
+    const { signature, config: settings } = warmUpDeps(served, examples)
+    // A sample that does not fit is the warm-up's to complain of.
+    const samples = config.warmup.map((sample) => fitting(served, sample)).filter((sample) => sample !== undefined)
+    return {
+      plan: planOf(
+        signature,
+        settings.batching,
+        samples,
+        examples.map(({ inputs }) => inputs),
+      ),
+      samples: signature.inputs.length === 0 ? [{}] : samples,
+      fetches: signature.outputs.map(({ name }) => name),
+    }
+  }
+
+  /** None where values of a request could end the process that tries them, or where that is not known. */
+  function examplesOf(served: Served): readonly Example[] {
+    const { facts, hazard } = about
+    if (!facts || hazard !== undefined || config.batching === false) return []
+    const { inputs } = served.outer.signature
+    return exampleForms(inputs).flatMap((form) => {
+      const example = exampleOf(inputs, form)
+      const inner = example && fitting(served, exampleTensors(example))
+      return inner ? [{ form, inputs: inner }] : []
+    })
+  }
+
+  return {
+    met,
+    prepare: (instance, session) => greet(instance, session),
+    recheck: async () => {
+      if (described) await admitted.recheck()
+    },
+    async load() {
+      // What was to be found out is of no use any more; a trial run goes on, as the load does.
+      if (!mustFly) context.whenUnwanted(() => void attempt.end())
+      try {
+        const tried = attempt.prepare()
+        await (mustFly ? times.time('canary', tried) : tried)
+        endLoad = times.begin('load')
+        // Weights that are going to be shared are not copied for every instance first.
+        await pool.start({ form, count: weights.pending ? 1 : undefined })
+      } finally {
+        endLoad()
+        void attempt.end()
+      }
+    },
+  }
+}
+
+interface Example {
+  readonly form: ExampleForm
+  readonly inputs: TensorRecord
+}
+
+const withAxes = <B extends { readonly axes: Readonly<Record<string, number | 'shared'>> }>(
+  batching: B,
+  axes: Readonly<Record<string, number>>,
+): B => ({ ...batching, axes: { ...axes, ...batching.axes } })
+
+function fitting({ take }: Served, inputs: PredictInputs): TensorRecord | undefined {
+  try {
+    return take(inputs)
+  } catch {
+    return undefined
+  }
+}
+
+interface AttemptDeps {
+  readonly mustFly: boolean
+  memory(): MemoryInfo
+  describe(session: Loaded): Description
+}
+
+function attemptFor(
+  { request, weightBytes, form }: Prepared,
+  { known, deps }: LoadContext,
+  { mustFly, memory, describe }: AttemptDeps,
+): Attempt {
+  const { config, facts } = known()
+  const { perInstanceBytes, sharedBytes } = guessFootprint(weightBytes, 'process', form ? 'mapped' : 'packed')
+  const reserved = memory()
+  const settings = {
+    canary: mustFly,
+    wanted: isTried(config, facts),
+    neededBytes: perInstanceBytes + (form ? 0 : sharedBytes),
+    reservedBytes: reserved.perInstanceBytes + reserved.sharedBytes,
+    maxBytes: config.maxMemoryBytes,
+  }
+  return createAttempt(form ? formed(request, form) : request, settings, {
+    trials: deps.trials,
+    lend: deps.residency.lend,
+    describe,
+    onLine: (line) => deps.emit({ type: 'worker-output', line }),
+    untried: (reason) => deps.emit({ type: 'untried', reason }),
+  })
+}
+
+/** Whether there will be something to try, as far as that is known before it has loaded. */
+function isTried({ batching, warmup, sequences }: ModelConfig, facts: About['facts']): boolean {
+  if (batching === false || facts?.inputs.length === 0) return false
+  return warmup.length === 0 || !facts || sequences !== undefined || typeof axesOf(facts, batching.axes) !== 'string'
+}

@@ -1,0 +1,17 @@
+/** How a version is brought up: who made its files, what is in them, where it runs, what with, and whether it does. */
+
+import { admit } from './admit.ts'
+import type { LoadContext } from './context.ts'
+import { enter } from './enter.ts'
+import { place } from './place.ts'
+import { prepare } from './prepare.ts'
+import { read } from './read.ts'
+import { start } from './start.ts'
+import { inOrder } from './steps.ts'
+
+export const LOAD = inOrder<Parameters<typeof admit>[0], Awaited<ReturnType<typeof admit>>, LoadContext>(admit)
+  .next(read)
+  .next(place)
+  .next(prepare)
+  .next(start)
+  .next(enter)

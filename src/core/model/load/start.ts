@@ -1,0 +1,110 @@
+/** Makes what a version runs with: instances, the queue before them, and their place in memory. Nothing is started by that. */
+
+import { createPool, type Pool } from '../../engine/pool.ts'
+import { isRandom } from '../../onnx/index.ts'
+import { createRecheck } from '../../scheduler/recheck.ts'
+import { runEndOf } from '../../scheduler/report.ts'
+import { createScheduler, type Scheduler } from '../../scheduler/scheduler.ts'
+import { sameWithin } from '../../trial/compare.ts'
+import type { About } from '../about.ts'
+import { createProvision, leastInstances, type Provision } from '../provision.ts'
+import type { Running } from '../running.ts'
+import { createSharing, type Sharing } from '../sharing.ts'
+import type { LoadContext } from './context.ts'
+import { createFirst, type First } from './first.ts'
+import type { Prepared } from './prepare.ts'
+
+/** A version whose instances can be loaded. */
+export interface Started extends Prepared {
+  readonly running: Running
+  readonly first: First
+  readonly sharing: Sharing
+}
+
+export function start(prepared: Prepared, context: LoadContext): Started {
+  const { deps } = context
+  const { config, buffers } = context.known()
+  const { clock, emit } = deps
+  const { grant, weights, weightBytes, content } = prepared
+  const settings = {
+    ...config.scaling,
+    min: leastInstances(config),
+    max: config.instances.max,
+    balance: config.balance,
+  }
+  // They know each other: none of these functions is called before all are there.
+  const pool: Pool = createPool(prepared.request, settings, {
+    clock,
+    buffers,
+    open: prepared.open,
+    killable: config.isolation === 'process',
+    async checkSource() {
+      await first.recheck()
+      return content.open()
+    },
+    prepare: (instance, session) => first.prepare(instance, session),
+    onSharedLost: weights.lost,
+    emit,
+    onChange: () => scheduler.wake(),
+    oldestWaitMs: () => scheduler.oldestWaitMs,
+    claim: (instances) => provision.claim(instances),
+  })
+  const scheduler = schedulerFor(pool, context)
+  const provision: Provision = createProvision(config, {
+    cpu: deps.cpu,
+    residency: deps.residency,
+    ...{ grant, weights, weightBytes, pool, scheduler, emit },
+    first: () => first.load(),
+  })
+  const first: First = createFirst(prepared, context, { pool, scheduler, memory: provision.memory })
+  const sharing = createSharing({ pool, weights, provision, emit, unwanted: context.unwanted })
+
+  const { seat } = provision
+  context.take({ close: () => seat.leave() })
+  context.take({
+    async close() {
+      await pool.close()
+      await sharing.done
+    },
+    abandon: () => pool.kill(),
+  })
+  context.take({ close: () => weights.close() })
+  context.take({ close: () => scheduler.drain(), abandon: (error) => scheduler.abandon(error) })
+  // Still in line for memory: it need not have any.
+  context.whenUnwanted(() => {
+    if (!seat.resident) seat.leave()
+  })
+  const running = { pool, scheduler, provision, grant, weights }
+  context.begun(running)
+  return { ...prepared, running, first, sharing }
+}
+
+function schedulerFor(pool: Pool, context: LoadContext): Scheduler {
+  const { deps, statistics, known } = context
+  const { config, buffers } = known()
+  const { name: model, version } = config
+  const { clock, emit, telemetry } = deps
+  const { maxQueue, maxQueueBytes, maxQueuePerTenant, maxWaitMs, batching } = config
+  const { maxDelayMs, mixTenants } = batching || { maxDelayMs: 0, mixTenants: false }
+  return createScheduler({
+    pool,
+    clock,
+    maxQueue,
+    maxQueueBytes,
+    maxQueuePerTenant,
+    maxWaitMs,
+    maxDelayMs,
+    mixTenants,
+    memory: buffers,
+    recheck: isRecheckable(known()) ? createRecheck({ same: sameWithin }) : undefined,
+    onRefuted: (reason) => emit({ type: 'batching', enabled: false, reason }),
+    onRun(run) {
+      statistics.ran(run)
+      if (telemetry?.run) telemetry.run(runEndOf(run, { model, version, provider: known().session.executionProvider }))
+    },
+  })
+}
+
+/** Sequences answer by what came before, random operators by chance; and where the user answers for the rows there is nothing to ask. */
+const isRecheckable = ({ config: { batching, sequences }, facts }: About): boolean =>
+  batching !== false && !batching.independentRows && !sequences && !facts?.operators.some(isRandom)

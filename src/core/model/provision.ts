@@ -1,0 +1,112 @@
+/** CPU and memory of one model: what its instances take, how many there may be, and its place among the models that are in memory. */
+
+import type { CpuBudget, CpuDemand, CpuGrant } from '../engine/cpu.ts'
+import { guessFootprint, type Holding, sharedBytes } from '../engine/footprint.ts'
+import type { Pool } from '../engine/pool.ts'
+import type { MemoryInfo } from '../engine/types.ts'
+import { printable } from '../host/printable.ts'
+import type { ModelConfig } from '../options/index.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
+import type { ModelEvent } from './deps.ts'
+import type { Residency, Seat } from './residency.ts'
+import type { Weights } from './weights.ts'
+
+/** Instances of a model that is in memory: one at least. */
+export const leastInstances = ({ instances }: ModelConfig): number => Math.max(1, instances.min)
+
+export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
+  name: config.name,
+  min: leastInstances(config),
+  max: config.instances.max,
+  threads: config.threads,
+})
+
+export interface Provision {
+  readonly seat: Seat
+  /** What the instances take: measured where that is possible, else guessed from the weights. */
+  memory(): MemoryInfo
+  /** Reserves for that many instances. @returns how many CPU and memory allow; the least number is never refused */
+  claim(instances: number): number
+}
+
+interface Deps {
+  readonly cpu: CpuBudget
+  readonly residency: Residency
+  readonly grant: CpuGrant
+  readonly weights: Weights
+  readonly weightBytes: number
+  readonly pool: Pool
+  readonly scheduler: Scheduler
+  /** Starts the instances for the first time; what comes back later is started by the pool. */
+  first(): Promise<void>
+  emit(event: ModelEvent): void
+}
+
+export function createProvision(config: ModelConfig, deps: Deps): Provision {
+  const { cpu, grant, weights, weightBytes, pool, scheduler, emit } = deps
+  const { isolation } = config
+  let bringIn = async (): Promise<void> => {
+    await deps.first()
+    bringIn = pool.resume
+  }
+  let cramped = false
+
+  function memory(): MemoryInfo {
+    const packs = config.session.extra['session.disable_prepacking'] !== '1'
+    const holding: Holding = weights.info.form === 'shared' ? 'mapped' : packs ? 'packed' : 'raw'
+    const perInstanceBytes = pool.privateBytes
+    return perInstanceBytes === undefined
+      ? guessFootprint(weightBytes, isolation, holding)
+      : { perInstanceBytes, sharedBytes: sharedBytes(weightBytes, holding), basis: 'measured' }
+  }
+
+  function bytes(): number {
+    const instances = Math.max(leastInstances(config), pool.target)
+    const { perInstanceBytes, sharedBytes } = memory()
+    if (!weights.pending) return sharedBytes + perInstanceBytes * instances
+    // One has its own copy; the others will share theirs, or sharing would need the memory that it saves.
+    const others = guessFootprint(weightBytes, isolation, 'mapped')
+    return perInstanceBytes + others.sharedBytes + others.perInstanceBytes * (instances - 1)
+  }
+
+  const seat = deps.residency.seat({
+    idleUnloadMs: config.idleUnloadMs,
+    loadTimeoutMs: config.loadTimeoutMs,
+    bytes,
+    size: () => `${weightBytes} bytes of weights, ${leastInstances(config)} instances`,
+    busy: () => scheduler.stats.waiting + scheduler.stats.running > 0,
+    settled: () => pool.settled,
+    usedAt: () => pool.usedAt,
+    load: () => bringIn(),
+    unload: () => pool.park(),
+    moved: (resident, reason) => emit({ type: 'residency', resident, reason }),
+    failed(error) {
+      emit({ type: 'warning', message: withRoot(error) })
+      scheduler.abandon(error)
+    },
+  })
+
+  return {
+    seat,
+    memory,
+    claim(instances) {
+      const before = pool.target
+      let most = grant.use(instances)
+      const { perInstanceBytes } = memory()
+      while (most > Math.max(before, leastInstances(config)) && !seat.fits((most - before) * perInstanceBytes)) most--
+      if (instances > before && most < instances && !cramped) {
+        cramped = true
+        const bound = grant.use(instances) < instances ? `the ${cpu.cpus} CPUs for models` : 'memory.budgetBytes'
+        emit({ type: 'warning', message: `more than ${most} instances would help, but ${bound} are in use` })
+      }
+      return grant.use(most)
+    },
+  }
+}
+
+/** For the log: what callers are told, and what lies behind it. */
+function withRoot(error: Error): string {
+  let root = error
+  while (root.cause instanceof Error) root = root.cause
+  return error.message.includes(root.message) ? error.message : `${error.message}: ${printable(root.message).slice(0, 1000)}`
+}
