@@ -1,6 +1,6 @@
 /** Derived models on disk: whole or not there, damaged ones unread, and what is dropped when. */
 
-import { existsSync, mkdirSync, readdirSync, utimesSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync, utimesSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -41,6 +41,8 @@ describe('an entry', () => {
     const second = await openDraft(root)
     expect(await publish(root, 'e', second, { ...manifest, bytes: 9 })).toBe(false)
     expect(readdirSync(root)).toEqual(['e'])
+    if (process.platform !== 'win32')
+      for (const path of ['e', 'e/manifest.json']) expect(statSync(join(root, path)).mode & 0o077).toBe(0)
     expect(await readManifest(root, 'e')).toEqual(manifest)
   })
 
