@@ -148,7 +148,10 @@ describe('certificates', OPENSSL, () => {
     certificates.push(...Array.from({ length: 17 }, () => ({ rawBytes: good })))
     await expect(verify(Buffer.from(JSON.stringify(file)))).rejects.toMatchObject(refused('more than 16'))
     for (const roots of [[model], [join(dir, 'none')], []])
-      await expect(verify(await signed(root, []), { roots })).rejects.toMatchObject({ code: 'OPTIONS_INVALID' })
+      await expect(verify(await signed(root, []), { roots })).rejects.toMatchObject({
+        code: 'OPTIONS_INVALID',
+        details: { field: 'certificates.roots' },
+      })
   })
 })
 
