@@ -1,13 +1,16 @@
 import { defineConfig } from 'vitest/config'
 
-/** What takes many seconds: `npm run test:long`. With `SUITE=whole` it runs among the others, as on other versions of Node. */
-const SLOW = process.env.SUITE === 'whole' ? [] : ['test/**/*.long.test.ts']
+/** Tests of the package and its types, which need the build of the types: `npm run check`. */
+export const OF_PACKAGE = ['test/package.test.ts', 'test/types/**/*.test.ts']
+
+/** Tests that have a command of their own. With `SUITE=whole` they run among the others, as on other versions of Node. */
+const ELSEWHERE = process.env.SUITE === 'whole' ? [] : ['test/**/*.long.test.ts', ...OF_PACKAGE]
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // Minutes each: npm run test:long.
-    exclude: ['test/long/**', ...SLOW],
+    exclude: ['test/long/**', ...ELSEWHERE],
     // Child processes, not threads: modelmount sets ORT_DISABLE_TELEMETRY in the real environment, which a thread only has a copy of.
     pool: 'forks',
     // One more than the CPUs of a small machine: some tests only wait.

@@ -17,8 +17,9 @@ import { join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { partOf, ROOMS } from '../tools/mutation-rooms.ts'
-import short from '../vitest.config.ts'
+import short, { OF_PACKAGE } from '../vitest.config.ts'
 import long from '../vitest.long.config.ts'
+import ofPackage from '../vitest.package.config.ts'
 import { cleanEnv } from './support/node-versions.ts'
 import { usesDist } from './support/uses-dist.ts'
 
@@ -117,11 +118,15 @@ test('CI checks, tests, and tests for long', () => {
   expect(commands).toEqual(['npm ci --no-audit --no-fund', 'npm run check', 'npm test', 'npm run test:long'])
 })
 
-test('every test belongs to exactly one of the two runs', () => {
+test('every test belongs to exactly one of the three runs', () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
   expect(scripts['test:long']).toContain('--config vitest.long.config.ts')
   const slow = 'test/**/*.long.test.ts'
-  expect(short.test).toMatchObject({ include: ['test/**/*.test.ts'], exclude: ['test/long/**', slow] })
+  expect(scripts.check).toContain('npm run check:package')
+  expect(scripts['check:package']).toContain('--config vitest.package.config.ts')
+  expect(OF_PACKAGE).toEqual(['test/package.test.ts', 'test/types/**/*.test.ts'])
+  expect(short.test).toMatchObject({ include: ['test/**/*.test.ts'], exclude: ['test/long/**', slow, ...OF_PACKAGE] })
+  expect(ofPackage.test).toMatchObject({ include: OF_PACKAGE, exclude: [] })
   expect(long.test).toMatchObject({ include: ['test/long/**/*.test.ts', slow], exclude: [], maxWorkers: 1 })
   expect(TESTS.filter((file) => file.startsWith('long'))).toContain(join('long', 'node-versions.test.ts'))
 })
