@@ -1,4 +1,4 @@
-/** Says no at the door: better at once than after a wait that was in vain. */
+/** Admission control: refuses a request up front rather than after a pointless wait. */
 
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
@@ -11,7 +11,7 @@ import { capOf } from './former.ts'
 export interface Limits {
   readonly maxQueue: number
   readonly maxQueueBytes: number
-  /** Requests that one named tenant may have waiting. */
+  /** Most waiting requests of one named tenant. */
   readonly maxQueuePerTenant: number
 }
 
@@ -23,8 +23,8 @@ interface State {
 }
 
 /**
- * The error for a request that is not let in, or nothing. When nothing waits a request is tried, whatever is expected of it: an estimate that
- * is too high would otherwise never be put right.
+ * The error for a refused request, or nothing. If nothing waits, a request is always tried.
+ * An estimate that is too high would otherwise never be corrected.
  */
 export function refuse(newcomer: Entry, limits: Limits, state: State): ModelmountError | undefined {
   const { now, queue, pool } = state
@@ -38,8 +38,9 @@ export function refuse(newcomer: Entry, limits: Limits, state: State): Modelmoun
       retryAfterS: seconds(drainMs(state)),
     })
   if (queue.count === 0) return undefined
-  // What a free instance takes at the end of this turn does not count as waiting. A lone request larger than the byte bound is let in: the
-  // body limit and maxElements have judged its size.
+  // Work that a free instance takes at the end of this turn does not count as waiting. A lone request above the byte bound is
+  // admitted:
+  // the body limit and maxElements have already judged its size.
   if (isFull(limits.maxQueue, state) || queue.bytes + bytes > limits.maxQueueBytes)
     return new ModelmountError('QUEUE_FULL', `${queue.count} requests are waiting for this model already`, {
       retryAfterS: seconds(drainMs(state)),
@@ -56,13 +57,13 @@ export function refuse(newcomer: Entry, limits: Limits, state: State): Modelmoun
 const isFull = (maxQueue: number, { queue, pool }: State): boolean =>
   queue.count >= maxQueue && queue.count - pool.instances.filter((instance) => instance.bursts === 0).length >= maxQueue
 
-/** Even one row after the other the deadline would be met: the usual case, told without looking closer. */
+/** The usual case, decided without a closer look: the deadline would be met even one row after the other. */
 function isFarOff({ deadline, rows, lane }: Entry, { now, queue, batching }: State): boolean {
   const ms = batching.curveOf(lane).upper(1)
   return ms !== undefined && now + ms * (queue.rows + 2 * batching.cap + rows) < deadline
 }
 
-/** When a new request would be answered: what is ahead of it at fair shares in full batches, then its own. */
+/** When a new request would be answered: the work ahead of it at fair shares in full batches, then its own. */
 function etaMs(newcomer: Entry, { queue, batching, pool }: State): number {
   const { lane, rows } = newcomer
   const curve = batching.curveOf(lane)
@@ -74,7 +75,7 @@ function etaMs(newcomer: Entry, { queue, batching, pool }: State): number {
   return freeInMs + batches * (curve.upper(cap) ?? 0) + (curve.upper(Math.min(cap, ahead + rows)) ?? 0)
 }
 
-/** Expected time until what waits now is done. */
+/** Expected time until the waiting work is done. */
 function drainMs({ queue, batching, pool }: State): number {
   const batches = Math.ceil(queue.count / batching.cap)
   return (batches * (batching.curve.estimate(batching.cap) ?? 0)) / Math.max(1, pool.instances.length)
@@ -85,7 +86,7 @@ const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000))
 export const aborted = (signal: AbortSignalLike): ModelmountError =>
   new ModelmountError('ABORTED', 'the request was aborted', { cause: signal.reason })
 
-/** While no instance is there and none is to be expected at once. */
+/** Set while no instance exists and none is expected at once. */
 export function unavailable(pool: Pool): ModelmountError | undefined {
   const { unavailableForMs } = pool
   if (unavailableForMs === undefined) return undefined

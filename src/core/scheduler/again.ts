@@ -1,18 +1,18 @@
-/** Requests that go back into the queue, to its head: their run failed with others in it, or the worker went. */
+/** Returns requests to the head of the queue: their shared run failed, or their worker went away. */
 
 import type { Entry } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
 
 export interface Again {
-  /** As they were: their run had not started. */
+  /** Unchanged: their run had not started. */
   unchanged(entries: readonly Entry[]): void
   /** Each in a run and a message of its own. */
   alone(entries: readonly Entry[]): void
-  /** Half of them, then the other half: one bad row must not cost its neighbours their answers, nor all that they gain together. */
+  /** Half of them, then the other half: one bad row must cost its neighbours neither their answers nor all gain of sharing. */
   inHalves(entries: readonly Entry[]): void
 }
 
-/** Of requests that were answered meanwhile nothing goes back. */
+/** Requests that were answered meanwhile do not return. */
 export function createAgain(queue: FairQueue<Entry>): Again {
   function putBack(entries: readonly Entry[]): void {
     for (const entry of [...entries].reverse()) {

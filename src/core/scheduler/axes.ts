@@ -1,4 +1,4 @@
-/** Which dimension of each input and output counts rows: found by the symbol that it has, or declared. */
+/** Finds the dimension of each input and output that counts rows: by its symbol, or as declared. */
 
 import type { ModelSignature, ValueInfo } from '../tensor/types.ts'
 import type { BatchAxes } from './batch.ts'
@@ -14,8 +14,10 @@ export interface ModelAxes {
 }
 
 /**
- * Where nothing is declared, the dimension with the symbol of the rows, else the first. Of an input it must be dynamic. Of an output it may be
- * declared as anything, as some exporters write 1 for any number of rows: whether rows come out is seen where they are tried. Scalars are shared.
+ * Without a declaration, the dimension with the symbol of the rows, else the first. An input's must be dynamic.
+ * An output's may be declared as anything, since some exporters write 1 for any number of rows; the trial shows whether rows come
+ * out.
+ * Scalars are shared.
  * @returns the axes, or why there are none
  */
 export function axesOf(signature: ModelSignature, declared: DeclaredAxes): ModelAxes | string {
@@ -57,12 +59,13 @@ function whyFixed({ name, dims }: ValueInfo, axis: number): string | undefined {
   return `the ${axis === 0 ? 'first dimension' : `dimension ${axis}`} of '${name}' is fixed at ${dim}`
 }
 
-/** What exporters and people call the number of rows. */
+/** Usual names for the number of rows. */
 const BATCH = /^(?:n|bs|batch(?:[ _-]?size)?)$/i
 
 /**
- * The symbol that all of these inputs have in one dimension each: one that is called a batch; else, where not every input can have its rows first,
- * one that stands first in some of them. The layout of recurrent state has rows second: `[layers, batch, width]`.
+ * The symbol that all of these inputs have in one dimension each. A symbol named like a batch comes first.
+ * Else, if not every input can have its rows first, one that stands first in some of them.
+ * The layout of recurrent state has rows second: `[layers, batch, width]`.
  */
 function symbolOfRows(inputs: readonly ValueInfo[]): string | undefined {
   const first = new Set(inputs.flatMap(({ dims }) => (typeof dims?.[0] === 'string' ? [dims[0]] : [])))

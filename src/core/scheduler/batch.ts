@@ -1,4 +1,4 @@
-/** Joining the inputs of several requests into one run and cutting the outputs apart again. */
+/** Joins the inputs of several requests into one run and cuts the outputs apart again. */
 
 import type { Memory } from '../engine/buffers.ts'
 import type { TensorRecord } from '../engine/frame.ts'
@@ -29,8 +29,9 @@ export function rowsOf(inputs: TensorRecord, axes: BatchAxes): number | undefine
 }
 
 /**
- * Joins tensors along their axes. All requests must have the same types and, the axes apart, the same shapes. Never shares memory with them.
- * @param memory where the joined tensors get theirs. @default fresh
+ * Joins tensors along their axes. All requests must have the same types and, apart from the axes, the same shapes. Shares no memory
+ * with them.
+ * @param memory source of the joined tensors' memory. @default fresh
  */
 export function concat(requests: readonly TensorRecord[], axes: BatchAxes, memory?: Memory): TensorRecord {
   const joined: Record<string, Tensor> = Object.create(null)
@@ -63,13 +64,13 @@ function concatTensors(parts: readonly Tensor[], axis: number, memory: Memory | 
   }
   const ArrayOf = first.data.constructor as Parameters<Memory['take']>[0] & (new (length: number) => NumericData)
   const length = outer * total * inner
-  // The parts fill all of it, so that nothing shows through of what the memory held before.
+  // The parts fill all of it, so that no earlier content shows through.
   const data = memory ? memory.take(ArrayOf, length) : new ArrayOf(length)
   let at = 0
   for (let o = 0; o < outer; o++) {
     for (const part of parts as readonly NumericTensor[]) {
       const chunk = (part.dims[axis] as number) * inner
-      // Along the first axis a part is one piece, and making a view of it would only cost time.
+      // Along the first axis a part is contiguous, and making a view of it would only cost time.
       data.set((outer === 1 ? part.data : part.data.subarray(o * chunk, (o + 1) * chunk)) as never, at)
       at += chunk
     }
@@ -78,9 +79,9 @@ function concatTensors(parts: readonly Tensor[], axis: number, memory: Memory | 
 }
 
 /**
- * Cuts outputs into the rows of each request. Every piece owns its memory: a view would keep the whole batch alive and show its
+ * Cuts outputs into the rows of each request. Every piece owns its memory: a view would keep the whole batch alive and expose its
  * neighbours' rows.
- * @returns `undefined` when an output does not have the rows that went in
+ * @returns `undefined` if an output lacks the rows that went in
  */
 export function split(outputs: TensorRecord, rows: readonly number[], axes: BatchAxes): Record<string, Tensor>[] | undefined {
   const total = rows.reduce((sum, n) => sum + n, 0)

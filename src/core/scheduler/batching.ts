@@ -1,6 +1,4 @@
-/**
- * How requests of a model share runs, given what a trial has found of it.
- */
+/** How requests of a model share runs, according to its trial. */
 
 import { createHash } from 'node:crypto'
 import type { Memory } from '../engine/buffers.ts'
@@ -16,7 +14,7 @@ import type { BatchSettings } from './options.ts'
 import { type Ragged, raggedOf } from './ragged.ts'
 import type { BatchingInfo } from './types.ts'
 
-/** Where a request waits. */
+/** The place where a request waits. */
 export interface Place {
   readonly lane: string
   readonly rows: number
@@ -27,50 +25,50 @@ export interface Member {
   readonly run: Run
 }
 
-/** What the scheduler needs to form batches. */
+/** Everything that the scheduler needs to form batches. */
 export interface Batching {
   /** Of all shapes. */
   readonly curve: Curve
-  /** Of the shapes of one lane: a sentence of 16 tokens costs other than one of 512. */
+  /** For the shapes of one lane: a sentence of 16 tokens costs less than one of 512. */
   curveOf(lane: string): Curve
-  /** Longest time that a batch may be expected to take. */
+  /** Longest expected time of a batch. */
   readonly maxRunMs: number
-  /** Most rows of one run, whatever their shapes. Changes while the model serves, where that is found to be better. */
+  /** Most rows of one run, whatever their shapes. Changes while the model serves, if another size proves better. */
   readonly cap: number
   /** The same for the shapes of one lane. */
   capOf(lane: string): number
-  /** The same for the next run of a lane, for which that many rows wait: now and then another size is tried. */
+  /** The same for the next run of a lane with that many waiting rows: now and then another size is tried. */
   nextCap(lane: string, waiting: number, now: number): number
   /** Learns from a run. */
   observe(lane: string, rows: number, ms: number, now: number): void
-  /** Most rows of such a run that keep within the bound on elements. */
+  /** Most rows of such a run within the bound on elements. */
   roomFor(run: Run, rows: number): number
   /** As of now. */
   readonly info: BatchingInfo
-  /** Where a request waits: requests of one lane fit into one run. */
+  /** The lane of a request: requests of one lane fit into one run. */
   place(run: Run, shareable: boolean): Place
   /** True for lanes whose requests may share a run. */
   shared(lane: string): boolean
   /** @param memory for the joined tensors */
   join(requests: readonly TensorRecord[], memory?: Memory): TensorRecord
-  /** Elements that joining them adds, to fill up shorter rows. */
+  /** Elements that joining them adds as padding. */
   padding(members: readonly Member[]): number
-  /** Each request's own rows of the outputs, in their own length; `undefined` when the outputs do not have them. */
+  /** Each request's own rows of the outputs, in their own length; `undefined` if the outputs lack them. */
   split(outputs: TensorRecord, rows: readonly number[], members: readonly Member[]): readonly TensorRecord[] | undefined
-  /** The inputs of one request as several. */
+  /** Splits the inputs of one request. */
   cut(inputs: TensorRecord, rows: readonly number[]): readonly TensorRecord[] | undefined
-  /** The outputs of such pieces as one. */
+  /** Joins the outputs of such pieces. */
   paste(outputs: readonly TensorRecord[]): TensorRecord
 }
 
 /** The lane of requests that run by themselves. */
 const SOLO = ''
-/** The lane of requests that all have the same shapes and want all outputs: the usual case, found without building a key. */
+/** The lane of requests with the same shapes that want all outputs: the usual case, found without building a key. */
 const UNIFORM = '*'
-/** Begins the lane of requests that are filled up to each other's length. */
+/** Starts the key of lanes whose requests are padded to each other's length. */
 const LENGTHS = '~'
 
-/** Shapes beyond that many share one curve. */
+/** Further shapes share one curve. */
 const MAX_CURVES = 64
 
 const ALONE = { lane: SOLO, rows: 1 }
@@ -96,23 +94,23 @@ export function unbatched(reason: string, curve: Curve = createCurve()): Batchin
   }
 }
 
-/** Rows of different lengths, where they are declared and the model can have them; or why it cannot. */
+/** Support for rows of different lengths, if declared and possible; or why it is impossible. */
 export function findRagged(signature: ModelSignature, settings: BatchSettings | false): Ragged | string | undefined {
   if (settings === false || !settings.ragged) return undefined
   const axes = axesOf(signature, settings.axes)
   return typeof axes === 'string' ? axes : raggedOf(signature, axes, settings.ragged)
 }
 
-/** What a trial has found of a model whose requests may share runs. */
+/** The trial's findings about a model whose requests may share runs. */
 export interface Verdict {
-  /** What runs cost. */
+  /** The cost of runs. */
   readonly curve: Curve
-  /** Most rows of a run at first, and by how many times that raises the rows per second. */
+  /** Most rows of a run at first, and the factor by which that raises the rows per second. */
   readonly cap: number
   readonly gain: number
   /** The sizes that a run may have, ascending. */
   readonly sizes: readonly number[]
-  /** Rows of different lengths, where they are declared. */
+  /** Rows of different lengths, if declared. */
   readonly ragged: Ragged | undefined
   readonly padding: BatchingInfo['padding'] | undefined
 }
@@ -160,7 +158,7 @@ export function createBatching(signature: ModelSignature, axes: ModelAxes, setti
 
 const inputsOf = ({ run }: Member): TensorRecord => run.inputs
 
-/** Curves of lanes, each beginning with what is known of the model. */
+/** Curves of lanes, each starting from the model's own. */
 function createCurves(all: Curve): Batching['curveOf'] {
   const curves = new Map<string, Curve>([[UNIFORM, all]])
   return (lane) => {
@@ -175,13 +173,13 @@ function createCurves(all: Curve): Batching['curveOf'] {
 }
 
 interface Caps {
-  /** The largest of them; asked for at every request. */
+  /** The largest of them; read on every request. */
   readonly most: number
   of(lane: string): Cap
   observe(lane: string, rows: number, ms: number, now: number): void
 }
 
-/** Caps of lanes, each beginning with what the warm-up found. Lanes beyond the bound keep that. */
+/** Caps of lanes, each starting from the warm-up's result. Lanes beyond the bound keep that. */
 function createCaps(first: number, make: () => Cap): Caps {
   const caps = new Map<string, Cap>()
   const rest: Cap = { rows: first, next: () => first, observe() {} }
@@ -214,20 +212,17 @@ function createCaps(first: number, make: () => Cap): Caps {
   }
 }
 
-/** The inputs of one request as several. A copy of the shared ones goes with every piece. */
+/** Splits the inputs of one request. A copy of the shared ones goes with every piece. */
 export function cutInputs(inputs: TensorRecord, rows: readonly number[], axes: ModelAxes): readonly TensorRecord[] | undefined {
   const batched = Object.fromEntries(Object.keys(axes.inputs).flatMap((name) => (inputs[name] ? [[name, inputs[name]]] : [])))
   return split(batched, rows, axes.inputs)?.map((piece) => Object.assign(piece, copySome(inputs, axes.shared)))
 }
 
-/** The axes of those outputs that were asked for. */
+/** The axes of the requested outputs. */
 const pick = (axes: BatchAxes, outputs: TensorRecord | undefined): BatchAxes =>
   Object.fromEntries(Object.entries(axes).filter(([name]) => outputs?.[name] !== undefined))
 
-/**
- * True when all shapes are fixed but for the rows, and the lengths where rows are filled up, so that any two requests for the same outputs fit
- * together.
- */
+/** True if all shapes are fixed except for the rows, and for padded lengths. Any two requests for the same outputs then fit together. */
 const isUniform = (signature: ModelSignature, axes: ModelAxes, ragged: Ragged | undefined): boolean =>
   axes.shared.length === 0 &&
   signature.inputs.every(({ name, dims }) =>
@@ -250,7 +245,7 @@ function createPlace(signature: ModelSignature, axes: ModelAxes, ragged: Ragged 
   }
 }
 
-/** Where all rows are equally large, the cap has been measured within the bound. */
+/** If all rows are equally large, the measured cap already respects the bound. */
 function createRoom(
   signature: ModelSignature,
   axes: ModelAxes,
@@ -262,13 +257,13 @@ function createRoom(
     let elements = 0
     for (const name in axes.inputs) elements += inputs[name]?.data.length ?? 0
     const length = ragged?.lengthOf(inputs)
-    // Filled up to the longest that it may meet.
+    // Padded to the longest request that it may meet.
     if (ragged && length !== undefined) elements += ragged.growthOf(inputs, ragged.classOf(length))
     return Math.max(1, Math.floor((maxElements * rows) / Math.max(1, elements)))
   }
 }
 
-/** Shapes without their rows, and lengths by class where they may differ; the values of shared inputs, and the outputs wanted. */
+/** Shapes without their rows, and lengths by class if they may differ; the values of shared inputs, and the requested outputs. */
 function laneKey({ inputs, fetches }: Run, axes: ModelAxes, ragged: Ragged | undefined, lengths: string | undefined): string {
   const shapes = Object.entries(axes.inputs).map(([name, axis]) =>
     inputs[name]?.dims.map((dim, i) => (i === axis ? 'n' : ragged?.inputs[name]?.includes(i) ? lengths : dim)),
@@ -277,7 +272,7 @@ function laneKey({ inputs, fetches }: Run, axes: ModelAxes, ragged: Ragged | und
   return JSON.stringify([shapes, values, fetches])
 }
 
-/** Longer values than that stand in a key by their hash: it is made for every request, and kept with the lane. */
+/** Longer values enter a key as a hash: the key is built for every request, and kept with the lane. */
 const MAX_VALUE_BYTES = 256
 
 /** Equal for equal elements only. */

@@ -1,16 +1,18 @@
 /**
- * The most rows of a run, put right while the model serves: a machine that was busy during the warm-up must not decide for ever.
+ * The most rows of a run, corrected while the model serves: a machine that was busy during the warm-up must not decide for ever.
  *
- * Half or twice the size is tried now and then, in turn with the size in use, when enough waits for both: so whatever else goes on in the
- * machine weighs on both alike, and a size is never judged by what was true at another time, or by a line through other sizes (a model falls
- * off where it outgrows the caches). A trial is some dozens of runs, and each that changes nothing makes the next one come half as soon.
+ * Half or twice the size is tried now and then, in turn with the size in use, if enough requests wait for both.
+ * Other load on the machine therefore weighs on both alike. A size is never judged by earlier conditions, or by a line through
+ * other sizes,
+ * because a model gets slower where it outgrows the caches.
+ * A trial takes some dozens of runs. Each trial without a result halves the frequency of the next.
  */
 
 export interface Cap {
   /** Most rows of a run. */
   readonly rows: number
   /**
-   * The same for the next run, for which that many rows wait: another size when it is that one's turn in a trial.
+   * The same for the next run with that many waiting rows: another size on its turn in a trial.
    * @param now milliseconds, as for `observe`
    */
   next(waiting: number, now: number): number
@@ -23,13 +25,13 @@ const OPPOSITE = { up: 'down', down: 'up' } as const
 /** Time from one trial in a direction to the next, at first and at most. */
 const FIRST_WAIT_MS = 10_000
 const MOST_WAIT_MS = 30 * 60_000
-/** A trial that has not seen enough by then is called off: nothing can be said. */
+/** A trial without enough runs by then is called off without a result. */
 const TRIAL_MS = 60_000
 /** Runs of each of the two sizes. */
 const RUNS = 12
-/** A larger size must do that many times the rows in the same time, or it is not worth the wait of its first rows. */
+/** A larger size must do this many times the rows in the same time, or it is not worth the wait of its first rows. */
 const UP_GAIN = 1.08
-/** A smaller one may need that many times the time per row. Between the two bounds nothing changes, so that noise does not either. */
+/** A smaller one may need this many times the time per row. Between the two bounds nothing changes, so that noise changes nothing. */
 const DOWN_LOSS = 1.03
 /** Requests of several rows seldom fill a run exactly. */
 const NEARLY_FULL = 0.75
@@ -38,21 +40,21 @@ interface Trial {
   readonly direction: Direction
   readonly size: number
   readonly since: number
-  /** Milliseconds per row of the runs so far, of the size in use and of the other one. */
+  /** Milliseconds per row of the runs so far, for the size in use and the other one. */
   readonly usual: number[]
   readonly other: number[]
 }
 
 /**
- * @param start what the warm-up has found
- * @param sizes what may be tried, ascending
+ * @param start the result of the warm-up
+ * @param sizes the sizes to try, ascending
  * @param maxRunMs longest time that a run may take
  */
 export function createCap(start: number, sizes: readonly number[], maxRunMs: number): Cap {
   let rows = start
   let trial: Trial | undefined
   const waitMs = { up: FIRST_WAIT_MS, down: FIRST_WAIT_MS }
-  /** When the next trial in each direction may begin; reckoned from the first run. */
+  /** Start of the next trial in each direction; counted from the first run. */
   let due: Record<Direction, number> | undefined
 
   const sizeTo = (direction: Direction): number | undefined =>
@@ -73,7 +75,7 @@ export function createCap(start: number, sizes: readonly number[], maxRunMs: num
     const ratio = cost / median(usual)
     const better = direction === 'up' ? ratio * UP_GAIN <= 1 && cost * size <= maxRunMs : ratio <= DOWN_LOSS
     if (better) rows = size
-    // Whoever goes back and forth does so ever more slowly.
+    // A size that goes back and forth does so ever more slowly.
     end(better ? OPPOSITE[direction] : direction, now)
   }
 

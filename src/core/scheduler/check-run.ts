@@ -1,4 +1,4 @@
-/** Runs a request of a shared run again, alone, where its instance is. Its caller has its answer meanwhile. */
+/** Repeats a request of a shared run alone, on its instance. Its caller already has the answer. */
 
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Pool } from '../engine/pool.ts'
@@ -15,7 +15,7 @@ interface Deps {
   done(reason: string | undefined): void
 }
 
-/** Mostly does nothing: hardly any request is chosen. @param expectedMs how long a run of one row takes */
+/** Mostly does nothing: hardly any request is chosen. @param expectedMs duration of a run of one row */
 export function checkOne(
   entries: readonly Entry[],
   pieces: readonly TensorRecord[],

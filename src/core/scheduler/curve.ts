@@ -1,30 +1,30 @@
 /**
- * What a run of n rows costs: t(n) = a + b*n, learned from what was seen. Exponentially weighted least squares, so that a model which
- * becomes slower is believed after some dozens of runs.
+ * The cost of a run of n rows: t(n) = a + b*n, learned from observed runs. Exponentially weighted least squares adapt to a model
+ * that becomes slower within some dozens of runs.
  */
 
 export interface Curve {
   /** Learns from one run. */
   observe(rows: number, ms: number): void
-  /** Expected milliseconds of a run of that many rows; `undefined` before anything was seen. */
+  /** Expected milliseconds of a run of that many rows; `undefined` before the first observation. */
   estimate(rows: number): number | undefined
   /** Milliseconds that 99 of 100 such runs stay under, if deviations are normal. */
   upper(rows: number): number | undefined
   /** Milliseconds per run and per row, for people. */
   readonly fit: Line | undefined
-  /** A curve that begins with what this one knows and soon believes what it sees. */
+  /** A curve that starts from this one and soon follows its own observations. */
   fork(): Curve
 }
 
-/** Most rows, of no more than `cap`, that a run is expected to do within that time; one in any case. */
+/** Most rows, up to `cap`, that a run is expected to finish within that time; at least one. */
 export function rowsWithin({ fit }: Pick<Curve, 'fit'>, cap: number, ms: number): number {
   if (!fit || cap === 1 || fit.perRowMs === 0) return cap
   return Math.max(1, Math.min(cap, Math.floor((ms - fit.baseMs) / fit.perRowMs)))
 }
 
-/** Weight that earlier runs keep with each new one: the last thirty or so count. */
+/** Weight that earlier runs keep with each new one: about the last thirty count. */
 const KEEP = 0.97
-/** Weight of what a fork begins with, in runs. */
+/** Weight of a fork's starting values, in runs. */
 const INHERITED = 3
 /** 99th percentile of the normal distribution. */
 const Z99 = 2.33
@@ -51,9 +51,9 @@ interface Sums {
 export function createCurve(from: Sums = { w: 0, n: 0, nn: 0, t: 0, nt: 0, error: 0 }): Curve {
   const sums = { ...from }
 
-  /** The line when sizes last differed enough to tell base from slope. */
+  /** The line from the time when sizes last differed enough to tell base from slope. */
   let shape: Line | undefined = from.shape
-  /** Asked for at every request and every run, so it is reckoned only after something was seen. */
+  /** Read on every request and every run, so the fit is recomputed only after a new observation. */
   let known = line()
 
   function line(): Line | undefined {
@@ -64,8 +64,8 @@ export function createCurve(from: Sums = { w: 0, n: 0, nn: 0, t: 0, nt: 0, error
       shape = fitted((w * nt - n * t) / spread)
       return shape
     }
-    // One size only: its cost is known, and how it divides is remembered. Without memory nothing is base cost, which would promise gains
-    // that nobody has seen.
+    // One size only: its cost is known, and its division into base and slope is remembered.
+    // Without a memory none of it is base cost, which would promise unproved gains.
     if (!shape) return { baseMs: 0, perRowMs: t / n }
     const factor = t / (shape.baseMs * w + shape.perRowMs * n)
     return { baseMs: shape.baseMs * factor, perRowMs: shape.perRowMs * factor }
@@ -85,7 +85,7 @@ export function createCurve(from: Sums = { w: 0, n: 0, nn: 0, t: 0, nt: 0, error
   return {
     observe(rows, ms) {
       const forecast = estimate(rows)
-      // Before the first runs the forecast says nothing; one hiccup must not count for more than a few times the usual.
+      // Before the first runs the forecast is unknown; one hiccup must not count for more than a few times the usual.
       if (forecast !== undefined && forecast > 0 && sums.w > 2) {
         const relative = Math.min(3, Math.abs(ms - forecast) / forecast)
         sums.error = sums.error * KEEP + (1 - KEEP) * relative * relative

@@ -3,18 +3,18 @@
 import type { Clock, Timer } from '../host/clock.ts'
 
 export interface Deadlines {
-  /** Something with that deadline is now among `items()`. */
+  /** An item with that deadline is now among `items()`. */
   watch(deadline: number): void
   /** Nothing is left to wait for, so the process may end. */
   rest(): void
-  /** The same for good: nothing here keeps in memory what it watched over. */
+  /** The same for good: nothing here keeps the watched items in memory. */
   end(): void
 }
 
 /**
  * @param items everything that has a deadline now
  * @param deadlineOf on the clock; Infinity for none
- * @param expire called for each whose deadline has come
+ * @param expire called for each item whose deadline has come
  */
 export function createDeadlines<T>(
   clock: Clock,
@@ -29,7 +29,7 @@ export function createDeadlines<T>(
       next?.timer.cancel()
       next = { at: deadline, timer: clock.after(Math.ceil(deadline - clock.now()), onTimer) }
     }
-    // A caller that waits, for a restart for example, must not see its process end.
+    // The process must stay alive for a waiting caller, for example during a restart.
     next.timer.hold(true)
   }
 

@@ -1,4 +1,4 @@
-/** One request while the scheduler has it. */
+/** One request in the scheduler. */
 
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Instance } from '../engine/instance.ts'
@@ -12,15 +12,15 @@ import type { Priority } from './types.ts'
 
 export interface Ticket {
   readonly run: Run
-  /** When the request came, on the scheduler's clock. */
+  /** Arrival time of the request, on the scheduler's clock. */
   readonly enqueuedAt: number
   /** On the scheduler's clock. */
   readonly deadline: number
   readonly signal: AbortSignalLike | undefined
   readonly priority: Priority
-  /** '' for callers that name none. */
+  /** '' for callers without one. */
   readonly tenant: string
-  /** The connection that the request came on; `undefined` where there is none. */
+  /** The connection of the request; `undefined` if it has none. */
   readonly connection?: symbol | undefined
   /** False keeps the request out of shared runs. */
   readonly shareable: boolean
@@ -32,31 +32,31 @@ export interface Finished {
   readonly queueMs: number
   readonly inferMs: number
   readonly batchSize: number
-  /** When the answer came, on the scheduler's clock. */
+  /** Time of the answer, on the scheduler's clock. */
   readonly endedAt: number
 }
 
 export interface Entry extends Ticket, Queued<Entry>, Listed {
-  /** When it was sent to a worker. */
+  /** Time of its dispatch to a worker. */
   startedAt: number
   /** `queued` in the queue, `packed` taken out of it, `running` at a worker, `settled` answered. */
   state: 'queued' | 'packed' | 'running' | 'settled'
   instance: Instance | undefined
   /** A worker has it and has not answered, whether or not its caller still waits. */
   atWorker: boolean
-  /** Was lost together with others: this time it runs alone, in a message of its own, so that only the culprit pays. */
+  /** Lost together with others: it now runs alone, in a message of its own, so that only the culprit pays. */
   alone: boolean
-  /** Half of a run that failed: until the culprit is found they share runs with each other only. */
+  /** Half of a failed run: until the culprit is found, they share runs with each other only. */
   company: object | undefined
   resolve(finished: Finished): void
   reject(error: ModelmountError): void
   stopListening: (() => void) | undefined
 }
 
-/** Until the promise of the request exists. */
+/** Undefined until the promise of the request exists. */
 const unset = (): void => {}
 
-/** Field by field: this is made for every request, and copying objects costs more than all the rest. */
+/** Field by field: one is made for every request, and copying objects costs more than all the rest. */
 export const createEntry = (ticket: Ticket, place: { readonly lane: string; readonly rows: number }, apart: boolean): Entry => ({
   run: ticket.run,
   deadline: ticket.deadline,
@@ -89,18 +89,19 @@ export const createEntry = (ticket: Ticket, place: { readonly lane: string; read
 export interface Batch {
   readonly entries: readonly Entry[]
   readonly rows: number
-  /** Elements that shorter members are filled up with. */
+  /** Elements of padding for shorter members. */
   readonly padding: number
   readonly reason: ReleaseReason
 }
 
 /**
- * Why a batch was sent: it was `full`; nothing more was waiting (`idle`); the `window` of `maxDelayMs` ended; members that would have missed
+ * Why a batch was sent: it was `full`; nothing more was waiting (`idle`); the `window` of `maxDelayMs` ended; members that would
+ * have missed
  * their `deadline` were dropped from it; the server is ending (`drain`).
  */
 export type ReleaseReason = 'full' | 'idle' | 'window' | 'deadline' | 'drain'
 
-/** Strings are counted by a guess: measuring them would cost more than it tells. */
+/** Strings count by an estimate: measuring them would cost more than it is worth. */
 const BYTES_PER_STRING = 64
 
 function bytesOf(inputs: TensorRecord): number {

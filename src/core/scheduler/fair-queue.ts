@@ -1,7 +1,7 @@
 /**
- * What waits, shared out: priorities by weight, within a priority the tenants evenly, within a tenant in order of arrival. Start-time fair
- * queueing (Goyal, Vin, Cheng 1996) on rows: who was served least is next, and who was idle has saved nothing up. Requests that have to run
- * apart share no run with others and get a fixed share of the runs, whatever their priority.
+ * Shares out the waiting requests: priorities by weight, tenants of a priority evenly, requests of a tenant in order of arrival.
+ * It is start-time fair queueing (Goyal, Vin, Cheng 1996) on rows: the least served flow is next, and idle flows save nothing up.
+ * Requests that must run apart share no run with others and get a fixed share of the runs, whatever their priority.
  */
 
 import { createHeap, type Heap, type Heaped, OUT } from './heap.ts'
@@ -10,22 +10,22 @@ import type { Priority } from './types.ts'
 
 /** Shares of the priorities while all of them have work. */
 export const WEIGHTS: Readonly<Record<Priority, number>> = { high: 8, normal: 3, low: 1 }
-/** Of that many runs one is of requests that are apart, while both wait. */
+/** One of this many runs goes to requests that run apart, while both wait. */
 export const APART_EVERY = 8
 
 export interface Queued<T> {
   readonly priority: Priority
-  /** '' for callers that name none. */
+  /** '' for callers without one. */
   readonly tenant: string
   readonly lane: string
-  /** Shares runs only with others that are apart, too. */
+  /** Shares runs only with others that run apart. */
   readonly apart: boolean
   readonly rows: number
   readonly bytes: number
   readonly enqueuedAt: number
-  /** Kept by the queue. */
+  /** Maintained by the queue. */
   waits: boolean
-  /** Where it waits or has waited last; kept by the queue, which would otherwise look it up at every step. */
+  /** Its current or last flow. The queue keeps it here to save a look-up at every step. */
   spot: Spot<T> | undefined
 }
 
@@ -39,7 +39,7 @@ interface Flow<T> extends Heaped {
   readonly tenant: string
   readonly level: Level<T>
   served: number
-  /** Orders flows that were served alike: the one that has been there for longer is next. */
+  /** Orders flows that were served alike: the older one is next. */
   turn: number
   count: number
   rows: number
@@ -49,13 +49,13 @@ interface Flow<T> extends Heaped {
 interface Level<T> {
   readonly weight: number
   served: number
-  /** Never falls: most that a picked flow had been served, or a forgotten one. A flow that wakes up, or comes back, begins there. */
+  /** Never falls: the most that a picked or forgotten flow had been served. A flow that wakes up, or comes back, begins there. */
   now: number
   count: number
   readonly flows: Map<string, Flow<T>>
-  /** Flows that have something waiting, served least first. */
+  /** Flows with waiting requests, least served first. */
   readonly active: Heap<Flow<T>>
-  /** The others, which are remembered so that nobody gains by leaving. */
+  /** The other flows, remembered so that no tenant gains by leaving. */
   readonly idle: Heap<Flow<T>>
 }
 
@@ -63,23 +63,23 @@ export interface FairQueue<T extends Queued<T>> {
   readonly count: number
   readonly rows: number
   readonly bytes: number
-  /** Tenants that are known now, once per priority: all that have something waiting, and a bounded number of others. */
+  /** Known tenants, once per priority: all with waiting requests, and a bounded number of others. */
   readonly remembered: number
   push(entry: T, atHead?: boolean): void
   /** The entry whose turn it is; it stays. */
   peek(): T | undefined
-  /** True when the next run is of those apart, if any waits, whatever else does. */
+  /** True if the next run belongs to requests that run apart, provided that one waits. */
   readonly owesApart: boolean
-  /** Rows that wait in the entry's own lane, itself included. */
+  /** Rows waiting in the entry's own lane, its own included. */
   rowsBeside(entry: T): number
-  /** The next entry that may share a run with `entry`: same lane, as apart as it, and same tenant unless tenants mix. It stays. */
+  /** The next entry that may share a run with `entry`: same lane, same separation, and same tenant unless tenants mix. It stays. */
   peekBeside(entry: T, mixTenants: boolean): T | undefined
   /**
-   * Takes out an entry that `peek` or `peekBeside` gave.
+   * Removes an entry that `peek` or `peekBeside` returned.
    * @param begins a run. @default false
    */
   take(entry: T, begins?: boolean): void
-  /** Puts back what `take` gave, at the head and at no charge. */
+  /** Puts a taken entry back, at the head and at no charge. */
   putBack(entry: T): void
   /** Undoes the charge for a taken entry that will not be served. */
   refund(entry: T): void
@@ -87,14 +87,14 @@ export interface FairQueue<T extends Queued<T>> {
   leave(entry: T): void
   /** Rows that will be served before a new entry, at fair shares. */
   rowsAhead(newcomer: T): number
-  /** Entries of one tenant. */
+  /** Number of one tenant's entries. */
   countOf(tenant: string): number
-  /** The newest entry of those that matter least, and less than a new entry: those apart, then the lowest priority below. */
+  /** The newest of the least important entries below a new entry: those that run apart, then the lowest priority. */
   newestBelow(newcomer: T): T | undefined
 }
 
 export interface FairQueueOptions {
-  /** Idle flows of a priority that are kept in any case, because most of them come back soon. @default 64 */
+  /** Idle flows of a priority that are always kept, because most of them come back soon. @default 64 */
   readonly fewIdle?: number
   /** Most idle flows of a priority. @default 1024 */
   readonly mostIdle?: number
@@ -121,7 +121,7 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
   const apart = level(1)
   const onlyApart = [apart]
   const all = [...byRank, apart]
-  /** Runs since the last one of requests that are apart. */
+  /** Runs since the last one of requests that run apart. */
   let runsSince = 0
   let count = 0
   let rows = 0
@@ -145,8 +145,8 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
   }
 
   /**
-   * Drops idle flows that would begin at `now` anyway. Where too many are ahead of it, `now` catches up with those that are least so: all
-   * flows that wake up begin there, so that no tenant gains by leaving or by another name.
+   * Drops idle flows that would begin at `now` anyway. If too many are ahead of it, `now` catches up with the least of them.
+   * All flows that wake up begin there, so that no tenant gains by leaving or by another name.
    */
   function forgetIdle(level: Level<T>): void {
     const { idle, flows } = level
@@ -168,7 +168,7 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
     return spot
   }
 
-  /** Something waits in it now, or nothing more does. */
+  /** Its lane has just filled or emptied. */
   function swap(flow: Flow<T>): void {
     const { active, idle } = flow.level
     const [from, to] = flow.count > 0 ? [idle, active] : [active, idle]
@@ -259,7 +259,7 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
       let best: { head: T; flow: Flow<T> } | undefined
       for (const level of entry.apart ? onlyApart : byRank) {
         if (level.count === 0) continue
-        // Nobody else is there, the usual case.
+        // A single flow, the usual case.
         if (level.active.size === 1 && spot?.flow.level === level && spot.flow.count > 0) {
           const head = spot.lane.peek()
           if (head) return head
@@ -267,7 +267,7 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
         }
         for (const flow of mixTenants ? level.active : [level.flows.get(entry.tenant)]) {
           const head = flow && flow.count > 0 ? flow.lanes.get(entry.lane)?.lane.peek() : undefined
-          // Higher priorities first; within one, whose turn it is.
+          // Higher priorities first; within one, the flow whose turn it is.
           if (flow && head && (!best || isNext(flow, best.flow))) best = { head, flow }
         }
         if (best) return best.head
@@ -283,7 +283,7 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
       entry.waits = false
       flow.level.now = Math.max(flow.level.now, flow.served)
       if (flow.level !== apart) now = flow.level.served
-      // Charged first: once it is idle it may be forgotten.
+      // Charged first: an idle flow may be forgotten.
       charge(spot, entry.rows)
       account(entry, spot, -1)
     },
@@ -303,7 +303,7 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
       account(entry, entry.spot, -1)
     },
     rowsAhead(newcomer) {
-      // What comes after them goes before them, too.
+      // Entries after the first go before it, too.
       if (newcomer.apart) return rows
       const own = levelOf(newcomer)
       const mine = own.flows.get(newcomer.tenant)?.rows ?? 0

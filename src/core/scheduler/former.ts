@@ -1,4 +1,4 @@
-/** Forms batches from what waits: whose turn it is, who may join, who would come too late. */
+/** Forms batches from waiting requests: decides whose turn it is, who may join, and who would be too late. */
 
 import type { Batching } from './batching.ts'
 import { rowsWithin } from './curve.ts'
@@ -7,7 +7,7 @@ import type { FairQueue } from './fair-queue.ts'
 
 export interface FormOptions {
   readonly now: number
-  /** Longest time that the head waits for company, in milliseconds. */
+  /** Longest time that the head waits for others to join, in milliseconds. */
   readonly maxDelayMs: number
   /** Requests of different tenants may share a run. */
   readonly mixTenants: boolean
@@ -17,13 +17,13 @@ export interface FormOptions {
 
 export type Formed =
   | { readonly batch: Batch }
-  /** Nothing yet: the head waits for company until then. */
+  /** No batch yet: the head waits for others until then. */
   | { readonly waitUntil: number }
   | undefined
 
 /**
- * Most rows of a run of requests like that: what was found worth batching, unless it would be too large or is expected to take too long.
- * @param most what is worth batching. @default the size in use
+ * Most rows of a run of such requests: the size worth batching, unless it would be too large or is expected to take too long.
+ * @param most the size worth batching. @default the size in use
  */
 export function capOf(
   batching: Batching,
@@ -34,8 +34,8 @@ export function capOf(
 }
 
 /**
- * The next batch. Members that cannot be answered in time at the size the batch has are dropped and replaced, from the head: making the
- * batch smaller to save them would make everybody behind them late.
+ * The next batch. Members that cannot be answered in time at the batch's size are dropped and replaced, from the head.
+ * Shrinking the batch to save them would delay every request behind them.
  */
 export function formBatch(queue: FairQueue<Entry>, batching: Batching, opts: FormOptions, drop: (entry: Entry) => void): Formed {
   let dropped = false
@@ -47,7 +47,7 @@ export function formBatch(queue: FairQueue<Entry>, batching: Batching, opts: For
     if (waitUntil !== undefined) return { waitUntil }
     const { entries, rows, full } = take(queue, head, cap, opts.mixTenants)
     const ms = batching.curveOf(head.lane).upper(rows) ?? 0
-    // Alone in the queue it is tried, whatever is expected: an estimate that is too high would otherwise never be put right.
+    // Alone in the queue, it is tried whatever the estimate: one that is too high would otherwise never be corrected.
     const late = entries.length === 1 && queue.count === 0 ? [] : entries.filter((entry) => opts.now + ms > entry.deadline)
     if (late.length === 0) {
       const padding = batching.padding(entries)
@@ -82,7 +82,7 @@ function take(
   return { entries, rows, full: rows >= cap }
 }
 
-/** Until when the head should wait for company, if it should. Its own deadline and the run come first. */
+/** Until when the head should wait for others, if at all. Its own deadline and the run take precedence. */
 function waitFor(
   queue: FairQueue<Entry>,
   batching: Batching,

@@ -1,7 +1,7 @@
-/** A binary heap of things that move in it: the first of many, found and put right in a few steps however many there are. */
+/** A binary heap of items that move in it: the first of many, found and corrected in a few steps however many there are. */
 
 export interface Heaped {
-  /** Kept by the heap that the item is in; `OUT` after it was taken out. */
+  /** Maintained by the item's heap; `OUT` after its removal. */
   spotInHeap: number
 }
 
@@ -13,13 +13,13 @@ export interface Heap<T> extends Iterable<T> {
   readonly size: number
   first(): T | undefined
   add(item: T): void
-  /** Takes out an item that is in it. */
+  /** Removes an item of the heap. */
   remove(item: T): void
-  /** An item that is in it compares differently now. */
+  /** An item of the heap compares differently now. */
   moved(item: T): void
 }
 
-/** @param before true when `a` goes before `b`; a total order */
+/** @param before true if `a` goes before `b`; a total order */
 export function createHeap<T extends Heaped>(before: (a: T, b: T) => boolean): Heap<T> {
   const items: T[] = []
   const at = (spot: number): T => items[spot] as T

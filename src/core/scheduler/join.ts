@@ -1,4 +1,4 @@
-/** Requests put together into the inputs of one run, without sharing their memory. */
+/** Joins requests into the inputs of one run, without sharing their memory. */
 
 import type { Memory } from '../engine/buffers.ts'
 import type { TensorRecord } from '../engine/frame.ts'
@@ -6,12 +6,12 @@ import type { Tensor } from '../tensor/types.ts'
 import type { ModelAxes } from './axes.ts'
 import { concat } from './batch.ts'
 
-/** The batched inputs joined, and the shared ones of the first. Never shares memory with the requests, which may have to run again. */
+/** The batched inputs joined, and the shared ones of the first. Shares no memory with the requests, which may have to run again. */
 export function join(requests: readonly TensorRecord[], axes: ModelAxes, memory?: Memory): TensorRecord {
   return { ...concat(requests, axes.inputs, memory), ...copySome(requests[0] ?? {}, axes.shared, memory) }
 }
 
-/** Copies of those tensors that are there. */
+/** Copies of the existing tensors. */
 export function copySome(inputs: TensorRecord, names: readonly string[], memory?: Memory): TensorRecord {
   const copies: Record<string, Tensor> = Object.create(null)
   for (const name of names) {

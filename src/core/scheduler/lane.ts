@@ -1,32 +1,32 @@
-/** First in, first out, for requests that fit into one run together. Entries that were settled while they waited are passed over. */
+/** First in, first out, for requests that fit into one run together. Entries settled while waiting are skipped. */
 
 export interface Lane<T> {
   /** Rows of the entries that still wait. */
   rows: number
   push(entry: T): void
-  /** In front of all others. */
+  /** Ahead of all others. */
   unshift(entry: T): void
   /** The first entry that still waits. */
   peek(): T | undefined
-  /** Drops what `peek()` gave. */
+  /** Drops the entry that `peek()` returned. */
   shift(): void
   /** The last entry that still waits. */
   last(): T | undefined
-  /** One entry does not wait any more, as `waits` tells. */
+  /** One entry has stopped waiting, according to `waits`. */
   forget(): void
 }
 
-/** Where the consumed front is cut off, so that it is not done on every request. */
+/** Length at which the consumed front is cut off, so that it does not happen on every request. */
 const TRIM = 1024
-/** Settled entries that may lie between the others: behind one that waits long, clients that give up and come back would pile up. */
+/** Most settled entries between the others. Behind one that waits long, clients that give up and come back would pile up. */
 const SLACK = 64
 
-/** @param waits false for entries that were settled or taken */
+/** @param waits false for settled or taken entries */
 export function createLane<T>(waits: (entry: T) => boolean): Lane<T> {
   /** Nothing is held before `head`: an entry has the request's body, and the client's connection. */
   let entries: (T | undefined)[] = []
   let head = 0
-  /** Settled entries from `head` on, at most. */
+  /** Most settled entries from `head` on. */
   let dead = 0
   return {
     rows: 0,

@@ -1,10 +1,10 @@
-/** Tensors made longer and shorter along one dimension. */
+/** Lengthens and shortens tensors along one dimension. */
 
 import { allocate, toHalf } from '../tensor/index.ts'
 import type { Tensor } from '../tensor/types.ts'
 import { cut, type NumericData, product } from './batch.ts'
 
-/** The tensor with `size` instead of its own size along `axis`, filled up with `fill`. Fresh memory. */
+/** The tensor with `size` instead of its own size along `axis`, padded with `fill`. Fresh memory. */
 export function lengthen(tensor: Tensor, axis: number, size: number, fill: number): Tensor {
   const own = tensor.dims[axis] as number
   if (own === size) return tensor
@@ -33,7 +33,7 @@ export function shorten(tensor: Tensor, axis: number, size: number): Tensor {
   return { type: tensor.type, dims, data: cut(tensor.data, outer, own * inner, 0, size * inner) } as Tensor
 }
 
-/** All elements the same. */
+/** True if all elements are the same. */
 export function filled(type: Exclude<Tensor['type'], 'string'>, dims: readonly number[], value: number): Tensor {
   const data = allocate(type, product(dims, 0, dims.length)) as NumericData
   return { type, dims, data: data.fill(elementOf(type, value) as never) } as Tensor

@@ -1,4 +1,4 @@
-/** A request with more rows than a run should have: cut, run in pieces beside other requests, joined again. */
+/** Splits a request with more rows than a run should have, runs the pieces beside other requests, and joins the results. */
 
 import type { TensorRecord } from '../engine/frame.ts'
 import { ModelmountError } from '../errors.ts'
@@ -6,11 +6,11 @@ import { eitherSignal } from '../host/abort.ts'
 import type { Batching, Place } from './batching.ts'
 import type { Finished, Ticket } from './entry.ts'
 
-/** Pieces are objects of the host's: cutting and joining more of them stops it. */
+/** Pieces are objects of the host's thread: cutting and joining more of them would block it. */
 const MOST_PIECES = 100_000
 
 /**
- * @param width pieces that wait or run at a time; a large request must not fill the queue
+ * @param width most pieces that wait or run at a time; a large request must not fill the queue
  * @param submit queues one piece
  * @throws ModelmountError `INPUT_INVALID` for more rows than can be cut, before any of them runs
  */
@@ -27,7 +27,7 @@ export async function inPieces(
   const pieces = batching.cut(ticket.run.inputs, sizes)
   if (!pieces)
     throw new ModelmountError('INTERNAL', 'internal error', { cause: new Error('a request could not be cut into pieces') })
-  // When one piece fails the others are not worth running.
+  // After one piece has failed, the others are not worth running.
   const failed = new AbortController()
   const { signal, end } = eitherSignal(ticket.signal, failed.signal)
   const finished: Finished[] = []

@@ -1,6 +1,7 @@
 /**
- * Rows of different lengths in one run: shorter ones are filled up, a mask tells the model where, and the answers are cut back. Requests are
- * sorted by length into classes beforehand, each so narrow that its requests, filled up, waste no more than allowed, whoever meets whom.
+ * Rows of different lengths in one run: shorter ones are padded, a mask shows the model where, and the answers are cut back.
+ * Requests are sorted into classes by length. Each class is so narrow that padding wastes no more than allowed, whichever requests
+ * meet.
  */
 
 import type { TensorRecord } from '../engine/frame.ts'
@@ -12,32 +13,32 @@ import { product, rowsOf } from './batch.ts'
 import type { RaggedSettings } from './options.ts'
 import { filled, lengthen, shorten } from './padding.ts'
 
-/** The dimensions of each tensor that have the length of the row; most have one, attention weights two. */
+/** The dimensions of each tensor that have the row's length; most have one, attention weights two. */
 type RaggedAxes = Readonly<Record<string, readonly number[]>>
 
 export interface Ragged {
-  /** Name of the input that tells what was filled up. */
+  /** Name of the input that marks padding. */
   readonly mask: string
   readonly inputs: RaggedAxes
-  /** The inputs with a mask, where the caller gave none. @throws ModelmountError `INPUT_INVALID` when the others do not tell its shape */
+  /** The inputs with a mask, added if missing. @throws ModelmountError `INPUT_INVALID` if the others do not determine its shape */
   complete(inputs: TensorRecord): TensorRecord
-  /** The length of a request's rows; `undefined` where its inputs do not agree, or it has none. */
+  /** The length of a request's rows; `undefined` if its inputs disagree, or it has none. */
   lengthOf(inputs: TensorRecord): number | undefined
-  /** Requests of equal class may be filled up to the longest of them. */
+  /** Requests of equal class may be padded to the longest of them. */
   classOf(length: number): number
-  /** All of them filled up to the same length. */
+  /** Pads all of them to the same length. */
   pad(requests: readonly TensorRecord[]): readonly TensorRecord[]
-  /** How many elements a request gains when it is filled up to that length. */
+  /** How many elements a request gains when padded to that length. */
   growthOf(inputs: TensorRecord, length: number): number
   /** How many elements `pad` adds. */
   paddingOf(requests: readonly TensorRecord[]): number
-  /** Undoes the padding in the outputs of those requests. `undefined` when an output does not have the length that went in. */
+  /** Undoes the padding in the outputs of those requests. `undefined` if an output lacks the length that went in. */
   trim(outputs: readonly TensorRecord[], requests: readonly TensorRecord[]): readonly TensorRecord[] | undefined
   /** The first elements of each row. */
   shorten(inputs: TensorRecord, length: number): TensorRecord
 }
 
-/** Finds the dimensions, from the mask's own, or says why that cannot be. */
+/** Finds the dimensions, starting from the mask's, or explains why it cannot. */
 export function raggedOf(signature: ModelSignature, axes: ModelAxes, settings: RaggedSettings): Ragged | string {
   const { mask: maskName } = settings
   const mask = signature.inputs.find(({ name }) => name === maskName)
@@ -89,7 +90,7 @@ export function raggedOf(signature: ModelSignature, axes: ModelAxes, settings: R
     return length === 0 ? undefined : length
   }
 
-  /** What the requests are filled up to; `undefined` when there is nothing to fill up. */
+  /** The length of the padded requests; `undefined` if there is nothing to pad. */
   function goalOf(requests: readonly TensorRecord[]): number | undefined {
     const lengths = requests.map(lengthOf)
     if (lengths.some((length) => length === undefined)) return undefined
@@ -160,7 +161,7 @@ function findAxes(
   return found
 }
 
-/** The name of the mask's length: the one declared, or the only one that it has besides its rows. */
+/** The name of the mask's length: the declared one, or the only one besides its rows. */
 function symbolOf(mask: ValueInfo, rows: Readonly<Record<string, number>>, declared: RaggedSettings['axes']): string | undefined {
   const dims = mask.dims ?? []
   const own = Object.hasOwn(declared, mask.name) ? declared[mask.name] : undefined
@@ -180,7 +181,7 @@ function fits({ type }: ValueInfo, value: number): boolean {
   return (!isInteger && type !== 'bool' ? true : Number.isInteger(value)) && value >= min && value <= max
 }
 
-/** The size that all those dimensions have; `undefined` where they do not agree. */
+/** The common size of all those dimensions; `undefined` if they disagree. */
 function sizeOf(record: TensorRecord, axes: RaggedAxes): number | undefined {
   let size: number | undefined
   for (const name in axes) {
@@ -193,13 +194,13 @@ function sizeOf(record: TensorRecord, axes: RaggedAxes): number | undefined {
   return size
 }
 
-/** Outputs that were not asked for are not looked at. */
+/** Outputs that were not requested are ignored. */
 const hasSize = (record: TensorRecord, axes: RaggedAxes, size: number): boolean =>
   Object.entries(axes).every(
     ([name, own]) => record[name] === undefined || own.every((axis) => record[name]?.dims[axis] === size),
   )
 
-/** Elements that come with the new size. */
+/** Elements added by the new size. */
 function growth(record: TensorRecord, axes: RaggedAxes, size: number): number {
   let elements = 0
   for (const name in axes) {
@@ -212,8 +213,8 @@ function growth(record: TensorRecord, axes: RaggedAxes, size: number): number {
 const roundUp = (length: number, multipleOf: number): number => Math.ceil(length / multipleOf) * multipleOf
 
 /**
- * Lengths in classes that grow with them: in a class from `low` to `high`, `1 - low / high` stays within `maxWaste`. A class is named by its
- * longest. Rounding up to a multiple comes on top.
+ * Lengths in classes that grow with them: in a class from `low` to `high`, `1 - low / high` stays within `maxWaste`.
+ * A class is named by its longest length. Rounding up to a multiple comes on top.
  */
 function createClasses({ multipleOf, maxWaste }: RaggedSettings): (length: number) => number {
   const highs: number[] = [0]

@@ -1,6 +1,6 @@
 /**
- * Now and then a row that shared a run is run again alone. A proof with a few rows cannot know all values, and a model that lets rows influence
- * each other only for some must not go on doing so.
+ * Now and then repeats a row of a shared run alone. A proof with a few rows cannot cover all values.
+ * A model whose rows influence each other only for some values must not continue to share runs.
  */
 
 import { randomInt } from 'node:crypto'
@@ -9,23 +9,23 @@ import type { Run, RunOutcome } from '../engine/run.ts'
 import type { Tensor } from '../tensor/types.ts'
 import { copyAll } from './join.ts'
 
-/** One row in so many. */
+/** One row in this many. */
 const ONE_IN = 4096
-/** Most of the time of all runs that checks may take. */
+/** Largest share of all run time that checks may take. */
 const SHARE = 0.01
-/** Inputs beyond that are not copied for a check. */
+/** Inputs beyond this size are not copied for a check. */
 const MAX_BYTES = 2 ** 20
-/** Differences that end the sharing of runs: one may be a tie that rounding broke. */
+/** Differences that end the sharing of runs: a single one may be a tie that rounding broke. */
 const DIFFERENCES = 2
 
-/** A request that has shared a run. */
+/** A request that shared a run. */
 interface Member {
   readonly run: Run
   readonly rows: number
   readonly bytes: number
 }
 
-/** A request to be run again, and what it was answered. */
+/** A request to repeat, and its answer. */
 export interface Check {
   readonly run: Run
   readonly answered: TensorRecord
@@ -36,25 +36,25 @@ export interface Recheck {
   ran(ms: number): void
   /**
    * Chooses among the members of a shared run, hardly ever one.
-   * @param expectedMs how long it would take alone
+   * @param expectedMs duration of the member's run alone
    */
   choose(members: readonly Member[], pieces: readonly TensorRecord[], expectedMs: number): Check | undefined
   /** Compares. @returns why runs must not be shared any more, if so */
   judge(check: Check, outcome: RunOutcome): string | undefined
 }
 
-/** Callers must not be able to tell which row comes next. */
+/** Unpredictable, so that callers cannot tell which row comes next. */
 const unpredictable = (): number => (randomInt(2 ** 32) + 1) / 2 ** 32
 
 interface Deps {
-  /** Whether two outputs are the same, but for rounding. */
+  /** Whether two outputs are the same, up to rounding. */
   same(alone: Tensor, together: Tensor): boolean
   /** From 0, exclusive, to 1. @default unpredictable */
   readonly random?: () => number
 }
 
 export function createRecheck({ same, random = unpredictable }: Deps): Recheck {
-  /** Rows until the next check: as if each had been drawn for by itself. */
+  /** Rows until the next check, distributed as if each row were drawn by itself. */
   const draw = (): number => 1 + Math.floor(Math.log(random()) / Math.log(1 - 1 / ONE_IN))
   let left = draw()
   let ranMs = 0
@@ -80,12 +80,12 @@ export function createRecheck({ same, random = unpredictable }: Deps): Recheck {
       const at = chosen(members)
       const [member, piece] = [members[at], pieces[at]]
       if (!member || !piece || member.bytes > MAX_BYTES || checkedMs + expectedMs > SHARE * ranMs) return undefined
-      // Both belong to the caller as soon as it is answered.
+      // Copies, because both belong to the caller after the answer.
       return { run: { inputs: copyAll(member.run.inputs), fetches: member.run.fetches }, answered: copyAll(piece) }
     },
     judge({ answered }, outcome) {
       checkedMs += outcome.inferMs
-      // A run that fails says nothing about neighbours.
+      // A failed run says nothing about neighbours.
       if ('error' in outcome) return undefined
       const different = Object.keys(answered).find((name) => {
         const [alone, together] = [outcome.outputs[name], answered[name]]

@@ -1,4 +1,4 @@
-/** What is told of a run that was answered. Promises settle after this turn, so its requests have not ended yet. */
+/** Reports of answered runs. Promises settle after this turn, so the requests have not ended yet. */
 
 import type { Done, Instance } from '../engine/instance.ts'
 import type { Answer } from '../engine/standing.ts'
@@ -12,7 +12,7 @@ interface Burst {
   readonly instance: Instance
   readonly outcomes: Parameters<Done>[0]
   readonly sentAt: number
-  /** When ONNX Runtime began with the first run; `undefined` where the worker was lost. */
+  /** When ONNX Runtime began with the first run; `undefined` if the worker was lost. */
   readonly beganAt: number | undefined
   readonly endedAt: number
 }
@@ -49,7 +49,7 @@ export function reportBurst(onRun: (report: BatchReport) => void, batches: reado
   }
 }
 
-/** What a burst says about its instance, not about its requests. */
+/** A burst's evidence about its instance, not about its requests. */
 export function verdictOf(outcomes: Parameters<Done>[0]): Pick<Answer, 'tookMs' | 'verdict'> {
   if (typeof outcomes === 'string') return { tookMs: 0, verdict: 'bad' }
   const tookMs = outcomes.reduce((sum, { inferMs }) => sum + inferMs, 0)
@@ -58,7 +58,7 @@ export function verdictOf(outcomes: Parameters<Done>[0]): Pick<Answer, 'tookMs' 
   return { tookMs, verdict: allFailed ? 'bad' : 'neutral' }
 }
 
-/** With whose run it was. Field by field: Node 20 takes microseconds to spread an object of this size and add to it. */
+/** Adds the run. Field by field: Node 20 takes microseconds to spread an object of this size and add to it. */
 export const runEndOf = (report: BatchReport, owner: Pick<RunEnd, 'model' | 'version' | 'provider'>): RunEnd => ({
   model: owner.model,
   version: owner.version,

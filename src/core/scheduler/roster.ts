@@ -1,10 +1,10 @@
 /**
- * Everything that was accepted and is not answered. A Set would do, but its emptied tables point to their successors, so that once one has
- * grown old nothing that came after it is collected early: at 100,000 requests a second that was a third of the time.
+ * All accepted and unanswered items. A Set would do, but its emptied tables point to their successors.
+ * Once one of them has grown old, no later table is collected early: at 100,000 requests a second that took a third of the time.
  */
 
 export interface Listed {
-  /** Kept by the roster. */
+  /** Maintained by the roster. */
   place: number
 }
 
@@ -12,7 +12,7 @@ export interface Listed {
 export interface Roster<T> extends Iterable<T> {
   readonly size: number
   add(item: T): void
-  /** Takes an item off that is on it. */
+  /** Removes an item of the roster. */
   drop(item: T): void
 }
 
@@ -32,7 +32,7 @@ export function createRoster<T extends Listed>(): Roster<T> {
       items[item.place] = last
       last.place = item.place
     },
-    // A copy: whoever goes through it settles items on the way.
+    // A copy: callers settle items while they iterate.
     [Symbol.iterator]: () => [...items][Symbol.iterator](),
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Runs of one model version. A free instance never waits while work is queued; expired and abandoned work leaves before it is packed.
- * Requests that fit together share a run where the model was proved to gain from it, and runs of microseconds share a message (a burst).
+ * Runs of one model version. A free instance never waits while work is queued; expired and abandoned work leaves before it is
+ * packed.
+ * Requests that fit together share a run if the model was proved to gain from it. Runs of microseconds share a message (a burst).
  */
 
 import type { Next } from '../engine/balance.ts'
@@ -30,14 +31,15 @@ import type { QueueInfo } from './types.ts'
 /** Runs that share a message are answered together, so all of them together must be short. */
 const BURST_MS = 1
 /**
- * Work that an instance may have when another message is posted behind it, that one included. Without it the worker would be idle for a hop
- * after each run; but what is posted can no longer be dropped, be overtaken, or grow. So beyond `BURST_MS` it must have nothing to grow for.
+ * Most work of an instance when another message is posted behind it, that one included. Without it the worker would idle for a hop
+ * after
+ * each run. Posted work can no longer be dropped, be overtaken, or grow, so beyond `BURST_MS` it must have nothing to grow for.
  */
 const AHEAD_MS = 10
 const MAX_RUNS = 64
-/** Pieces of one large request that wait or run at a time. */
+/** Most pieces of one large request that wait or run at a time. */
 const PIECES_PER_INSTANCE = 2
-/** A run is taken for hung at its deadline, but not before it took this many times as long as expected. */
+/** A run counts as hung at its deadline, but not before it took this many times as long as expected. */
 const HUNG_FACTOR = 4
 
 export interface Scheduler {
@@ -47,15 +49,15 @@ export interface Scheduler {
    *   `INPUT_REJECTED`, `INFERENCE_FAILED`
    */
   submit(ticket: Ticket): Promise<Finished>
-  /** Looks at the queue again: an instance came or went. */
+  /** An instance came or went: look at the queue again. */
   wake(): void
-  /** What was found out about the model; requests run one by one before it is told. */
+  /** Findings about the model; before they arrive, requests run one by one. */
   setBatching(batching: Batching): void
   readonly batching: Batching
   readonly stats: QueueInfo
-  /** How long the request whose turn it is has waited; 0 when none waits. */
+  /** How long the next request has waited; 0 if none waits. */
   readonly oldestWaitMs: number
-  /** Resolves when everything that was accepted is answered. */
+  /** Resolves when all accepted requests are answered. */
   drain(): Promise<void>
   /** Rejects everything that is still waiting or running. */
   abandon(error: ModelmountError): void
@@ -64,18 +66,18 @@ export interface Scheduler {
 interface Deps extends Limits {
   readonly pool: Pool
   readonly clock: Clock
-  /** Longest time that a request waits for company, in milliseconds. */
+  /** Longest time that a request waits for others to share its run, in milliseconds. */
   readonly maxDelayMs: number
   readonly mixTenants: boolean
-  /** For the inputs of shared runs. @default fresh */
+  /** Memory for the inputs of shared runs. @default fresh */
   readonly memory?: Memory | undefined
-  /** Is told of every run that was answered, before its requests are. */
+  /** Receives every answered run, before its requests do. */
   readonly onRun?: (run: BatchReport) => void
   /** Longest time that a request waits for an instance. @default no bound but its deadline */
   readonly maxWaitMs?: number
-  /** Runs rows of shared runs again, alone. @default none are */
+  /** Repeats rows of shared runs alone. @default none */
   readonly recheck?: Recheck | undefined
-  /** Is told when that has ended the sharing of runs. */
+  /** Called when that has ended the sharing of runs. */
   readonly onRefuted?: (reason: string) => void
   /** Calls back at the end of this turn. @default setImmediate */
   readonly defer?: (callback: () => void) => void
@@ -110,7 +112,7 @@ export function createScheduler(deps: Deps): Scheduler {
     const place = batching.place(ticket.run, ticket.shareable)
     if (place.rows === 1 || !batching.shared(place.lane) || place.rows <= batching.capOf(place.lane))
       return submitWhole(ticket, place, true)
-    // More rows than a run should have: several runs, joined again. What lets the first piece in lets the others in.
+    // More rows than a run should have: several runs, joined again. If the first piece is admitted, so are the others.
     const width = PIECES_PER_INSTANCE * Math.max(1, pool.instances.length)
     return inPieces(ticket, place, batching, width, (piece, index) =>
       submitWhole({ ...piece, enqueuedAt: clock.now() }, batching.place(piece.run, piece.shareable), index === 0),
@@ -137,7 +139,7 @@ export function createScheduler(deps: Deps): Scheduler {
   function admit(entry: Entry): ModelmountError | undefined {
     const refusal = refuse(entry, deps, { now: entry.enqueuedAt, queue, batching, pool })
     if (refusal?.code !== 'QUEUE_FULL') return refusal
-    // Who matters less makes room.
+    // A less important request makes room.
     const victim = queue.newestBelow(entry)
     if (!victim) return refusal
     settle(
@@ -172,7 +174,7 @@ export function createScheduler(deps: Deps): Scheduler {
     if (wasRunning && pool.killable) killIfHung(entry, now)
   }
 
-  /** When a request that still waits has waited too long. */
+  /** When a waiting request has waited too long. */
   function leavesAt({ state, enqueuedAt }: Entry): number {
     return state === 'queued' && maxWaitMs !== undefined ? enqueuedAt + maxWaitMs : Number.POSITIVE_INFINITY
   }
@@ -184,7 +186,7 @@ export function createScheduler(deps: Deps): Scheduler {
     )
   }
 
-  /** A short deadline must not make a healthy child pay: it is killed only when the run takes far longer than expected. */
+  /** A short deadline must not cost a healthy child its life: it is killed only if the run takes far longer than expected. */
   function killIfHung(entry: Entry, now: number): void {
     const { instance } = entry
     if (!instance?.ready || !entry.atWorker) return
@@ -224,18 +226,18 @@ export function createScheduler(deps: Deps): Scheduler {
     pool.queueChanged()
   }
 
-  /** What waits, as the balancer sees it. */
+  /** The waiting work, from the balancer's point of view. */
   function next(): Next {
     const { cap, curve } = batching
     return { ms: curve.estimate(Math.min(cap, queue.rows)) ?? 0, runs: Math.ceil(queue.rows / cap) }
   }
 
-  /** What an instance should be given now: anything when it is idle, ahead of time only little. */
+  /** Work for an instance now: any amount if it is idle, only little ahead of time. */
   function formBurst(instance: Instance): Batch[] | undefined {
     const burst: Batch[] = []
     const idle = instance.bursts === 0
     let burstMs = 0
-    // Half of what waits, so that the worker runs the other half while the host reads these answers.
+    // Half of the waiting work, so that the worker runs the other half while the host reads these answers.
     const most = Math.min(MAX_RUNS, Math.ceil(next().runs / 2))
     while (burst.length < most) {
       if (burst.length > 0 ? !mayFollow(burstMs, BURST_MS) : !idle && !mayFollow(pool.balancer.remainingMs(instance), AHEAD_MS))
@@ -253,11 +255,11 @@ export function createScheduler(deps: Deps): Scheduler {
     return burst.length > 0 ? burst : undefined
   }
 
-  /** The next run may be posted behind others when all of them together are short enough, and none has to be alone. */
+  /** The next run may be posted behind others if all of them together are short enough, and none has to be alone. */
   function mayFollow(othersMs: number, limitMs: number): boolean {
     const head = queue.peek()
     if (!head || isLone(head)) return false
-    // Those who are answered now may ask again in the same turn, and would find the worker taken.
+    // Callers answered now may ask again in the same turn, and would find the worker taken.
     if (head.apart && !queue.owesApart) return false
     const cap = batching.capOf(head.lane)
     const rows = batching.shared(head.lane) ? Math.min(cap, queue.rowsBeside(head)) : head.rows
@@ -335,7 +337,7 @@ export function createScheduler(deps: Deps): Scheduler {
     batching.observe(first.lane, rows, inferMs, endedAt)
     const pieces = entries.length === 1 ? [outcome.outputs] : batching.split(outcome.outputs, entries.map(rowsOfEntry), entries)
     if (!pieces) {
-      // It may be off by now, for another reason: what ran together meanwhile is not trusted either.
+      // Sharing may be off by now, for another reason: results of shared runs meanwhile are not trusted either.
       if (batching.info.enabled) batching = unbatched('an output did not have as many rows as the inputs', batching.curve)
       again.alone(entries)
       return
@@ -350,7 +352,7 @@ export function createScheduler(deps: Deps): Scheduler {
     }
   }
 
-  /** It failed by itself, so it was not its neighbours. */
+  /** It failed by itself, so the cause is not a neighbour. */
   function refuted(entry: Entry, error: ModelmountError): void {
     if (batching.shared(entry.lane)) suspects.add(originOf(entry))
     settle(entry, error)
@@ -365,11 +367,12 @@ export function createScheduler(deps: Deps): Scheduler {
   }
 
   /**
-   * The worker is gone. What had not started goes back into the queue. Of what ran: one request may be the cause, its caller decides; of
-   * several each gets another chance, alone at once: halves would cost a worker each time that the culprit is among them.
+   * The worker is gone. Runs that had not started go back into the queue. Of those that ran, a single request may be the cause; its
+   * caller decides.
+   * Several get another chance, each alone at once: halves would cost a worker each time that the culprit is among them.
    */
   function lose(entries: readonly Entry[], how: 'lost' | 'unstarted'): void {
-    // A thread was given large tensors for good; there is nothing left to run again.
+    // A thread received large tensors for good; there is nothing left to run again.
     if (pool.killable && (how === 'unstarted' || entries.length > 1)) {
       if (how === 'lost') again.alone(entries)
       else again.unchanged(entries)
@@ -397,7 +400,7 @@ export function createScheduler(deps: Deps): Scheduler {
       if (live.size > 0)
         await new Promise<void>((resolve) => {
           drained = resolve
-          // Nothing more will come: a batch that waits for company waits in vain.
+          // No more requests will come, so a batch must not wait for others.
           scheduleFlush()
         })
       deadlines.end()

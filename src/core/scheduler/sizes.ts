@@ -1,4 +1,4 @@
-/** How many rows a run may have. */
+/** The possible numbers of rows of a run. */
 
 import type { TensorRecord } from '../engine/frame.ts'
 

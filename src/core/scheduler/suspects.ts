@@ -1,19 +1,20 @@
 /**
- * Callers whose values have just failed a run or cost a worker. Their requests run apart for some seconds, so that others keep sharing runs
- * while such a caller tries again and again. A bounded number is remembered; the one that has been good for longest leaves.
+ * Callers whose values just failed a run or cost a worker. Their requests run apart for some seconds.
+ * Others keep sharing runs while such a caller tries again and again. The number remembered is bounded; the longest well-behaved
+ * leaves first.
  */
 
 import type { Clock } from '../host/clock.ts'
 
-/** A named tenant, or the connection of a caller that names none. */
+/** A named tenant, or the connection of a caller without one. */
 export type Origin = string | symbol
 
 export interface Suspects {
-  /** How many are remembered, those whose time is over included. */
+  /** How many are remembered, including those whose time is over. */
   readonly size: number
-  /** True for `forMs` after the origin was added last. */
+  /** True for `forMs` after the origin was last added. */
   has(origin: Origin | undefined): boolean
-  /** @param origin `undefined` for a caller that cannot be told from others, which is not remembered */
+  /** @param origin `undefined` for a caller that cannot be told from others; it is not remembered */
   add(origin: Origin | undefined): void
 }
 
@@ -21,14 +22,14 @@ const FOR_MS = 5000
 const MOST = 1024
 
 export function createSuspects(clock: Clock, { forMs = FOR_MS, most = MOST } = {}): Suspects {
-  /** When the time of each is over. In this order, because all have the same time. */
+  /** End of each one's time. In this order, because all have the same duration. */
   const untils = new Map<Origin, number>()
   return {
     get size() {
       return untils.size
     },
     has(origin) {
-      // Nearly always; this is asked for every request.
+      // Nearly always; this is checked for every request.
       if (untils.size === 0 || origin === undefined) return false
       const until = untils.get(origin)
       if (until === undefined) return false
@@ -48,7 +49,7 @@ export function createSuspects(clock: Clock, { forMs = FOR_MS, most = MOST } = {
   }
 }
 
-/** Where a request comes from, as far as that is known. */
+/** Origin of a request, as far as it is known. */
 export const originOf = ({
   tenant,
   connection,
