@@ -1,34 +1,34 @@
 /**
- * A worker that starts while it is still being found out whether there is something for it to load. Where that takes long, because a large
- * file is hashed or decrypted, the worker is there by the time it has ended. It is given nothing before.
+ * Starts a worker while a check still decides whether there is anything to load. Hashing or decrypting a large file takes long;
+ * the worker is ready when it ends. It receives nothing before.
  */
 
 import type { Clock } from '../host/clock.ts'
 import type { Channel, ChannelEvents, OpenChannel } from './channel.ts'
 
 export interface Ahead {
-  /** The worker that was started, for the first who asks; new ones for the others. */
+  /** The worker that was started, for the first caller; new ones for the others. */
   readonly open: OpenChannel
-  /** It is known by now: none is started that is not yet. */
+  /** The outcome is known: no further worker starts ahead. */
   settle(): void
-  /** Nobody will ask for it. */
+  /** The worker is not needed. */
   drop(): void
 }
 
 interface Spare {
-  /** `undefined` when it has ended by itself. */
+  /** `undefined` if it has ended by itself. */
   take(events: ChannelEvents): Channel | undefined
   end(): void
 }
 
-/** @param afterMs what is shorter than this is not worth a worker that may be in vain */
+/** @param afterMs shorter checks are not worth a worker that may remain unused */
 export function startAhead(open: OpenChannel, clock: Clock, afterMs: number): Ahead {
   let spare: Spare | undefined
   const timer = clock.after(afterMs, () => {
     try {
       spare = openSpare(open)
     } catch {
-      // The load itself meets the same, and tells of it.
+      // The load itself will meet and report the same failure.
     }
   })
   function taken(): Spare | undefined {
@@ -59,7 +59,7 @@ function openSpare(open: OpenChannel): Spare {
     },
     onLine: (line) => owner?.onLine(line),
   })
-  // Answered once it has started, and until then it counts as busy: whoever ends a thread in the middle of that may end the process.
+  // Answered once it has started. Until then it counts as busy: ending a thread in the middle of that may end the process.
   channel.post({ kind: 'digest', files: [] }, [])
   return {
     take(events) {

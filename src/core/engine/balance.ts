@@ -23,30 +23,30 @@ import type { BalanceStrategy } from './types.ts'
 const MAX_BURSTS = 2
 /** Only an endpoint this many times slower than the best one is left unused: anything less is noise, and an idle core is a loss. */
 const CLEARLY_SLOWER = 2
-/** When nothing happens by itself, unused endpoints are looked at again after this. */
+/** If nothing else happens, unused endpoints are looked at again after this. */
 const MIN_RECHECK_MS = 1
 const MAX_RECHECK_MS = 1000
 
-/** What the next work looks like. */
+/** Facts about the next work. */
 export interface Next {
-  /** Expected milliseconds of the next run; 0 when nothing is known. */
+  /** Expected milliseconds of the next run; 0 if unknown. */
   readonly ms: number
-  /** Runs that wait, this one included. */
+  /** Waiting runs, this one included. */
   readonly runs: number
 }
 
 export interface Balancer<E extends object> {
-  /** The endpoint to give work to now; `undefined` for waiting. An endpoint that is busy already should only get little. */
+  /** The endpoint for the next work; `undefined` to wait. An endpoint that is busy already should only get little. */
   pick(endpoints: readonly E[], next: Next): E | undefined
   posted(endpoint: E, expectedMs: number): void
   answered(endpoint: E, answer: Omit<Answer, 'responseMs'>, postedAt: number): void
-  /** Expected milliseconds of what is posted and not answered. */
+  /** Expected milliseconds of posted and unanswered work. */
   postedMs(endpoint: E): number
   /** The same, less the time since the endpoint began with it. */
   remainingMs(endpoint: E): number
-  /** Those that are not clearly slower than the best one, or failing. */
+  /** Endpoints that are neither clearly slower than the best one nor failing. */
   useful(endpoints: readonly E[]): readonly E[]
-  /** The endpoint that is missed least: idle rather than busy, slow rather than fast. */
+  /** The least needed endpoint: idle rather than busy, slow rather than fast. */
   leastUseful(endpoints: readonly E[]): E | undefined
   /** Milliseconds that endpoints have been busy, summed over all of them. */
   busyMs(): number
@@ -91,7 +91,7 @@ export function createBalancer<E extends object>(name: BalanceStrategy, deps: De
       now,
     )
 
-  /** The busy endpoint that is worth more than a free one, if there is one: much faster, and done sooner even for the last one in line. */
+  /** A busy endpoint that is worth more than a free one, if any: much faster, and done sooner even for the last in line. */
   function worthWaitingFor(
     free: Candidate<E>,
     all: readonly Candidate<E>[],

@@ -1,17 +1,18 @@
 /**
- * Memory for large copies of inputs that is used again. Most of what such a copy costs is the fresh memory, zeroed and faulted in page by
- * page: into memory that was used before, the same copy takes a fifth.
+ * Reused memory for large copies of inputs. Most of the cost of such a copy is fresh memory, zeroed and faulted in page by page:
+ * into used memory, the same copy takes a fifth of the time.
  *
- * Whose a buffer is, step by step:
+ * The owner of a buffer, step by step:
  *
- * 1. Free: the pool's.
- * 2. Taken: that one tensor's which is written into it. It lies at the start, and nothing else is in the buffer.
- * 3. Posted with a run: the worker thread's. Transferring detaches it here, so that the host cannot even see it.
+ * 1. Free: the pool.
+ * 2. Taken: the one tensor that is written into it. It lies at the start, and nothing else is in the buffer.
+ * 3. Posted with a run: the worker thread. The transfer detaches it here, so that the host cannot even see it.
  * 4. Answered: the worker transfers it back with its reply, and it is free again (`put`).
  *
- * A copy that was joined with others was never posted; it becomes free when its request is answered (`releaseAfter`). What does not come back is
- * garbage like any other, and nobody waits for it: a worker that is gone takes its buffers along. Callers never get one: results are the
- * worker's fresh memory. What is beyond the tensor may be of an earlier request, so that a tensor never ends before its bytes do.
+ * A copy that was joined with others was never posted; it becomes free with its request's answer (`releaseAfter`).
+ * A buffer that does not come back is ordinary garbage, and nothing waits for it: a lost worker takes its buffers along.
+ * Callers never get one: results are the worker's fresh memory.
+ * Bytes beyond the tensor may belong to an earlier request, so a tensor never ends before its bytes do.
  */
 
 import { totalmem } from 'node:os'
@@ -21,45 +22,45 @@ import type { Tensor } from '../tensor/types.ts'
 type NumericData = Exclude<Tensor['data'], readonly string[]>
 type ArrayOf<T extends NumericData> = new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => T
 
-/** Where the host's copies of inputs get their memory. */
+/** Source of memory for the host's copies of inputs. */
 export interface Memory {
-  /** An array of undefined content: whoever takes it writes all of it. */
+  /** An array of undefined content: its user must write all of it. */
   take<T extends NumericData>(ofType: { readonly BYTES_PER_ELEMENT: number } & ArrayOf<T>, length: number): T
   copy<T extends NumericData>(data: T): T
 }
 
 /** The part that packs messages. */
 export interface Lender extends Memory {
-  /** True for the buffer of an array that was taken: nothing else is in it, although it may be larger than the array. */
+  /** True for the buffer of a taken array: nothing else is in it, although it may be larger than the array. */
   isLent(buffer: ArrayBufferLike): boolean
 }
 
 export interface Buffers extends Lender {
-  /** Takes back what a worker returned. */
+  /** Takes back the buffers that a worker returned. */
   put(buffer: ArrayBuffer): void
-  /** Takes back those of the inputs that were lent and not posted, once the work is done or has failed: nobody may use them any more. */
+  /** Takes back lent inputs that were not posted, once the work is done or has failed: they must not be used any more. */
   releaseAfter(work: Promise<unknown>, inputs: Readonly<Record<string, Tensor>>): void
-  /** Of all free buffers. */
+  /** Bytes of all free buffers. */
   readonly freeBytes: number
-  /** Drops what is free, and whatever comes back later. */
+  /** Drops free buffers, and all that come back later. */
   close(): void
 }
 
 /** Below this, reuse gains nothing over fresh memory. */
 export const POOLED_BYTES = 256 * 1024
 
-/** Time after which a free buffer that nobody wanted is dropped. */
+/** Time after which an unused free buffer is dropped. */
 const IDLE_MS = 10_000
 const MOST_BYTES = 128 * 2 ** 20
 
-/** A sixteenth of what the host may use, and no more than the copies of some dozens of large batches. */
+/** A sixteenth of the host's memory limit, and no more than the copies of some dozens of large batches. */
 function defaultMaxBytes(): number {
-  // 0 or more than there is where nothing bounds the process.
+  // 0 or more than exists if nothing limits the process.
   const granted = process.constrainedMemory() || Number.POSITIVE_INFINITY
   return Math.min(MOST_BYTES, Math.min(granted, totalmem()) / 16)
 }
 
-/** Eight sizes between a power of two and the next: batches of nearly the same size find each other's buffers, and little is left over. */
+/** Eight sizes between a power of two and the next: batches of nearly the same size reuse each other's buffers, and little is wasted. */
 function sizeFor(bytes: number): number {
   const step = 2 ** (Math.floor(Math.log2(bytes)) - 3)
   return Math.ceil(bytes / step) * step
@@ -70,12 +71,12 @@ interface Free {
   readonly since: number
 }
 
-/** @param opts.maxBytes of all free buffers; a buffer over it makes those go that have been free for longest */
+/** @param opts.maxBytes of all free buffers; above it, the longest free ones are dropped */
 export function createBuffers(
   clock: Clock,
   { maxBytes = defaultMaxBytes(), idleMs = IDLE_MS }: { readonly maxBytes?: number; readonly idleMs?: number } = {},
 ): Buffers {
-  /** By size; of each, the one that came last is taken first, so that what is not needed grows old. */
+  /** By size; the most recent one is taken first, so that surplus buffers grow old. */
   const free = new Map<number, Free[]>()
   const lent = new WeakSet<ArrayBufferLike>()
   let freeBytes = 0

@@ -3,11 +3,11 @@
 import type { FromWorker, ToWorker } from './messages.ts'
 
 export interface Channel {
-  /** Sends a message; `transfer` is given away where the tier can do that. */
+  /** Sends a message; `transfer` is given away if the tier supports it. */
   post(message: ToWorker, transfer: ArrayBuffer[]): void
-  /** Ends the worker at once, whatever it is doing. Only where that is safe: a child process. */
+  /** Ends the worker at once, even in the middle of work. Exists only if that is safe: for a child process. */
   readonly kill?: (reason: string) => void
-  /** Private memory of the worker; `undefined` when it is gone. Only where the worker is a process of its own, on Linux. */
+  /** Private memory of the worker; `undefined` once it is gone. Exists only for a process of its own, on Linux. */
   readonly memoryBytes?: () => number | undefined
   /** Ends an idle worker. Must not be called while a load or run is in flight. */
   close(): Promise<void>

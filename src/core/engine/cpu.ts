@@ -1,38 +1,39 @@
 /**
- * The CPUs that all models of a server share. Instances times threads stays within what the host was granted, less a reserve for its event
- * loop; what a user asks for by number is done all the same, with a warning.
+ * The CPUs that all models of a server share. Instances times threads stays within the host's grant, minus a reserve for its event
+ * loop.
+ * Numbers set by the user are obeyed in any case, with a warning.
  */
 
 import { availableParallelism } from 'node:os'
 
-/** With two CPUs or one there is nothing to spare: the kernel lets the event loop in between runs. */
+/** With one or two CPUs there is nothing to spare: the kernel lets the event loop in between runs. */
 const SPARE_FROM = 3
 
-/** CPUs for models out of those that this process was granted. */
+/** CPUs for models, out of those granted to this process. */
 export const cpusForModels = (granted: number = availableParallelism()): number => (granted >= SPARE_FROM ? granted - 1 : granted)
 
-/** What a model version asks for. */
+/** Demands of a model version. */
 export interface CpuDemand {
   readonly name: string
   readonly min: number
   readonly max: number
-  /** Threads of one run that the user asked for; `undefined` for a fair share. */
+  /** Threads of one run, set by the user; `undefined` for a fair share. */
   readonly threads: number | undefined
 }
 
 export interface CpuGrant {
   /** Threads of one run. */
   readonly threads: number
-  /** What the user's numbers ask for beyond the budget, in a sentence. */
+  /** The excess of the user's numbers over the budget, in a sentence. */
   readonly excess: string | undefined
-  /** Counts instances; more than `min` only as long as the budget holds them. Returns how many it may be. */
+  /** Counts instances; more than `min` only while the budget allows them. Returns the permitted number. */
   use(instances: number): number
   release(): void
 }
 
 export interface CpuBudget {
   readonly cpus: number
-  /** Tells of models that are about to load together, so that they share fairly whichever comes first. */
+  /** Announces models that are about to load together, so that they share fairly in any order. */
   expect(demands: readonly CpuDemand[]): void
   grant(demand: CpuDemand): CpuGrant
 }
@@ -40,7 +41,7 @@ export interface CpuBudget {
 interface Entry {
   readonly name: string
   readonly threads: number
-  /** Threads that the user asked for by number; 0 for one instance with its fair share. */
+  /** Threads that the user set by number; 0 for one instance with its fair share. */
   readonly asked: number
   instances: number
 }
@@ -51,8 +52,8 @@ export function createCpuBudget(cpus: number = cpusForModels()): CpuBudget {
   const expected = new Set<string>()
 
   /**
-   * A sum over the models beside one. Versions of one name count as the largest of them: traffic moves from one to the other, and a
-   * version that replaces another must not get what the other leaves.
+   * A sum over the other models. Versions of one name count as the largest of them, because traffic moves from one to the other.
+   * A replacement must not get only the remainder of its predecessor.
    */
   function sumBeside(name: string, of: (entry: Entry) => number): number {
     const byName = new Map<string, number>()
@@ -73,7 +74,7 @@ export function createCpuBudget(cpus: number = cpusForModels()): CpuBudget {
     return Math.min(whole, fair(cpus - usedBeside(name), max))
   }
 
-  /** Fair shares are never too much: one instance with one thread is the least there is. */
+  /** Fair shares are never too much: one instance with one thread is the minimum. */
   function excessOf({ name, asked, threads }: Entry): string | undefined {
     const beside = sumBeside(name, (entry) => entry.asked)
     if (asked === 0 || asked + beside <= cpus) return undefined

@@ -1,4 +1,4 @@
-/** An empty folder for a child to work in: a relative path leads to nothing there. */
+/** An empty working folder for a child: a relative path leads to nothing there. */
 
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,14 +7,14 @@ import { hostUnsupported, refusedByHost } from '../host/problems.ts'
 
 export interface EmptyFolder {
   readonly path: string
-  /** May be called more than once, and while a process works in it. Windows removes it only when none does. */
+  /** May be called more than once, and while a process works in it. Windows removes it only once none does. */
   remove(): void
 }
 
-/** Where the system is mounted read-only, shared memory can be written to as a rule. */
+/** Even if the system is mounted read-only, shared memory is usually writable. */
 const usualPlaces = (): string[] => [tmpdir(), ...(process.platform === 'linux' ? ['/dev/shm'] : [])]
 
-/** @throws ModelmountError `HOST_UNSUPPORTED` where none of the places can be written to */
+/** @throws ModelmountError `HOST_UNSUPPORTED` if none of the places is writable */
 export function makeEmptyFolder(places: readonly string[] = usualPlaces()): EmptyFolder {
   const reasons: string[] = []
   for (const place of places) {

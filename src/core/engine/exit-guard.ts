@@ -5,7 +5,7 @@
 
 import { PENDING, STOP } from './messages.ts'
 
-/** A run that has not ended by then never will; waiting on would hang the exit. */
+/** A run that has not ended by then never will; waiting longer would hang the exit. */
 const EXIT_WAIT_MS = 30_000
 
 const flagsOfThreads = new Set<Int32Array>()
@@ -43,7 +43,7 @@ export function guardThread(flags: Int32Array): () => void {
   return () => flagsOfThreads.delete(flags)
 }
 
-/** Makes sure that a child does not outlive the host. */
+/** Ensures that a child does not outlive the host. */
 export function guardChild(kill: () => void): () => void {
   install()
   childKillers.add(kill)

@@ -1,19 +1,20 @@
-/** How much memory instances take: guessed from the weights, and measured where a process of its own makes that possible. */
+/** Memory of instances: estimated from the weights, and measured if each has a process of its own. */
 
 import type { Isolation, MemoryInfo } from './types.ts'
 
-/** ONNX Runtime keeps weights twice while it packs them for its kernels, and most of that stays (reference: onnxruntime-node.md, 6.2.1). */
+/** ONNX Runtime keeps weights twice while it packs them for its kernels, and most of that stays. */
 const PACKED = 2
 const MIB = 1024 * 1024
 /** A worker with a tiny model: V8, the binding, the session. */
 const BARE_BYTES: Readonly<Record<Isolation, number>> = { thread: 16 * MIB, process: 48 * MIB }
 /**
- * What an instance has of its own though it maps its weights: memory in which ONNX Runtime packs them, only to find them packed already, and
- * which malloc keeps when that is freed. glibc keeps up to a heap of a thread, which is this large; children get tighter bounds.
+ * Private memory of an instance that maps its weights. ONNX Runtime still packs them, only to find them packed, and malloc keeps
+ * that memory.
+ * glibc keeps up to the size of a thread's heap, which is this large; children get tighter bounds.
  */
 const MOST_KEPT_BYTES: Readonly<Record<Isolation, number>> = { thread: 64 * MIB, process: 12 * MIB }
 
-/** How an instance holds its weights: a copy as they are, one more packed for the kernels, or both in a file that all instances map. */
+/** How an instance holds its weights: a plain copy, one more packed for the kernels, or both in a file that all instances map. */
 export type Holding = 'raw' | 'packed' | 'mapped'
 
 /** @param weightBytes of the file and of its external data */
@@ -30,10 +31,10 @@ export function guessFootprint(weightBytes: number, isolation: Isolation, holdin
   }
 }
 
-/** A run touches each weight either as it is or packed, so that a file that holds both costs about one of them. */
+/** A run touches each weight either plain or packed, so a file that holds both costs about one of them. */
 export const sharedBytes = (weightBytes: number, holding: Holding): number => (holding === 'mapped' ? weightBytes : 0)
 
-/** The largest private memory of any instance; `undefined` where none can be measured. */
+/** The largest private memory of any instance; `undefined` if none can be measured. */
 export function measurePrivateBytes(instances: readonly { readonly memoryBytes: number | undefined }[]): number | undefined {
   const measured = instances.flatMap(({ memoryBytes }) => memoryBytes ?? [])
   return measured.length > 0 ? Math.max(...measured) : undefined

@@ -1,6 +1,6 @@
 /**
- * Several tensor maps in one message. Structured clone costs microseconds per object, so small tensors share one slab that is transferred,
- * large ones travel in their own transferred buffer, and names, types and shapes are one flat array of numbers.
+ * Several tensor maps in one message. Structured clone costs microseconds per object, so small tensors share one transferred slab.
+ * Large ones travel in their own transferred buffer, and names, types and shapes are one flat array of numbers.
  */
 
 import { DTYPES } from '../tensor/index.ts'
@@ -16,7 +16,7 @@ export interface Frame {
   readonly slab: Uint8Array
   readonly buffers: readonly Uint8Array[]
   readonly strings: readonly (readonly string[])[]
-  /** Which of `buffers` the sender wants back when it is answered. */
+  /** Those of `buffers` that the sender wants back with the answer. */
   readonly back?: readonly number[]
 }
 
@@ -36,19 +36,20 @@ const LARGE_BYTES = 64 * 1024
 /** Slab offsets are multiples of the widest element, because typed arrays refuse unaligned views. */
 const align = (n: number): number => (n + 7) & ~7
 
-/** The tensor is its whole buffer, so the buffer can be given away without taking anybody else's bytes along. */
+/** The tensor is its whole buffer, so the buffer can be given away without other tensors' bytes. */
 const ownsBuffer = (data: NumericData): boolean =>
   data.byteOffset === 0 && data.byteLength === data.buffer.byteLength && data.buffer instanceof ArrayBuffer
 
-/** A message that came over a pipe has its arrays at any offset. */
+/** In a message from a pipe, arrays start at any offset. */
 const aligned = (bytes: Uint8Array): Uint8Array => (bytes.byteOffset % 8 === 0 ? bytes : bytes.slice())
 
 const bytesOf = (data: NumericData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 
 /**
- * Packs tensor maps. Large tensors that are alone in their buffer are given away with `transfer`: the caller must not use them afterwards
+ * Packs tensor maps. Large tensors that are alone in their buffer are given away with `transfer`: the caller must not use them
+ * afterwards
  * if it passes that list to `postMessage`.
- * @param lender copies what is not alone in its buffer, and gets back what it has lent; without one, copies are fresh memory
+ * @param lender copies tensors that share their buffer, and gets back its loans; without one, copies are fresh memory
  */
 export function pack(
   maps: readonly TensorRecord[],
@@ -98,7 +99,7 @@ export function pack(
   return { frame: back.length > 0 ? { ...frame, back } : frame, transfer }
 }
 
-/** The same bytes in a buffer that holds nothing else of anybody's. */
+/** The same bytes in a buffer that holds nothing else. */
 function aloneIn(bytes: Uint8Array, lender: Lender | undefined): Uint8Array {
   if (ownsBuffer(bytes) || lender?.isLent(bytes.buffer)) return bytes
   return lender ? lender.copy(bytes) : bytes.slice()

@@ -1,4 +1,4 @@
-/** One copy of a model in one worker: load handshake, runs, drain, close. Knows nothing of queues. */
+/** One copy of a model in one worker: load handshake, runs, drain, close. It knows nothing of queues. */
 
 import { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
@@ -15,9 +15,9 @@ import type { OrtSessionOptions, ProviderRequest } from './session-options.ts'
 
 export interface LoadRequest {
   readonly source: string | Uint8Array
-  /** What of its bytes is replaced before they are loaded. */
+  /** Replacements of its bytes before the load. */
   readonly patch: Patch
-  /** External data that is not on disk, by the name that the model has for it. */
+  /** External data that is not on disk, by the model's name for it. */
   readonly data: readonly ExternalData[]
   readonly providers: readonly ProviderRequest[]
   readonly strict: boolean
@@ -26,10 +26,7 @@ export interface LoadRequest {
   readonly timeoutMs: number
 }
 
-/**
- * One outcome per run; or what became of all of them when the worker went: `lost` while they ran, or `unstarted` because they were waiting
- * behind others at the worker.
- */
+/** One outcome per run; or the fate of all of them if the worker went: `lost` while running, `unstarted` while waiting at the worker. */
 export type Done = (
   outcomes: readonly RunOutcome[] | 'lost' | 'unstarted',
   /** When the first run began, on the clock of `performance.now()`. */
@@ -39,21 +36,21 @@ export type Done = (
 export interface Instance {
   /** Counts up over the life of a pool. */
   readonly id: number
-  /** Resolves with the session's own description; rejects when it cannot be loaded. */
+  /** Resolves with the session's own description; rejects if it cannot be loaded. */
   readonly loaded: Promise<Loaded>
-  /** Number of bursts that were posted and not answered. */
+  /** Number of posted and unanswered bursts. */
   readonly bursts: number
-  /** Runs posted and not answered. */
+  /** Posted and unanswered runs. */
   readonly outstanding: number
-  /** True between a successful load and loss or close. */
+  /** True between a successful load and its loss or close. */
   readonly ready: boolean
-  /** Private memory of its worker; `undefined` where that cannot be told from the host's. */
+  /** Private memory of its worker; `undefined` if it cannot be told from the host's. */
   readonly memoryBytes: number | undefined
-  /** Posts runs that the worker does one after the other.  */
+  /** Posts runs, which the worker executes one after the other. */
   run(runs: readonly Run[], done: Done): void
-  /** Ends a worker that hangs, where the tier can; `false` where it cannot. */
+  /** Ends a hung worker, if the tier can; otherwise `false`. */
   kill(reason: string): boolean
-  /** Waits for what is in flight, releases the model, ends the worker. */
+  /** Waits for running work, releases the model, ends the worker. */
   close(): Promise<void>
 }
 
@@ -61,7 +58,7 @@ interface Deps {
   readonly id: number
   readonly open: OpenChannel
   readonly clock: Clock
-  /** Where large inputs have their memory from; only of use where messages are transferred. */
+  /** Source of memory for large inputs; useful only if messages are transferred. */
   readonly buffers?: Buffers | undefined
   /** The worker went away by itself or was killed; not called after `close()` or a failed load. */
   onLost(reason: string): void
@@ -124,7 +121,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
   }
 
   function onLoaded(message: Loaded): void {
-    // It came after the time-out: nobody waits for it any more.
+    // It came after the time-out, when no caller waits any more.
     if (state !== 'loading') {
       void channel.close()
       return
@@ -153,7 +150,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     inFlight.clear()
     outstanding = 0
     released?.()
-    // Told first, so that whoever puts lost runs back finds this instance out of service.
+    // First, so that code which puts lost runs back finds this instance out of service.
     if (was === 'ready') deps.onLost(reason)
     for (const [index, burst] of lost.entries()) burst.done(index === 0 ? 'lost' : 'unstarted')
     idle?.()

@@ -1,6 +1,6 @@
 /**
- * Starts instances of one model: from the form in which its weights are held, or from the model itself when that form cannot be loaded, and
- * warmed up before requests get to them.
+ * Starts instances of one model: from the current form of its weights, or from the model itself if that form cannot be loaded.
+ * Each is warmed up before requests get to it.
  */
 
 import { ModelmountError } from '../errors.ts'
@@ -11,35 +11,35 @@ import type { OpenChannel } from './channel.ts'
 import { createInstance, type Instance, type LoadRequest } from './instance.ts'
 import type { Loaded } from './messages.ts'
 
-/** Another file that holds the same model, which instances map instead of each holding their own copy. */
+/** Another file of the same model, which instances map instead of each holding a copy. */
 export interface SharedForm {
   readonly source: string
-  /** False when its files are no longer the ones that were checked. */
+  /** False once its files differ from the checked ones. */
   isIntact(): Promise<boolean>
 }
 
 export interface Launched {
   readonly instance: Instance
   readonly loaded: Loaded
-  /** What it has loaded; `undefined` for the model itself. */
+  /** The form that it loaded; `undefined` for the model itself. */
   readonly form: SharedForm | undefined
-  /** Set when its worker went away while it warmed up. */
+  /** Set if its worker went away while it warmed up. */
   readonly lost: string | undefined
 }
 
 export interface Launcher {
-  /** What the next instances load; `undefined` for the model itself. */
+  /** The form for the next instances; `undefined` for the model itself. */
   readonly form: SharedForm | undefined
   /** True while an instance loads or warms up. */
   readonly busy: boolean
-  /** True for what `launch()` was rejected with because the model's files are not what was loaded: nothing has crashed. */
+  /** True for an error of `launch()` that only means that the model's files have changed: nothing has crashed. */
   isRefusal(error: unknown): boolean
   use(form: SharedForm): void
-  /** Rejects when the model cannot be loaded, when warming up shows that it must not serve, and when `end()` comes first. */
+  /** Rejects if the model cannot be loaded, if warming up shows that it must not serve, and if `end()` comes first. */
   launch(): Promise<Launched>
-  /** Ends what is being started, after what is in flight. */
+  /** Ends current starts, after their running work. */
   end(): Promise<void>
-  /** The same at once, where the tier can. */
+  /** The same at once, if the tier can. */
   kill(reason: string): void
 }
 
@@ -48,15 +48,15 @@ export interface LaunchDeps {
   readonly clock: Clock
   readonly buffers?: Buffers | undefined
   /**
-   * Rejects when no instance may start, because the model's files are no longer the ones that were loaded first.
-   * @returns says once an instance has loaded whether it has loaded those
+   * Rejects if no instance may start, because the model's files differ from those loaded first.
+   * @returns a function that checks, once an instance has loaded, whether it loaded those
    */
   checkSource(): Promise<() => Promise<void>>
-  /** Warms a new instance up; rejects when it must not serve. */
+  /** Warms a new instance up; rejects if it must not serve. */
   prepare(instance: Instance, loaded: Loaded): Promise<void>
   /** The shared form could not be loaded; instances load the model itself from here on. */
   onSharedLost(reason: string): void
-  /** The worker of an instance that was handed out went away. */
+  /** The worker of a delivered instance went away. */
   onLost(instance: Instance, reason: string): void
   onLine(line: string): void
 }
@@ -66,7 +66,7 @@ export const formed = (request: LoadRequest, { source }: SharedForm): LoadReques
 
 export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher {
   const starting = new Set<Instance>()
-  /** Failed to warm up, until they are gone. */
+  /** Instances that failed to warm up, until they are gone. */
   const dismissed = new Map<Instance, Promise<void>>()
   const ended = new ModelmountError('SERVER_CLOSED', 'the instances of the model are being ended')
   const refusals = new WeakSet<object>()
@@ -75,7 +75,7 @@ export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher
   let nextId = 1
   let era = 0
 
-  /** Notes that what is rejected here is a refusal. */
+  /** Marks this rejection as a refusal. */
   async function asked<T>(question: Promise<T>): Promise<T> {
     try {
       return await question
@@ -140,7 +140,7 @@ export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher
     }
   }
 
-  /** One that hangs is not waited for. */
+  /** A hung one is not waited for. */
   function dismiss(instance: Instance): void {
     starting.delete(instance)
     instance.kill('it failed to warm up')

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 
 const POLL_MS = 25
 
-/** Anonymous and shared-memory pages of a process in bytes; `undefined` when it is gone or this is not Linux. */
+/** Anonymous and shared-memory pages of a process in bytes; `undefined` if it is gone or this is not Linux. */
 export function privateBytes(pid: number): number | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'latin1')
@@ -16,7 +16,7 @@ export function privateBytes(pid: number): number | undefined {
   }
 }
 
-/** Calls `onExceeded` once when the process grows over the cap. Returns a function that stops watching. */
+/** Calls `onExceeded` once if the process grows over the cap. Returns a function that stops watching. */
 export function watchMemory(
   pid: number | undefined,
   maxBytes: number | undefined,

@@ -1,4 +1,4 @@
-/** What host and worker say to each other: plain data only, because structured clone drops classes and error codes. */
+/** Messages between host and worker: plain data only, because structured clone drops classes and error codes. */
 
 import type { Patch } from '../onnx/splice.ts'
 import type { Dim, DType } from '../tensor/types.ts'
@@ -11,7 +11,7 @@ export interface ProviderFallback {
   readonly reason: string
 }
 
-/** An input or output as the loaded session reports it; `type` is ONNX Runtime's spelling and may be one that cannot be carried. */
+/** An input or output as the loaded session reports it; `type` is ONNX Runtime's spelling and may be an unsupported one. */
 export interface SessionValue {
   readonly name: string
   readonly isTensor: boolean
@@ -28,7 +28,7 @@ export type ToWorker =
   | {
       readonly kind: 'load'
       readonly source: string | Uint8Array
-      /** What of its bytes is replaced before they are loaded. */
+      /** Replacements of its bytes before the load. */
       readonly patch: Patch
       readonly data: readonly ExternalData[]
       readonly providers: readonly ProviderRequest[]
@@ -53,7 +53,7 @@ export type ToWorker =
       readonly source: string
       readonly patch: Patch
       readonly session: OrtSessionOptions
-      /** Folder that the derived model is written to. */
+      /** Target folder of the derived model. */
       readonly into: string
       /** Inputs to try both models with. */
       readonly samples: Frame
@@ -67,7 +67,7 @@ export interface Loaded {
   readonly provider: ExecutionProviderName
   readonly fallbacks: readonly ProviderFallback[]
   readonly loadMs: number
-  /** What was asked for and could not be done, though the model works without. */
+  /** Requested settings that could not be applied; the model works without them. */
   readonly warnings: readonly string[]
 }
 
@@ -91,17 +91,17 @@ export type FromWorker =
   | { readonly kind: 'released' }
   | {
       readonly kind: 'tried'
-      /** Single-row requests that the model takes. */
+      /** Single-row requests that the model accepts. */
       readonly rows: Frame
       readonly found: Omit<Found, 'rows'>
     }
-  /** sha256 per file; '' where there is none. */
+  /** sha256 per file; '' for a missing one. */
   | { readonly kind: 'digested'; readonly digests: readonly string[] }
   | {
       readonly kind: 'derived'
       /** Outputs of the plain model for each sample, then those of the derived one. */
       readonly outputs: Frame
-      /** Shortest plain run over shortest derived one, for the sample that is worst off. */
+      /** Shortest plain run divided by shortest derived run, for the worst sample. */
       readonly speed: number
     }
 

@@ -1,4 +1,4 @@
-/** The one clock that all threads and processes of a machine share, told from this thread's `performance.now()`. */
+/** Converts between this thread's `performance.now()` and the one clock that all threads and processes of a machine share. */
 
 function hrtimeAheadMs(): number {
   let [best, narrowest] = [0, Number.POSITIVE_INFINITY]

@@ -1,6 +1,6 @@
 /**
- * Turns ONNX Runtime's texts into our codes. They carry no code of their own, and they quote paths and raw names, so the text itself goes to
- * `cause` only.
+ * Turns ONNX Runtime's texts into our codes. They carry no code of their own, and they quote paths and raw names.
+ * The text itself therefore goes to `cause` only.
  */
 
 import { ModelmountError } from '../errors.ts'
@@ -11,10 +11,10 @@ const NOT_A_MODEL =
 const UNSUPPORTED =
   /released opsets|is not a registered function\/op|No Op registered|Unsupported data type|NOT_IMPLEMENTED|Could not find an implementation|Unsupported model IR version|Unknown model file format version/i
 
-/** With the name of what the C++ library did not find: `Failed to construct locale with name:en_US.UTF-8:…`. */
+/** With the name that the C++ library did not find: `Failed to construct locale with name:en_US.UTF-8:…`. */
 const NO_LOCALE = /construct locale with name:\s*([\w@.-]{1,40})/
 
-/** What a provider or model said when it could not start. */
+/** Texts of providers or models that cannot start. */
 export function loadError(text: string): ModelmountError {
   const safe = printable(text).slice(0, 1000)
   const opts = { cause: new Error(safe) }
@@ -28,11 +28,11 @@ export function loadError(text: string): ModelmountError {
 }
 
 const OUT_OF_MEMORY = /allocate|bad_alloc|out of memory/i
-/** A kernel or the input check refused: kernels are deterministic and the model is loaded, so what is left to be wrong is the input. */
+/** A kernel or the input check refused. Kernels are deterministic and the model is loaded, so the input must be wrong. */
 const REFUSED_INPUT =
   /Non-zero status code returned while running|Got invalid dimensions|Invalid rank for input|Unexpected input data type|INVALID_ARGUMENT/i
 
-/** A run that failed inside ONNX Runtime. The message is fixed text: what ONNX Runtime said may quote the model. */
+/** A run that failed inside ONNX Runtime. The message is fixed: ONNX Runtime's own text may quote the model. */
 export function runError(text: string): ModelmountError {
   const opts = { cause: new Error(printable(text).slice(0, 2000)) }
   return REFUSED_INPUT.test(text) && !OUT_OF_MEMORY.test(text)
@@ -44,7 +44,7 @@ export function runError(text: string): ModelmountError {
     : new ModelmountError('INFERENCE_FAILED', 'the model failed while running', opts)
 }
 
-/** Text models (StringNormalizer, TfidfVectorizer, Tokenizer) compare letters by it. Slim images hold no locale but C. */
+/** Text models (StringNormalizer, TfidfVectorizer, Tokenizer) compare letters by locale. Slim images hold only C. */
 function localeAdvice(locale: string): string {
   const [language = 'en_US', charset = 'UTF-8'] = locale.split('.')
   const make = `apt-get install -y locales && localedef -i ${language} -f ${charset} ${locale}`

@@ -10,7 +10,7 @@ export interface Patched {
   readonly patch: Patch
 }
 
-/** The source for ONNX Runtime: the path itself where nothing is replaced, else the new bytes. */
+/** The source for ONNX Runtime: the path itself if nothing is replaced, else the new bytes. */
 export function readPatched(source: string | Uint8Array, patch: Patch): string | Uint8Array {
   if (patch.length === 0) return source
   if (typeof source !== 'string')

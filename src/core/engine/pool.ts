@@ -1,6 +1,6 @@
 /**
- * The instances of one model version: start, hand out, as many as the load wants, replace after a crash with back-off, stop trying when
- * crashes do not end, and all of them away while nobody needs the model.
+ * The instances of one model version: starts them, hands them out, scales to the load, and replaces crashed ones with back-off.
+ * It stops after repeated crashes, and unloads all of them while the model is unused.
  */
 
 import { ModelmountError } from '../errors.ts'
@@ -13,11 +13,11 @@ import type { Loaded } from './messages.ts'
 import { createScaler, type ScalerSettings } from './scaler.ts'
 import type { BalanceStrategy } from './types.ts'
 
-/** Consecutive losses without one successful run in between that open the breaker. */
+/** Consecutive losses without a successful run in between that open the breaker. */
 const BREAKER_CRASHES = 5
 const FIRST_BACKOFF_MS = 100
 const MAX_BACKOFF_MS = 30_000
-/** After a start was refused: files that are being exchanged are right again in a moment, others need somebody. */
+/** After a refused start: files being exchanged are right again in a moment, others need a person. */
 const FIRST_LOOK_MS = 1000
 
 export type PoolEvent =
@@ -35,8 +35,8 @@ export type PoolEvent =
 
 export interface Pool {
   /**
-   * Starts the least number of instances; rejects when one of them cannot load.
-   * @param opts.form what they load instead of the model itself
+   * Starts the least number of instances; rejects if one of them cannot load.
+   * @param opts.form the form that they load instead of the model itself
    * @param opts.count fewer than that; `fill()` or `adopt()` starts the others
    */
   start(opts?: { readonly form?: SharedForm | undefined; readonly count?: number | undefined }): Promise<Loaded>
@@ -46,35 +46,35 @@ export interface Pool {
   adopt(form: SharedForm): Promise<void>
   /** Ready instances. */
   readonly instances: readonly Instance[]
-  /** Instances that there should be now. */
+  /** Desired number of instances. */
   readonly target: number
   readonly balancer: Balancer<Instance>
-  /** True when more than one instance may exist and be killed alone. */
+  /** True if more than one instance may exist and be killed alone. */
   readonly killable: boolean
   /** Set while there is no instance and none may be started, or the breaker is open: milliseconds until the next attempt. */
   readonly unavailableForMs: number | undefined
-  /** Why that is, as the rest of a sentence about the model. */
+  /** The reason, worded as the rest of a sentence about the model. */
   readonly unavailableBecause: string | undefined
   /** False while an instance is started or waits for its restart. */
   readonly settled: boolean
-  /** When a run last succeeded, on the pool's clock. */
+  /** Time of the last successful run, on the pool's clock. */
   readonly usedAt: number
-  /** Private memory of an instance, as last measured where that is possible. */
+  /** Last measured private memory of an instance, if it can be measured. */
   readonly privateBytes: number | undefined
-  /** A run succeeded: crashes before it no longer count. */
+  /** A run succeeded: earlier crashes no longer count. */
   succeeded(): void
-  /** The queue was looked at: time to see whether there are enough instances. */
+  /** The queue was looked at: time to check the number of instances. */
   queueChanged(): void
-  /** Ends all instances for the time being, after what is in flight. What waits goes on waiting. */
+  /** Ends all instances for the time being, after their running work. Waiting requests keep waiting. */
   park(): Promise<void>
   /**
-   * Starts the least number of instances again. Rejects with a reason that callers may read where the files are not what was loaded, and with
-   * one that is for the log, as the cause of another, where they could not be loaded.
+   * Starts the least number of instances again. Rejects with a reason for callers if the files have changed.
+   * If they could not be loaded, the cause of the error is for the log.
    */
   resume(): Promise<void>
-  /** Waits for what is in flight and ends the workers. */
+  /** Waits for running work and ends the workers. */
   close(): Promise<void>
-  /** Ends the workers at once where the tier can. */
+  /** Ends the workers at once if the tier can. */
   kill(): void
 }
 
@@ -87,9 +87,9 @@ interface Deps extends Pick<LaunchDeps, 'open' | 'clock' | 'buffers' | 'checkSou
   emit(event: PoolEvent): void
   /** An instance became ready, or the breaker opened: look at the queue. */
   onChange(): void
-  /** Age of the request that waits longest; 0 when none does. */
+  /** Age of the longest waiting request; 0 if none waits. */
   oldestWaitMs(): number
-  /** Reserves CPU and memory for that many instances in all; returns how many there may be, never less than the minimum. */
+  /** Reserves CPU and memory for that many instances in all; returns the permitted number, at least the minimum. */
   claim(instances: number): number
 }
 
@@ -99,7 +99,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
   const instances = new Set<Instance>()
   const restarts = new Set<Timer>()
   const forms = new WeakMap<Instance, SharedForm | undefined>()
-  /** Instances that are no longer needed, until they are gone. */
+  /** Surplus instances, until they are gone. */
   const leaving = new Map<Instance, Promise<void>>()
   const balancer = createBalancer<Instance>(settings.balance, { clock, recheck: () => deps.onChange() })
   const scaler = min < max ? createScaler(settings, { clock, look, grow, shrink }) : undefined
@@ -129,14 +129,14 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
   const ready = (): Instance[] => [...instances].filter((instance) => instance.ready)
   const stopped = (): boolean => closed || parked
 
-  /** One more. It may be gone again already, and is replaced like any other then. */
+  /** One more. It may be gone again already, and is then replaced like any other. */
   async function add(): Promise<Launched> {
     const launched = await launcher.launch()
     refusal = undefined
     forms.set(launched.instance, launched.form)
     if (launched.lost === undefined) instances.add(launched.instance)
     else lost(launched.lost)
-    // It was on its way when the others moved to the shared form.
+    // It was starting when the others moved to the shared form.
     if (launcher.form && launched.form !== launcher.form) void exchange()
     return launched
   }
@@ -159,7 +159,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
     missing = min - count
     deps.claim(target)
     const { loaded } = await add()
-    // What is started after the end would never be ended.
+    // An instance started after the end would never be ended.
     refuseClosed()
     const others = await Promise.allSettled(Array.from({ length: count - 1 }, add))
     const failed = others.find((result) => result.status === 'rejected')
@@ -199,12 +199,12 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
     deps.onChange()
   }
 
-  /** Nothing has crashed: it does not count as that, and is looked at again until the files are right. Returns when. */
+  /** Nothing has crashed: it does not count as a crash, and is retried until the files are right. Returns when. */
   function refused(error: unknown): number {
     const reason = messageOf(error)
     const isNews = refusal?.reason !== reason
     const now = clock.now()
-    // Several that were to start are refused together.
+    // Several pending starts are refused together.
     if (refusal && now < refusal.until) return refusal.until - now
     const lookMs = refusal ? Math.min(MAX_BACKOFF_MS, 2 * refusal.lookMs) : FIRST_LOOK_MS
     refusal = { reason, until: now + lookMs, lookMs }
@@ -252,7 +252,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
       await addToServe()
     } catch (error) {
       if (stopped()) return
-      // The others go on: what cannot be added is no loss.
+      // The others continue: a failed addition is no loss.
       scaler?.failed()
       target = Math.max(min, target - 1)
       deps.claim(target)
@@ -267,7 +267,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
     dropOne()
   }
 
-  /** One less: the one that is wanted least, or one that is not even there. */
+  /** One less: the least needed one, or one that does not even exist yet. */
   function dropOne(): void {
     const [pending] = restarts
     if (pending) {
@@ -292,11 +292,11 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
   async function fill(): Promise<void> {
     const count = missing
     missing = 0
-    // What cannot be started is tried again like what crashed.
+    // A failed start is retried like a crashed instance.
     await Promise.all(Array.from({ length: count }, restart))
   }
 
-  /** Replaces instances that have not loaded the form in use, one by one: the old one serves until the new one is ready. */
+  /** Replaces instances that have not loaded the current form, one by one: the old one serves until the new one is ready. */
   async function exchange(): Promise<void> {
     if (exchanging) return
     exchanging = true
@@ -305,7 +305,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
       for (let old = outdated(); old && !stopped(); old = outdated()) {
         const launched = await launcher.launch()
         refusal = undefined
-        // Rather one that is as it was than none.
+        // Keep the old instance rather than lose capacity.
         if (launched.lost !== undefined) return
         forms.set(launched.instance, launched.form)
         instances.add(launched.instance)
@@ -315,7 +315,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
         else dropOne()
       }
     } catch (error) {
-      // The instances that are there go on. Why the shared form cannot be loaded was told already.
+      // The existing instances continue. The reason why the shared form cannot be loaded was reported already.
       if (launcher.isRefusal(error)) exchangeIn(refused(error))
     } finally {
       exchanging = false

@@ -6,9 +6,9 @@ import { getPriority, setPriority } from 'node:os'
 const SELF = '/proc/thread-self'
 
 /**
- * Threads that are started later inherit it, so it must be called before the session is created. On Linux a thread has a priority of its
- * own, and in the first thread of a process its id is the process's; elsewhere the id would be read as that of another process.
- * @returns why it could not be done
+ * Threads started later inherit it, so call it before the session is created. On Linux a thread has a priority of its own,
+ * and in the first thread of a process its id is the process's; elsewhere the id would be read as that of another process.
+ * @returns why it failed, if it did
  */
 export function lowerPriority(niceness: number): string | undefined {
   if (niceness === 0) return undefined
@@ -16,7 +16,7 @@ export function lowerPriority(niceness: number): string | undefined {
   try {
     const id = Number(readlinkSync(SELF).split('/').at(-1))
     if (!Number.isSafeInteger(id) || id <= 0) return `niceness could not be set: ${SELF} names no thread`
-    // Raising a priority needs a privilege, and a host that was started low wants its workers no higher.
+    // Raising a priority needs a privilege, and a host with a low priority wants its workers no higher.
     if (getPriority(id) < niceness) setPriority(id, niceness)
     return undefined
   } catch (error) {

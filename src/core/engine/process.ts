@@ -1,4 +1,4 @@
-/** Process tier: a child process. Survives a native crash, can be killed at a deadline, and has a memory cap. */
+/** Process tier: a child process. It survives a native crash, can be killed at a deadline, and has a memory cap. */
 
 import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -12,7 +12,10 @@ import { guardChild } from './exit-guard.ts'
 import { privateBytes, watchMemory } from './memory.ts'
 import type { FromWorker } from './messages.ts'
 
-/** What a child may see of the host's environment: what native libraries need to be found and to find their devices, no secrets. */
+/**
+ * The part of the host's environment that a child may see: enough for native libraries to be found and to find their devices, no
+ * secrets.
+ */
 const PASSED_ENV = [
   'LD_LIBRARY_PATH',
   'CUDA_VISIBLE_DEVICES',
@@ -29,21 +32,21 @@ const PASSED_ENV = [
 ]
 
 /**
- * Memory that a load or a large run has freed should go back to the system, as with the arena off; by default glibc keeps what it has seen
- * freed once, up to tens of megabytes per child. Bounds that small runs never reach, so that these cost nothing.
+ * Freed memory of a load or a large run should go back to the system, as with the arena off. By default glibc keeps up to tens of
+ * megabytes per child. These bounds are never reached by small runs, which therefore pay nothing.
  */
 const MALLOC_ENV = { MALLOC_MMAP_THRESHOLD_: String(4 * 2 ** 20), MALLOC_TRIM_THRESHOLD_: String(8 * 2 ** 20) }
 
 /** A hostile model can make native code write without end. */
 const MAX_LINES_PER_CHILD = 1000
-/** Of what a child has said before its first answer. */
+/** Longest kept output of a child before its first answer. */
 const MAX_LINES_KEPT = 50
 
 function childEnv(): Record<string, string> {
   const env: Record<string, string> = { ...MALLOC_ENV, ORT_DISABLE_TELEMETRY: process.env.ORT_DISABLE_TELEMETRY ?? '1' }
   for (const name of PASSED_ENV) {
     const value = process.env[name]
-    // PATH is what Windows searches for libraries; elsewhere a child has no use for it.
+    // Windows searches PATH for libraries; elsewhere a child has no use for it.
     if (value !== undefined && (name !== 'PATH' || process.platform === 'win32')) env[name] = value
   }
   return env
@@ -60,10 +63,10 @@ function forwardLines(stream: Readable | null, onLine: (line: string) => void): 
 /** A pipe, which keeps this process running or does not. */
 const holder = (stream: Readable | null): { ref?(): void; unref?(): void } => (stream ?? {}) as { ref?(): void; unref?(): void }
 
-/** Of what Node writes when a script fails, the line with the error. */
+/** The line with the error, from Node's output about a failed script. */
 const errorOf = (said: readonly string[]): string[] => said.filter((line) => /^\w*Error\b/.test(line)).slice(0, 1)
 
-/** @returns the child, and a function that removes its folder where it has not done that itself */
+/** @returns the child, and a function that removes its folder if the child has not */
 function start(): { readonly child: ChildProcess; leave(): void } {
   const folder = makeEmptyFolder()
   try {
@@ -129,7 +132,7 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
       child.on('exit', (code, signal) => {
         const reason = signal ? `the child process was killed by ${signal}` : `the child process exited with code ${code}`
         if (hasAnswered || closed || killReason) return gone(reason)
-        // It could not even start. What it has said of that arrives behind the news of its end.
+        // It could not even start. Its output about that arrives after the news of its end.
         for (const stream of [child.stdout, child.stderr]) holder(stream).ref?.()
         child.once('close', () => gone([reason, ...errorOf(said)].join(': ')))
       })
@@ -146,7 +149,7 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
 
     return {
       post(message) {
-        // The child too: its channel closes before its end is told, and a process that nothing holds would be gone in between.
+        // The child too: its channel closes before its exit is reported, and an unreferenced process would be gone in between.
         if (answersDue++ === 0) {
           child.channel?.ref?.()
           child.ref()
@@ -159,7 +162,7 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
       async close() {
         if (closed) return exited
         closed = true
-        // Whoever waits for this must live to see it.
+        // Keep the process alive until the child has exited, so that callers which await it can settle.
         child.ref()
         child.kill('SIGKILL')
         await exited

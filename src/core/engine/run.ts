@@ -1,4 +1,4 @@
-/** One run of a model, and what came of it. */
+/** One run of a model, and its outcome. */
 
 import type { ModelmountError } from '../errors.ts'
 import type { Tensor } from '../tensor/types.ts'

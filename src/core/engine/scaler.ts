@@ -1,22 +1,23 @@
 /**
- * How many instances a model should have, between two bounds. Up within a fraction of a second when requests stand in line, down one by one
- * when the rest could have done the work with ease. Decides only; the pool starts and ends instances.
+ * Decides how many instances a model should have, between two bounds. It adds them within a fraction of a second if requests stand
+ * in line,
+ * and drops them one by one if the rest could have done the work with ease. The pool starts and ends them.
  */
 
 import type { Clock, Timer } from '../host/clock.ts'
 
 /**
- * The wait must be too long for this long without a break. A line that is worked off within that time is what a queue is for; one that
- * stands is a shortage (the idea of CoDel, Nichols and Jacobson 2012).
+ * The wait must stay too long for this long without a break. Queues exist for lines that clear within that time.
+ * A standing line is a shortage (the idea of CoDel, Nichols and Jacobson 2012).
  */
 const SUSTAIN_MS = 250
 const TICK_MS = 10
 /** After an instance could not be added: no CPU, no memory, or a failed load. */
 const RETRY_MS = 1000
 const MAX_RETRY_MS = 30_000
-/** One instance less must have been at most this busy. */
+/** Largest load that one instance fewer would have had. */
 const LOW_LOAD = 0.5
-/** Having to grow soon after shrinking makes the next shrinking this many times slower at most. */
+/** Growing soon after shrinking slows the next shrinking down, at most this many times. */
 const MAX_PATIENCE = 8
 
 export interface ScalerSettings {
@@ -28,16 +29,16 @@ export interface ScalerSettings {
   readonly idleMs: number
 }
 
-/** What there is now. */
+/** The current state. */
 export interface Load {
-  /** Age of the request that waits longest; 0 when none does. */
+  /** Age of the longest waiting request; 0 if none waits. */
   readonly oldestWaitMs: number
-  /** Instances that there should be. */
+  /** Desired number of instances. */
   readonly target: number
   readonly ready: number
   /** True while one loads or warms up. */
   readonly starting: boolean
-  /** True when every ready instance has something to do. */
+  /** True if every ready instance has work. */
   readonly allBusy: boolean
   /** Milliseconds that instances have been busy since the beginning, summed. */
   readonly busyMs: number
@@ -46,7 +47,7 @@ export interface Load {
 interface Deps {
   readonly clock: Clock
   look(): Load
-  /** Starts up to that many more; returns how many it may. */
+  /** Starts up to that many more; returns the permitted number. */
   grow(count: number): number
   /** Ends one. */
   shrink(): void
@@ -55,9 +56,9 @@ interface Deps {
 export interface Scaler {
   /** The queue was looked at. */
   check(): void
-  /** Instances that were promised could not be started. */
+  /** Promised instances could not be started. */
   failed(): void
-  /** Stops deciding until the next `check()`; what was seen so far no longer counts. */
+  /** Stops deciding until the next `check()`; earlier observations no longer count. */
   pause(): void
   close(): void
 }
@@ -80,7 +81,7 @@ export function createScaler({ min, max, targetDelayMs, idleMs }: ScalerSettings
     const now = clock.now()
     const load = look()
     overSince = load.oldestWaitMs > targetDelayMs && load.allBusy ? (overSince ?? now) : undefined
-    // Those on their way may be enough.
+    // Starting instances may be enough.
     if (overSince !== undefined && load.ready < load.target) overSince = now
     if (overSince !== undefined && now - overSince >= SUSTAIN_MS) stretch(load, now)
     if (load.oldestWaitMs > 0 && load.target < max) tickAfter(overSince === undefined ? targetDelayMs - load.oldestWaitMs : 0)
@@ -97,7 +98,7 @@ export function createScaler({ min, max, targetDelayMs, idleMs }: ScalerSettings
   function stretch(load: Load, now: number): void {
     pressedAt = now
     if (load.target >= max || now < growAfter) return
-    // Twice as many each time: a burst is met in few steps, whatever its size.
+    // Doubles each time: a burst is met in few steps, whatever its size.
     const added = grow(Math.min(max - load.target, Math.max(1, load.target)))
     if (added === 0) {
       growAfter = now + RETRY_MS
@@ -128,7 +129,7 @@ export function createScaler({ min, max, targetDelayMs, idleMs }: ScalerSettings
     if (!ended || closed) return
     const load = look()
     const meanBusy = (load.busyMs - ended.busyMs) / Math.max(1, clock.now() - ended.from)
-    // One that is on its way can neither be spared nor taken back.
+    // A starting instance can be neither spared nor taken back.
     if (!load.starting && load.target > min && pressedAt < ended.from && meanBusy <= LOW_LOAD * (load.target - 1)) {
       shrink()
       shrankAt = clock.now()

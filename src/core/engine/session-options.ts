@@ -65,7 +65,7 @@ const withDevice = object<Exclude<ExecutionProvider, string>>({ name: providerNa
 
 export const executionProviders = list(either(providerName, withDevice), { min: 1 })
 
-/** Without `intraOpNumThreads` a run has one thread; who knows the other models sets the share of this one before it loads. */
+/** Without `intraOpNumThreads` a run has one thread; the CPU budget sets this model's share before it loads. */
 export function ortSessionOptions(given: SessionOptions): OrtSessionOptions {
   const { allowSpinning, disablePrepacking, denormalAsZero, enableCpuMemArena, enableMemPattern, ...rest } = decided(
     SESSION,

@@ -1,20 +1,21 @@
 /**
- * What is known of one endpoint (an instance of a model), and what its next answer is expected to cost. Pure: every function takes the
- * time it is asked about, so that a simulation can drive them.
+ * The record of one endpoint (an instance of a model), and the expected time of its next answer. Pure: every function takes the
+ * current
+ * time, so that a simulation can drive them.
  */
 
 export interface Standing {
-  /** Bursts posted and not answered. */
+  /** Posted and unanswered bursts. */
   outstanding: number
-  /** Expected milliseconds of what is posted and not answered, at the speed of the model's own curve. */
+  /** Expected milliseconds of posted and unanswered work, at the speed of the model's own curve. */
   postedMs: number
-  /** When what runs now began: posted to an idle endpoint, or the answer before it. */
+  /** Start of the current work: posted to an idle endpoint, or the answer before it. */
   since: number
   /** Measured over expected time, an average of the last runs; `undefined` before the first. */
   factor: number | undefined
   /** Peak-sensitive average of the time from post to answer; `undefined` before the first. */
   responseMs: number | undefined
-  /** When the last answer came. */
+  /** Time of the last answer. */
   seenAt: number
   /** Failed answers in a row. */
   failures: number
@@ -23,32 +24,32 @@ export interface Standing {
 
 export interface Answer {
   readonly expectedMs: number
-  /** Inside the model; 0 for what was lost. */
+  /** Inside the model; 0 for lost work. */
   readonly tookMs: number
   /** From post to answer. */
   readonly responseMs: number
-  /** `neutral` for what the caller is to blame for. */
+  /** `neutral` for faults of the caller. */
   readonly verdict: 'good' | 'bad' | 'neutral'
 }
 
-/** What all endpoints together say about one. */
+/** What all endpoints together imply for one. */
 export interface Fleet {
   /** Median of the known factors. */
   readonly medianFactor: number
   readonly medianResponseMs: number
-  /** True while so many are shunned that shunning would leave too few. */
+  /** True while shunning would leave too few endpoints. */
   readonly panics: boolean
 }
 
-/** Ten runs tell: a fifth of the speed shows after three, and noise of half a run's length moves it by a tenth. */
+/** Ten runs decide: a fifth of the speed shows after three, and noise of half a run's length moves it by a tenth. */
 const LEARN = 0.1
-/** One hiccup of the machine must not pass for a slow endpoint, and what is far too slow must not be remembered for longer than that. */
+/** One hiccup of the machine must not pass for a slow endpoint, and a far too slow run must not be remembered for longer than that. */
 const MAX_RATIO = 5
-/** What an endpoint was once is believed less and less, or it would never be tried again. */
+/** Old evidence fades, because a shunned endpoint would otherwise never be tried again. */
 const DECAY_MS = 5000
 /** Decay ends at this share of the fleet's median: an endpoint is tried again, not stampeded. */
 const FLOOR = 0.5
-/** One bad request after the other, from one caller, must not take an endpoint out; an endpoint that fails always gets here at once. */
+/** Bad requests in a row, from one caller, must not take an endpoint out; an endpoint that fails always gets here at once. */
 const FAILURES_BEFORE_SHUNNED = 3
 const FIRST_SHUN_MS = 5000
 const MAX_SHUN_MS = 60_000
@@ -100,7 +101,7 @@ function learn(standing: Standing, ratio: number, now: number): number {
   const { factor } = standing
   if (factor === undefined) return ratio
   const silence = 1 - decay(standing, now)
-  // After a silence it goes on from what it is believed to be by now, and one run weighs more.
+  // After a silence it continues from its faded value, and one run weighs more.
   if (silence <= LEARN) return factor + LEARN * (ratio - factor)
   const before = factor * (1 - silence)
   return before + silence * (ratio - before)
@@ -123,7 +124,7 @@ export function fleetOf(standings: readonly Standing[], now: number): Fleet {
   }
 }
 
-/** Of two, the faster one is what to expect. */
+/** Of two, the faster one is the one to expect. */
 function lowerMedian(values: readonly (number | undefined)[]): number | undefined {
   const known = values.filter((value) => value !== undefined).sort((a, b) => a - b)
   return known[Math.floor((known.length - 1) / 2)]
@@ -132,7 +133,7 @@ function lowerMedian(values: readonly (number | undefined)[]): number | undefine
 const penalty = (standing: Standing, fleet: Fleet, now: number): number =>
   standing.shunnedUntil > now && !fleet.panics ? SHUNNED_COST : 1
 
-/** Times the expected duration that a run takes here; a new endpoint is taken for an average one. */
+/** The factor on a run's expected duration here; a new endpoint counts as average. */
 export function slowness(standing: Standing, fleet: Fleet, now: number): number {
   const { factor } = standing
   const believed = factor === undefined ? fleet.medianFactor : Math.max(FLOOR * fleet.medianFactor, factor * decay(standing, now))
@@ -144,11 +145,11 @@ export function completionMs(standing: Standing, nextMs: number, fleet: Fleet, n
   const slow = slowness(standing, fleet, now)
   if (standing.outstanding === 0) return nextMs * slow
   const leftMs = standing.postedMs * slow - (now - standing.since)
-  // Overdue by x, it may well take x longer: what hangs becomes less and less worth waiting for.
+  // Overdue by x, it may well take x longer: hung work becomes less and less worth waiting for.
   return Math.abs(leftMs) + nextMs * slow
 }
 
-/** Expected response time with one more request in line, as service meshes reckon it: from response times alone. */
+/** Expected response time with one more request in line, computed as service meshes do: from response times alone. */
 export function responseCost(standing: Standing, fleet: Fleet, now: number): number {
   const { responseMs } = standing
   const believed =

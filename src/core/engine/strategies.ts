@@ -1,11 +1,8 @@
-/**
- * Which of several free instances gets the next work: one entry per value of the option `balance`, which is checked and documented by this
- * table.
- */
+/** The balancing strategies: one entry per value of the option `balance`. This table also checks and documents the option. */
 
 import { completionMs, type Fleet, responseCost, type Standing } from './standing.ts'
 
-/** An endpoint that may get work, with what is known of it. */
+/** A candidate endpoint, with its record. */
 export interface Candidate<E> {
   readonly endpoint: E
   readonly standing: Standing
@@ -13,9 +10,9 @@ export interface Candidate<E> {
   readonly lastTurn: number
 }
 
-/** What a strategy may ask. */
+/** The input of a strategy. */
 export interface Pick {
-  /** Expected milliseconds of the next run; 0 when nothing is known. */
+  /** Expected milliseconds of the next run; 0 if unknown. */
   readonly nextMs: number
   readonly fleet: Fleet
   readonly now: number
@@ -24,13 +21,13 @@ export interface Pick {
 }
 
 export interface Strategy {
-  /** @param free at least one endpoint, of which each has nothing to do */
+  /** @param free at least one endpoint, all of them idle */
   readonly pickFree: <E>(free: readonly Candidate<E>[], pick: Pick) => Candidate<E> | undefined
-  /** Leaves a free endpoint unused where a much faster one will be done sooner. @default false */
+  /** Leaves a free endpoint unused if a much faster one will be done sooner. @default false */
   readonly waitsForFaster?: boolean
 }
 
-/** The first of the items whose cost is least. */
+/** The first item with the least cost. */
 export function least<T>(items: readonly T[], cost: (item: T) => number): T | undefined {
   let best: T | undefined
   let bestCost = Number.POSITIVE_INFINITY

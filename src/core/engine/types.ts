@@ -7,12 +7,12 @@ export type {
 } from './options.ts'
 export type { ExecutionProvider, ExecutionProviderName, SessionOptions } from './session-options.ts'
 
-/** What the instances of a model take in memory: `sharedBytes`, and `perInstanceBytes` for each of them. */
+/** Memory of a model's instances: `sharedBytes`, and `perInstanceBytes` for each of them. */
 export interface MemoryInfo {
   readonly perInstanceBytes: number
-  /** Weights that all of them map from one file, counted once; 0 where each has its own. */
+  /** Weights that all of them map from one file, counted once; 0 if each has its own. */
   readonly sharedBytes: number
-  /** How `perInstanceBytes` is known: reckoned from the size of the weights, or measured where instances are processes (Linux). */
+  /** Source of `perInstanceBytes`: estimated from the size of the weights, or measured if instances are processes (Linux). */
   readonly basis: 'weights' | 'measured'
 }
 

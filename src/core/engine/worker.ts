@@ -20,15 +20,17 @@ import type { Run, RunOutcome } from './run.ts'
 import type { OrtSessionOptions, ProviderRequest } from './session-options.ts'
 
 /**
- * Where the runtime has Float16Array, onnxruntime-common makes float16 tensors of it, and the native binding of 1.30 then sees no bytes at
- * all ("not enough space: expected 16, got 0"). A worker has its own globals, so taking the class away here harms nobody: ONNX Runtime falls
- * back to raw bits in a Uint16Array, which is what modelmount speaks on every Node version.
+ * If the runtime has Float16Array, onnxruntime-common makes float16 tensors of it, and the native binding of 1.30 then sees no
+ * bytes at
+ * all ("not enough space: expected 16, got 0"). A worker has its own globals, so removing the class here is harmless: ONNX Runtime
+ * falls
+ * back to raw bits in a Uint16Array, modelmount's format on every Node version.
  */
 delete (globalThis as { Float16Array?: unknown }).Float16Array
 // Required, not imported: imports are hoisted above the line before.
 const ort = createRequire(__filename)('onnxruntime-node') as typeof Ort
 
-// Session options silence a session; what providers say while they are looked up comes from the environment of all sessions.
+// Session options silence a session; messages from the look-up of providers obey the environment of all sessions.
 ort.env.logLevel = 'fatal'
 
 interface Port {
@@ -40,7 +42,7 @@ const flags: Int32Array | undefined = isMainThread ? undefined : (workerData as 
 
 const stopped = (): boolean => flags !== undefined && Atomics.load(flags, STOP) === 1
 
-/** Tells a host that waits in its exit handler that no native call is in flight any more. */
+/** Signals a host that waits in its exit handler that no native call is running any more. */
 function settlePending(all = false): void {
   if (!flags) return
   if (all) Atomics.store(flags, PENDING, 0)
@@ -104,7 +106,7 @@ async function createSession(message: Extract<ToWorker, { kind: 'load' }>) {
   return { session: undefined, provider: undefined, fallbacks }
 }
 
-/** Its overloads are for one kind of source each. */
+/** Each overload accepts one kind of source. */
 const open = (source: string | Uint8Array, options: Ort.InferenceSession.SessionOptions): Promise<Ort.InferenceSession> =>
   typeof source === 'string' ? ort.InferenceSession.create(source, options) : ort.InferenceSession.create(source, options)
 
@@ -258,7 +260,7 @@ function serve(port: Port): void {
     }
   }
 
-  // One message at a time, also on a release of ONNX Runtime whose run() really yields.
+  // One message at a time, even on a release of ONNX Runtime whose run() really yields.
   let tail: Promise<void> = Promise.resolve()
   port.listen((message) => {
     tail = tail.then(() => handle(message))
@@ -266,9 +268,11 @@ function serve(port: Port): void {
 }
 
 /**
- * In a thread of its own, because only that gets on while a native call never returns. It removes the folder that this child works in, which
- * stays empty and leaves nothing behind however the host ends; a thread cannot start in a folder that is gone, and none starts later. And it
- * ends this child when its parent is gone.
+ * In a thread of its own, because only that continues while a native call never returns. It removes the folder that this child
+ * works in.
+ * The folder stays empty and leaves nothing behind however the host ends. A thread cannot start in a removed folder, and none
+ * starts later.
+ * It also ends this child when its parent is gone.
  */
 const WATCHDOG = `
 const { workerData: { folder, parent } } = require('node:worker_threads')
@@ -283,7 +287,7 @@ function removeFolder(folder: string | undefined): void {
   }
 }
 
-/** @param folder empty, where this child works */
+/** @param folder the empty working folder of this child */
 function followParent(folder: string | undefined): void {
   const watchdog = new Worker(WATCHDOG, {
     eval: true,
@@ -303,7 +307,7 @@ if (parentPort) {
     listen: (handle) => port.on('message', handle),
   })
 } else {
-  // The kernel should take this child before it takes the host.
+  // The kernel should kill this child before the host.
   try {
     writeFileSync('/proc/self/oom_score_adj', '1000')
   } catch {

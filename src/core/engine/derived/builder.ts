@@ -1,4 +1,4 @@
-/** A child process that hashes and derives: a crash, a hang or a peak of memory there costs nobody a request. */
+/** A child process that hashes and derives: a crash, a hang or a peak of memory there costs no request. */
 
 import { ModelmountError } from '../../errors.ts'
 import type { Clock } from '../../host/clock.ts'
@@ -9,7 +9,7 @@ import type { FromWorker, ToWorker } from '../messages.ts'
 type Answer = Extract<FromWorker, { kind: 'digested' | 'derived' }>
 
 export interface Builder {
-  /** sha256 of each file; '' where there is none. Rejects when the builder fails. */
+  /** sha256 of each file; '' for a missing one. Rejects if the builder fails. */
   digest(files: readonly string[]): Promise<readonly string[]>
   derive(
     request: Omit<Extract<ToWorker, { kind: 'derive' }>, 'kind'>,

@@ -1,6 +1,6 @@
 /**
- * Makes ONNX Runtime write its optimised graph and its packed weights, and tries the result beside the plain model. Runs in the builder's
- * process.
+ * Makes ONNX Runtime write its optimised graph and its packed weights, and tries the result beside the plain model.
+ * It runs in the builder's process.
  */
 
 import { closeSync, fsyncSync, openSync } from 'node:fs'
@@ -14,7 +14,7 @@ import type { Patched } from '../patched.ts'
 import type { OrtSessionOptions } from '../session-options.ts'
 import { DATA_FILE, MODEL_FILE } from './store.ts'
 
-/** What `derive` needs of a session. */
+/** The part of a session that `derive` uses. */
 export interface TrialSession {
   run(inputs: TensorRecord, fetches: readonly string[]): Promise<Record<string, Tensor>>
   release(): Promise<void>
@@ -28,8 +28,9 @@ export type OpenSession = (
 /** Smaller weights stay in the graph. */
 const MIN_BYTES = 1024
 /**
- * Each look gives either model its turns: several runs in a row, because a run that follows one of the other model finds none of its weights
- * in the CPU's caches, and both would look alike.
+ * Each look gives both models several runs in a row. A run after one of the other model finds none of its weights in the CPU's
+ * caches,
+ * and both would look alike.
  */
 const TURNS = 3
 const MIN_RUNS = 4
@@ -43,7 +44,7 @@ export async function derive(
   message: Extract<ToWorker, { kind: 'derive' }>,
   open: OpenSession,
 ): Promise<{ answer: Extract<FromWorker, { kind: 'derived' }>; transfer: ArrayBuffer[] }> {
-  // Whoever serves requests goes first.
+  // Threads that serve requests take precedence.
   try {
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
   } catch {}
@@ -60,7 +61,7 @@ export async function derive(
     },
   })
   await writer.release()
-  // Pages that are still to be written count as the private memory of whoever maps them.
+  // Unwritten pages count as the private memory of every process that maps them.
   for (const name of [MODEL_FILE, DATA_FILE]) flush(join(into, name))
 
   const samples = unpack(message.samples, { share: true })
@@ -82,7 +83,7 @@ function flush(path: string): void {
   }
 }
 
-/** How many times as fast the derived model is, by the shortest run of each. */
+/** The speed of the derived model relative to the plain one, by the shortest run of each. */
 async function compare(
   plain: TrialSession,
   derived: TrialSession,

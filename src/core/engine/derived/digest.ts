@@ -1,11 +1,11 @@
-/** Hashes files; in the builder's process, because it keeps a core busy for as long as it takes. */
+/** Hashes files in the builder's process, because that keeps a core busy throughout. */
 
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 
 const CHUNK_BYTES = 2 ** 20
 
-/** sha256 of each file in hex; '' for what is no regular file or cannot be read. */
+/** sha256 of each file in hex; '' for anything but a readable regular file. */
 export function digestFiles(paths: readonly string[]): string[] {
   return paths.map((path) => {
     try {

@@ -1,6 +1,7 @@
 /**
- * The folder that holds derived models. What lies there is loaded as if it were the model itself, so nobody else may be able to put
- * something there: ours, not a link, and not writable for others.
+ * The folder of derived models. Its contents are loaded as if they were the model itself, so no other user may be able to write
+ * there.
+ * It must be ours, not a link, and not writable for others.
  */
 
 import { access, constants, lstat, mkdir } from 'node:fs/promises'
@@ -9,7 +10,7 @@ import { dirname, join, resolve } from 'node:path'
 
 export type Directory = { readonly path: string } | { readonly refused: string }
 
-/** Opens the folder asked for, or the first usable one of the usual places. Makes it if need be. */
+/** Opens the requested folder, or the first usable one of the usual places, and makes it if need be. */
 export async function openDirectory(wanted: string | undefined): Promise<Directory> {
   const candidates = wanted === undefined ? usualPlaces() : [resolve(wanted)]
   const problems: string[] = []
@@ -34,7 +35,7 @@ function cacheHome(): string {
   return join(homedir(), process.platform === 'darwin' ? 'Library/Caches' : '.cache')
 }
 
-/** What speaks against a folder, as the rest of a sentence. */
+/** The objection to a folder, worded as the rest of a sentence. */
 async function problemOf(path: string): Promise<string | undefined> {
   try {
     await make(path)
@@ -52,7 +53,7 @@ async function problemOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** Node's own `recursive` never returns where the parent is there and refuses with ENOENT, as in /proc. */
+/** Node's own `recursive` never returns if the parent exists and refuses with ENOENT, as in /proc. */
 async function make(path: string): Promise<void> {
   try {
     await mkdir(path, { mode: 0o700 })

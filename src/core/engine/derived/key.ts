@@ -1,4 +1,4 @@
-/** What a derived model depends on: the bytes it was made of, ONNX Runtime, the machine's instruction set and the session's options. */
+/** The key of a derived model: its source bytes, ONNX Runtime, the machine's instruction set and the session's options. */
 
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -8,17 +8,18 @@ import type { Patch } from '../../onnx/splice.ts'
 import type { OrtSessionOptions } from '../session-options.ts'
 
 /**
- * The part of the key that is known without reading the model. An entry's name starts with it, so that a model which was never derived costs
- * no hashing before it starts.
+ * The part of the key that is known without reading the model. An entry's name starts with it, so that a model which was never
+ * derived
+ * costs no hashing before it starts.
  */
 export function outerKey(session: OrtSessionOptions, sizes: readonly number[]): string {
-  // The derived model is tried before it is used, so an unknown version can cost speed, not answers.
-  // Weights are packed alike for any number of threads, which changes with the CPUs granted and with what else is loaded.
+  // The derived model is tried before use, so an unknown version can cost speed, not answers.
+  // Weights are packed alike for any number of threads, which changes with the granted CPUs and the other loaded models.
   const { intraOpNumThreads: _, ...options } = session
   return hash(16, [onnxRuntimeVersion() || 'unknown', process.platform, process.arch, cpuFeatures(), options, sizes])
 }
 
-/** @param patch of the model's edits, which go into what is derived */
+/** @param patch of the model's edits, which are part of the derived model */
 export const entryName = (outer: string, digests: readonly string[], patch: Patch): string =>
   `${outer}-${hash(32, patch.length === 0 ? digests : [...digests, patchKey(patch)])}`
 
@@ -34,7 +35,7 @@ const hash = (length: number, value: unknown): string =>
 
 let features: string | undefined
 
-/** ONNX Runtime picks kernels, and with them the layout of packed weights, by what the CPU can do. */
+/** ONNX Runtime picks kernels, and with them the layout of packed weights, by the CPU's features. */
 function cpuFeatures(): string {
   features ??= readCpuFeatures()
   return features

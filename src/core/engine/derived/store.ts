@@ -1,4 +1,4 @@
-/** Derived models on disk: one folder each, complete or not there at all, checked before use, dropped when long unused. */
+/** Derived models on disk: one folder each, complete or absent, checked before use, dropped when long unused. */
 
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
@@ -18,20 +18,20 @@ const MAX_BYTES = 16 * 2 ** 30
 
 export interface Manifest {
   readonly format: typeof FORMAT
-  /** sha256 by file name; none when the verdict is against it. */
+  /** sha256 by file name; none if the verdict is against it. */
   readonly files: Readonly<Record<string, string>>
   readonly bytes: number
   readonly verdict: Verdict
 }
 
-/** What trying the derived model beside the plain one showed. */
+/** Result of trying the derived model beside the plain one. */
 export interface Verdict {
   readonly same: boolean
   /** Time of a plain run divided by that of a derived one: 1 is as fast, less is slower. */
   readonly speed: number
 }
 
-/** Reads what the manifest of an entry says; nothing when it is missing or damaged. */
+/** Reads an entry's manifest; nothing if it is missing or damaged. */
 export async function readManifest(root: string, entry: string): Promise<Manifest | undefined> {
   try {
     const read = JSON.parse(await readFile(join(root, entry, MANIFEST_FILE), 'utf8')) as Partial<Manifest> | null
@@ -50,12 +50,12 @@ export async function readManifest(root: string, entry: string): Promise<Manifes
   }
 }
 
-/** Entries whose name starts like this; none when the folder cannot be read. */
+/** Entries whose name starts like this; none if the folder cannot be read. */
 export async function entriesLike(root: string, prefix: string): Promise<string[]> {
   return (await readdir(root).catch(() => [])).filter((name) => name.startsWith(prefix))
 }
 
-/** A folder of our own to build in. Its name tells who builds, so that what a crash leaves can be told from work in progress. */
+/** A folder of our own to build in. Its name identifies the builder, so that remains of a crash can be told from work in progress. */
 export async function openDraft(root: string): Promise<string> {
   const path = join(root, `${draftPrefix()}${process.pid}-${randomBytes(6).toString('hex')}`)
   await mkdir(path, { mode: 0o700 })
@@ -67,7 +67,7 @@ const draftPrefix = (): string => `draft-${hostname().replace(/[^A-Za-z0-9]/g, '
 
 /**
  * Makes a draft the entry.
- * @returns false when somebody else's entry of the same key was there first: that one stays
+ * @returns false if another process's entry of the same key was there first: that one stays
  */
 export async function publish(root: string, entry: string, draft: string, manifest: Manifest): Promise<boolean> {
   await writeFile(join(draft, MANIFEST_FILE), JSON.stringify(manifest), { mode: 0o600, flush: true })
@@ -81,7 +81,7 @@ export async function publish(root: string, entry: string, draft: string, manife
   }
 }
 
-/** Removes an entry under another name first, so that nobody opens half of it. */
+/** Renames an entry before removing it, so that a reader never opens half of it. */
 export async function discard(root: string, entry: string): Promise<void> {
   const trash = join(root, `${draftPrefix()}${process.pid}-${randomBytes(6).toString('hex')}`)
   try {
@@ -100,7 +100,7 @@ export async function touch(root: string, entry: string): Promise<void> {
   await utimes(join(root, entry, MANIFEST_FILE), now, now).catch(() => {})
 }
 
-/** Drops what crashed builds left, entries that nobody has used for a month, and the longest unused ones when all take too much. */
+/** Drops remains of crashed builds, entries unused for a month, and the longest unused ones if all take too much. */
 export async function tidy(root: string, keep: string): Promise<void> {
   const names = await readdir(root).catch(() => [])
   const entries: { name: string; usedAt: number; bytes: number }[] = []
@@ -123,7 +123,7 @@ export async function tidy(root: string, keep: string): Promise<void> {
   }
 }
 
-/** What an entry's name looks like; the folder may hold other people's things. */
+/** Pattern of an entry's name; the folder may hold unrelated files. */
 const ENTRY = /^[0-9a-f]{16}-[0-9a-f]{32}$/
 
 async function isStale(root: string, name: string): Promise<boolean> {
