@@ -1,4 +1,4 @@
-/** Which sequences there are, within their bounds: an open one is never dropped to make room, one that is left alone for too long is. */
+/** The open sequences, within their bounds: none is dropped to make room, but one that stays idle for too long is. */
 
 import type { Clock, Timer } from '../host/clock.ts'
 import type { Tensor } from '../tensor/types.ts'
@@ -11,9 +11,9 @@ export interface Sequence<Turn = unknown> {
   readonly tenant: string
   /** By name of the input; `undefined` before its first request was answered, and once it has ended. */
   state: Readonly<Record<string, Tensor>> | undefined
-  /** What its state takes, or what is set aside for its first. */
+  /** Bytes of its state, or bytes reserved for its first. */
   bytes: number
-  /** The first one runs, the others wait. Only a sequence with nobody in line grows old. */
+  /** The first one runs, the others wait. Only a sequence without waiting requests ages. */
   readonly line: Turn[]
   usedAt: number
 }
@@ -23,13 +23,13 @@ export interface Book<Turn> {
   /** @throws ModelmountError `SEQUENCE_LIMIT`, `QUOTA_EXCEEDED` */
   begin(key: string, tenant: string, bytes: number): Sequence<Turn>
   /**
-   * Counts the bytes of a sequence's state anew.
-   * @throws ModelmountError `SEQUENCE_LIMIT`, and then they are what they were
+   * Recounts the bytes of a sequence's state.
+   * @throws ModelmountError `SEQUENCE_LIMIT`, and then leaves the old count
    */
   setAside(sequence: Sequence<Turn>, bytes: number): void
-  /** Nobody is in line any more. */
+  /** Its line is empty. */
   rest(sequence: Sequence<Turn>): void
-  /** Drops its state; the sequence itself is there for as long as somebody is in line. */
+  /** Drops its state; the sequence itself stays as long as requests are in line. */
   close(sequence: Sequence<Turn>): void
   forget(sequence: Sequence<Turn>): void
   readonly size: number
@@ -37,12 +37,12 @@ export interface Book<Turn> {
   clear(): void
 }
 
-/** Longest advice on when to come back; who holds a place may let go of it at any time. */
+/** Longest retry advice: a place may become free at any time. */
 const MAX_RETRY_S = 60
 
 export function createBook<Turn>(settings: Omit<SequenceSettings, 'state' | 'controls'>, clock: Clock): Book<Turn> {
   const { idleTimeoutMs, maxSequences, maxPerTenant, maxBytes } = settings
-  /** Those used last come last. */
+  /** Most recently used last. */
   const open = new Map<string, Sequence<Turn>>()
   const byTenant = createTally()
   let bytes = 0
@@ -69,7 +69,7 @@ export function createBook<Turn>(settings: Omit<SequenceSettings, 'state' | 'con
     close(sequence)
   }
 
-  /** Until the sequence that has been left alone for longest is forgotten. */
+  /** Time until the longest idle sequence is forgotten. */
   function retryAfterS(): number {
     for (const { line, usedAt } of open.values())
       if (line.length === 0) return Math.min(MAX_RETRY_S, Math.max(1, Math.ceil((usedAt + idleTimeoutMs - clock.now()) / 1000)))
@@ -96,7 +96,7 @@ export function createBook<Turn>(settings: Omit<SequenceSettings, 'state' | 'con
   return {
     find(key) {
       const sequence = open.get(key)
-      // Its timer may be late.
+      // The timer may be late.
       if (sequence === undefined || !isOver(sequence)) return sequence
       forget(sequence)
       return undefined

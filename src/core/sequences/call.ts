@@ -1,10 +1,10 @@
-/** What a request says of its sequence, and how sequences are told apart. */
+/** A request's place in a sequence, and the keys that tell sequences apart. */
 
 /** One request's place in a sequence. */
 export interface SequenceCall {
-  /** Not 0 and not empty. A number and the text of it are two ids, as they are for Triton. */
+  /** Not 0 and not empty. A number and its text are two ids, as they are for Triton. */
   readonly id: string | number | bigint
-  /** It begins here, with fresh state, whatever there was under this id before. */
+  /** It begins here, with fresh state, discarding any earlier state of this id. */
   readonly start?: boolean | undefined
   /** Nothing is kept after this request. */
   readonly end?: boolean | undefined

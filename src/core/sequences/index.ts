@@ -1,6 +1,6 @@
 /**
- * State that a model hands from one request of a sequence to the next (Triton's implicit state). It travels as inputs and outputs like any other,
- * so that requests of different sequences share runs.
+ * State that a model passes from one request of a sequence to the next (Triton's implicit state).
+ * It travels as ordinary inputs and outputs, so that requests of different sequences share runs.
  */
 
 export { type SequenceCall, sequenceKey } from './call.ts'

@@ -1,4 +1,7 @@
-/** A model's declared state against its graph: what requests see, what they are given beside their own inputs, and what is kept of the outputs. */
+/**
+ * Matches a model's declared state with its graph: the signature for requests, the inputs that the server adds, and the outputs
+ * that it keeps.
+ */
 
 import { ModelmountError } from '../errors.ts'
 import { allocate, checkInputs, inputFault, product, quote } from '../tensor/index.ts'
@@ -12,23 +15,23 @@ type Tensors = Readonly<Record<string, Tensor>>
 type NumericData = Exclude<Tensor['data'], readonly string[]>
 
 export interface SequencePlan {
-  /** The graph without what the server fills in and keeps. */
+  /** The graph without the parts that the server fills in and keeps. */
   readonly visible: ModelSignature
-  /** Of state and controls, and of the outputs that give the next state: the dimension that counts rows, where it is known. */
+  /** Of state and controls, and of the outputs with the next state: the dimension that counts rows, if known. */
   readonly axes: Readonly<Record<string, number>>
   /** Outputs to fetch in any case. */
   readonly outputs: readonly string[]
-  /** What a sequence begins with that a request of these inputs starts. */
+  /** First state of a sequence that a request with these inputs starts. */
   fresh(inputs: Tensors): Tensors
-  /** Bytes of that, told before they are there. */
+  /** Its size in bytes, known before it exists. */
   freshBytes(inputs: Tensors): number
-  /** @throws ModelmountError `INPUT_INVALID` for inputs that have other rows than the state */
+  /** @throws ModelmountError `INPUT_INVALID` if the inputs and the state differ in their rows */
   check(inputs: Tensors, state: Tensors): void
   /** @throws ModelmountError `INPUT_INVALID` for an id that the model's input cannot hold */
   controls(inputs: Tensors, call: SequenceCall): Tensors
   /**
    * The state after a run, which shares no memory with anything else.
-   * @throws ModelmountError `INFERENCE_FAILED` where the model gives something that it would not take
+   * @throws ModelmountError `INFERENCE_FAILED` if the model returns a state that it would not accept
    */
   next(outputs: Tensors, before: Tensors): Tensors
 }
@@ -36,7 +39,7 @@ export interface SequencePlan {
 interface State extends SequenceState {
   readonly input: ValueInfo
   readonly sizes: Sizes
-  /** One row of the first state; one element where all are the same. */
+  /** One row of the first state; one element if all are the same. */
   readonly row: Tensor['data']
 }
 
@@ -48,9 +51,9 @@ interface Control extends SequenceControl {
 }
 
 /**
- * @param graph with everything that it takes and gives
+ * @param graph with all of its inputs and outputs
  * @param axes of the batching options
- * @throws ModelmountError `CONFIG_INVALID` where the declaration contradicts the graph
+ * @throws ModelmountError `CONFIG_INVALID` if the declaration contradicts the graph
  */
 export function planSequences(
   graph: ModelSignature,
@@ -100,13 +103,13 @@ export function planSequences(
   }
 }
 
-/** Strings are counted by a guess. */
+/** Strings count by an estimate. */
 const BYTES_PER_STRING = 64
 
 const bytesPerElement = ({ type = 'float32' }: ValueInfo): number =>
   type === 'string' ? BYTES_PER_STRING : allocate(type, 0).BYTES_PER_ELEMENT
 
-/** Of tensors that are kept. */
+/** For tensors that are kept. */
 export const bytesOf = (tensors: Tensors): number =>
   Object.values(tensors).reduce(
     (sum, { type, data }) => sum + (type === 'string' ? data.length * BYTES_PER_STRING : data.byteLength),
@@ -145,7 +148,7 @@ function stateOf(graph: ModelSignature, name: string, declared: SequenceState, r
 
 const shown = ({ declaredType, dims }: ValueInfo): string => `${declaredType} ${dims ? JSON.stringify(dims) : 'of any shape'}`
 
-/** Elements as the input has them. */
+/** Elements in the input's representation. */
 function rowFor({ name, type, declaredType }: ValueInfo, initial: number | readonly number[], field: string): Tensor['data'] {
   const elements = typeof initial === 'number' ? [initial] : initial
   if (type === 'string') {
@@ -181,7 +184,7 @@ function begin({ input, sizes, row, initial }: State, inputs: Tensors): Tensor {
   return { type: input.type, dims, data } as Tensor
 }
 
-/** Copied where others see the memory too: a whole batch's, a message's, or what the caller gets. */
+/** Copied if others see the memory, too: that of a whole batch, a message, or the caller's result. */
 function kept({ input, output, sizes, returned }: State, after: Tensor | undefined, before: Tensor | undefined): Tensor {
   const { rowAxis } = sizes
   const fits =

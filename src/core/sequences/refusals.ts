@@ -1,4 +1,4 @@
-/** Why a request of a sequence does not run. */
+/** Reasons why a request of a sequence does not run. */
 
 import { ModelmountError } from '../errors.ts'
 import type { SequenceCall } from './call.ts'
@@ -17,7 +17,7 @@ export const notOpen = (model: string, { id }: SequenceCall, idleTimeoutMs: numb
     { details: { field: 'sequence_id' } },
   )
 
-/** An id that a client made up stands in messages shortened. */
+/** Messages shorten an id from a client. */
 const shown = (id: SequenceCall['id']): string => (typeof id === 'string' ? JSON.stringify(id.slice(0, 80)) : String(id))
 
 export const tooMany = (open: number, retryAfterS: number): ModelmountError =>

@@ -1,4 +1,4 @@
-/** How large the inputs are that the server fills in: state at the start of a sequence, and controls. */
+/** Sizes of the inputs that the server fills in: state at the start of a sequence, and controls. */
 
 import { ModelmountError } from '../errors.ts'
 import { formatShape, product, quote } from '../tensor/index.ts'
@@ -6,27 +6,27 @@ import type { Dim, Tensor, ValueInfo } from '../tensor/types.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
 
-/** One size: fixed, as many as the request has rows, or that of a dimension of one of its inputs. */
+/** One size: fixed, the number of the request's rows, or that of a dimension of one of its inputs. */
 type Size = number | 'rows' | { readonly input: string; readonly axis: number }
 
-/** The sizes of one filled-in input. */
+/** The sizes of one such input. */
 export interface Sizes {
   /** The first dimension that counts rows. */
   readonly rowAxis: number | undefined
-  /** Elements of one row, where they are always as many. */
+  /** Elements of one row, if always the same. */
   readonly perRow: number | undefined
   of(inputs: Tensors): number[]
 }
 
 export interface Rows {
-  /** Of a request; 1 where nothing counts them. */
+  /** Rows of a request; 1 if nothing counts them. */
   of(inputs: Tensors): number
   sizesFor(value: ValueInfo, declared: readonly number[] | undefined, field: string): Sizes
 }
 
 /**
  * @param visible inputs that requests carry
- * @param axes the dimension that counts rows, by name, where it is not the first
+ * @param axes the dimension that counts rows, by name, unless it is the first
  */
 export function createRows(visible: readonly ValueInfo[], axes: Readonly<Record<string, number | 'shared'>>): Rows {
   const axisOf = (name: string): number | 'shared' => (Object.hasOwn(axes, name) ? (axes[name] as number | 'shared') : 0)
@@ -66,7 +66,7 @@ export function createRows(visible: readonly ValueInfo[], axes: Readonly<Record<
       return placeOf(graph?.[axis] ?? null) ?? (declared ? 'rows' : undefined)
     })
     const open = sizes.flatMap((size, axis) => (size === undefined ? [axis] : []))
-    // What is left open counts the rows, if there is one such dimension, or the one that is declared for them.
+    // An open dimension counts the rows, if it is the only one or the declared one.
     const axis = axisOf(name)
     const rows = sizes.includes('rows') ? undefined : open.length === 1 ? open[0] : open.find((place) => place === axis)
     if (rows !== undefined) sizes[rows] = 'rows'

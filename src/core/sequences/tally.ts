@@ -1,8 +1,8 @@
-/** Counts by tenant; those without any take no memory. */
+/** Counts by tenant; a tenant with a count of zero takes no memory. */
 export interface Tally {
   of(tenant: string): number
   add(tenant: string, count: 1 | -1): void
-  /** Tenants that are remembered. */
+  /** Number of remembered tenants. */
   readonly size: number
 }
 

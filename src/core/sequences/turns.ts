@@ -1,4 +1,4 @@
-/** Whose turn it is: the requests of one sequence run one after the other, in the order in which they came. */
+/** Orders the requests of each sequence: they run one after the other, as they came. */
 
 import type { Memory } from '../engine/buffers.ts'
 import { ModelmountError } from '../errors.ts'
@@ -17,34 +17,35 @@ import type { SequencesInfo } from './types.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
 
-/** One request as the sequences see it. */
+/** One request, from the sequences' point of view. */
 export interface SequenceRequest {
   readonly sequence?: SequenceCall | undefined
   readonly tenant?: string | undefined
-  /** Outputs that were asked for. */
+  /** The requested outputs. */
   readonly fetches: readonly string[]
   readonly signal?: AbortSignalLike | undefined
   /** On the clock. */
   readonly deadline: number
 }
 
-/** Queues a run. What it is given is its own from there on. */
+/** Queues a run, which owns its inputs from there on. */
 export type Submit = (inputs: Tensors, fetches: readonly string[]) => Promise<Finished>
 
 /** The open sequences of one model version. */
 export interface Sequences {
   /**
-   * Runs a request when its turn has come. One that fails leaves the state as it was; a first one that fails leaves no sequence.
-   * @throws ModelmountError `SEQUENCE_REQUIRED`, `SEQUENCE_NOT_FOUND`, `SEQUENCE_LIMIT`, `QUOTA_EXCEEDED`, `QUEUE_FULL`, `DEADLINE_EXCEEDED`,
-   *   `ABORTED`, `INPUT_INVALID`, and what `submit` throws
+   * Runs a request on its turn. A failed one leaves the state unchanged; a failed first one leaves no sequence.
+   * @throws ModelmountError `SEQUENCE_REQUIRED`, `SEQUENCE_NOT_FOUND`, `SEQUENCE_LIMIT`, `QUOTA_EXCEEDED`, `QUEUE_FULL`,
+   * `DEADLINE_EXCEEDED`,
+   *   `ABORTED`, `INPUT_INVALID`, and errors of `submit`
    */
   run(inputs: Tensors, request: SequenceRequest, submit: Submit): Promise<Finished>
   /** @param key of `sequenceKey` */
   has(key: string): boolean
-  /** Ends a sequence behind the requests that it has. */
+  /** Ends a sequence after its current requests. */
   end(key: string): void
   readonly info: SequencesInfo
-  /** Resolves when every request that was accepted is answered; then forgets all state. */
+  /** Resolves when every accepted request is answered; then forgets all state. */
   drain(): Promise<void>
   /** Rejects the requests that wait for their turn. */
   abandon(error: ModelmountError): void
@@ -65,7 +66,7 @@ interface Turn {
   readonly request: SequenceRequest
   readonly submit: Submit
   readonly arrivedAt: number
-  /** A beginning behind it came to nothing: what follows must not take the old state for the new. */
+  /** A beginning behind it failed: later requests must not take the old state for the new. */
   closes: boolean
   resolve(finished: Finished): void
   reject(error: unknown): void
@@ -74,7 +75,7 @@ interface Turn {
 
 interface Deps {
   readonly clock: Clock
-  /** For copies of large state. @default fresh */
+  /** Memory for copies of large state. @default fresh */
   readonly memory?: Memory | undefined
 }
 
@@ -159,7 +160,7 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
     if (waiting.size === 0) deadlines.rest()
   }
 
-  /** Before its turn has come. */
+  /** Before its turn. */
   function leave(turn: Turn, error: ModelmountError): void {
     if (!waiting.has(turn)) return
     const { line } = turn.sequence
@@ -179,7 +180,7 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
 
   // ---------------------------------------------------------------- running
 
-  /** Lets the first in line run; those that cannot are told, and the next one is first. */
+  /** Starts the first in line. Requests that cannot run are rejected, and the next one is first. */
   function advance(sequence: Sequence<Turn>): void {
     for (let turn = sequence.line[0]; turn; turn = sequence.line[0]) {
       stopWaiting(turn)
@@ -197,7 +198,7 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
     const { sequence, call, inputs, request, submit, arrivedAt } = turn
     const waitedMs = clock.now() - arrivedAt
     const before = stateFor(turn)
-    // The run keeps what it is given; an old state must be there for another try.
+    // The run keeps its inputs, and the old state must survive for another try.
     const state = call.start ? before : copied(before, memory)
     const feed = Object.assign(Object.create(null), inputs, state, plan.controls(inputs, call))
     const succeed = (finished: Finished): void => {
@@ -207,7 +208,7 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
       sequence.line.shift()
       settled()
     }
-    // Who is next is settled in the same turn of the event loop as what is answered: nothing may come in between.
+    // The next in line is settled in the same turn of the event loop as the answer, so that nothing comes in between.
     submit(feed, [...new Set([...request.fetches, ...plan.outputs])]).then(
       (finished) => {
         try {
@@ -226,7 +227,7 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
 
   function stateFor({ sequence, call, inputs }: Turn): Tensors {
     if (call.start) {
-      // The one before is over, whatever becomes of this.
+      // The sequence before is over, whatever the outcome.
       sequence.state = undefined
       book.setAside(sequence, plan.freshBytes(inputs))
       return plan.fresh(inputs)
@@ -236,7 +237,7 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
     return sequence.state
   }
 
-  /** Throws when the new state cannot be kept; then the old one is still there. */
+  /** Throws if the new state cannot be kept; the old one then remains. */
   function keep({ sequence, call, closes }: Turn, outputs: Tensors, before: Tensors): void {
     const state = plan.next(outputs, before)
     if (call.end || closes) book.close(sequence)
@@ -296,7 +297,7 @@ function copied(state: Tensors, memory: Memory | undefined): Tensors {
   return copies
 }
 
-/** Those that were asked for. */
+/** The requested ones. */
 function pick(outputs: Tensors, names: readonly string[]): Record<string, Tensor> {
   const picked: Record<string, Tensor> = Object.create(null)
   for (const name of names) {

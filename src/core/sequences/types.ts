@@ -5,7 +5,7 @@ export type { SequenceControl, SequenceOptions, SequencePlace, SequenceState } f
 /** The open sequences of one model version. */
 export interface SequencesInfo {
   readonly open: number
-  /** Of their state. */
+  /** Bytes of their state. */
   readonly bytes: number
   /** Requests that wait for earlier ones of their sequence. */
   readonly waiting: number
