@@ -18,11 +18,9 @@ import { DEFAULT_VERSION } from './types.ts'
 
 /**
  * Encrypts a model at rest. The plain files stay where they are.
- * @param path the `.onnx` file, taken with its external data; or a folder with one, of which every file is taken. Signatures
- * (`*.sig`)
- *   are copied unchanged: sign first, then encrypt.
- * @throws ModelmountError `OPTIONS_INVALID`, `MODEL_INVALID`, `MODEL_LOAD_FAILED` if a file cannot be read or written or changes
- * meanwhile
+ * @param path the `.onnx` file, taken with its external data; or a folder with one, of which every file is taken. Signatures (`*.sig`) are
+ *   copied unchanged: sign first, then encrypt.
+ * @throws ModelmountError `OPTIONS_INVALID`, `MODEL_INVALID`, `MODEL_LOAD_FAILED` if a file cannot be read or written or changes meanwhile
  */
 export async function encryptModel(path: string | URL, opts: EncryptModelOptions): Promise<EncryptedModel> {
   const { files, signatures } = await planOf(pathOf(path))

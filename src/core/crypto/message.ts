@@ -87,8 +87,7 @@ export async function encryptTo(
 }
 
 /**
- * The library's encrypting stream must reach its end. If it is destroyed, as `pipeline()` would do, an uncatchable error ends the
- * process.
+ * The library's encrypting stream must reach its end. If it is destroyed, as `pipeline()` would do, an uncatchable error ends the process.
  * A failing source therefore ends it, and bytes that a broken sink refuses are dropped.
  */
 async function feed(cipher: Duplex, source: AsyncIterable<Uint8Array>): Promise<void> {

@@ -1,6 +1,5 @@
 /**
- * The CPUs that all models of a server share. Instances times threads stays within the host's grant, minus a reserve for its event
- * loop.
+ * The CPUs that all models of a server share. Instances times threads stays within the host's grant, minus a reserve for its event loop.
  * Numbers set by the user are obeyed in any case, with a warning.
  */
 

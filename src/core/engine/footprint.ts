@@ -8,9 +8,8 @@ const MIB = 1024 * 1024
 /** A worker with a tiny model: V8, the binding, the session. */
 const BARE_BYTES: Readonly<Record<Isolation, number>> = { thread: 16 * MIB, process: 48 * MIB }
 /**
- * Private memory of an instance that maps its weights. ONNX Runtime still packs them, only to find them packed, and malloc keeps
- * that memory.
- * glibc keeps up to the size of a thread's heap, which is this large; children get tighter bounds.
+ * Private memory of an instance that maps its weights. ONNX Runtime still packs them, only to find them packed, and malloc keeps that
+ * memory. glibc keeps up to the size of a thread's heap, which is this large; children get tighter bounds.
  */
 const MOST_KEPT_BYTES: Readonly<Record<Isolation, number>> = { thread: 64 * MIB, process: 12 * MIB }
 

@@ -46,8 +46,7 @@ const aligned = (bytes: Uint8Array): Uint8Array => (bytes.byteOffset % 8 === 0 ?
 const bytesOf = (data: NumericData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 
 /**
- * Packs tensor maps. Large tensors that are alone in their buffer are given away with `transfer`: the caller must not use them
- * afterwards
+ * Packs tensor maps. Large tensors that are alone in their buffer are given away with `transfer`: the caller must not use them afterwards
  * if it passes that list to `postMessage`.
  * @param lender copies tensors that share their buffer, and gets back its loans; without one, copies are fresh memory
  */

@@ -1,6 +1,5 @@
 /**
- * Decides how many instances a model should have, between two bounds. It adds them within a fraction of a second if requests stand
- * in line,
+ * Decides how many instances a model should have, between two bounds. It adds them within a fraction of a second if requests stand in line,
  * and drops them one by one if the rest could have done the work with ease. The pool starts and ends them.
  */
 

@@ -1,6 +1,5 @@
 /**
- * The record of one endpoint (an instance of a model), and the expected time of its next answer. Pure: every function takes the
- * current
+ * The record of one endpoint (an instance of a model), and the expected time of its next answer. Pure: every function takes the current
  * time, so that a simulation can drive them.
  */
 

@@ -20,11 +20,9 @@ import type { Run, RunOutcome } from './run.ts'
 import type { OrtSessionOptions, ProviderRequest } from './session-options.ts'
 
 /**
- * If the runtime has Float16Array, onnxruntime-common makes float16 tensors of it, and the native binding of 1.30 then sees no
- * bytes at
- * all ("not enough space: expected 16, got 0"). A worker has its own globals, so removing the class here is harmless: ONNX Runtime
- * falls
- * back to raw bits in a Uint16Array, modelmount's format on every Node version.
+ * If the runtime has Float16Array, onnxruntime-common makes float16 tensors of it, and the native binding of 1.30 then sees no bytes at all
+ * ("not enough space: expected 16, got 0"). A worker has its own globals, so removing the class here is harmless: ONNX Runtime falls back
+ * to raw bits in a Uint16Array, modelmount's format on every Node version.
  */
 delete (globalThis as { Float16Array?: unknown }).Float16Array
 // Required, not imported: imports are hoisted above the line before.
@@ -268,10 +266,8 @@ function serve(port: Port): void {
 }
 
 /**
- * In a thread of its own, because only that continues while a native call never returns. It removes the folder that this child
- * works in.
- * The folder stays empty and leaves nothing behind however the host ends. A thread cannot start in a removed folder, and none
- * starts later.
+ * In a thread of its own, because only that continues while a native call never returns. It removes the folder that this child works in.
+ * The folder stays empty and leaves nothing behind however the host ends. A thread cannot start in a removed folder, and none starts later.
  * It also ends this child when its parent is gone.
  */
 const WATCHDOG = `

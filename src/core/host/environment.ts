@@ -6,8 +6,7 @@ import { requireFromScripts, scriptPath } from './scripts.ts'
 
 /**
  * ONNX Runtime reads this once, from the real environment, when the process first loads it. A worker thread has only a copy of the
- * environment.
- * Models started from a worker thread therefore run in processes, which inherit that copy.
+ * environment. Models started from a worker thread therefore run in processes, which inherit that copy.
  */
 export function disableOrtTelemetry(): void {
   process.env.ORT_DISABLE_TELEMETRY ??= '1'

@@ -1,8 +1,7 @@
 /** Three kinds of loggers behind one function: `console` and its like, pino, and Nest's. */
 
 /**
- * `console` and similar objects; pino, which also gets the event as an object `{ event, model, version, … }`; or Nest's
- * `LoggerService`.
+ * `console` and similar objects; pino, which also gets the event as an object `{ event, model, version, … }`; or Nest's `LoggerService`.
  * Nest's name for `info` is `log`: one of the two must exist.
  */
 export interface Logger {

@@ -1,6 +1,5 @@
 /**
- * The signature file: a Sigstore bundle in JSON around a DSSE envelope. Unknown parts are refused, as in the reference
- * implementation:
+ * The signature file: a Sigstore bundle in JSON around a DSSE envelope. Unknown parts are refused, as in the reference implementation:
  * nothing in the file may go unread.
  * https://docs.sigstore.dev/about/bundle/, https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md
  */

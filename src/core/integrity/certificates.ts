@@ -87,10 +87,8 @@ export function trustedSigner(
 }
 
 /**
- * Breadth first, and each certificate once: on the shortest path to it, with the fewest certificates below. A longer path is never
- * better.
- * Certificates that all certify each other have more paths than could be walked.
- * Names are no identity, so a signature proves every step.
+ * Breadth first, and each certificate once: on the shortest path to it, with the fewest certificates below. A longer path is never better.
+ * Certificates that all certify each other have more paths than could be walked. Names are no identity, so a signature proves every step.
  */
 function leadsToRoot(
   leaf: X509Certificate,

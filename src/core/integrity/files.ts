@@ -18,8 +18,7 @@ export const GIT_PATHS: readonly string[] = ['.git', '.gitattributes', '.github'
 const MAX_FILES = 100_000
 
 /**
- * Regular files below a folder in the order of the format, or the one file. Links and special files are refused, even in excluded
- * folders:
+ * Regular files below a folder in the order of the format, or the one file. Links and special files are refused, even in excluded folders:
  * other software that follows a link would read unsigned bytes.
  * @throws ModelmountError `MODEL_UNTRUSTED`
  */

@@ -48,8 +48,7 @@ export interface Admitted {
 
 export interface Gate {
   /**
-   * @throws ModelmountError `MODEL_UNTRUSTED` if the model must not run; `MODEL_LOAD_FAILED` if its files or the store cannot be
-   * read or
+   * @throws ModelmountError `MODEL_UNTRUSTED` if the model must not run; `MODEL_LOAD_FAILED` if its files or the store cannot be read or
    *   written; errors of `dataNamesOf`
    */
   admit(request: AdmitRequest): Promise<Admitted>

@@ -33,8 +33,7 @@ interface Inside {
 
 /**
  * @param certificate of the signer, as it is in the bundle; DER
- * @throws ModelmountError `MODEL_UNTRUSTED`; `OPTIONS_INVALID` if the package or the trusted root is missing; `MODEL_LOAD_FAILED`
- * if the
+ * @throws ModelmountError `MODEL_UNTRUSTED`; `OPTIONS_INVALID` if the package or the trusted root is missing; `MODEL_LOAD_FAILED` if the
  *   trusted root cannot be fetched
  */
 export async function keylessSigner(bundle: Bundle, certificate: Uint8Array, trust: KeylessTrust): Promise<Signer> {

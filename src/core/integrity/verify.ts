@@ -20,9 +20,8 @@ const MAX_NAMED = 10
 /**
  * Proves that a model is exactly what a trusted signer signed: every file is there, none was added, and none has changed.
  *
- * The proof holds for the moment of the call. A server that will run the model should get the trust itself (`trust`), so that it
- * loads
- * the very bytes that were verified.
+ * The proof holds for the moment of the call. A server that will run the model should get the trust itself (`trust`), so that it loads the
+ * very bytes that were verified.
  * @param path a folder, or a model of one file
  * @throws ModelmountError `MODEL_UNTRUSTED` with the reason; `OPTIONS_INVALID` if a key, certificate or root cannot be read;
  *   `MODEL_LOAD_FAILED` if a file cannot be read

@@ -35,10 +35,9 @@ export interface RepositoryControl {
   /** Versions in the repository that the server does not know; none while the repository cannot be read. */
   absent(): Promise<readonly { readonly name: string; readonly version: string }[]>
   /**
-   * Loads every version of a model in the repository, each beside the one it replaces. Once all are ready, versions gone from it
-   * are unloaded.
-   * A failed load changes nothing. A model given in code is loaded again as it was given.
-   * Loads of one name that are requested while another runs are merged.
+   * Loads every version of a model in the repository, each beside the one it replaces. Once all are ready, versions gone from it are
+   * unloaded. A failed load changes nothing. A model given in code is loaded again as it was given. Loads of one name that are requested
+   * while another runs are merged.
    * @throws ModelmountError `MODEL_NOT_FOUND` if the repository does not hold it, and the error of the first failing load
    */
   load(name: string): Promise<void>

@@ -38,9 +38,8 @@ export function refuse(newcomer: Entry, limits: Limits, state: State): Modelmoun
       retryAfterS: seconds(drainMs(state)),
     })
   if (queue.count === 0) return undefined
-  // Work that a free instance takes at the end of this turn does not count as waiting. A lone request above the byte bound is
-  // admitted:
-  // the body limit and maxElements have already judged its size.
+  // Work that a free instance takes at the end of this turn does not count as waiting. A lone request above the byte bound is admitted: the
+  // body limit and maxElements have already judged its size.
   if (isFull(limits.maxQueue, state) || queue.bytes + bytes > limits.maxQueueBytes)
     return new ModelmountError('QUEUE_FULL', `${queue.count} requests are waiting for this model already`, {
       retryAfterS: seconds(drainMs(state)),

@@ -14,10 +14,8 @@ export interface ModelAxes {
 }
 
 /**
- * Without a declaration, the dimension with the symbol of the rows, else the first. An input's must be dynamic.
- * An output's may be declared as anything, since some exporters write 1 for any number of rows; the trial shows whether rows come
- * out.
- * Scalars are shared.
+ * Without a declaration, the dimension with the symbol of the rows, else the first. An input's must be dynamic. An output's may be declared
+ * as anything, since some exporters write 1 for any number of rows; the trial shows whether rows come out. Scalars are shared.
  * @returns the axes, or why there are none
  */
 export function axesOf(signature: ModelSignature, declared: DeclaredAxes): ModelAxes | string {

@@ -29,8 +29,8 @@ export function rowsOf(inputs: TensorRecord, axes: BatchAxes): number | undefine
 }
 
 /**
- * Joins tensors along their axes. All requests must have the same types and, apart from the axes, the same shapes. Shares no memory
- * with them.
+ * Joins tensors along their axes. All requests must have the same types and, apart from the axes, the same shapes. Shares no memory with
+ * them.
  * @param memory source of the joined tensors' memory. @default fresh
  */
 export function concat(requests: readonly TensorRecord[], axes: BatchAxes, memory?: Memory): TensorRecord {

@@ -1,11 +1,9 @@
 /**
  * The most rows of a run, corrected while the model serves: a machine that was busy during the warm-up must not decide for ever.
  *
- * Half or twice the size is tried now and then, in turn with the size in use, if enough requests wait for both.
- * Other load on the machine therefore weighs on both alike. A size is never judged by earlier conditions, or by a line through
- * other sizes,
- * because a model gets slower where it outgrows the caches.
- * A trial takes some dozens of runs. Each trial without a result halves the frequency of the next.
+ * Half or twice the size is tried now and then, in turn with the size in use, if enough requests wait for both. Other load on the machine
+ * therefore weighs on both alike. A size is never judged by earlier conditions, or by a line through other sizes, because a model gets
+ * slower where it outgrows the caches. A trial takes some dozens of runs. Each trial without a result halves the frequency of the next.
  */
 
 export interface Cap {

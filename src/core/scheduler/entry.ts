@@ -95,9 +95,8 @@ export interface Batch {
 }
 
 /**
- * Why a batch was sent: it was `full`; nothing more was waiting (`idle`); the `window` of `maxDelayMs` ended; members that would
- * have missed
- * their `deadline` were dropped from it; the server is ending (`drain`).
+ * Why a batch was sent: it was `full`; nothing more was waiting (`idle`); the `window` of `maxDelayMs` ended; members that would have
+ * missed their `deadline` were dropped from it; the server is ending (`drain`).
  */
 export type ReleaseReason = 'full' | 'idle' | 'window' | 'deadline' | 'drain'
 

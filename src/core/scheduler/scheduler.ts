@@ -1,6 +1,5 @@
 /**
- * Runs of one model version. A free instance never waits while work is queued; expired and abandoned work leaves before it is
- * packed.
+ * Runs of one model version. A free instance never waits while work is queued; expired and abandoned work leaves before it is packed.
  * Requests that fit together share a run if the model was proved to gain from it. Runs of microseconds share a message (a burst).
  */
 
@@ -31,8 +30,7 @@ import type { QueueInfo } from './types.ts'
 /** Runs that share a message are answered together, so all of them together must be short. */
 const BURST_MS = 1
 /**
- * Most work of an instance when another message is posted behind it, that one included. Without it the worker would idle for a hop
- * after
+ * Most work of an instance when another message is posted behind it, that one included. Without it the worker would idle for a hop after
  * each run. Posted work can no longer be dropped, be overtaken, or grow, so beyond `BURST_MS` it must have nothing to grow for.
  */
 const AHEAD_MS = 10
@@ -367,9 +365,8 @@ export function createScheduler(deps: Deps): Scheduler {
   }
 
   /**
-   * The worker is gone. Runs that had not started go back into the queue. Of those that ran, a single request may be the cause; its
-   * caller decides.
-   * Several get another chance, each alone at once: halves would cost a worker each time that the culprit is among them.
+   * The worker is gone. Runs that had not started go back into the queue. Of those that ran, a single request may be the cause; its caller
+   * decides. Several get another chance, each alone at once: halves would cost a worker each time that the culprit is among them.
    */
   function lose(entries: readonly Entry[], how: 'lost' | 'unstarted'): void {
     // A thread received large tensors for good; there is nothing left to run again.

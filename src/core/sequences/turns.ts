@@ -36,8 +36,7 @@ export interface Sequences {
   /**
    * Runs a request on its turn. A failed one leaves the state unchanged; a failed first one leaves no sequence.
    * @throws ModelmountError `SEQUENCE_REQUIRED`, `SEQUENCE_NOT_FOUND`, `SEQUENCE_LIMIT`, `QUOTA_EXCEEDED`, `QUEUE_FULL`,
-   * `DEADLINE_EXCEEDED`,
-   *   `ABORTED`, `INPUT_INVALID`, and errors of `submit`
+   *   `DEADLINE_EXCEEDED`, `ABORTED`, `INPUT_INVALID`, and errors of `submit`
    */
   run(inputs: Tensors, request: SequenceRequest, submit: Submit): Promise<Finished>
   /** @param key of `sequenceKey` */

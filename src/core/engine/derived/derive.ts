@@ -28,9 +28,8 @@ export type OpenSession = (
 /** Smaller weights stay in the graph. */
 const MIN_BYTES = 1024
 /**
- * Each look gives both models several runs in a row. A run after one of the other model finds none of its weights in the CPU's
- * caches,
- * and both would look alike.
+ * Each look gives both models several runs in a row. A run after one of the other model finds none of its weights in the CPU's caches, and
+ * both would look alike.
  */
 const TURNS = 3
 const MIN_RUNS = 4

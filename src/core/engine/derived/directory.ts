@@ -1,7 +1,6 @@
 /**
- * The folder of derived models. Its contents are loaded as if they were the model itself, so no other user may be able to write
- * there.
- * It must be ours, not a link, and not writable for others.
+ * The folder of derived models. Its contents are loaded as if they were the model itself, so no other user may be able to write there. It
+ * must be ours, not a link, and not writable for others.
  */
 
 import { access, constants, lstat, mkdir } from 'node:fs/promises'

@@ -8,8 +8,7 @@ import type { Patch } from '../../onnx/splice.ts'
 import type { OrtSessionOptions } from '../session-options.ts'
 
 /**
- * The part of the key that is known without reading the model. An entry's name starts with it, so that a model which was never
- * derived
+ * The part of the key that is known without reading the model. An entry's name starts with it, so that a model which was never derived
  * costs no hashing before it starts.
  */
 export function outerKey(session: OrtSessionOptions, sizes: readonly number[]): string {

@@ -1,6 +1,5 @@
 /**
- * Replaces a ZipMap, which makes a dictionary of each row, from names of classes to probabilities. The binding cannot carry
- * dictionaries.
+ * Replaces a ZipMap, which makes a dictionary of each row, from names of classes to probabilities. The binding cannot carry dictionaries.
  * Its input tensor holds the same numbers.
  */
 

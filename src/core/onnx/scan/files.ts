@@ -66,9 +66,8 @@ export const sizesInMemory =
     sizes.get(location) ?? note('external-in-bytes', 'a model given as bytes does not have: pass its path')
 
 /**
- * For a model in a file. Links are followed as ONNX Runtime does: inside the model's folder, and inside the real folder of the
- * model's file.
- * Caches of models keep everything behind links.
+ * For a model in a file. Links are followed as ONNX Runtime does: inside the model's folder, and inside the real folder of the model's
+ * file. Caches of models keep everything behind links.
  * @param areOurs the files are our own copies, or a trusted signer has signed them: another name for one of them does no harm
  */
 export function sizesOnDisk(source: string, areOurs: boolean): SizeOf {
