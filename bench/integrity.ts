@@ -91,7 +91,7 @@ async function measureEncrypted(dir: string): Promise<Row[]> {
   const server = await createModelServer({ models: [], encryption: { keys }, telemetry })
   const bytesPerMs = async (): Promise<number> => {
     // In a child, whose start does not fall into this step.
-    const where = { isolation: 'process', canary: false } as const
+    const where = { isolation: 'process', trialRun: false } as const
     const source = join(dir, 'encrypted', 'plain.onnx.enc')
     await server.load({ name: 'm', source, session: SESSION, batching: false, ...where })
     await server.unload('m')

@@ -79,12 +79,12 @@ export interface LoadEnd {
   readonly endedAt: number
   /**
    * In order. `verify` checks who made the files, `read` reads the graph, `prepare` lays out shared weights,
-   * `canary` tries the model in a process of its own, `load` starts the first instances, `warmup` runs them and proves batching.
+   * `trialRun` tries the model in a process of its own, `load` starts the first instances, `warmup` runs them and proves batching.
    */
   readonly steps: readonly { readonly name: LoadStep; readonly startedAt: number; readonly endedAt: number }[]
 }
 
-export type LoadStep = 'verify' | 'read' | 'prepare' | 'canary' | 'load' | 'warmup'
+export type LoadStep = 'verify' | 'read' | 'prepare' | 'trialRun' | 'load' | 'warmup'
 
 /** What gauges are read from, when they are collected. */
 export interface TelemetrySource {

@@ -5,7 +5,7 @@ import type { LoadEnd } from '../core/telemetry.ts'
 import type { Instruments } from './instruments.ts'
 import { ATTR_MODEL, ATTR_OUTCOME, METRICS, OTHER } from './names.ts'
 
-type Outcome = 'verified' | 'unverified' | 'refused' | 'revoked' | 'canary-failed'
+type Outcome = 'verified' | 'unverified' | 'refused' | 'revoked' | 'trial-run-failed'
 
 export interface Checks {
   saw(event: ServerEvent): void
@@ -32,7 +32,7 @@ export function createChecks(): Checks {
       if (event.type === 'integrity') count(event.model, event.revoked ? 'revoked' : event.outcome)
     },
     loaded({ model, error, steps }) {
-      if (error !== undefined && steps.at(-1)?.name === 'canary') count(model, 'canary-failed')
+      if (error !== undefined && steps.at(-1)?.name === 'trialRun') count(model, 'trial-run-failed')
     },
     observe: (instruments) =>
       instruments.observe({ checks: METRICS.checks }, (observe) => {

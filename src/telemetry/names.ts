@@ -88,7 +88,7 @@ export const SPANS = {
   load: {
     name: 'load {model}',
     description:
-      'A version was brought up. Its children are `verify`, `read`, `prepare`, `canary` where one flies, `load` and `warmup`.',
+      'A version was brought up. Its children are `verify`, `read`, `prepare`, `trialRun` where there is one, `load` and `warmup`.',
     attributes: [ATTR_MODEL, ATTR_VERSION, ATTR_ERROR],
   },
 } as const
@@ -270,7 +270,7 @@ export const METRICS = {
     kind: 'counter',
     unit: '{check}',
     description:
-      'Looks at models before they may run, by how they ended: `verified`, `unverified` (runs although nobody trusted has signed it), `refused`, `revoked`, `canary-failed`.',
+      'Looks at models before they may run, by how they ended: `verified`, `unverified` (runs although nobody trusted has signed it), `refused`, `revoked`, `trial-run-failed`.',
     attributes: [ATTR_MODEL, ATTR_OUTCOME],
   },
   loadDuration: {

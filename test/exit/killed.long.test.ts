@@ -51,9 +51,9 @@ function run(options: object, kills: number): Promise<{ readonly code: number | 
 
 describe('a script whose child is killed while it loads', LINUX, () => {
   test.each([
-    ['the instance of the process tier', { isolation: 'process', canary: false, batching: false }],
-    ['the canary of the process tier', { isolation: 'process' }],
-    ['the canary of the thread tier', { canary: true }],
+    ['the instance of the process tier', { isolation: 'process', trialRun: false, batching: false }],
+    ['the trial run of the process tier', { isolation: 'process' }],
+    ['the trial run of the thread tier', { trialRun: true }],
   ])('%s', async (_, options) => {
     const { code, stdout } = await run(options, 1)
     expect(stdout).toMatch(/^loading\nMODEL_LOAD_FAILED: .*SIGKILL/)
@@ -64,7 +64,7 @@ describe('a script whose child is killed while it loads', LINUX, () => {
     ['thread', 1],
     ['process', 1],
   ] as const)('the child in which the model is tried, %s tier', async (isolation, kills) => {
-    const { code, stdout } = await run({ isolation, canary: false }, kills)
+    const { code, stdout } = await run({ isolation, trialRun: false }, kills)
     // The first child is that of the trial.
     expect(stdout).toMatch(/^loading\nuntried: .*SIGKILL.*\nready\n$/)
     expect(code).toBe(3)

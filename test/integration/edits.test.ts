@@ -78,7 +78,7 @@ describe.each(TIERS)('%s tier', (isolation) => {
   })
 
   test('every instance, the trial before it, and those that come later load the same graph', async () => {
-    const server = await serve({ source: written(zipped()), isolation, instances: 2, canary: true, idleUnloadMs: 1000 })
+    const server = await serve({ source: written(zipped()), isolation, instances: 2, trialRun: true, idleUnloadMs: 1000 })
     expect(server.model('m')).toMatchObject({ instances: { ready: 2 }, batching: { enabled: true } })
     await Promise.all(Array.from({ length: 20 }, (_, i) => expectScores(server, [[i, 1]])))
     if (isolation === 'process') {

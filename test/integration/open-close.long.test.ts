@@ -43,7 +43,7 @@ test('a hundred times', LINUX, async () => {
     [60, { models: [] }],
     [20, { isolation: 'thread' }],
     [15, { isolation: 'thread', trust, store: { dir: join(dir, 'store') } }],
-    [5, { isolation: 'process', canary: true }],
+    [5, { isolation: 'process', trialRun: true }],
   ]
   const openAndClose = async (options: Partial<ModelServerOptions>): Promise<void> => {
     const server = await createModelServer({ logger: false, strict: true, models: [{ name: 'm', source }], ...options })

@@ -150,7 +150,7 @@ const CASES = [
 
 test.each(CASES)('a load that fails changes nothing: $fault, $form ($isolation tier)', async ({ isolation, form, fault }) => {
   const repository = repositoryWith({ ...FORMS[form], 'm/1/model.onnx': constantOf(1) })
-  const server = await serverFor({ repository, isolation, canary: false })
+  const server = await serverFor({ repository, isolation, trialRun: false })
   const admin = callerOf(server.http.mount({ management: true }))
   const before = server.models().map(({ version, state }) => [version, state])
   const mend = (FAULTS[fault] as Fault)(repository)

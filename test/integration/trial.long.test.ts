@@ -44,7 +44,7 @@ describe('the child', LINUX, () => {
   test.each(['thread', 'process'] as const)(
     'that is killed leaves the model served, unbatched, with the reason: %s tier',
     async (isolation) => {
-      const server = await serverFor({ models: [], isolation, canary: false })
+      const server = await serverFor({ models: [], isolation, trialRun: false })
       const events = watch(server)
       const untried = events.next(isUntried)
       const load = server.load({ name: 'm', source: slowLoadModel(40) })

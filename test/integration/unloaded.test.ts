@@ -15,7 +15,7 @@ const SIZE = 512
 const MODEL_BYTES = 4 * SIZE * SIZE * 4
 
 test.each(['thread', 'process'] as const)('%s tier', async (isolation) => {
-  const server = await serverFor({ models: [], isolation, canary: false })
+  const server = await serverFor({ models: [], isolation, trialRun: false })
 
   async function cycle(seed: number): Promise<void> {
     const source = matmulChainModel({ size: SIZE, count: 4, seed })

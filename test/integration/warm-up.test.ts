@@ -98,7 +98,7 @@ describe('a model that dies of what it is warmed up with', LINUX, () => {
 
   test('serves all the same where it was not tried out first, and so does its successor', async () => {
     const server = await serverFor({
-      models: [{ name: 'm', source: greedy, maxMemoryBytes: 150 * 2 ** 20, canary: false }],
+      models: [{ name: 'm', source: greedy, maxMemoryBytes: 150 * 2 ** 20, trialRun: false }],
       isolation: 'process',
       strict: true,
     })

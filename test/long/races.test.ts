@@ -75,7 +75,7 @@ function step(server: ModelServer, isolation: string, random: Random, outcomes: 
     const how = pick(random, [
       {},
       { batching: false as const },
-      { canary: true },
+      { trialRun: true },
       { instances: { min: 1, max: 2 } },
       { idleUnloadMs: 30 },
     ])

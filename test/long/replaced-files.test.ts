@@ -143,7 +143,7 @@ async function decided(events: ReturnType<typeof watch>): Promise<string | undef
 
 const STARTS = {
   crash: {
-    spec: { isolation: 'process', canary: false },
+    spec: { isolation: 'process', trialRun: false },
     leavesOne: false,
     async run(server, deed) {
       deed()
@@ -213,7 +213,7 @@ describe('a worker that starts', () => {
     const { dir, source } = files()
     const { spec, run, leavesOne }: Start = STARTS[start]
     const server = await serverFor({
-      models: [{ name: 'm', source, ...spec, isolation, canary: false }],
+      models: [{ name: 'm', source, ...spec, isolation, trialRun: false }],
       session: { intraOpNumThreads: 1 },
       batching: false,
       cacheDirectory: join(dir, 'cache'),
@@ -254,7 +254,7 @@ describe('a worker that starts', () => {
 
   test('while the files stay wrong, is told of once, however often it is tried', async () => {
     const { dir, source } = files()
-    const server = await serverFor({ models: [{ name: 'm', source, isolation: 'process', canary: false }], strict: true })
+    const server = await serverFor({ models: [{ name: 'm', source, isolation: 'process', trialRun: false }], strict: true })
     const events = watch(server)
     rmSync(join(dir, MAIN))
     const outcome = decided(events)

@@ -109,7 +109,7 @@ test(`${REPLACEMENTS} replacements of a version by load() (thread tier)`, async 
 })
 
 test(`${REPLACEMENTS} replacements of a version by load() (process tier)`, LINUX, async () => {
-  const server = await serverFor({ models: [{ name: 'm', source: constantOf(0) }], isolation: 'process', canary: false })
+  const server = await serverFor({ models: [{ name: 'm', source: constantOf(0) }], isolation: 'process', trialRun: false })
   await replaceUnderLoad(server, async (answer) => {
     await server.load({ name: 'm', source: constantOf(answer) })
   })

@@ -58,20 +58,20 @@ const failedAt = (model: string, name: LoadEnd['steps'][number]['name'], error: 
   return { model, version: '1', error, ...at, steps: (['read', name] as const).map((name) => ({ name, ...at })) }
 }
 
-test('a canary that did not come back counts; any other failed load, and a canary that did, do not', async () => {
+test('a trial run that did not come back counts; any other failed load, and a trial run that did, do not', async () => {
   const kept = keep()
   await serverFor({ models: [], telemetry: kept.telemetry })
-  kept.telemetry.load?.(failedAt('m', 'canary', 'MODEL_LOAD_FAILED'))
+  kept.telemetry.load?.(failedAt('m', 'trialRun', 'MODEL_LOAD_FAILED'))
   kept.telemetry.load?.(failedAt('m', 'load', 'MODEL_LOAD_FAILED'))
-  kept.telemetry.load?.(failedAt('m', 'canary', undefined))
-  expect(numbers((await kept.metrics()).get(CHECKS))).toEqual(new Map([['m canary-failed', 1]]))
+  kept.telemetry.load?.(failedAt('m', 'trialRun', undefined))
+  expect(numbers((await kept.metrics()).get(CHECKS))).toEqual(new Map([['m trial-run-failed', 1]]))
 })
 
 test('names without end are a thousand and one', async () => {
   const kept = keep()
   await serverFor({ models: [], telemetry: kept.telemetry })
-  for (let i = 0; i < 1500; i++) kept.telemetry.load?.(failedAt(`m${i}`, 'canary', 'MODEL_LOAD_FAILED'))
+  for (let i = 0; i < 1500; i++) kept.telemetry.load?.(failedAt(`m${i}`, 'trialRun', 'MODEL_LOAD_FAILED'))
   const counted = numbers((await kept.metrics()).get(CHECKS))
   expect(counted.size).toBe(1001)
-  expect(counted.get('_OTHER canary-failed')).toBe(500)
+  expect(counted.get('_OTHER trial-run-failed')).toBe(500)
 })

@@ -13,14 +13,14 @@ interface Decision {
 
 /** @param hazard what was found in the graph, as a sentence */
 export function decideIsolation(config: ModelConfig, hazard: string | undefined): Decision {
-  const { isolation, isolationGiven, canaryGiven, canary } = config
+  const { isolation, isolationGiven, trialRunGiven, trialRun } = config
   if (hazard === undefined || isolation === 'process') return { config, event: undefined }
   if (isolationGiven) {
     const message = `${config.name}@${config.version}: ${hazard}, which can end this process: isolation: 'thread' should be 'process'`
     return { config, event: { type: 'warning', message } }
   }
   return {
-    config: Object.freeze({ ...config, isolation: 'process', canary: canaryGiven ? canary : true }),
+    config: Object.freeze({ ...config, isolation: 'process', trialRun: trialRunGiven ? trialRun : true }),
     event: { type: 'isolation', isolation: 'process', reason: `${hazard}, which can end the process that runs it` },
   }
 }

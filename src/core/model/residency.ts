@@ -1,6 +1,6 @@
 /**
  * Which models are in memory: those that nobody asks for leave it, those that are asked for come back, and all together stay within a
- * budget. Knows models only as tenants that can be loaded and unloaded.
+ * budget. Knows models only as residents that can be loaded and unloaded.
  */
 
 import { ModelmountError } from '../errors.ts'
@@ -14,7 +14,7 @@ const MAX_RETRY_MS = 30_000
 
 export type UnloadReason = 'idle' | 'memory'
 
-export interface Tenant {
+export interface Resident {
   /** Milliseconds without a request after which it leaves; `undefined` for never. */
   readonly idleUnloadMs: number | undefined
   /** Longest time that its first load waits for memory. */
@@ -43,17 +43,17 @@ export interface Seat {
   readonly refusal: ModelmountError | undefined
   /** First load, once there is room. @throws ModelmountError `MODEL_LOAD_FAILED` when it cannot fit, and what `load()` throws */
   enter(): Promise<void>
-  /** A request was queued: loads the tenant if it is not there. All callers share one load. */
+  /** A request was queued: loads the resident if it is not there. All callers share one load. */
   touch(): void
   /** True when there is room for that many bytes more. */
   fits(moreBytes: number): boolean
-  /** The tenant is gone for good. */
+  /** The resident is gone for good. */
   leave(): void
 }
 
 export interface Residency {
-  seat(tenant: Tenant): Seat
-  /** Reserves memory for a while, for something that is no tenant; nothing where there is no room for it now. */
+  seat(resident: Resident): Seat
+  /** Reserves memory for a while, for something that is no resident; nothing where there is no room for it now. */
   lend(bytes: number): Loan | undefined
 }
 
@@ -66,7 +66,7 @@ export interface Loan {
 type Place = 'out' | 'waiting' | 'loading' | 'in' | 'leaving' | 'gone'
 
 interface Entry {
-  readonly tenant: Tenant
+  readonly resident: Resident
   place: Place
   /** When a request last came, or it was loaded. */
   askedAt: number
@@ -86,7 +86,7 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
   const holds = ({ place }: Entry): boolean => place === 'loading' || place === 'in' || place === 'leaving'
 
   const bytesOf = (which: (entry: Entry) => boolean): number =>
-    [...entries].filter(which).reduce((sum, { tenant }) => sum + tenant.bytes(), 0)
+    [...entries].filter(which).reduce((sum, { resident }) => sum + resident.bytes(), 0)
 
   let lent = 0
   const used = (): number => bytesOf(holds) + lent
@@ -94,7 +94,7 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
   /** What will be free in a moment; one that does not manage to leave is not counted on. */
   const leavingSoon = (): number => bytesOf(({ place, since }) => place === 'leaving' && clock.now() - since < TURN_MS) + lent
 
-  const lastUse = ({ tenant, askedAt }: Entry): number => Math.max(askedAt, tenant.usedAt())
+  const lastUse = ({ resident, askedAt }: Entry): number => Math.max(askedAt, resident.usedAt())
 
   function move(entry: Entry, place: Place): void {
     if (entry.place === 'gone') return
@@ -119,9 +119,9 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
   // ---------------------------------------------------------------- room
 
   const idleOnes = (candidates: readonly Entry[]): Entry[] =>
-    candidates.filter(({ tenant }) => !tenant.busy()).sort((a, b) => lastUse(a) - lastUse(b))
+    candidates.filter(({ resident }) => !resident.busy()).sort((a, b) => lastUse(a) - lastUse(b))
 
-  const unloadable = (): Entry[] => [...entries].filter(({ place, tenant }) => place === 'in' && tenant.settled())
+  const unloadable = (): Entry[] => [...entries].filter(({ place, resident }) => place === 'in' && resident.settled())
 
   /** The idle one that was not used for longest; with none idle, the one that has been in for longest makes way for a while. */
   function victim(): Entry | undefined {
@@ -160,8 +160,8 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
     }
   }
 
-  function seat(tenant: Tenant): Seat {
-    const entry: Entry = { tenant, place: 'out', askedAt: clock.now(), since: clock.now(), makeWay }
+  function seat(resident: Resident): Seat {
+    const entry: Entry = { resident, place: 'out', askedAt: clock.now(), since: clock.now(), makeWay }
     let idleTimer: Timer | undefined
     let refusal: ModelmountError | undefined
     let refusedUntil = 0
@@ -176,7 +176,7 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
           move(entry, 'out')
           return false
         }
-        await tenant.load()
+        await resident.load()
       } catch (error) {
         move(entry, 'out')
         throw error
@@ -193,23 +193,23 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
       idleTimer = undefined
       move(entry, 'leaving')
       // Whatever goes wrong, the workers are gone.
-      await tenant.unload().catch(() => {})
+      await resident.unload().catch(() => {})
       if (entry.place !== 'leaving') return
       move(entry, 'out')
-      tenant.moved(false, reason)
+      resident.moved(false, reason)
       // Those who came while it was leaving.
-      if (tenant.busy()) demand()
+      if (resident.busy()) demand()
     }
 
     async function enter(): Promise<void> {
-      const needBytes = tenant.bytes()
+      const needBytes = resident.bytes()
       if (needBytes > budget)
         throw new ModelmountError(
           'MODEL_LOAD_FAILED',
-          `the model needs about ${needBytes} bytes of memory (${tenant.size()}), more than memory.budgetBytes (${budget})`,
+          `the model needs about ${needBytes} bytes of memory (${resident.size()}), more than memory.budgetBytes (${budget})`,
           { details: { neededBytes: needBytes, budgetBytes: budget } },
         )
-      const until = clock.now() + tenant.loadTimeoutMs
+      const until = clock.now() + resident.loadTimeoutMs
       if (!(await bringIn(needBytes, () => clock.now() < until)))
         throw new ModelmountError('MODEL_LOAD_FAILED', 'other models were in use for too long to make room in memory')
       void keepWithin(entry)
@@ -217,18 +217,18 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
 
     function demand(): void {
       // Once it has been in memory it may come back, even if it turned out larger than the whole budget.
-      bringIn(Math.min(tenant.bytes(), budget), () => tenant.busy()).then(onBack, onRefused)
+      bringIn(Math.min(resident.bytes(), budget), () => resident.busy()).then(onBack, onRefused)
     }
 
     function onBack(isIn: boolean): void {
       if (!isIn) {
         // Whoever came after the last one had given up.
-        if (tenant.busy()) demand()
+        if (resident.busy()) demand()
         return
       }
       refusal = undefined
       retryMs = FIRST_RETRY_MS
-      tenant.moved(true, 'demand')
+      resident.moved(true, 'demand')
       void keepWithin(entry)
     }
 
@@ -241,13 +241,13 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
       })
       refusedUntil = clock.now() + retryMs
       retryMs = Math.min(MAX_RETRY_MS, retryMs * 2)
-      tenant.failed(refusal)
+      resident.failed(refusal)
     }
 
     function watchIdle(): void {
-      const { idleUnloadMs } = tenant
+      const { idleUnloadMs } = resident
       if (idleUnloadMs === undefined || idleTimer || entry.place !== 'in') return
-      const leftMs = tenant.busy() || !tenant.settled() ? idleUnloadMs : lastUse(entry) + idleUnloadMs - clock.now()
+      const leftMs = resident.busy() || !resident.settled() ? idleUnloadMs : lastUse(entry) + idleUnloadMs - clock.now()
       if (leftMs <= 0) {
         void makeWay('idle')
         return
@@ -268,7 +268,7 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
       enter,
       touch() {
         entry.askedAt = clock.now()
-        if (entry.place === 'out' && tenant.busy()) demand()
+        if (entry.place === 'out' && resident.busy()) demand()
       },
       fits: (moreBytes) => used() + moreBytes <= budget,
       leave() {

@@ -48,7 +48,7 @@ export const MODEL_SETTINGS = {
 } satisfies Declared<ModelSettings>
 
 // A model's own folder does not decide whether the model is tried out first.
-const { canary: _, ...OWN_SETTINGS } = MODEL_SETTINGS
+const { trialRun: _, ...OWN_SETTINGS } = MODEL_SETTINGS
 
 /** Settings that `model.json` may have: all that JSON can hold, but for the protection of the server from the model. */
 export const MODEL_FILE_SETTINGS = { ...OWN_SETTINGS, cache: FILE_CACHE }

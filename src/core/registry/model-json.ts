@@ -11,7 +11,8 @@ import { MODEL_FILE_OPTIONS, REPOSITORY_OPTIONS } from './options.ts'
 import type { VersionPolicy } from './types.ts'
 
 /** As `checkModelFile` lets it through. */
-export interface ModelFile extends Omit<ModelSpec, 'name' | 'version' | 'source' | 'signature' | 'canary' | 'cache' | 'labels'> {
+export interface ModelFile
+  extends Omit<ModelSpec, 'name' | 'version' | 'source' | 'signature' | 'trialRun' | 'cache' | 'labels'> {
   readonly $schema?: string
   readonly file?: string
   readonly versionPolicy?: VersionPolicy

@@ -1,5 +1,5 @@
 /**
- * How a model that loads is tried: in a canary's flight before anything else of it is started, beside its own load, or, where memory is short,
+ * How a model that loads is tried: in a trial run before anything else of it is started, beside its own load, or, where memory is short,
  * before it in the memory that is reserved for the model.
  */
 
@@ -14,14 +14,14 @@ import { type Job, type Trials, whyNot } from './trials.ts'
 export interface Description {
   /** `undefined` where there is nothing to try. */
   readonly plan: TrialPlan | undefined
-  /** What a canary runs with instead. */
+  /** What a trial run is given instead. */
   readonly samples: readonly TensorRecord[]
   readonly fetches: readonly string[]
 }
 
 export interface AttemptSettings {
   /** The model must have loaded and run in a child before an instance starts. */
-  readonly canary: boolean
+  readonly trialRun: boolean
   /** There is something to try. */
   readonly wanted: boolean
   /** Private memory that the child will need, and that is reserved for the model itself. */
@@ -42,7 +42,7 @@ interface Deps {
 }
 
 export interface Attempt {
-  /** What comes before the first instance. @throws ModelmountError `MODEL_LOAD_FAILED` when a canary fails */
+  /** What comes before the first instance. @throws ModelmountError `MODEL_LOAD_FAILED` when the trial run fails */
   prepare(): Promise<void>
   readonly tryOut: TryOut
   /** Resolves once it takes no memory any more. */
@@ -56,7 +56,7 @@ const OVER = 'its trial is over'
 const spareBytes = (): number => process.availableMemory() / 2
 
 export function createAttempt(request: LoadRequest, settings: AttemptSettings, deps: Deps): Attempt {
-  const { canary, wanted, neededBytes, reservedBytes } = settings
+  const { trialRun, wanted, neededBytes, reservedBytes } = settings
   const { trials, describe, lend } = deps
   let job: Job | undefined
   let loan: ReturnType<Deps['lend']>
@@ -87,8 +87,8 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
     }
   }
 
-  /** The model flies in a child first, and must survive that. */
-  async function fly(): Promise<void> {
+  /** The model runs in a child first, and must survive that. */
+  async function runFirst(): Promise<void> {
     job = begin(true)
     const { plan, samples, fetches } = describe(await job.loaded)
     for (const sample of samples) await job.run(sample, fetches)
@@ -117,15 +117,15 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
 
   return {
     async prepare() {
-      if (!canary && !wanted) return
-      loan = lend(canary ? Math.max(0, neededBytes - reservedBytes) : neededBytes)
-      if (!canary && loan) {
+      if (!trialRun && !wanted) return
+      loan = lend(trialRun ? Math.max(0, neededBytes - reservedBytes) : neededBytes)
+      if (!trialRun && loan) {
         job = begin(false)
         return
       }
       loan ??= lend(Math.max(0, neededBytes - reservedBytes))
       try {
-        if (canary) await fly()
+        if (trialRun) await runFirst()
         else if (loan) await tryFirst()
         else found = fail(new ModelmountError('MODEL_LOAD_FAILED', 'memory.budgetBytes has no room for a trial'))
       } finally {

@@ -11,7 +11,7 @@ export interface TrialOptions {
    * Takes the time of a load.
    * @default true with `isolation: 'process'`, false with `'thread'`
    */
-  readonly canary?: boolean | 'unverified'
+  readonly trialRun?: boolean | 'unverified'
   /**
    * Inputs to run before the model is ready, each as for `predict()`. One that fails fails the load. Their rows are also what batching is tried
    * with. Without samples inputs are made up, at most 2^20 elements a run, and tried in a child process before an instance runs them; with
@@ -22,7 +22,7 @@ export interface TrialOptions {
 }
 
 export const TRIAL_OPTIONS = {
-  canary: oneOf(true, false, 'unverified'),
+  trialRun: oneOf(true, false, 'unverified'),
   warmup: list(scalar<PredictInputs>('an object of input name -> value', isPlainObject, { type: 'object' }), { min: 1 }),
 } satisfies Declared<TrialOptions>
 
@@ -30,6 +30,6 @@ export type TrialConfig = ReturnType<typeof trialConfig>
 
 /** Decides what was left open. */
 export function trialConfig(set: TrialOptions, isolation: 'thread' | 'process') {
-  const { canary, warmup } = decided(TRIAL_OPTIONS, set)
-  return { canary: canary ?? isolation === 'process', canaryGiven: canary !== undefined, warmup: warmup ?? [] }
+  const { trialRun, warmup } = decided(TRIAL_OPTIONS, set)
+  return { trialRun: trialRun ?? isolation === 'process', trialRunGiven: trialRun !== undefined, warmup: warmup ?? [] }
 }

@@ -1,17 +1,17 @@
-/** Who is in memory, with tenants that are nothing but numbers, on a simulated clock. */
+/** Who is in memory, with residents that are nothing but numbers, on a simulated clock. */
 
 import { describe, expect, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'
-import { createResidency, type Residency, type Tenant } from '../../../src/core/model/residency.ts'
+import { createResidency, type Residency, type Resident } from '../../../src/core/model/residency.ts'
 import { createSimulatedClock, type SimulatedClock } from '../../support/simulated-clock.ts'
 
 const LOAD_MS = 200
 
-interface Options extends Partial<Pick<Tenant, 'idleUnloadMs' | 'loadTimeoutMs'>> {
+interface Options extends Partial<Pick<Resident, 'idleUnloadMs' | 'loadTimeoutMs'>> {
   readonly bytes?: number
 }
 
-function createTenant(name: string, residency: Residency, clock: SimulatedClock, log: string[], options: Options = {}) {
+function createResident(name: string, residency: Residency, clock: SimulatedClock, log: string[], options: Options = {}) {
   let busy = 0
   let usedAt = 0
   let loads = 0
@@ -75,7 +75,7 @@ function setUp(budgetBytes: number | undefined) {
   return {
     clock,
     log,
-    tenant: (name: string, options?: Options) => createTenant(name, residency, clock, log, options),
+    resident: (name: string, options?: Options) => createResident(name, residency, clock, log, options),
     /** Lets time pass until the promise is settled. */
     async outcome(promise: Promise<unknown>): Promise<unknown> {
       let result: { readonly value: unknown } | undefined
@@ -95,10 +95,10 @@ function setUp(budgetBytes: number | undefined) {
 
 describe('the budget', () => {
   test('the least recently used idle one leaves, then the next', async () => {
-    const { tenant, outcome, log, clock } = setUp(100)
-    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => tenant(name)) as [
-      ReturnType<typeof tenant>,
-      ...ReturnType<typeof tenant>[],
+    const { resident, outcome, log, clock } = setUp(100)
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => resident(name)) as [
+      ReturnType<typeof resident>,
+      ...ReturnType<typeof resident>[],
     ]
     expect(await outcome(a.seat.enter())).toBe('done')
     expect(await outcome(b!.seat.enter())).toBe('done')
@@ -115,25 +115,25 @@ describe('the budget', () => {
   })
 
   test('as many leave as are needed, and none while it is busy', async () => {
-    const { tenant, outcome, log } = setUp(100)
-    const small = ['a', 'b', 'c'].map((name) => tenant(name, { bytes: 30 }))
+    const { resident, outcome, log } = setUp(100)
+    const small = ['a', 'b', 'c'].map((name) => resident(name, { bytes: 30 }))
     for (const { seat } of small) await outcome(seat.enter())
     small[0]!.ask()
-    expect(await outcome(tenant('large', { bytes: 70 }).seat.enter())).toBe('done')
+    expect(await outcome(resident('large', { bytes: 70 }).seat.enter())).toBe('done')
     expect(log.slice(3)).toEqual(['-b memory', '-c memory', '+large'])
   })
 
   test('one that is larger than all of it is refused with both numbers, and nobody leaves for it', async () => {
-    const { tenant, outcome, log } = setUp(100)
-    await outcome(tenant('a').seat.enter())
-    const error = await outcome(tenant('huge', { bytes: 101 }).seat.enter())
+    const { resident, outcome, log } = setUp(100)
+    await outcome(resident('a').seat.enter())
+    const error = await outcome(resident('huge', { bytes: 101 }).seat.enter())
     expect(error).toMatchObject({ code: 'MODEL_LOAD_FAILED', message: expect.stringMatching(/101 bytes.*\(100\)/) })
     expect(log).toEqual(['+a'])
   })
 
   test('two that are in use all the time take turns, and nobody waits for ever', async () => {
-    const { tenant, outcome, log, clock } = setUp(50)
-    const [a, b] = [tenant('a'), tenant('b')]
+    const { resident, outcome, log, clock } = setUp(50)
+    const [a, b] = [resident('a'), resident('b')]
     await outcome(a.seat.enter())
     await outcome(b.seat.enter())
     a.ask()
@@ -147,19 +147,19 @@ describe('the budget', () => {
   })
 
   test('a first load gives up when nobody makes room in time', async () => {
-    const { tenant, outcome, clock } = setUp(50)
-    const a = tenant('a')
+    const { resident, outcome, clock } = setUp(50)
+    const a = resident('a')
     await outcome(a.seat.enter())
     a.ask()
     const start = clock.now()
-    const error = await outcome(tenant('b', { loadTimeoutMs: 500 }).seat.enter())
+    const error = await outcome(resident('b', { loadTimeoutMs: 500 }).seat.enter())
     expect(error).toMatchObject({ code: 'MODEL_LOAD_FAILED' })
     expect(clock.now() - start).toBeLessThan(600)
   })
 
   test('one that turns out larger than it was reckoned drives idle ones out, and may come back itself', async () => {
-    const { tenant, outcome, log, clock } = setUp(100)
-    const [a, b] = [tenant('a'), tenant('b')]
+    const { resident, outcome, log, clock } = setUp(100)
+    const [a, b] = [resident('a'), resident('b')]
     await outcome(a.seat.enter())
     b.resize(150)
     b.resize(60)
@@ -177,8 +177,8 @@ describe('the budget', () => {
   })
 
   test('more instances fit or do not', async () => {
-    const { tenant, outcome } = setUp(100)
-    const a = tenant('a')
+    const { resident, outcome } = setUp(100)
+    const a = resident('a')
     await outcome(a.seat.enter())
     expect([a.seat.fits(60), a.seat.fits(61)]).toEqual([true, false])
   })
@@ -186,8 +186,8 @@ describe('the budget', () => {
 
 describe('on demand', () => {
   test('leaves after the idle time, counted from the last use, and comes back once for many', async () => {
-    const { tenant, outcome, log, clock } = setUp(undefined)
-    const a = tenant('a', { idleUnloadMs: 1000 })
+    const { resident, outcome, log, clock } = setUp(undefined)
+    const a = resident('a', { idleUnloadMs: 1000 })
     await outcome(a.seat.enter())
     await clock.letPass(800)
     a.ask()
@@ -205,8 +205,8 @@ describe('on demand', () => {
   })
 
   test('one that is asked for while it leaves comes back', async () => {
-    const { tenant, outcome, log, clock } = setUp(undefined)
-    const a = tenant('a', { idleUnloadMs: 1000 })
+    const { resident, outcome, log, clock } = setUp(undefined)
+    const a = resident('a', { idleUnloadMs: 1000 })
     await outcome(a.seat.enter())
     const left = clock.now()
     while (a.seat.resident) await clock.letPass(1)
@@ -217,8 +217,8 @@ describe('on demand', () => {
   })
 
   test('a reload that fails fails who waits, refuses for a moment, then tries again', async () => {
-    const { tenant, outcome, clock } = setUp(undefined)
-    const a = tenant('a', { idleUnloadMs: 1000 })
+    const { resident, outcome, clock } = setUp(undefined)
+    const a = resident('a', { idleUnloadMs: 1000 })
     await outcome(a.seat.enter())
     await clock.letPass(2000)
     a.fail(new Error('file changed'))
@@ -238,8 +238,8 @@ describe('on demand', () => {
   })
 
   test('who gives up waiting for room costs nobody anything', async () => {
-    const { tenant, outcome, log, clock } = setUp(50)
-    const [a, b] = [tenant('a'), tenant('b')]
+    const { resident, outcome, log, clock } = setUp(50)
+    const [a, b] = [resident('a'), resident('b')]
     await outcome(a.seat.enter())
     await outcome(b.seat.enter())
     b.ask()
@@ -255,8 +255,8 @@ describe('on demand', () => {
   })
 
   test('one that is gone does not come back, not even out of the line for memory', async () => {
-    const { tenant, outcome, log, clock } = setUp(50)
-    const [a, b, c] = [tenant('a'), tenant('b'), tenant('c')]
+    const { resident, outcome, log, clock } = setUp(50)
+    const [a, b, c] = [resident('a'), resident('b'), resident('c')]
     await outcome(a.seat.enter())
     a.ask()
     const entering = outcome(b.seat.enter())
@@ -274,7 +274,7 @@ test('what is lent counts as used until it is given back, once, and takes nobody
   const clock = createSimulatedClock()
   const residency = createResidency(clock, 100)
   const log: string[] = []
-  const a = createTenant('a', residency, clock, log)
+  const a = createResident('a', residency, clock, log)
   const entered = a.seat.enter()
   await clock.letPass(1000)
   await entered
@@ -283,7 +283,7 @@ test('what is lent counts as used until it is given back, once, and takes nobody
   expect(loan?.maxBytes).toBe(60)
   expect([a.seat.fits(10), a.seat.fits(11), residency.lend(11)]).toEqual([true, false, undefined])
   // One that needs the room waits for it; the idle one need not go for what is only lent.
-  const b = createTenant('b', residency, clock, log)
+  const b = createResident('b', residency, clock, log)
   const second = b.seat.enter()
   await clock.letPass(1000)
   expect(log).toEqual(['+a'])

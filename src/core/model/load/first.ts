@@ -54,8 +54,8 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
   const { admitted, edited, weights, form } = prepared
   const { config } = about
   const { clock, emit } = deps
-  const mustFly = config.canary === true || (config.canary === 'unverified' && !admitted.integrity?.signer)
-  const attempt = attemptFor(prepared, context, { mustFly, memory, describe: (session) => descriptionOf(describe(session)) })
+  const isTrialRun = config.trialRun === true || (config.trialRun === 'unverified' && !admitted.integrity?.signer)
+  const attempt = attemptFor(prepared, context, { isTrialRun, memory, describe: (session) => descriptionOf(describe(session)) })
   let described = false
   let endLoad = (): void => {}
   let tellMet = (_: Met): void => {}
@@ -153,10 +153,10 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
     },
     async load() {
       // What was to be found out is of no use any more; a trial run goes on, as the load does.
-      if (!mustFly) context.whenUnwanted(() => void attempt.end())
+      if (!isTrialRun) context.whenUnwanted(() => void attempt.end())
       try {
         const tried = attempt.prepare()
-        await (mustFly ? times.time('canary', tried) : tried)
+        await (isTrialRun ? times.time('trialRun', tried) : tried)
         endLoad = times.begin('load')
         // Weights that are going to be shared are not copied for every instance first.
         await pool.start({ form, count: weights.pending ? 1 : undefined })
@@ -187,7 +187,7 @@ function fitting({ take }: Served, inputs: PredictInputs): TensorRecord | undefi
 }
 
 interface AttemptDeps {
-  readonly mustFly: boolean
+  readonly isTrialRun: boolean
   memory(): MemoryInfo
   describe(session: Loaded): Description
 }
@@ -195,13 +195,13 @@ interface AttemptDeps {
 function attemptFor(
   { request, weightBytes, form }: Prepared,
   { known, deps }: LoadContext,
-  { mustFly, memory, describe }: AttemptDeps,
+  { isTrialRun, memory, describe }: AttemptDeps,
 ): Attempt {
   const { config, facts } = known()
   const { perInstanceBytes, sharedBytes } = guessFootprint(weightBytes, 'process', form ? 'mapped' : 'packed')
   const reserved = memory()
   const settings = {
-    canary: mustFly,
+    trialRun: isTrialRun,
     wanted: isTried(config, facts),
     neededBytes: perInstanceBytes + (form ? 0 : sharedBytes),
     reservedBytes: reserved.perInstanceBytes + reserved.sharedBytes,

@@ -19,7 +19,7 @@ const SLOW_LOAD = 400
 const trips = (count: bigint) => ({ trips: { type: 'int64', dims: [], data: BigInt64Array.of(count) }, x: [1] }) as const
 const HOURS = trips(2n ** 40n)
 
-describe('a canary', LINUX, () => {
+describe('a trial run', LINUX, () => {
   test.each(['SIGSEGV', 'SIGABRT', 'SIGKILL'] as const)(
     'that dies by %s while it loads takes nothing with it',
     async (signal) => {
@@ -48,9 +48,9 @@ describe('a canary', LINUX, () => {
     const server = await serverFor({ models: [{ name: 'm', source: constantOf(1) }] })
     // Time enough to load it, here and now, and far too little for the run.
     const before = performance.now()
-    await server.load({ name: 'quick', source: slowEcho(), canary: true, warmup: [trips(1n)] })
+    await server.load({ name: 'quick', source: slowEcho(), trialRun: true, warmup: [trips(1n)] })
     const loadTimeoutMs = 500 + 5 * (performance.now() - before)
-    const load = server.load({ name: 'm', source: slowEcho(), canary: true, warmup: [HOURS], loadTimeoutMs })
+    const load = server.load({ name: 'm', source: slowEcho(), trialRun: true, warmup: [HOURS], loadTimeoutMs })
     await expect(load).rejects.toMatchObject({
       code: 'MODEL_LOAD_FAILED',
       message: expect.stringContaining('its trial run took longer'),
@@ -63,7 +63,7 @@ describe('a canary', LINUX, () => {
 
   test('that dies in its trial run takes nothing with it', async () => {
     const server = await serverFor({ models: [] })
-    const load = server.load({ name: 'm', source: slowEcho(), canary: true, warmup: [trips(1n), HOURS] })
+    const load = server.load({ name: 'm', source: slowEcho(), trialRun: true, warmup: [trips(1n), HOURS] })
     const failed = expect(load).rejects.toMatchObject({ message: expect.stringMatching(/crashed in its trial run.*SIGSEGV/) })
     const pid = await nextWorker([])
     // It has begun to run once it computes and computes and reads nothing any more, neither files nor messages.
@@ -80,7 +80,7 @@ describe('a canary', LINUX, () => {
   })
 
   test('flies by default where instances are processes, and for whom nobody vouches where that is asked for', async () => {
-    const dir = mkdtempSync(join(tmpdir(), 'canary-'))
+    const dir = mkdtempSync(join(tmpdir(), 'trial-run-'))
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
     const pair = ecPair()
     for (const name of ['signed', 'unsigned']) writeFileSync(join(dir, `${name}.onnx`), constantOf(1))
@@ -90,7 +90,7 @@ describe('a canary', LINUX, () => {
     const flown: string[] = []
     const telemetry = {
       load({ model, steps }: { model: string; steps: readonly { name: string }[] }) {
-        if (steps.some(({ name }) => name === 'canary')) flown.push(model)
+        if (steps.some(({ name }) => name === 'trialRun')) flown.push(model)
       },
     }
     const server = await serverFor({
@@ -101,9 +101,9 @@ describe('a canary', LINUX, () => {
       models: [
         { name: 'thread', source: signed },
         { name: 'process', source: signed, isolation: 'process' },
-        { name: 'switched-off', source: signed, isolation: 'process', canary: false },
-        { name: 'signed', source: signed, canary: 'unverified' },
-        { name: 'unsigned', source: join(dir, 'unsigned.onnx'), canary: 'unverified' },
+        { name: 'switched-off', source: signed, isolation: 'process', trialRun: false },
+        { name: 'signed', source: signed, trialRun: 'unverified' },
+        { name: 'unsigned', source: join(dir, 'unsigned.onnx'), trialRun: 'unverified' },
       ],
     })
     expect(server.health().ready).toBe(true)
@@ -113,7 +113,7 @@ describe('a canary', LINUX, () => {
 
   test('whose sample does not fit leaves the complaint to the warm-up', async () => {
     const server = await serverFor({ models: [] })
-    const load = server.load({ name: 'm', source: slowEcho(), canary: true, warmup: [{ x: [1] }] })
+    const load = server.load({ name: 'm', source: slowEcho(), trialRun: true, warmup: [{ x: [1] }] })
     await expect(load).rejects.toMatchObject({ message: expect.stringContaining('warmup[0] failed') })
   })
 })
