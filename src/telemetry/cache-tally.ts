@@ -1,5 +1,5 @@
 /**
- * Look-ups in result caches, added up over servers. Each cache counts for itself and is gone with its load or its server; its counts
+ * Look-ups in result caches, added up over servers. Each cache counts for itself and disappears with its load or its server. Its counts
  * must stay, because a counter that falls reads as one that began anew.
  */
 
@@ -12,13 +12,13 @@ interface Seen {
   readonly misses: number
 }
 
-/** Adds what the caches of a server have counted since the last call. @param models of the server, now */
+/** Adds the caches' counts since the last call. @param models of the server, now */
 export type CacheTally = (source: TelemetrySource, models: readonly ModelInfo[]) => void
 
 export function createCacheTally(metrics: Metrics): CacheTally {
   const bySource = new WeakMap<TelemetrySource, WeakMap<Series, Seen>>()
 
-  /** A cache that has counted less than before is another one. */
+  /** A cache with a lower count than before is another one. */
   const since = (now: number, before = 0): number => (now >= before ? now - before : now)
 
   return (source, models) => {

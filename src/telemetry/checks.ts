@@ -1,4 +1,4 @@
-/** How models fared that were looked at before they may run: by signature, revocation list and lock file, and in a trial run. */
+/** Results of the checks before models may run: signature, revocation list, lock file, and trial run. */
 
 import type { ServerEvent } from '../core/model/events.ts'
 import type { LoadEnd } from '../core/telemetry.ts'
@@ -10,11 +10,11 @@ type Outcome = 'verified' | 'unverified' | 'refused' | 'revoked' | 'trial-run-fa
 export interface Checks {
   saw(event: ServerEvent): void
   loaded(load: LoadEnd): void
-  /** @returns ends the observation */
+  /** @returns a function that ends the observation */
   observe(instruments: Instruments): () => void
 }
 
-/** A model that is refused is gone at once, and its count must stay: what bounds the names is not what is loaded. */
+/** A refused model is gone at once, but its count must stay. The list of loaded models therefore cannot bound the names. */
 const MOST_MODELS = 1000
 
 export function createChecks(): Checks {

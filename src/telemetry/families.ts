@@ -1,11 +1,11 @@
 /**
- * Families of one name as one. The text leaves scopes out, so a name that two of them use would stand twice, and Prometheus refuses such
- * a text or keeps the first of two numbers.
+ * Merges families of one name. The text leaves scopes out, so a name in two scopes would appear twice. Prometheus refuses such a text or
+ * keeps the first of two numbers.
  */
 
 import { type DataPoint, DataPointType, type Histogram, type MetricData, type ScopeMetrics } from '@opentelemetry/sdk-metrics'
 
-/** @returns each name once. Counts of one series add up; of two gauges the first stands, as does the first of two kinds of metric */
+/** @returns each name once. Counts of one series add up; of two gauges the first is kept, and so is the first of two kinds of metric */
 export function oneFamilyEach(scopes: readonly ScopeMetrics[]): ScopeMetrics[] {
   const [first] = scopes
   if (!first || scopes.length === 1) return [...scopes]
@@ -30,7 +30,7 @@ function together(one: MetricData, other: MetricData): MetricData {
   return one
 }
 
-/** @param add of two values of one series; without it the first stands */
+/** @param add adds two values of one series; without it the first is kept */
 function merged<V>(ones: readonly DataPoint<V>[], others: readonly DataPoint<V>[], add?: (a: V, b: V) => V): DataPoint<V>[] {
   const series = new Map(ones.map((point) => [keyOf(point), point]))
   for (const point of others) {

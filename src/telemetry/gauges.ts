@@ -1,6 +1,6 @@
 /**
- * Numbers that are read from servers at a collection: nothing of it costs a request anything. Where several servers have the same version of a
- * model, queues, instances and bytes add up, and the model is ready where it is so in each of them.
+ * Numbers read from servers at a collection: they cost requests nothing. If several servers have the same version of a model, queues,
+ * instances and bytes add up, and the model is ready if it is ready in each of them.
  */
 
 import type { Attributes } from '@opentelemetry/api'
@@ -37,7 +37,7 @@ type ObserveModel = Observe<keyof typeof MODEL_METRICS>
 
 const SECOND = 1000
 
-/** @param versions asked once at each collection. @returns ends the observation */
+/** @param versions called once per collection. @returns a function that ends the observation */
 export function observeModels(instruments: Instruments, versions: () => readonly Version[], metrics: Metrics): () => void {
   const busy = new WeakMap<Series, { readonly at: number; readonly inferMs: number }>()
 
@@ -87,7 +87,9 @@ export function observeModels(instruments: Instruments, versions: () => readonly
     observeWorkers(observe, ready, series)
   }
 
-  /** What the rows since the last look would have cost alone, at today's learned cost: the mean of the servers that have learned one. */
+  /**
+   * Cost of the rows since the last look, had each run alone, at the current learned cost: the mean of the servers that have learned one.
+   */
   function observeGain(observe: ObserveModel, infos: readonly ModelInfo[], series: Series): void {
     const curves = infos.map(({ batching }) => batching.curve).filter((curve) => curve !== undefined)
     if (curves.length > 0) {
@@ -110,7 +112,7 @@ export function observeModels(instruments: Instruments, versions: () => readonly
   return instruments.observe(MODEL_METRICS, read)
 }
 
-/** Servers that run it alike are told once. */
+/** Servers that run it alike are reported once. */
 function differentInfos(infos: readonly ModelInfo[], attributes: Attributes): Iterable<Attributes> {
   const different = new Map<string, Attributes>()
   for (const info of infos) {

@@ -1,4 +1,4 @@
-/** GPUs as `nvidia-smi` sees them: asked beside the collection, never waited for, and not again where there is none. */
+/** GPUs according to `nvidia-smi`: queried beside the collection, never waited for, and not again if there is none. */
 
 import { type ChildProcess, execFile } from 'node:child_process'
 import type { Socket } from 'node:net'
@@ -9,16 +9,16 @@ const FIELDS = ['uuid', 'name', 'utilization.gpu', 'memory.used', 'memory.total'
 const TIMEOUT_MS = 5000
 /** A driver under load takes a second to answer; asking it at every scrape would be load of its own. */
 const MAX_AGE_MS = 10_000
-/** What is older than this is no longer true. */
+/** Older numbers are no longer true. */
 const STALE_MS = 60_000
-/** Asking in vain this often in a row is enough. */
+/** Failed queries in a row after which it is not asked again. */
 const MAX_FAILURES = 3
 const MIB = 1024 * 1024
 
 export interface GpuReading {
   readonly id: string
   readonly name: string
-  /** `undefined` where the card does not say. */
+  /** `undefined` if the card does not report it. */
   readonly utilization: number | undefined
   readonly usedBytes: number | undefined
   readonly totalBytes: number | undefined
@@ -45,9 +45,9 @@ export function parseGpus(csv: string): GpuReading[] {
 }
 
 /**
- * @param file the program to ask
+ * @param file the program to run
  * @param clock milliseconds, monotonic
- * @returns ends the observation
+ * @returns a function that ends the observation
  */
 export function observeGpus(instruments: Instruments, file = 'nvidia-smi', clock = () => performance.now()): () => void {
   const { gpuUtilization, gpuMemory, gpuMemoryLimit, gpuPower } = METRICS
@@ -73,7 +73,7 @@ export function observeGpus(instruments: Instruments, file = 'nvidia-smi', clock
         readAt = clock()
       },
     )
-    // One that hangs must not keep the app from ending, and neither must its pipes.
+    // A hung program must not keep the app from ending, and neither must its pipes.
     for (const handle of [asked, asked.stdout, asked.stderr]) (handle as ChildProcess | Socket | null)?.unref()
   }
 

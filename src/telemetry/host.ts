@@ -1,4 +1,4 @@
-/** What models cost the process that they are mounted in: its event loop and its memory. */
+/** The cost of models for their host process: its event loop and its memory. */
 
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import type { Instruments, Observe } from './instruments.ts'
@@ -7,7 +7,7 @@ import { METRICS } from './names.ts'
 const RESOLUTION_MS = 10
 const NANOSECONDS = 1e9
 
-/** @returns ends the observation */
+/** @returns a function that ends the observation */
 export function observeHost(instruments: Instruments): () => void {
   const { loopUtilization, loopDelayMean, loopDelayP99, loopDelayMax, rss } = METRICS
   const metrics = { loopUtilization, loopDelayMean, loopDelayP99, loopDelayMax, rss }
@@ -15,7 +15,7 @@ export function observeHost(instruments: Instruments): () => void {
   delays.enable()
   let before = performance.eventLoopUtilization()
 
-  /** The monitor measures from timer to timer; what is over its own period is delay. */
+  /** The monitor measures from timer to timer; the excess over its own period is delay. */
   const seconds = (nanoseconds: number): number => Math.max(0, nanoseconds / NANOSECONDS - RESOLUTION_MS / 1000)
 
   function read(observe: Observe<keyof typeof metrics>): void {

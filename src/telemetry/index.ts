@@ -1,5 +1,5 @@
 /**
- * Metrics and traces through whatever OpenTelemetry the app has set up. Knows only `@opentelemetry/api`.
+ * Metrics and traces through the app's own OpenTelemetry set-up. Depends on `@opentelemetry/api` only.
  * @module modelmount/telemetry
  */
 
@@ -19,9 +19,9 @@ export interface OtelTelemetryOptions extends Watched {
 }
 
 /**
- * A telemetry for `createModelServer({ telemetry })`. Without an SDK that the app has registered it does next to nothing.
- * Register the SDK before: instruments are made here, and belong to the provider of that moment. Servers on the same meter are counted
- * together, through one of these or several.
+ * A telemetry for `createModelServer({ telemetry })`. Without an SDK that the app has registered it does next to nothing. Register the SDK
+ * first: instruments are made here, and belong to the provider of that moment. Servers on the same meter are counted together, through one
+ * telemetry or several.
  */
 export function otelTelemetry(options: OtelTelemetryOptions = {}): Telemetry {
   const { tracer = traceApi.getTracer(SCOPE, VERSION), meter = metricsApi.getMeter(SCOPE, VERSION) } = options

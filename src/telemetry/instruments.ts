@@ -1,4 +1,4 @@
-/** Where numbers go: histograms that are recorded to, and everything else, which is read when somebody collects. */
+/** Destinations of numbers: histograms that are recorded to, and all others, which are read at a collection. */
 
 import type { Attributes, Meter, Observable } from '@opentelemetry/api'
 import type { MetricName } from './names.ts'
@@ -8,18 +8,18 @@ export interface Recorder {
   record(value: number, attributes: Attributes): void
 }
 
-/** Tells a number of one of the metrics that are read. */
+/** Reports a number of one of the metrics that are read. */
 export type Observe<K extends string> = (key: K, value: number, attributes?: Attributes) => void
 
 export interface Instruments {
   histogram(metric: MetricName): Recorder
-  /** @param read called at every collection. @returns ends it */
+  /** @param read called at every collection. @returns a function that ends it */
   observe<K extends string>(metrics: Readonly<Record<K, MetricName>>, read: (observe: Observe<K>) => void): () => void
-  /** A series has come to its end. */
+  /** A series has ended. */
   forget(attributes: Attributes): void
 }
 
-/** Instruments of whatever meter the app has. What they forget and when is the SDK's. */
+/** Instruments of the app's meter. The SDK decides what they forget, and when. */
 export function meterInstruments(meter: Meter): Instruments {
   return {
     histogram: ({ name, unit, description, buckets }) =>

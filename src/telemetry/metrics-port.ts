@@ -7,7 +7,7 @@ import { ModelmountError } from '../core/errors.ts'
 import type { PrometheusText } from './prometheus.ts'
 
 export interface MetricsPort {
-  /** 0 for any that is free. */
+  /** 0 for any free port. */
   readonly port: number
   /** @default '127.0.0.1' */
   readonly host?: string
@@ -22,7 +22,7 @@ const DEFAULT_PORT = 9464
 const DEFAULT_HOST = '127.0.0.1'
 const MAX_PORT = 65_535
 
-/** What the standard variables say. @param exporters the names in `OTEL_METRICS_EXPORTER` */
+/** The setting in the standard variables. @param exporters the names in `OTEL_METRICS_EXPORTER` */
 export function portOfEnvironment(exporters: readonly string[]): MetricsPort | undefined {
   if (!exporters.includes('prometheus')) return undefined
   const { OTEL_EXPORTER_PROMETHEUS_HOST: host, OTEL_EXPORTER_PROMETHEUS_PORT: port } = process.env
@@ -40,7 +40,7 @@ function portOf(text: string): number {
 
 /**
  * Answers there until it is closed, without keeping the process alive.
- * @throws ModelmountError `OPTIONS_INVALID` where nothing can listen
+ * @throws ModelmountError `OPTIONS_INVALID` if nothing can listen
  */
 export async function serveMetrics(text: () => Promise<PrometheusText>, at: MetricsPort): Promise<Served> {
   const { port, host = DEFAULT_HOST } = at

@@ -1,6 +1,6 @@
 /**
- * Metrics of requests and runs. A record with attributes can cost a microsecond (`producer.ts`), so a request makes one and a run a few; everything
- * else is plain numbers, read when somebody collects.
+ * Metrics of requests and runs. A record with attributes can cost a microsecond (`producer.ts`), so a request makes one and a run a few.
+ * All other values are plain numbers, read at a collection.
  */
 
 import type { Attributes } from '@opentelemetry/api'
@@ -17,14 +17,14 @@ export interface Series {
   readonly attributes: Attributes
   readonly outcomes: Map<ErrorCode | 'ok', number>
   readonly failedAttributes: Map<ErrorCode, Attributes>
-  /** Runs by why they were sent, those that failed included. */
+  /** Runs by the reason for sending them, failed ones included. */
   readonly executions: Map<RunEnd['reason'], number>
   /** Rows and elements that were sent to instances. */
   sentRows: number
   padding: number
   cacheHits: number
   cacheMisses: number
-  /** Rows of the runs that were answered. */
+  /** Rows of the answered runs. */
   rows: number
   /** Milliseconds, over requests. */
   requestMs: number
@@ -34,7 +34,7 @@ export interface Series {
   inferMs: number
   outputMs: number
   aloneMs: number
-  /** Rows whose time alone is in `aloneMs`. */
+  /** Rows whose separate cost is in `aloneMs`. */
   aloneRows: number
   restarts: number
 }
@@ -44,7 +44,7 @@ export interface Metrics {
   run(run: RunEnd): void
   seriesOf(model: string, version: string): Series
   all(): Iterable<Series>
-  /** A version is gone; what it had counted is not told any more. */
+  /** A version is gone; its counts are no longer reported. */
   forget(model: string, version: string): void
 }
 

@@ -10,7 +10,7 @@ export const SCOPE = 'modelmount'
 export interface MetricName {
   readonly name: string
   readonly kind: 'histogram' | 'counter' | 'updown' | 'gauge'
-  /** UCUM, as OpenTelemetry wants it. */
+  /** UCUM, as OpenTelemetry requires. */
   readonly unit: string
   readonly description: string
   readonly attributes: readonly string[]
@@ -44,7 +44,7 @@ export const ATTR_OUTPUT_S = 'modelmount.compute.output.duration'
 export const ATTR_GPU = 'hw.id'
 export const ATTR_GPU_NAME = 'hw.name'
 
-/** What stands for a model that is not registered. */
+/** Stands for a model that is not registered. */
 export const OTHER = '_OTHER'
 
 // ---------------------------------------------------------------- spans
@@ -359,19 +359,19 @@ export const METRICS = {
   },
 } as const satisfies Readonly<Record<string, MetricName>>
 
-/** Labels of the names that dashboards for Triton ask for. */
+/** Labels of the names in dashboards for Triton. */
 export const TRITON_LABELS = ['model', 'version'] as const
 
 const triton = (name: string, unit: string, description: string): MetricName => ({
   name,
-  // A counter would be written with `_total` at its end, which Triton's dashboards do not ask for.
+  // A counter would end in `_total`, which Triton's dashboards do not expect.
   kind: 'updown',
   unit,
   description,
   attributes: TRITON_LABELS,
 })
 
-/** With `tritonNames: true`, for dashboards that exist. Durations are cumulative microseconds, as Triton has them. */
+/** With `tritonNames: true`, for existing dashboards. Durations are cumulative microseconds, as in Triton. */
 export const TRITON_METRICS = {
   success: triton('nv_inference_request_success', '', 'Requests that were answered.'),
   failure: { ...triton('nv_inference_request_failure', '', 'Requests that were not.'), attributes: [...TRITON_LABELS, 'reason'] },

@@ -1,7 +1,7 @@
 /**
- * Something that stands once, however many want it: begun for the first of them, ended with the last.
- * @param begin returns its end
- * @returns called by each that wants it; returns in turn the function by which it ceases to
+ * Shares one running thing among its users: begun for the first of them, ended with the last.
+ * @param begin returns a function that ends it
+ * @returns a function for each user; it returns the function by which that user leaves
  */
 export function once(begin: () => () => void): () => () => void {
   let wanted = 0

@@ -1,4 +1,4 @@
-/** OTLP exporters as the SDK would make them itself. They come with `@opentelemetry/sdk-node`, which does not hand them on. */
+/** OTLP exporters as the SDK would make them itself. They come with `@opentelemetry/sdk-node`, which does not re-export them. */
 
 import type { PushMetricExporter } from '@opentelemetry/sdk-metrics'
 import type { NodeSDKConfiguration } from '@opentelemetry/sdk-node'

@@ -1,6 +1,6 @@
 /**
- * Instruments that hand their numbers to readers themselves, as a `MetricProducer`. The SDK turns the attributes of every record into a string
- * to find its series, which is a microsecond; here a series is found by its object, and a record is some tens of nanoseconds.
+ * Instruments that hand their numbers to readers themselves, as a `MetricProducer`. The SDK turns the attributes of every record into a
+ * string to find its series, which takes a microsecond. Here a series is found by its object, and a record takes some tens of nanoseconds.
  */
 
 import { type Attributes, type HrTime, ValueType } from '@opentelemetry/api'
@@ -35,7 +35,7 @@ const hrTime = (ms: number): HrTime => [Math.floor(ms / 1000), Math.round((ms % 
 
 export interface Producer {
   readonly instruments: Instruments
-  /** For the `metricProducers` of a reader; what it gives is cumulative. */
+  /** For the `metricProducers` of a reader; its numbers are cumulative. */
   readonly producer: MetricProducer
 }
 

@@ -1,4 +1,4 @@
-/** Names as OpenTelemetry's specification wants them in Prometheus. */
+/** Names in the form that OpenTelemetry's specification prescribes for Prometheus. */
 
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
 import { DataPointType, type MetricData, type ResourceMetrics } from '@opentelemetry/sdk-metrics'
@@ -26,7 +26,9 @@ const SUFFIXES: Readonly<Record<string, string>> = {
   '%': 'percent',
 }
 
-/** The serialiser leaves units out of names; every other way from OpenTelemetry to Prometheus puts them in, and dashboards expect them. */
+/**
+ * The serialiser leaves units out of names. Every other path from OpenTelemetry to Prometheus includes them, and dashboards expect them.
+ */
 export function asPrometheus({ resource, scopeMetrics }: ResourceMetrics): ResourceMetrics {
   const named = scopeMetrics.map(({ scope, metrics }) => ({ scope, metrics: metrics.map(withUnit) }))
   return { resource, scopeMetrics: oneFamilyEach(named) }

@@ -11,7 +11,7 @@ export interface WriteAsk {
 
 export interface WriteAnswer {
   readonly id: number
-  /** `undefined` when it could not be written. */
+  /** `undefined` if it could not be written. */
   readonly text: string | undefined
 }
 

@@ -6,7 +6,7 @@ import { findScript, startThread } from '../core/host/scripts.ts'
 import { asPrometheus, newSerializer } from './prometheus-names.ts'
 import type { WriteAnswer, WriteAsk } from './prometheus-worker.ts'
 
-/** From here, handing the numbers to a thread is cheaper for the event loop than writing them: a few milliseconds. */
+/** From this size on, handing the numbers to a thread costs the event loop less than writing them: a few milliseconds. */
 const LARGE_POINTS = 300
 
 export interface Writer {

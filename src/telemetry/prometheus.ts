@@ -1,4 +1,4 @@
-/** Metrics as Prometheus reads them: collected by OpenTelemetry's reader, written by its serialiser. */
+/** Metrics in Prometheus' format: collected by OpenTelemetry's reader, written by its serialiser. */
 
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus'
 import type { MetricProducer, MetricReader } from '@opentelemetry/sdk-metrics'
@@ -11,7 +11,7 @@ export interface PrometheusText {
 
 export interface Prometheus {
   readonly reader: MetricReader
-  /** Collects and writes; callers at the same time share one collection. */
+  /** Collects and writes; concurrent callers share one collection. */
   text(): Promise<PrometheusText>
   close(): Promise<void>
 }

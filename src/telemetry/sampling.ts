@@ -1,6 +1,6 @@
 /**
- * Which requests are traced, decided before a span is made: the SDK draws ids and copies attributes first and asks its sampler then, which is more
- * than a microsecond for each request that is not recorded.
+ * Decides which requests are traced before a span is made. The SDK draws ids and copies attributes before it asks its sampler, which costs
+ * more than a microsecond for each unrecorded request.
  */
 
 import { type Context, createContextKey, isSpanContextValid, TraceFlags, trace } from '@opentelemetry/api'
@@ -10,13 +10,13 @@ import { partOfSdk } from './sdk-parts.ts'
 type Sampler = NodeSDKConfiguration['sampler']
 
 export interface Sampling {
-  /** For the SDK; it records what was chosen, and a share of whatever else begins a trace in this process. */
+  /** For the SDK. It records the chosen requests, and a share of any other trace that begins in this process. */
   readonly sampler: Sampler
-  /** @returns the context to make the span in; `undefined` where the sampler would drop it */
+  /** @returns the context for the span; `undefined` if the sampler would drop it */
   choose(parent: Context): Context | undefined
 }
 
-/** The part of the SDK's package of traces that is needed here. */
+/** The used part of the SDK's package of traces. */
 interface Tracing {
   readonly ParentBasedSampler: new (config: { readonly root: Sampler }) => Sampler
   readonly TraceIdRatioBasedSampler: new (ratio: number) => Sampler
@@ -25,7 +25,7 @@ interface Tracing {
 
 const CHOSEN = createContextKey('modelmount.chosen')
 
-/** Whoever began a trace decides; of those that begin here, a share is recorded. @param ratio from 0 to 1 */
+/** The service that began a trace decides; a share of those that begin here is recorded. @param ratio from 0 to 1 */
 export function createSampling(ratio: number): Sampling {
   const tracing = partOfSdk('@opentelemetry/sdk-trace', '@opentelemetry/sdk-trace-base') as Tracing
   const others = new tracing.TraceIdRatioBasedSampler(ratio)

@@ -31,29 +31,32 @@ export type { PrometheusText } from './prometheus.ts'
 export interface StartTelemetryOptions extends Watched {
   /** @default `OTEL_SERVICE_NAME`, else the SDK's `unknown_service:node` */
   readonly serviceName?: string
-  /** Send traces and metrics to a collector. @default what the `OTEL_*` variables say; nothing without them */
+  /** Send traces and metrics to a collector. @default the `OTEL_*` variables; nothing without them */
   readonly otlp?: boolean | OtlpOptions
-  /** Serve `/metrics` on a port of its own too; `metricsText()` works without. @default none, or what `OTEL_METRICS_EXPORTER=prometheus` says */
+  /**
+   * Serve `/metrics` on a port of its own too; `metricsText()` works without. @default none, unless `OTEL_METRICS_EXPORTER=prometheus` is
+   * set
+   */
   readonly prometheus?: MetricsPort
-  /** Share of traces to record where the caller has not decided, from 0 to 1. @default `OTEL_TRACES_SAMPLER`, else all */
+  /** Share of traces to record if the caller has not decided, from 0 to 1. @default `OTEL_TRACES_SAMPLER`, else all */
   readonly sampleRatio?: number
-  /** Where spans go instead. */
+  /** Alternative destinations of spans. */
   readonly spanProcessors?: NodeSDKConfiguration['spanProcessors']
   /** Further readers of the metrics. */
   readonly metricReaders?: readonly MetricReader[]
-  /** Of other libraries; those of HTTP and of your framework make the spans that requests hang below. */
+  /** Of other libraries; those of HTTP and of your framework make the parent spans of requests. */
   readonly instrumentations?: NodeSDKConfiguration['instrumentations']
 }
 
 export interface StartedTelemetry extends Telemetry {
   metricsText(): Promise<PrometheusText>
-  /** Address of the port of its own, if there is one. */
+  /** Address of the separate port, if there is one. */
   readonly metricsUrl: string | undefined
-  /** Sends what is left and ends the SDK. @param opts.timeoutMs give up waiting for the collector after this. @default 5000 */
+  /** Sends the remaining data and ends the SDK. @param opts.timeoutMs give up waiting for the collector after this. @default 5000 */
   shutdown(opts?: { readonly timeoutMs?: number }): Promise<void>
 }
 
-/** What an operator gets who switches the SDK off: nothing at all, and nothing that fails. */
+/** Result for an operator who switches the SDK off: it does nothing, and nothing fails. */
 const DISABLED: StartedTelemetry = {
   metricsText: async () => ({ contentType: CONTENT_TYPE, text: '' }),
   metricsUrl: undefined,
@@ -61,15 +64,15 @@ const DISABLED: StartedTelemetry = {
 }
 
 /**
- * Starts and registers the SDK, unless `OTEL_SDK_DISABLED` says not to. Call it before anything that should be traced is imported or created.
- * @throws ModelmountError `OPTIONS_INVALID` also where an SDK is registered already: use `otelTelemetry()` then; and where the port is taken
+ * Starts and registers the SDK, unless `OTEL_SDK_DISABLED` is set. Call it before anything that should be traced is imported or created.
+ * @throws ModelmountError `OPTIONS_INVALID`, also if an SDK is registered already (use `otelTelemetry()` then) or the port is taken
  */
 export async function startTelemetry(options: StartTelemetryOptions = {}): Promise<StartedTelemetry> {
   const { serviceName, sampleRatio, instrumentations, metricReaders = [], spanProcessors, ...rest } = options
   if (sampleRatio !== undefined && !(sampleRatio >= 0 && sampleRatio <= 1))
     throw new ModelmountError('OPTIONS_INVALID', `sampleRatio must be a number from 0 to 1, got ${String(sampleRatio)}`)
   if (process.env.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return DISABLED
-  // A provider that does nothing is the API's way of saying that there is none.
+  // The API represents a missing provider by one that does nothing.
   if (metricsApi.getMeterProvider().constructor.name !== 'NoopMeterProvider')
     throw new ModelmountError(
       'OPTIONS_INVALID',
@@ -78,17 +81,17 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
   const sampling = samplingOf(sampleRatio)
   const otlp = typeof options.otlp === 'object' ? options.otlp : {}
   const { instruments, producer } = createProducer({ name: SCOPE, version: VERSION })
-  // What a producer gives is cumulative, and only readers that know of it have it.
+  // A producer's numbers are cumulative, and only readers that know the producer have them.
   const isDirect = metricReaders.length === 0 && !isSet('OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE')
   const producers = isDirect ? [producer] : []
   const prometheus = createPrometheus(producers)
-  // Before anything is registered, which cannot be taken back.
+  // Before anything is registered, because registration cannot be undone.
   const port = options.prometheus ?? portOfEnvironment(metricExporters())
   const own = port && (await serveMetrics(prometheus.text, port))
   const destination = traceDestination(options.otlp, otlp, spanProcessors)
   const sdk = new NodeSDK({
     ...(serviceName === undefined ? {} : { serviceName }),
-    // Not the process: its arguments and its owner are no business of who reads metrics.
+    // Not the process: its arguments and its owner must stay hidden from readers of metrics.
     ...(isSet('OTEL_NODE_RESOURCE_DETECTORS') ? {} : { resourceDetectors: detectors() }),
     ...(instrumentations ? { instrumentations } : {}),
     ...(sampling ? { sampler: sampling.sampler } : {}),
@@ -100,7 +103,7 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
   const meter = metricsApi.getMeter(SCOPE, VERSION)
   const telemetry = createTelemetry(
     {
-      // Asking for a span that goes nowhere costs more than all metrics of a request.
+      // Creating a span without a destination costs more than all metrics of a request.
       tracer: destination.spanProcessors?.length === 0 ? undefined : traceApi.getTracer(SCOPE, VERSION),
       choose: sampling?.choose,
       // Found by the meter, so that servers with an `otelTelemetry()` are counted together with these.
@@ -119,7 +122,7 @@ export async function startTelemetry(options: StartTelemetryOptions = {}): Promi
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, timeoutMs)
       })
-      // A collector that is gone must not keep the app from ending.
+      // An unreachable collector must not keep the app from ending.
       await Promise.race([Promise.all([sdk.shutdown(), prometheus.close()]).catch(() => {}), late])
       clearTimeout(timer)
     },
@@ -133,20 +136,20 @@ function detectors(): NodeSDKConfiguration['resourceDetectors'] {
   return [found.envDetector, found.hostDetector]
 }
 
-/** What the environment asks for in other words than a ratio is the SDK's to make. */
+/** The SDK handles settings of the environment other than a ratio. */
 function samplingOf(wanted: number | undefined): Sampling | undefined {
   const { OTEL_TRACES_SAMPLER: name, OTEL_TRACES_SAMPLER_ARG: arg = '' } = process.env
   const ratio = wanted ?? (name === 'parentbased_traceidratio' && /^\d*\.?\d+$/.test(arg) ? Number(arg) : undefined)
   return ratio === undefined || ratio > 1 ? undefined : createSampling(ratio)
 }
 
-// ---------------------------------------------------------------- where to
+// ---------------------------------------------------------------- destinations
 
 const isSet = (name: string): boolean => (process.env[name] ?? '') !== ''
 const hasEndpoint = (signal: 'TRACES' | 'METRICS'): boolean =>
   isSet('OTEL_EXPORTER_OTLP_ENDPOINT') || isSet(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`)
 
-/** Without a word about it the SDK would send to a collector on localhost that most apps do not have. */
+/** Without a setting, the SDK would send to a collector on localhost that most apps do not have. */
 function traceDestination(
   wanted: StartTelemetryOptions['otlp'],
   otlp: OtlpOptions,

@@ -1,4 +1,4 @@
-/** The telemetry of a server, put together from spans, counted numbers and numbers that are read. */
+/** The telemetry of a server: spans, counted numbers and numbers that are read. */
 
 import type { Tracer } from '@opentelemetry/api'
 import type { Telemetry } from '../core/telemetry.ts'
@@ -6,13 +6,13 @@ import { createTraces, type TracesOptions } from './traces.ts'
 import type { Watching } from './watching.ts'
 
 export interface Watched {
-  /** Continue a trace that the headers of an HTTP request bring, where the app has no span of its own. @default true */
+  /** Continue a trace from the headers of an HTTP request if the app has no span of its own. @default true */
   readonly propagation?: boolean
-  /** Event-loop delay, event-loop utilisation and memory of the host; `false` where another instrumentation has them. @default true */
+  /** Event-loop delay, event-loop utilisation and memory of the host; `false` if another instrumentation has them. @default true */
   readonly host?: boolean
   /** GPUs through `nvidia-smi`. @default 'auto': when a model runs on one */
   readonly gpu?: boolean | 'auto'
-  /** The names of Triton's metrics beside our own, for dashboards that exist. @default false */
+  /** The names of Triton's metrics beside our own, for existing dashboards. @default false */
   readonly tritonNames?: boolean
 }
 

@@ -1,4 +1,4 @@
-/** Spans: one per request, one per run with links to its requests and back, a few per load. Nothing is done for what is not recorded. */
+/** Spans: one per request, one per run with links to its requests and back, a few per load. Unrecorded requests cost nothing. */
 
 import {
   type Attributes,
@@ -17,10 +17,10 @@ import type { LoadEnd, RequestEnd, RequestStart, RunEnd, Trace } from '../core/t
 import * as names from './names.ts'
 import { createWallClock } from './wall-clock.ts'
 
-/** What the core carries for a recorded request. */
+/** The data that the core carries for a recorded request. */
 interface Recorded {
   readonly span: Span
-  /** Its caller may have its answer (an abort, a deadline) while the run goes on. */
+  /** Its caller may have an answer (an abort, a deadline) while the run continues. */
   ended: boolean
 }
 
@@ -31,17 +31,17 @@ export interface Traces {
   load(load: LoadEnd): void
 }
 
-/** Headers of the propagators there are; looking for them is cheaper than letting each look. */
+/** Headers of the propagators; looking for them is cheaper than letting each propagator look. */
 const CARRIERS = ['traceparent', 'b3', 'x-b3-traceid', 'uber-trace-id', 'x-amzn-trace-id']
 
 const SECOND = 1000
-/** An id is the caller's to choose, and may be megabytes. */
+/** The caller chooses the id, which may be megabytes long. */
 const MAX_ID_CHARS = 128
 
 export interface TracesOptions {
-  /** Continue a trace that an HTTP request's headers bring, where the app has no span of its own. */
+  /** Continue a trace from an HTTP request's headers if the app has no span of its own. */
   readonly propagation: boolean
-  /** Says before a request's span is made in which context, or that its sampler would drop it. @default nothing is known of the sampler */
+  /** Returns the context of a request's span before it is made, or that its sampler would drop it. @default the sampler is unknown */
   readonly choose?: ((parent: Context) => Context | undefined) | undefined
 }
 
@@ -57,7 +57,7 @@ export function createTraces(tracer: Tracer, { propagation: continues, choose }:
   function fail(span: Span, error: ErrorCode | undefined): void {
     if (error === undefined) return
     span.setAttribute(names.ATTR_ERROR, error)
-    // A caller that goes away is nobody's failure.
+    // A caller that goes away is no failure.
     if (error !== 'ABORTED') span.setStatus({ code: SpanStatusCode.ERROR })
   }
 
@@ -116,7 +116,7 @@ export function createTraces(tracer: Tracer, { propagation: continues, choose }:
       [names.ATTR_OUTPUT_S]: run.outputMs / SECOND,
     }
     if (run.provider !== undefined) attributes[names.ATTR_PROVIDER] = run.provider
-    // A child of the first: as sampled as its requests are, and found from at least one of them even where links are not shown.
+    // A child of the first: as sampled as its requests are, and found from at least one of them even in viewers without links.
     const span = tracer.startSpan(
       `run ${run.model}`,
       {

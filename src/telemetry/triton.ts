@@ -1,4 +1,4 @@
-/** The names that dashboards for Triton ask for, from the sums that are kept anyway. */
+/** The metric names in dashboards for Triton, derived from sums that are kept anyway. */
 
 import type { ErrorCode } from '../core/errors.ts'
 import type { Instruments, Observe } from './instruments.ts'
@@ -26,7 +26,7 @@ const REASON_OF: Partial<Record<ErrorCode, (typeof REASONS)[number]>> = {
 
 const runsOf = ({ executions }: Series): number => [...executions.values()].reduce((sum, runs) => sum + runs, 0)
 
-/** @returns ends the observation */
+/** @returns a function that ends the observation */
 export function observeAsTriton(instruments: Instruments, versions: () => readonly Version[], metrics: Metrics): () => void {
   function observeSeries(observe: ObserveTriton, series: Series): void {
     const labels = { model: series.model, version: series.version }

@@ -10,7 +10,7 @@ export interface Version {
   readonly infos: readonly ModelInfo[]
 }
 
-/** @param infos of all servers, those of one behind those of the other */
+/** @param infos of all servers, server by server */
 export function versionsOf(infos: Iterable<ModelInfo>): Version[] {
   const models = new Map<string, Map<string, ModelInfo[]>>()
   for (const info of infos) {
@@ -30,7 +30,7 @@ export const has = (source: TelemetrySource, model: string, version: string): bo
 export const sumOf = (infos: readonly ModelInfo[], read: (info: ModelInfo) => number): number =>
   infos.reduce((sum, info) => sum + read(info), 0)
 
-/** @returns `undefined` where none of them has it */
+/** @returns `undefined` if none of them has it */
 export function greatestOf(infos: readonly ModelInfo[], read: (info: ModelInfo) => number | undefined): number | undefined {
   const values = infos.map(read).filter((value) => value !== undefined)
   return values.length > 0 ? Math.max(...values) : undefined

@@ -1,6 +1,6 @@
 /** Times of spans: `performance.now()` as time of day. */
 
-/** A system clock that was set runs away from the one that `performance.timeOrigin` was taken from. */
+/** After a change of the system clock, `performance.timeOrigin` is off. */
 const MAX_DRIFT_MS = 50
 const RECHECK_MS = 1000
 

@@ -1,6 +1,6 @@
 /**
- * Everything that is counted and read for the servers of one meter, put together: each family and each series stands once, however many servers
- * and telemetries there are. Shared versions add up; the host and its GPUs stand once.
+ * Everything that is counted and read for the servers of one meter, put together: each family and each series appears once, for any number
+ * of servers and telemetries. Shared versions add up; the host and its GPUs appear once.
  */
 
 import type { Meter } from '@opentelemetry/api'
@@ -19,7 +19,7 @@ import { once } from './once.ts'
 import { observeAsTriton } from './triton.ts'
 import { has, type Version, versionsOf } from './versions.ts'
 
-/** What a server wants to have observed beside its models. */
+/** Observations of a server beside its models. */
 export interface Wanted {
   readonly host: boolean
   readonly gpu: boolean | 'auto'
@@ -29,7 +29,7 @@ export interface Wanted {
 export interface Watching {
   readonly metrics: Metrics
   readonly checks: Checks
-  /** A server begins. @returns called when it has ended */
+  /** A server begins. @returns a function to call at its end */
   watch(source: TelemetrySource, wanted: Wanted): () => void
 }
 
@@ -58,7 +58,7 @@ export function createWatching(instruments: Instruments): Watching {
     checks.saw(event)
     if (event.type === 'worker-lost') metrics.seriesOf(event.model, event.version).restarts++
     if (event.type !== 'model') return
-    // Before a cache is gone whose counts another server's stand beside. Asking for all models at each event of each costs too much otherwise.
+    // Before a cache disappears whose counts are added to another server's. Reading all models at each event of each would cost too much.
     if (sources.size > 1 && event.state === 'draining') modelsOf(source)
     if (event.state !== 'unloaded' || event.replaced) return
     const { model, version } = event
@@ -94,7 +94,7 @@ export function createWatching(instruments: Instruments): Watching {
 /** One for the process: the package may be loaded as an ES module and as CommonJS, with one SDK behind both. */
 const WATCHINGS = Symbol.for(`modelmount.watchings@${VERSION}`)
 
-/** The one of a meter: instruments of one name that two telemetries make are the same to a meter, and would overwrite each other. */
+/** One for each meter: instruments of one name from two telemetries are the same to a meter, and would overwrite each other. */
 export function watchingOf(meter: Meter, instruments: () => Instruments): Watching {
   const known = globalThis as { [WATCHINGS]?: WeakMap<Meter, Watching> }
   const watchings = known[WATCHINGS] ?? new WeakMap<Meter, Watching>()
