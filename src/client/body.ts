@@ -1,8 +1,8 @@
-/** The body of an answer, as far as it is allowed to go after unpacking. */
+/** Reads the body of an answer, up to a limit after unpacking. */
 
 import { concat } from './concat.ts'
 
-/** @returns its bytes; `undefined` where there are more, and then the rest is not read */
+/** @returns its bytes; `undefined` if there are more, and the rest is then not read */
 export async function readBody({ body }: Response, maxBytes: number): Promise<Uint8Array | undefined> {
   if (!body) return new Uint8Array()
   // An iterator would do the same at twice the price.
@@ -14,7 +14,7 @@ export async function readBody({ body }: Response, maxBytes: number): Promise<Ui
     if (done) break
     total += value.byteLength
     if (total > maxBytes) {
-      // Ends the connection; how that ends tells nothing.
+      // Ends the connection; the way that it ends is irrelevant.
       reader.cancel().catch(() => {})
       return undefined
     }

@@ -1,4 +1,4 @@
-/** Pieces joined into one. Not by `Buffer`, which is Node's alone. */
+/** Joins pieces into one. Without `Buffer`, which exists only in Node. */
 export function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const result = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0))
   let at = 0

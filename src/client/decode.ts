@@ -1,4 +1,4 @@
-/** Answers as the Open Inference Protocol carries them, seen from the client, which trusts no server. */
+/** Reads answers of the Open Inference Protocol. The client trusts no server. */
 
 import { ModelmountError } from '../core/errors.ts'
 import { printable } from '../core/host/printable.ts'
@@ -16,9 +16,9 @@ export interface Answer {
 
 export interface Expected {
   readonly signature: ModelSignature
-  /** Names of the outputs that were asked for; none for all. */
+  /** Names of the requested outputs; none for all. */
   readonly outputs: readonly string[]
-  /** Bytes of JSON that are parsed at most. */
+  /** Most bytes of JSON that are parsed. */
   readonly maxJsonBytes: number
 }
 
@@ -27,7 +27,10 @@ const invalid = (what: string, cause?: unknown): ModelmountError =>
 
 const shown = (name: string): string => printable(quote(name))
 
-/** @throws ModelmountError `REMOTE_FAILED` for an answer of another form, and for outputs that were not asked for, come twice or have another type */
+/**
+ * @throws ModelmountError `REMOTE_FAILED` for an answer of another form, and for outputs that were not requested, come twice or have
+ *   another type
+ */
 export function decodeAnswer(body: Uint8Array, jsonLength: string | null, expected: Expected): Answer {
   const length = lengthOf(body, jsonLength)
   const json = parseAnswer(body.subarray(0, length), expected.maxJsonBytes, invalid)
@@ -68,7 +71,7 @@ function versionOf({ model_version: version }: Json): string {
   throw invalid('its model_version is no string')
 }
 
-/** Why an output is not taken; a server whose metadata lists no outputs may give any. */
+/** Why an output is refused; a server whose metadata lists no outputs may return any. */
 function refusalOf({ signature, outputs }: Expected): (name: string, type: DType) => string | undefined {
   const known = new Map(signature.outputs.map((info) => [info.name, info.type]))
   const asked = outputs.length > 0 ? new Set(outputs) : known.size > 0 ? known : undefined
@@ -91,7 +94,7 @@ function readOutput(output: unknown) {
 
 const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 
-/** What a server writes is checked like what a caller gives. */
+/** The server's values are checked like those of a caller. */
 function fromJson(name: string, type: DType, dims: readonly number[], data: unknown): Tensor {
   const info = { name, type, declaredType: type, dims }
   const dialect = {

@@ -1,4 +1,4 @@
-/** What a server says of itself and its models, before anybody believes it. */
+/** Checks a server's descriptions of itself and its models before they are used. */
 
 import { ModelmountError } from '../core/errors.ts'
 import { printable } from '../core/host/printable.ts'
@@ -6,7 +6,7 @@ import { fromWireType, MAX_RANK } from '../core/tensor/index.ts'
 import type { ModelSignature, ValueInfo } from '../core/tensor/types.ts'
 import { isObject, type Json, parseAnswer } from './json.ts'
 
-/** Bytes of a description, of which many are kept. */
+/** Most bytes of a description, because many are kept. */
 export const MOST_DESCRIPTION_BYTES = 4 * 1024 * 1024
 
 const invalid = (what: string, cause?: unknown): ModelmountError =>
@@ -49,8 +49,8 @@ function readShape(shape: unknown, field: string): ValueInfo['dims'] {
 }
 
 /**
- * What requests are checked against. The protocol has no word for an unknown rank, for which servers write `[-1]`, so that is taken for any shape;
- * the server knows better.
+ * The signature that requests are checked against. The protocol cannot express an unknown rank, for which servers write `[-1]`. That is
+ * therefore accepted as any shape; the server knows better.
  */
 export const checkable = ({ inputs, outputs }: ModelSignature): ModelSignature => ({
   inputs: inputs.map((info) => (info.dims?.length === 1 && info.dims[0] === null ? { ...info, dims: undefined } : info)),

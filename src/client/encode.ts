@@ -1,4 +1,4 @@
-/** Requests as the Open Inference Protocol carries them, seen from the client. */
+/** Writes requests of the Open Inference Protocol. */
 
 import { ModelmountError } from '../core/errors.ts'
 import { fromHalf, toWireType } from '../core/tensor/index.ts'
@@ -17,7 +17,7 @@ interface Envelope {
   readonly parameters: Readonly<Record<string, string | number | bigint | boolean>> | undefined
 }
 
-/** @param isBinary tensors as bytes behind the JSON, and asked for as such; else in the JSON itself */
+/** @param isBinary tensors as bytes after the JSON, and requested as such; else in the JSON itself */
 export function encodeRequest(inputs: Readonly<Record<string, Tensor>>, envelope: Envelope, isBinary: boolean): EncodedRequest {
   const { id, outputs, parameters } = envelope
   const blobs: Uint8Array[] = []
@@ -38,7 +38,7 @@ export function encodeRequest(inputs: Readonly<Record<string, Tensor>>, envelope
   return { body: concat([json, ...blobs]), headers }
 }
 
-/** Ids of sequences have all their digits. */
+/** Ids of sequences keep all their digits. */
 const parametersToJson = (parameters: NonNullable<Envelope['parameters']>): string =>
   `{${Object.entries(parameters)
     .filter(([, value]) => value !== undefined)
@@ -64,7 +64,7 @@ const numberText = (value: number | bigint): string =>
 
 function numbers(name: string, values: ArrayLike<number | bigint>): string {
   const text = Array.from(values, numberText).join(',')
-  // JSON has no word for infinities, and servers do not agree on a substitute.
+  // JSON cannot express infinities, and servers do not agree on a substitute.
   if (text.includes('I'))
     throw new ModelmountError(
       'INPUT_INVALID',
@@ -83,7 +83,7 @@ function toBytes(tensor: Tensor): Uint8Array {
   return IS_LITTLE_ENDIAN ? bytes : swapped(bytes, data.BYTES_PER_ELEMENT)
 }
 
-/** Each string behind its length in four bytes, the least significant first. */
+/** Each string follows its length in four bytes, little-endian. */
 function stringsToBytes(strings: readonly string[]): Uint8Array {
   const encoder = new TextEncoder()
   const pieces = strings.flatMap((text) => {

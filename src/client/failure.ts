@@ -1,4 +1,4 @@
-/** What went wrong between us and the server, in the codes that `predict()` has, and whether the same call may be made again. */
+/** Maps failures between client and server to the codes of `predict()`, and decides whether the call may be made again. */
 
 import { ERROR_TABLE, type ErrorCode, type ErrorDetails, ModelmountError } from '../core/errors.ts'
 import { printable } from '../core/host/printable.ts'
@@ -21,7 +21,7 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
 
 const isKnown = (code: unknown): code is ErrorCode => typeof code === 'string' && Object.hasOwn(ERROR_TABLE, code)
 
-/** The error that an answer other than 2xx is. `details.status` tells what came. */
+/** The error for an answer other than 2xx. `details.status` has the status. */
 export function fromAnswer(status: number, headers: Headers, text: string): ModelmountError {
   const { error, code, details } = bodyOf(text)
   const message = textOf(error) || `the server answered with ${status}`
@@ -41,14 +41,14 @@ function bodyOf(text: string): Json {
   }
 }
 
-/** Characters of a server's sentence. */
+/** Most characters of a server's sentence. */
 const LONGEST_TEXT = 2000
 
-/** For a log or a terminal; `undefined` for what is no text. */
+/** Made safe for a log or a terminal; `undefined` if it is no text. */
 const textOf = (value: unknown): string | undefined =>
   typeof value === 'string' ? printable(value.slice(0, LONGEST_TEXT)) : undefined
 
-/** Those that are documented. */
+/** The documented ones. */
 function detailsOf(details: unknown): ErrorDetails {
   if (!isObject(details)) return {}
   const { field, input, expected, got } = details
@@ -56,27 +56,27 @@ function detailsOf(details: unknown): ErrorDetails {
   return Object.fromEntries(Object.entries(known).filter(([, text]) => text !== undefined))
 }
 
-/** @param maxBytes that the caller allows */
+/** @param maxBytes the caller's limit */
 export const tooLong = (maxBytes: number): ModelmountError =>
   new ModelmountError('REMOTE_FAILED', `the answer is longer than ${maxBytes} bytes`, {
     details: { field: 'maxAnswerBytes', expected: `at most ${maxBytes} bytes`, got: 'more' },
   })
 
-/** Seconds, or a date; `undefined` where the server says nothing that can be read. */
+/** Seconds, or a date; `undefined` if the header is missing or unreadable. */
 function retryAfterOf(headers: Headers): number | undefined {
   const text = headers.get('retry-after')
   if (text === null) return undefined
   if (/^\d{1,9}$/.test(text)) return Number(text)
-  // RFC 9110, 5.6.7: all three forms begin with the day's name, and are in GMT whether they say so or not.
+  // RFC 9110, 5.6.7: all three forms begin with the day's name, and are in GMT with or without saying so.
   if (!/^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return undefined
   const at = Date.parse(text.endsWith('GMT') ? text : `${text} GMT`)
   return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - Date.now()) / 1000))
 }
 
-/** Nothing of the request can have been sent. */
+/** These prove that the request was not sent. */
 const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])
 
-/** What `fetch` rejected with, where it was not us who aborted. */
+/** An error of `fetch` that this client did not cause by aborting. */
 export function fromFetch(cause: unknown, url: string): ModelmountError {
   const reason = reasonOf(cause)
   const { origin } = new URL(url)
@@ -94,13 +94,13 @@ function reasonOf(error: unknown): string | undefined {
 }
 
 /**
- * True when making the same call again cannot do anything twice: the server was never reached, or has refused and said when to come back.
- * @param isIdempotent calls may be made twice: then also when nobody knows whether the first one arrived
+ * True if a repeated call cannot do anything twice: the server was never reached, or has refused with a time for the retry.
+ * @param isIdempotent calls may be made twice: retry even if it is unknown whether the first one arrived
  */
 export function mayRetry(error: ModelmountError, isIdempotent: boolean): boolean {
   const { neverSent, status } = error.details ?? {}
   if (error.code === 'REMOTE_UNREACHABLE') return neverSent === true || isIdempotent
-  // It may have run up to the moment in which its worker died.
+  // It may have run until its worker died.
   if (error.code === 'WORKER_LOST') return isIdempotent
   if (status !== 503 && status !== 429) return isIdempotent && status === 502
   return error.retryAfterS !== undefined || isIdempotent

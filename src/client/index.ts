@@ -23,19 +23,19 @@ export type { SequencePlace } from '../core/sequences/types.ts'
 export type { Tensor, TensorLike } from '../core/tensor/types.ts'
 
 export interface ClientOptions {
-  /** Where the routes are, without `/v2`: `http://127.0.0.1:3000/ml`. */
+  /** Base URL of the routes, without `/v2`: `http://127.0.0.1:3000/ml`. */
   readonly url: string | URL
-  /** Sent with every request, for example `authorization`; a function is asked each time. @default {} */
+  /** Sent with every request, for example `authorization`; a function is called each time. @default {} */
   readonly headers?: Readonly<Record<string, string>> | (() => Promise<Readonly<Record<string, string>>>)
   /** Longest time for one call with all its retries, in milliseconds. @default 30000 */
   readonly timeoutMs?: number
-  /** How often a call is made again at most, where that is safe. @default 2 */
+  /** Most retries of a call, made only if that is safe. @default 2 */
   readonly retries?: number
-  /** Tensors as bytes; `false` for JSON. @default what the server's list of extensions allows */
+  /** Tensors as bytes; `false` for JSON. @default as the server's list of extensions allows */
   readonly binary?: boolean
   /**
-   * Longest answer, in bytes after unpacking; a longer one ends the call with `REMOTE_FAILED`. A quarter of it may be JSON: ask for large tensors
-   * as bytes.
+   * Longest answer, in bytes after unpacking; a longer one ends the call with `REMOTE_FAILED`. A quarter of it may be JSON: request large
+   * tensors as bytes.
    * @default 268435456 (256 MiB)
    */
   readonly maxAnswerBytes?: number
@@ -49,23 +49,23 @@ export interface RemoteOptions {
   /** Echoed by the server. */
   readonly id?: string
   readonly signal?: AbortSignal
-  /** Also told to the server (`x-request-timeout-ms`). @default the client's */
+  /** Also sent to the server (`x-request-timeout-ms`). @default the client's */
   readonly timeoutMs?: number
   /** Names of the outputs to compute. @default all */
   readonly outputs?: readonly string[]
   /** Parameters of the request, for servers that know them. */
   readonly parameters?: Readonly<Record<string, string | number | boolean>>
-  /** Which sequence this is a request of, for models that keep state. */
+  /** Sequence of this request, for models that keep state. */
   readonly sequence?: SequencePlace
-  /** The call may be made twice: then it is made again also when nobody knows whether it arrived. Not with `sequence`. @default false */
+  /** The call may be made twice: it is then retried even if it is unknown whether it arrived. Not with `sequence`. @default false */
   readonly idempotent?: boolean
 }
 
 export interface RemoteResult {
-  /** What the server echoed. */
+  /** Echoed by the server. */
   readonly id: string | undefined
   readonly model: string
-  /** Empty where the server has no versions. */
+  /** Empty if the server has no versions. */
   readonly version: string
   /** Null-prototype object, output name -> tensor; every tensor owns its buffer. */
   readonly outputs: Readonly<Record<string, Tensor>>
@@ -78,15 +78,15 @@ export interface ModelClient {
    * @throws ModelmountError with the codes of `server.predict()`, and `REMOTE_UNREACHABLE`, `REMOTE_FAILED`
    */
   predict(model: string, inputs: PredictInputs, opts?: RemoteOptions): Promise<RemoteResult>
-  /** Inputs and outputs as the server tells them; kept for a minute. */
+  /** Inputs and outputs from the server's metadata; kept for a minute. */
   signature(model: string, version?: string): Promise<ModelSignature>
   /** Whether the server, or one model, takes requests now. Never rejects. */
   isReady(model?: string, version?: string): Promise<boolean>
 }
 
-/** How long what the server says of its models is believed. */
+/** How long the server's descriptions of its models are kept. */
 const KEEP_MS = 60_000
-/** Names of models that are remembered: an app may take them from its own callers. */
+/** Most remembered names of models: an app may take them from its own callers. */
 const MOST_KNOWN = 1000
 const READY_TIMEOUT_MS = 5000
 
@@ -105,20 +105,20 @@ export function createClient(options: ClientOptions): ModelClient {
   })
   const known = new Map<string, { readonly value: Promise<unknown>; readonly until: number }>()
 
-  /** What the server says of itself, asked once for all who want to know. Whoever waits for it does so by their own deadline. */
+  /** The server's description of itself, requested once for all callers. Each waits within its own deadline. */
   function ask<T>(path: string, read: (json: Json) => T): Promise<T> {
     const kept = known.get(path)
     if (kept && kept.until > performance.now()) return kept.value as Promise<T>
     const limits = { timeoutMs, signal: undefined, isIdempotent: true, maxBytes: MOST_DESCRIPTION_BYTES }
     const value = transport({ method: 'GET', path }, limits).then((reply) => read(readDescription(reply.body)))
     const entry = { value, until: performance.now() + KEEP_MS }
-    // Last in line, also where it stood there before.
+    // Moves it to the end of the line, even if it was in line before.
     known.delete(path)
     known.set(path, entry)
     const [oldest] = known.size > MOST_KNOWN ? known.keys() : []
     if (oldest !== undefined) known.delete(oldest)
     value.catch(() => {
-      // By then another may have asked, with more luck.
+      // Another call may have succeeded meanwhile.
       if (known.get(path) === entry) known.delete(path)
     })
     return value
@@ -127,7 +127,7 @@ export function createClient(options: ClientOptions): ModelClient {
   const takesBinary = (): Promise<boolean> | boolean =>
     binary ??
     ask('/v2', ({ extensions }) => Array.isArray(extensions) && extensions.includes('binary_tensor_data')).catch((error) => {
-      // A server that does not describe itself still understands JSON; one that is not there has no answer at all.
+      // A server that does not describe itself still understands JSON; an unreachable one gives no answer at all.
       if (isModelmountError(error) && error.code === 'REMOTE_UNREACHABLE') throw error
       return false
     })
@@ -198,7 +198,7 @@ function baseOf(url: string | URL): string {
 const pathOf = (model: string, version: string | undefined): string =>
   `/v2/models/${encodeURIComponent(model)}${version === undefined ? '' : `/versions/${encodeURIComponent(version)}`}`
 
-/** Gives up waiting for what others wait for too. */
+/** Stops waiting for a result that others wait for, too. */
 function within<T>(value: Promise<T>, timeoutMs: number, signal: AbortSignal | undefined): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const aborted = (): void => reject(new ModelmountError('ABORTED', 'the call was aborted', { cause: signal?.reason }))

@@ -1,4 +1,4 @@
-/** JSON of a server: as exact as it was written, and not more of it than memory has room for. */
+/** Parses a server's JSON exactly as written, within the bounds of memory. */
 
 import type { ModelmountError } from '../core/errors.ts'
 import { COUNTED_BYTES, COUNTED_WORDS, firstExcess, parseJson, parseJsonExact } from '../core/protocol/index.ts'
@@ -10,7 +10,7 @@ export const isObject = (value: unknown): value is Json => typeof value === 'obj
 /** Small lists and strings take many times the bytes of their text; numbers a few. */
 const BOUNDS = { depth: 64, nodes: 2 ** 20, values: Number.POSITIVE_INFINITY, strings: 2 ** 22, members: 2 ** 16 }
 
-/** True for texts with so few brackets and quotes that nothing of them can be too many; flat lists of numbers are, however long. */
+/** True for texts with so few brackets and quotes that they cannot be too many; flat lists of numbers pass at any length. */
 const isFlat = (text: string): boolean =>
   isFew(text, '[', BOUNDS.depth / 2) && isFew(text, '{', BOUNDS.depth / 2) && isFew(text, '"', BOUNDS.depth * 64)
 
@@ -21,8 +21,8 @@ function isFew(text: string, character: string, most: number): boolean {
 }
 
 /**
- * The object that an answer is. `NaN`, `Infinity` and integers beyond 2^53 are read as they are meant.
- * @param invalid makes the error for what is wrong with it
+ * Parses an answer into an object. `NaN`, `Infinity` and integers beyond 2^53 keep their meaning.
+ * @param invalid makes the error for a fault
  */
 export function parseAnswer(
   bytes: Uint8Array,

@@ -1,4 +1,4 @@
-/** One call over `fetch`: within its deadline, again where that is safe. */
+/** One call over `fetch`: within its deadline, with retries if they are safe. */
 
 import { isModelmountError, ModelmountError } from '../core/errors.ts'
 import { onAbort } from '../core/host/abort.ts'
@@ -27,10 +27,10 @@ export interface Reply {
 
 export type Transport = (call: Call, limits: CallLimits) => Promise<Reply>
 
-/** Bytes of an answer that is an error; a longer one is a page of something else. */
+/** Most bytes of an error's answer; a longer one is some other page. */
 const MOST_ERROR_BYTES = 64 * 1024
 
-/** Waits before the first retry where the server names no time, doubled for each further one. */
+/** Wait before the first retry if the server names no time; doubled for each further one. */
 const FIRST_PAUSE_MS = 50
 
 export function createTransport(deps: {
@@ -58,9 +58,9 @@ export function createTransport(deps: {
         if (end.signal.aborted) throw overdue(timeoutMs)
         if (!isModelmountError(error) || attempt >= deps.retries || !mayRetry(error, isIdempotent)) throw error
         const pauseMs = error.retryAfterS === undefined ? FIRST_PAUSE_MS * 2 ** attempt : 1000 * error.retryAfterS
-        // No time left to hear the next answer: the refusal is worth more than a deadline that is over.
+        // No time is left for another answer: the refusal is more useful than an expired deadline.
         if (performance.now() + pauseMs >= endsAt) throw error
-        // Clients that were refused together do not come back together.
+        // Clients that were refused together must not return together.
         await pause(pauseMs * (1 + Math.random() / 4), end.signal)
       }
     }
@@ -91,14 +91,14 @@ export function createTransport(deps: {
   }
 }
 
-/** An error whose sentence does not arrive is one all the same. */
+/** An error whose sentence does not arrive is still an error. */
 const nothing = (): undefined => undefined
 
-/** When a call is over, whoever waits for it. */
+/** When a call is over, for all code that waits for it. */
 interface End {
   /** Fires at the deadline, or with the caller's signal. */
   readonly signal: AbortSignal
-  /** The call has ended: no timer runs on for it, and the caller's signal is left alone. */
+  /** The call has ended: stop its timer, and release the caller's signal. */
   dismiss(): void
 }
 
@@ -120,7 +120,7 @@ function createEnd({ timeoutMs, signal }: CallLimits): End {
 const overdue = (timeoutMs: number): ModelmountError =>
   new ModelmountError('DEADLINE_EXCEEDED', `no answer within ${timeoutMs} ms`)
 
-/** Waits for what the app is asked for, and no longer than the call lasts. */
+/** Waits for a result of the app, but no longer than the call lasts. */
 async function before<T>(signal: AbortSignal, value: Promise<T> | T): Promise<T> {
   let leave = (): void => {}
   const over = new Promise<never>((_, reject) => {
@@ -133,7 +133,7 @@ async function before<T>(signal: AbortSignal, value: Promise<T> | T): Promise<T>
   }
 }
 
-/** Ends early, without an error, when the signal fires: the next attempt will say why. */
+/** Ends early, without an error, if the signal fires: the next attempt will report why. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
