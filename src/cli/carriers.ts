@@ -54,8 +54,8 @@ const CARRIERS = new Map<string, Carrier>([
 export const CARRIER_NAMES: readonly string[] = [...CARRIERS.keys()]
 
 /**
- * @param name one of {@link CARRIER_NAMES}; without one Express where it is installed, else nothing but Node
- * @throws ModelmountError `OPTIONS_INVALID` when the framework is not installed
+ * @param name one of {@link CARRIER_NAMES}; without one Express if it is installed, else plain Node
+ * @throws ModelmountError `OPTIONS_INVALID` if the framework is not installed
  */
 export async function carry(name: string | undefined, server: ModelServer, mount: MountOptions): Promise<Server> {
   const carrier = CARRIERS.get(name ?? 'express')

@@ -1,9 +1,9 @@
-/** What a subcommand is, and how it reads its arguments. */
+/** A subcommand, and the way it reads its arguments. */
 
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 
 export interface Command {
-  /** The lines below "Usage:", indented by two, and what follows about its options. */
+  /** The lines below "Usage:", indented by two, with the text about its options. */
   readonly usage: string
   readonly options?: string
   /** Resolves with the exit code. @throws UsageError for wrong arguments: exit code 2 */

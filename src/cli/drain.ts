@@ -1,6 +1,6 @@
 /**
- * Ends an HTTP server without cutting off an answer. `http.Server.close()` counts a connection as idle as soon as its answer has been
- * handed to the socket, so a slow reader of a large one would lose the rest.
+ * Ends an HTTP server without cutting off an answer. `http.Server.close()` counts a connection as idle as soon as its answer was handed to
+ * the socket, so a slow reader of a large one would lose the rest.
  */
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'

@@ -1,4 +1,4 @@
-/** What an ONNX file takes and gives, for people and for scripts. Text of the file never reaches the terminal unescaped. */
+/** Prints the inputs and outputs of an ONNX file, for people and for scripts. Text of the file never reaches the terminal unescaped. */
 
 import { stat } from 'node:fs/promises'
 import { printable } from '../core/host/printable.ts'
@@ -31,7 +31,7 @@ export const inspectCommand: Command = {
 interface Report {
   readonly path: string
   readonly size: number
-  /** Of the file as it is. */
+  /** Of the unchanged file. */
   readonly facts: OnnxModelFacts
   readonly edited: Edited
 }

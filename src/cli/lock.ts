@@ -1,4 +1,4 @@
-/** `modelmount lock`: writes down which bytes run under which name, or checks that they still are the same. */
+/** `modelmount lock`: records the bytes under each name, or checks that they are still the same. */
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -84,7 +84,7 @@ function differencesOf(locked: Lock, now: Lock): string[] {
     const known = before.get(key)
     if (!known) lines.push(`${key} is not in the lock file`)
     else if (known.manifestId !== model.manifestId) lines.push(`${key} is ${model.manifestId}, locked is ${known.manifestId}`)
-    // Who checks without a key knows no signer.
+    // A check without a key knows no signer.
     else if (model.signer !== null && known.signer !== null && model.signer !== known.signer)
       lines.push(`${key} was signed by ${model.signer}, locked is ${known.signer}`)
   }

@@ -28,7 +28,7 @@ const COMMANDS = new Map<string, Command>([
 const all = [...COMMANDS.values()]
 const TITLE = `modelmount ${VERSION}: serve ONNX models from a Node backend`
 
-/** Of everything, or of one command. */
+/** For all commands, or for one. */
 function usageOf(name?: string): string {
   const command = COMMANDS.get(name ?? '')
   const options = all.flatMap(({ options }) => options ?? [])

@@ -1,4 +1,4 @@
-/** Options that take several values: `--ignore-paths a b`, and `--ignore-paths a --ignore-paths b` as other tools have it. */
+/** Options that take several values: `--ignore-paths a b`, and `--ignore-paths a --ignore-paths b` as in other tools. */
 
 /**
  * Rewrites the first form into the second.
@@ -7,7 +7,7 @@
  */
 export function repeatFlags(argv: readonly string[], flags: readonly string[]): string[] {
   const args: string[] = []
-  /** Values of such a flag after its first, and where they came to stand. */
+  /** Values of such a flag after its first, with their positions. */
   let further: number[] = []
   let flag: string | undefined
   let positionals = 0
@@ -29,7 +29,7 @@ export function repeatFlags(argv: readonly string[], flags: readonly string[]): 
       args.push(arg)
     }
   }
-  // `--ignore-paths a PATH`: somebody must be the model.
+  // `--ignore-paths a PATH`: one of them must be the model.
   const last = further.at(-1)
   if (positionals === 0 && flag && last === args.length - 1) args[last] = args[last]?.slice(flag.length + 1) ?? ''
   return args

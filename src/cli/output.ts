@@ -1,4 +1,4 @@
-/** The only way of a command to stdout and stderr: line by line, none of which what is named in it can break, colour or reorder. */
+/** The only way of a command to stdout and stderr: line by line. Names in a line cannot break, colour or reorder it. */
 
 import { printable } from '../core/host/printable.ts'
 import { toJson } from './report.ts'
@@ -9,8 +9,8 @@ export const print = (...lines: readonly string[]): void => void process.stdout.
 
 export const printJson = (value: object): void => print(...toJson(value).split('\n'))
 
-/** What went wrong, or is not as it was asked for: one line that says who speaks. */
+/** A failure or a deviation from the request: one line that names the command. */
 export const complain = (line: string): void => void process.stderr.write(written([`modelmount: ${line}`]))
 
-/** Text of ours, such as the usage, after a complaint. */
+/** Our own text, such as the usage, after a complaint. */
 export const explain = (text: string): void => void process.stderr.write(written(text.split('\n')))

@@ -1,4 +1,4 @@
-/** How commands write what they found: aligned columns for people, JSON for scripts. Text of a file never reaches the terminal unescaped. */
+/** Output of commands: aligned columns for people, JSON for scripts. Text of a file never reaches the terminal unescaped. */
 
 import { printable } from '../core/host/printable.ts'
 
@@ -7,7 +7,7 @@ export type Row = readonly string[]
 const MAX_TEXT_CHARS = 200
 const UNITS = ['kB', 'MB', 'GB', 'TB']
 
-/** In JSON only strings can hold these; JSON.stringify leaves them as they are, and terminals obey some. */
+/** In JSON only strings can hold these; JSON.stringify leaves them unchanged, and terminals obey some. */
 const RAW_IN_JSON = /[\x7f-\x9f]|\p{Cf}|\p{Zl}|\p{Zp}/gu
 
 export const toJson = (value: unknown): string => JSON.stringify(value, null, 2).replace(RAW_IN_JSON, escapeUnits)
@@ -18,7 +18,7 @@ const escapeUnits = (char: string): string =>
     .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
     .join('')
 
-/** Lines as one text, none of them broken by what is named in it. */
+/** Lines as one text; names in it cannot break a line. */
 export const textOf = (lines: readonly string[]): string => lines.map(printable).join('\n')
 
 export function section(title: string, rows: readonly Row[]): string[] {
@@ -47,7 +47,7 @@ export function bytes(n: number): string {
   return `${(n / 1000 ** power).toFixed(1)} ${UNITS[power - 1] ?? ''}`
 }
 
-/** One line, no control characters, not endless. */
+/** One line, no control characters, bounded. */
 export function safe(text: string): string {
   const line = printable(text)
   return line.length <= MAX_TEXT_CHARS ? line : `${line.slice(0, MAX_TEXT_CHARS)}…`

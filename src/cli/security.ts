@@ -1,4 +1,4 @@
-/** What a scan finds in a model's file, for people and for scripts; nothing of it is run. */
+/** Prints the findings of a scan of a model's file, for people and for scripts, without running it. */
 
 import { stat } from 'node:fs/promises'
 import { isModelmountError } from '../core/errors.ts'
@@ -8,7 +8,7 @@ import { aligned, bytes, count, type Row, safe, section, textOf, toJson } from '
 interface Report {
   readonly path: string
   readonly size: number
-  /** Undefined for what is no ONNX model. */
+  /** Undefined for a file that is no ONNX model. */
   readonly scan: Scan | undefined
   readonly findings: readonly ScanFinding[]
   readonly more: number
@@ -16,7 +16,7 @@ interface Report {
 
 /**
  * @param path an `.onnx` file
- * @throws ModelmountError `MODEL_LOAD_FAILED` when it cannot be read; what is no model is a finding
+ * @throws ModelmountError `MODEL_LOAD_FAILED` if it cannot be read; a file that is no model is a finding
  */
 export async function inspectSecurity(
   path: string,

@@ -19,7 +19,7 @@ interface ServeOptions {
   readonly models: string
   readonly port: number
   readonly host: string
-  /** Given, they hold for all models; else what each model's own files say. */
+  /** If given, they hold for all models; else each model's own files decide. */
   readonly isolation: Isolation | undefined
   readonly instances: number | undefined
   readonly strict: boolean
@@ -109,10 +109,10 @@ function dialectsOf(text: string): HttpDialect[] {
   })
 }
 
-/** Above the keep-alive of usual client pools and proxies, so that it is never us who close a connection they are about to use. */
+/** Above the keep-alive of usual client pools and proxies, so that this side never closes a connection they are about to use. */
 const KEEP_ALIVE_MS = 75_000
 
-/** Resolves with the exit code once a signal has ended the server and everything it had accepted is answered. */
+/** Resolves with the exit code once a signal has ended the server and all accepted requests are answered. */
 async function serve(opts: ServeOptions): Promise<number> {
   const { models, port, host, isolation, instances, strict, mount, lock, trust, adapter } = opts
   const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])

@@ -1,4 +1,4 @@
-/** `modelmount verify`: is a model what somebody trusted has signed? */
+/** `modelmount verify`: checks that a model is exactly what a trusted signer signed. */
 
 import { statSync } from 'node:fs'
 import { relative, resolve, sep } from 'node:path'
@@ -10,7 +10,7 @@ import { complain, print, printJson } from './output.ts'
 
 const many = { type: 'string', multiple: true } as const
 
-/** Whom to trust, for every command that asks. */
+/** The trusted signers, for every command with these options. */
 export const ANCHOR_OPTIONS = {
   'public-key': many,
   'certificate-roots': many,
@@ -94,7 +94,7 @@ export function onlyPath(command: string, positionals: readonly string[]): strin
   return path
 }
 
-/** As a shell completes them, from where one stands; or as they are called inside the model. */
+/** As a shell completes them, from the current folder; or as they are called inside the model. */
 export function ignorePathsFor(model: string, paths: readonly string[]): string[] {
   return paths.map((path) => {
     const inside = relative(resolve(model), resolve(path))

@@ -12,11 +12,11 @@ export function webListener(handle: (request: Request) => Promise<Response>): Re
     try {
       const response = await handle(toRequest(req, gone.signal))
       const body = new Uint8Array(await response.arrayBuffer())
-      // The rest of a body that was too slow stands before the next request on this connection.
+      // The remainder of a slow body precedes the next request on this connection.
       if (response.status === 408) res.setHeader('connection', 'close')
       if (!res.destroyed) res.writeHead(response.status, Object.fromEntries(response.headers)).end(body)
     } catch {
-      // A request that the Web has no words for (a method that `Request` refuses, a target that is no URL).
+      // A request that the Web standards cannot express (a method that `Request` refuses, a target that is no URL).
       if (!res.headersSent) res.writeHead(400)
       res.end()
     }

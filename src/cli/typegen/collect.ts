@@ -1,4 +1,4 @@
-/** What the models of a repository take and give, read from their files without running them. */
+/** Reads the inputs and outputs of a repository's models from their files, without running them. */
 
 import { isModelmountError, ModelmountError } from '../../core/errors.ts'
 import { readModel } from '../../core/model/load/read.ts'
@@ -13,9 +13,9 @@ import type { ModelSignature } from '../../core/tensor/types.ts'
 
 export interface ModelEntry {
   readonly name: string
-  /** The one that requests without a version get. */
+  /** The version for requests without one. */
   readonly version: string
-  /** The others that are served. */
+  /** The other served versions. */
   readonly others: readonly string[]
   readonly doc: string
   readonly signature: ModelSignature
@@ -24,16 +24,16 @@ export interface ModelEntry {
 export interface Collected {
   /** Sorted by name. */
   readonly models: readonly ModelEntry[]
-  /** Versions that are there and that a server refuses, or that cannot be typed, and why. */
+  /** Existing versions that a server refuses, or that cannot be typed, with the reason. */
   readonly skipped: readonly { readonly name: string; readonly reason: string }[]
-  /** What looks like a model or a version and is none. */
+  /** Entries that look like a model or a version and are none. */
   readonly ignored: readonly Ignored[]
 }
 
 /**
  * The highest version of each model that a server takes: requests without a version get that one.
- * @throws ModelmountError `OPTIONS_INVALID` for a directory that cannot be read; `MODEL_INVALID`, `CONFIG_INVALID` or `MODEL_LOAD_FAILED` for a
- *   model whose highest version is broken: leaving its types out would make code compile that ought not to
+ * @throws ModelmountError `OPTIONS_INVALID` for a directory that cannot be read; `MODEL_INVALID`, `CONFIG_INVALID` or `MODEL_LOAD_FAILED`
+ *   for a model whose highest version is broken: leaving its types out would make code compile that ought not to
  */
 export async function collect(directory: string): Promise<Collected> {
   const { models: found, ignored } = await scanRepository(directory)
@@ -54,7 +54,7 @@ export async function collect(directory: string): Promise<Collected> {
   return { models, skipped, ignored }
 }
 
-/** @param isHighest what is broken there must not pass unnoticed */
+/** @param isHighest a fault in it must not pass unnoticed */
 async function entryOrReason(found: FoundModel, isHighest: boolean): Promise<Omit<ModelEntry, 'others'> | string> {
   try {
     return await entryOf(found)

@@ -45,7 +45,7 @@ async function textFor(directory: string): Promise<{ readonly text: string; read
 
 const contentOf = (file: string): Promise<string | undefined> => readFile(file, 'utf8').catch(() => undefined)
 
-/** Writes only what is new, and all at once: a compiler that watches the file must not see half of it. */
+/** Writes only changes, and all at once: a compiler that watches the file must not see half of it. */
 async function generate(directory: string, out: string): Promise<number> {
   const { text, count } = await textFor(directory)
   const isNew = (await contentOf(out)) !== text
@@ -73,7 +73,7 @@ async function check(directory: string, out: string): Promise<number> {
   return 1
 }
 
-/** A model that is broken for the moment leaves the file as it was. */
+/** A model that is broken for the moment leaves the file unchanged. */
 async function watchAll(directory: string, out: string): Promise<number> {
   const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   const watching = createWatch(systemClock, () =>

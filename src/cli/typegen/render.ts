@@ -4,7 +4,7 @@ import { printable } from '../../core/host/printable.ts'
 import type { Dim, LeftOutput, ValueInfo } from '../../core/tensor/types.ts'
 import type { Collected, ModelEntry } from './collect.ts'
 
-/** In its quotes, and apart from the statement, which tools that look for imports would take for one of ours. */
+/** In quotes, and apart from the statement: tools that look for imports would take it for one of ours. */
 const PACKAGE = "'modelmount'"
 
 const HEADER = `/**

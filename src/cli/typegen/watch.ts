@@ -1,8 +1,8 @@
-/** Doing something again whenever files change: once for many changes, never twice at a time. */
+/** Repeats work whenever files change: once for many changes, never twice at a time. */
 
 import type { Clock } from '../../core/host/clock.ts'
 
-/** Copying a model takes a while: the work begins when nothing has changed for so long. */
+/** Copying a model takes a while: the work begins when nothing has changed for this long. */
 const QUIET_MS = 200
 
 export interface Watch {
@@ -10,7 +10,7 @@ export interface Watch {
   begin(): void
   /** Something may have changed. */
   changed(): void
-  /** Resolves when what was begun is done. */
+  /** Resolves when the current work is done. */
   close(): Promise<void>
 }
 
@@ -23,7 +23,7 @@ export function createWatch(clock: Clock, work: () => Promise<void>): Watch {
   function begin(): void {
     timer = undefined
     if (running) {
-      // What has changed meanwhile may have been missed.
+      // Changes meanwhile may have been missed.
       void running.then(changed)
       return
     }
