@@ -14,17 +14,17 @@ export type { Body } from './body.ts'
 export type { Decoded, Kind } from './jobs.ts'
 
 export interface DecodeOptions extends Omit<JobOptions, 'maxTextBytes'> {
-  /** Where large tensors may lie. */
+  /** Buffers that may hold large tensors. */
   readonly room?: Room | undefined
-  /** Fires when nobody waits for the request any more. */
+  /** Fires when the request is no longer wanted. */
   readonly signal?: AbortSignalLike | undefined
-  /** On the server's clock: until when the request must be read. @default never */
+  /** On the server's clock: deadline for reading the request. @default never */
   readonly deadline?: number | undefined
 }
 
 /**
- * @returns the request itself where its body is small, else a promise
- * @throws ModelmountError what the decoder of that kind throws; `BODY_TOO_LARGE`, and what the decoding thread throws
+ * @returns the request itself if its body is small, else a promise
+ * @throws ModelmountError of the kind's decoder; `BODY_TOO_LARGE`, and errors of the decoding thread
  */
 export type Decode = <K extends Kind>(
   kind: K,
@@ -38,7 +38,7 @@ export interface Decoding {
   close(): Promise<void>
 }
 
-/** Of numbers: a body up to here is read in about a millisecond, which is less than the way to the thread and back is worth. */
+/** For numbers: a body up to this size is read in about a millisecond, less than the cost of the way to the thread and back. */
 const NUMBERS_BYTES = 256 * 1024
 
 export function createDecoding(
@@ -51,7 +51,7 @@ export function createDecoding(
     if (isShort(body, bytes, signature, opts)) return here(kind, body, bytes, signature, opts)
     if (kind === 'infer' && opts.headerLength === undefined && bytes <= NUMBERS_BYTES) {
       const whole = wholeOf(body)
-      // An infer request is what the kind says.
+      // An infer request has the size that its kind implies.
       tellWork(bytes)
       const read = decodeNumbers(whole, signature, opts) as Decoded[typeof kind] | undefined
       if (read) return read
@@ -116,14 +116,14 @@ function withHead({ body, rest = [] }: Body, headerLength: number): Pick<Body, '
 }
 
 /**
- * True for bodies that the host's thread reads at once: short ones, those that an app has parsed, and numbers as raw bytes, of which there are
- * only views and copies to make.
+ * True for bodies that the host's thread reads at once: short ones, those that an app has parsed, and raw numbers, which need only views
+ * and copies.
  */
 function isShort({ body }: Body, bytes: number, { inputs }: ModelSignature, { headerLength }: DecodeOptions): boolean {
   if (bytes <= COUNTED_BYTES || (typeof body !== 'string' && !isBytes(body))) return true
   if (headerLength === undefined || headerLength > COUNTED_BYTES) return false
   if (inputs.some(({ type }) => type === 'string')) return false
-  // Each byte of a boolean is looked at, and each float of an input that refuses some.
+  // Each byte of a boolean is checked, and each float of an input that refuses some values.
   return bytes <= NUMBERS_BYTES || !inputs.some(({ type, nonFinite }) => type === 'bool' || nonFinite === 'reject')
 }
 

@@ -1,4 +1,4 @@
-/** What can be decoded: one table for the host's thread and the decoding thread, so that both do the same and say the same. */
+/** The kinds of bodies: one table for the host's thread and the decoding thread, so that both do and say the same. */
 
 import { ModelmountError } from '../errors.ts'
 import {
@@ -16,7 +16,7 @@ import {
 } from '../protocol/index.ts'
 import type { ModelSignature, Tensor } from '../tensor/types.ts'
 
-/** What each kind of body becomes. */
+/** The result of each kind of body. */
 export interface Decoded {
   readonly infer: InferRequest
   readonly generate: GenerateRequest
@@ -31,13 +31,13 @@ export interface JobOptions {
   readonly maxElements: number
   /** Of an infer request: bytes of JSON before its tensors. */
   readonly headerLength?: number | undefined
-  /** Most bytes of UTF-8 in all strings together, whatever they came in. */
+  /** Most bytes of UTF-8 in all strings together, in any encoding of the request. */
   readonly maxTextBytes: number
   /** Of an invocation. @default 'json' */
   readonly mediaType?: 'json' | 'csv' | undefined
 }
 
-/** What only the host's thread has. */
+/** Known on the host's thread only. */
 interface HostOptions extends JobOptions {
   readonly rest?: readonly Uint8Array[] | undefined
   readonly room?: Room | undefined
@@ -58,7 +58,7 @@ interface WithInputs {
   readonly inputs: Readonly<Record<string, Tensor>>
 }
 
-/** All strings of a request go on to the worker of a model at once, whatever they came in: JSON, binary data, or a table. */
+/** All strings of a request go on to the worker of a model at once, in any encoding: JSON, binary data, or a table. */
 function boundText<T extends WithInputs>(request: T, { inputs }: ModelSignature, { maxTextBytes }: JobOptions): T {
   let strings = 0
   let bytes = 0

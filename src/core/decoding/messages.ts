@@ -1,4 +1,4 @@
-/** What the host and the decoding thread say to each other: one job at a time. */
+/** Messages between the host and the decoding thread: one job at a time. */
 
 import type { ErrorCode, ErrorDetails } from '../errors.ts'
 import type { ModelSignature } from '../tensor/types.ts'

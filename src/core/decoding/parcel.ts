@@ -1,6 +1,6 @@
 /**
- * Decoded requests on their way from the decoding thread: numbers as buffers that are transferred, strings as one run of UTF-8, of which the
- * host's thread makes strings again a slice at a time.
+ * Ships decoded requests back from the decoding thread: numbers as transferred buffers, strings as one run of UTF-8. The host's thread
+ * turns that into strings again, a slice at a time.
  */
 
 import type { Steps } from '../protocol/index.ts'
@@ -25,7 +25,7 @@ interface WithInputs {
 }
 
 export interface Parcel {
-  /** What stands around the tensors. */
+  /** The request without its tensors. */
   readonly around: Readonly<Record<string, unknown>>
   readonly inputs: readonly (readonly [name: string, tensor: Packed])[]
   /** Their own list, because structured clone gives objects the usual prototype. */
@@ -101,7 +101,7 @@ function* unpackStrings({ dims, text, ends }: PackedStrings): Steps<Tensor> {
   return { type: 'string', dims, data }
 }
 
-/** Where the character begins that the byte at `at` is part of. */
+/** Start of the character that the byte at `at` belongs to. */
 function characterAt(bytes: Uint8Array, at: number): number {
   let start = at
   while (((bytes[start] as number) & 0b1100_0000) === 0b1000_0000) start--

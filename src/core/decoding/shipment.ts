@@ -1,4 +1,4 @@
-/** Bodies on their way to the decoding thread: buffers that nobody else has are given away, others copied a slice at a time. */
+/** Ships bodies to the decoding thread: buffers without another owner are given away, others are copied a slice at a time. */
 
 import { setImmediate } from 'node:timers/promises'
 import { tellWork } from '../host/turns.ts'
@@ -12,7 +12,7 @@ export interface Shipment {
   readonly transfer: ArrayBuffer[]
 }
 
-/** @param isWanted false once nobody waits for it any more; then the rest is not copied */
+/** @param isWanted false once no caller waits for it; the rest is then not copied */
 export async function shipmentOf({ body, rest = [], given = [] }: Body, isWanted: () => boolean): Promise<Shipment> {
   const owned = new Set(given)
   const pieces: Uint8Array[] = []

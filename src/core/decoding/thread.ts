@@ -1,4 +1,4 @@
-/** The decoding thread of a server, seen from the host: started on first use, one job after the other, started again after it has died. */
+/** The decoding thread of a server, seen from the host: started on first use, one job after the other, restarted after it has died. */
 
 import { fileURLToPath } from 'node:url'
 import type { Worker } from 'node:worker_threads'
@@ -13,10 +13,10 @@ import type { Answer } from './messages.ts'
 import type { Parcel } from './parcel.ts'
 import { shipmentOf } from './shipment.ts'
 
-/** Bodies that wait; the bytes of all are bounded elsewhere. */
+/** Most waiting bodies; the bytes of all are bounded elsewhere. */
 export const MOST_WAITING = 64
 
-/** Of the thread's heap. What a body may hold takes a fraction; beyond it the thread ends, and not the host. */
+/** Limit of the thread's heap. A permitted body takes a fraction; beyond it the thread ends, and not the host. */
 const HEAP_MB = 512
 
 export interface Job {
@@ -25,17 +25,17 @@ export interface Job {
   readonly signature: ModelSignature
   readonly opts: JobOptions
   readonly signal: AbortSignalLike | undefined
-  /** On the clock: until when the request must be read. @default never */
+  /** On the clock: deadline for reading the request. @default never */
   readonly deadline?: number | undefined
 }
 
 export interface DecodingThread {
   /**
-   * @throws ModelmountError what the decoder throws; `QUEUE_FULL`, `ABORTED`, `DEADLINE_EXCEEDED`, `SERVER_CLOSED`; `BODY_TOO_LARGE` for a body
-   *   that takes more memory than the thread has; `WORKER_LOST` when the thread died for another reason
+   * @throws ModelmountError of the decoder; `QUEUE_FULL`, `ABORTED`, `DEADLINE_EXCEEDED`, `SERVER_CLOSED`; `BODY_TOO_LARGE` for a body that
+   *   takes more memory than the thread has; `WORKER_LOST` if the thread died for another reason
    */
   decode(job: Job): Promise<Parcel>
-  /** Jobs under way or waiting whose callers still want them. */
+  /** Running or waiting jobs whose callers still want them. */
   readonly pending: number
   close(): Promise<void>
 }
@@ -55,9 +55,9 @@ interface Alive {
 export interface ThreadOptions {
   /** @default 512 */
   readonly heapMb?: number
-  /** What the thread runs. @default the package's */
+  /** The script of the thread. @default the package's */
   readonly script?: URL
-  /** What deadlines are on. @default the system's */
+  /** The clock of deadlines. @default the system's */
   readonly clock?: Clock
 }
 
@@ -92,7 +92,7 @@ export function createDecodingThread({ heapMb = HEAP_MB, script, clock = systemC
     })
   }
 
-  /** A place is free at once; the thread itself only when it is through. */
+  /** A place is free at once; the thread itself only when it has finished. */
   function giveUp(entry: Entry, reason: ModelmountError): void {
     const at = waiting.indexOf(entry)
     if (at >= 0) waiting.splice(at, 1)
@@ -117,7 +117,7 @@ export function createDecodingThread({ heapMb = HEAP_MB, script, clock = systemC
     worker.ref()
     const { pieces, transfer } = await shipmentOf(entry.body, () => !entry.settled)
     if (entry.settled) return done(entry)
-    // It may have died meanwhile, and then its end has been told.
+    // It may have died meanwhile, and its end was then reported.
     if (current !== entry) return
     const { kind, signature, opts } = entry
     worker.postMessage({ kind, pieces, signature, opts }, transfer)

@@ -6,7 +6,7 @@ import { inputSchema, isNestable, type Json, nestedExample, nestedSchema, output
 
 export type Paths = Record<string, Json>
 
-/** A model, and how to make a request that it is known to answer. */
+/** A model, and a way to make a request that it is known to answer. */
 export type Described = ModelInfo & { readonly example: ExampleForm | undefined }
 
 const inputsOf = ({ inputs, example }: Described): readonly ExampleInput[] | undefined => example && exampleOf(inputs, example)
@@ -53,7 +53,7 @@ const probe = (id: string, summary: string): Json => ({
 
 const list = (items: readonly Json[]): Json => ({ type: 'array', items: items.length === 0 ? {} : { oneOf: items } })
 
-/** @param isDefault of the version that requests without a version get */
+/** @param isDefault for the version that requests without one get */
 export function openInferencePaths(models: readonly Described[]): Paths {
   const paths: Paths = {
     '/v2/health/live': { get: probe('live', 'Is the server alive?') },
@@ -127,7 +127,7 @@ function infer(info: Described, id: string): Json {
   })
 }
 
-/** A model with state has to know whose. */
+/** A model with state needs a sequence. */
 const SEQUENCE_PARAMETERS: Json = {
   type: 'object',
   required: ['sequence_id'],

@@ -1,4 +1,4 @@
-/** An OpenAPI 3.1 document of what a mount answers, from the models that are served: https://spec.openapis.org/oas/v3.1.1.html */
+/** An OpenAPI 3.1 document of a mount's routes, from the models that are served: https://spec.openapis.org/oas/v3.1.1.html */
 
 import type { JsonValue } from '../protocol/types.ts'
 import { type Described, ERROR_SCHEMAS, mlflowPaths, openInferencePaths, type Paths, tfServingPaths } from './dialects.ts'
@@ -8,7 +8,7 @@ export { resolveOpenApi } from './options.ts'
 
 interface Mounted {
   readonly dialects: readonly string[]
-  /** What the one-model routes of `mlflow` serve. */
+  /** The model behind the one-model routes of `mlflow`. */
   readonly mlflow: { readonly model: string; readonly version?: string } | undefined
 }
 
@@ -29,7 +29,7 @@ export function describeServer(models: readonly Described[], { dialects, mlflow 
     : models.filter(({ isDefault }) => isDefault).length === 1
       ? models.find(({ isDefault }) => isDefault)
       : undefined
-  // The other dialects have no word for the sequence that a model with state needs.
+  // The other dialects cannot name the sequence that a model with state needs.
   const stateless = models.filter(({ sequences }) => !sequences)
   const paths: Paths = {
     ...(dialects.includes('open-inference') ? openInferencePaths(models) : {}),

@@ -1,4 +1,4 @@
-/** Tensors in JSON Schema, and examples of them. Only words that OpenAPI 3.0 has too, so that documents can be joined. */
+/** Tensors in JSON Schema, with examples. Only keywords that OpenAPI 3.0 has too, so that documents can be joined. */
 
 import type { JsonValue } from '../protocol/types.ts'
 import { countOf, DTYPES, type ExampleInput, toWireType } from '../tensor/index.ts'
@@ -23,7 +23,7 @@ function elementSchema(type: DType): Json {
 
 const NON_FINITE = ['NaN', 'Infinity', '-Infinity']
 
-/** Alternatives for what stands for an element that may be no number: a missing value is not-a-number. */
+/** Alternatives for an element that may be no number: a missing value is not-a-number. */
 const inRequest = ({ type = 'float32', nonFinite }: ValueInfo): readonly Json[] =>
   isFloat(type) && nonFinite !== 'reject' ? [elementSchema(type), { enum: [null, ...NON_FINITE] }] : [elementSchema(type)]
 
@@ -87,5 +87,5 @@ export const wireExample = ({ name, type, shape, element }: ExampleInput): Json 
 export const nestedExample = ({ shape, element }: ExampleInput): JsonValue =>
   shape.reduceRight<JsonValue>((inner, size) => new Array<JsonValue>(size).fill(inner), element)
 
-/** False for shapes that nested lists cannot tell: what is inside of nothing leaves no trace. */
+/** False for shapes that nested lists cannot express: the dimensions inside an empty one leave no trace. */
 export const isNestable = ({ shape }: ExampleInput): boolean => shape.slice(0, -1).every((size) => size > 0)

@@ -4,7 +4,7 @@ import type { JsonValue } from '../protocol/types.ts'
 
 export type { OpenApiOptions } from './options.ts'
 
-/** What a mount answers, in OpenAPI 3.1. */
+/** The routes of a mount, in OpenAPI 3.1. */
 export interface OpenApiDocument {
   readonly openapi: '3.1.0'
   readonly info: { readonly title: string; readonly version: string }

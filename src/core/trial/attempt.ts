@@ -10,9 +10,9 @@ import { ModelmountError } from '../errors.ts'
 import type { Found, TrialPlan, TryOut } from './plan.ts'
 import { type Job, type Trials, whyNot } from './trials.ts'
 
-/** What the model's session tells of itself, for a trial. */
+/** The session's description of the model, for a trial. */
 export interface Description {
-  /** `undefined` where there is nothing to try. */
+  /** `undefined` if there is nothing to try. */
   readonly plan: TrialPlan | undefined
   /** What a trial run is given instead. */
   readonly samples: readonly TensorRecord[]
@@ -24,20 +24,20 @@ export interface AttemptSettings {
   readonly trialRun: boolean
   /** There is something to try. */
   readonly wanted: boolean
-  /** Private memory that the child will need, and that is reserved for the model itself. */
+  /** Private memory that the child will need, reserved for the model itself. */
   readonly neededBytes: number
   readonly reservedBytes: number
-  /** At most, whatever is free. */
+  /** An upper limit, whatever is free. */
   readonly maxBytes: number | undefined
 }
 
 interface Deps {
   readonly trials: Trials
-  /** Reserves memory, where there is room for it. */
+  /** Reserves memory, if there is room for it. */
   lend(bytes: number): { readonly maxBytes: number; release(): void } | undefined
   describe(loaded: Loaded): Description
   onLine(line: string): void
-  /** It should have been tried, and something went wrong. */
+  /** It should have been tried, but something failed. */
   untried(reason: string): void
 }
 
@@ -49,10 +49,10 @@ export interface Attempt {
   end(): Promise<void>
 }
 
-/** Of a model that is unloaded before it was tried. */
+/** For a model that is unloaded before its trial. */
 const OVER = 'its trial is over'
 
-/** Memory that a trial may take when nothing else bounds it: the machine must be left with as much again. */
+/** Memory of a trial without any other bound: the machine must be left with as much again. */
 const spareBytes = (): number => process.availableMemory() / 2
 
 export function createAttempt(request: LoadRequest, settings: AttemptSettings, deps: Deps): Attempt {
@@ -141,5 +141,5 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
   }
 }
 
-/** A trial needs no device: it looks for what rows do to each other, which is the graph's doing. Devices are for what serves. */
+/** A trial needs no device: it looks for effects between rows, which the graph causes. Devices are for serving. */
 const ON_CPU = { providers: [{ name: 'cpu' }], strict: false } as const

@@ -1,4 +1,4 @@
-/** The process in which models are tried: one question at a time, and an end to it whatever it does. */
+/** The process in which models are tried: one question at a time, with a limit on each. */
 
 import type { OpenChannel } from '../engine/channel.ts'
 import type { FromWorker, ToWorker } from '../engine/messages.ts'
@@ -15,9 +15,9 @@ export interface Limit {
 }
 
 export interface Child {
-  /** False once it is gone, or on its way. */
+  /** False once it is gone, or about to go. */
   readonly alive: boolean
-  /** Rejects when it goes away before it answers. @param limit when it is killed, and with what to be told */
+  /** Rejects if it goes away before it answers. @param limit the time at which it is killed, and the message for that */
   ask(message: ToWorker, limit: Limit, transfer?: ArrayBuffer[]): Promise<FromWorker>
   /** Kills it once it has more private memory. Until the returned function is called. */
   bound(maxBytes: number): () => void

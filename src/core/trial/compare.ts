@@ -1,19 +1,19 @@
-/** When two answers of a model are the same. */
+/** Decides when two answers of a model are the same. */
 
 import { fromHalf } from '../tensor/index.ts'
 import type { Tensor } from '../tensor/types.ts'
 
-/** Kernels for several rows may sum in another order: the difference allowed, as a share of the number itself. */
+/** Kernels for several rows may sum in another order: the permitted difference, as a share of the number itself. */
 const RELATIVE = 1e-3
-/** The same as a share of the largest number beside it, which is what sums that cancel out are made of. */
+/** The same as a share of the largest number beside it, because cancelling sums are made of such numbers. */
 const OF_LARGEST = 1e-5
-/** Half precision is coarser than `RELATIVE`: this many steps of its last bit are allowed besides. */
+/** Half precision is coarser than `RELATIVE`: additionally permits this many steps of its last bit. */
 const HALF_STEPS = 4
 
 /**
- * True when two outputs agree in type, dimensions and elements. Integers, booleans and strings must be equal. Floats may differ by
- * `1e-3 * |x| + 1e-5 * max(1, max|row|)`, where `max|row|` is the largest finite number of `alone`; NaN equals NaN.
- * @param alone what a row is answered by itself
+ * True if two outputs agree in type, dimensions and elements. Integers, booleans and strings must be equal. Floats may differ by `1e-3 *
+ * |x| + 1e-5 * max(1, max|row|)`, where `max|row|` is the largest finite number of `alone`; NaN equals NaN.
+ * @param alone the answer to a row by itself
  */
 export function sameWithin(alone: Tensor, other: Tensor): boolean {
   if (alone.type !== other.type || !sameDims(alone.dims, other.dims) || alone.data.length !== other.data.length) return false
@@ -47,7 +47,7 @@ function sameFloats(alone: FloatData, other: FloatData, read: (element: number) 
     const [a, b] = [alone[i] as number, other[i] as number]
     const [x, y] = [read(a), read(b)]
     if (Object.is(x, y) || x === y) continue
-    // An infinite difference would be allowed to be infinite.
+    // The tolerance of an infinite difference would be infinite.
     if (!Number.isFinite(x)) return false
     if (Math.abs(x - y) <= RELATIVE * Math.abs(x) + OF_LARGEST * largest) continue
     if (read === fromHalf && Math.abs(a - b) <= HALF_STEPS) continue

@@ -1,52 +1,52 @@
-/** What a run of n rows costs. */
+/** Measures the cost of a run of n rows. */
 
 import type { TensorRecord } from '../engine/frame.ts'
 import type { ModelAxes } from '../scheduler/axes.ts'
 import { copyAll, join } from '../scheduler/join.ts'
 import type { Trial } from './rows.ts'
 
-/** Time that one pass over the sizes may take; a slow model is judged by fewer sizes. */
+/** Time limit of one pass over the sizes; a slow model is judged by fewer sizes. */
 const PASS_MS = 250
-/** Every model gets this many passes, as far as half of that time goes. */
+/** Every model gets this many passes, as far as half of that time allows. */
 const PASSES = 3
-/** A pass that finds runs shorter than this share of what was known says that the machine was disturbed before: it is looked at again. */
+/** A pass whose runs are shorter than this share of the known times shows that the machine was disturbed before: measure again. */
 const SETTLED = 0.97
-/** Time after which nothing is looked at again. */
+/** Time limit of all repetitions. */
 const MEASURE_MS = 3 * PASS_MS
 const FIRST_TRIES = 2
 const MORE_TRIES = 10
 /** Runs shorter than this get a second, longer look, which costs little. */
 const SHORT_MS = 0.2
-/** Copies of large inputs for that look stay within this; they are made on the event loop. */
+/** Size limit for copies of inputs in that look, because they are made on the event loop. */
 const MORE_BYTES = 4 * 2 ** 20
 
 export interface Point {
   readonly rows: number
   /** Shortest of several runs: noise only ever adds. */
   readonly ms: number
-  /** What joining the inputs and cutting the outputs apart takes; nothing for one row. */
+  /** Time of joining the inputs and cutting the outputs apart; nothing for one row. */
   readonly copyMs: number
 }
 
 /**
- * Into fresh memory, where it is faulted in page by page: 6 to 8 GB/s were measured for some megabytes. Only counts for rows that are large
- * beside the work that they make, such as images that are hardly touched.
+ * Into fresh memory, where it is faulted in page by page: 6 to 8 GB/s were measured for some megabytes. It matters only for rows that are
+ * large beside their work, such as images that are hardly touched.
  */
 const COPIED_BYTES_PER_MS = 6e6
 
 interface Bounds {
   readonly maxRunMs: number
-  /** The sizes that may be run: those that a trial has seen to do no harm. */
+  /** The sizes that may be run: those that a trial has shown to be harmless. */
   readonly sizes: readonly number[]
 }
 
-/** As many requests of one row, in turn those that there are. */
+/** The given single-row requests, repeated in turn to that number. */
 export const rowsAt = (rows: readonly TensorRecord[], size: number): readonly TensorRecord[] =>
   Array.from({ length: size }, (_, i) => rows[i % rows.length] as TensorRecord)
 
 /**
- * Measures runs of growing size until the bounds are met or the time is used up, then again, and on a machine with other work again and again:
- * a neighbour that was busy for a moment must not decide what the model is worth.
+ * Measures runs of growing size until the bounds are met or the time is used up, then again, and on a busy machine again and again. A
+ * neighbour that was busy for a moment must not decide the result.
  * @param rows requests of one row
  */
 export async function measure(rows: readonly TensorRecord[], axes: ModelAxes, bounds: Bounds, trial: Trial): Promise<Point[]> {

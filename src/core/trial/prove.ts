@@ -1,6 +1,6 @@
 /**
- * Whether a model's requests may share a run, and whether that pays. Read from the signature, then proved with the model itself: a dynamic
- * first dimension is no promise that rows do not influence each other, or that more of them are cheaper.
+ * Whether a model's requests may share a run, and whether that pays. It is read from the signature, then proved with the model itself. A
+ * dynamic first dimension does not promise that rows are independent, or that more of them are cheaper.
  */
 
 import type { TensorRecord } from '../engine/frame.ts'
@@ -16,34 +16,34 @@ import { measure, type Point } from './measure.ts'
 import type { Found } from './plan.ts'
 import { type RunAll, runOne } from './rows.ts'
 
-/** Less than this and the copying eats the gain. */
+/** Below this gain, copying takes more than it saves. */
 const MIN_GAIN = 1.15
 /** The cap is the smallest size that has this share of the best gain: beyond it only latency grows. */
 const ENOUGH = 0.95
 
-/** Rows of one sample that are used; more prove no more. */
+/** Most used rows of one sample; more prove no more. */
 const ROWS_OF_SAMPLE = 16
 
 export interface Proof {
   readonly batching: Batching
-  /** Requests of one row that the model takes, given or made up. */
+  /** Single-row requests that the model accepts, given or made up. */
   readonly rows: readonly TensorRecord[]
   /** Most of them that may run together before requests do. */
   readonly most: number
 }
 
 interface Deps {
-  /** What a trial has found, or why there was none. */
+  /** The findings of a trial, or why there was none. */
   readonly tried: Found | string
-  /** Runs on the instance that will serve: only there, a run costs what it will cost. */
+  /** Runs on the instance that will serve: only there does a run have its later cost. */
   readonly runAll: RunAll
-  /** Looks for an operator that certainly lets rows influence each other; trying can only refute, and not for all values. */
+  /** Looks for an operator that certainly lets rows influence each other; a trial can only refute, and not for all values. */
   findMixing(rows: BatchAxes): Promise<string | undefined>
 }
 
 /**
- * Decides by what a trial has found, and by what runs cost the instance that serves. It runs what the trial has seen to do no harm, and nothing
- * else, which also warms it up. Never rejects: a model that cannot be judged is served unbatched.
+ * Decides by the findings of a trial, and by the cost of runs on the serving instance. It runs only what the trial showed to be harmless,
+ * which also warms the instance up. Never rejects: a model that cannot be judged is served unbatched.
  */
 export async function proveBatching(
   signature: ModelSignature,
@@ -102,7 +102,7 @@ function singlesOf(sample: TensorRecord, axes: ModelAxes): readonly TensorRecord
   return cutInputs(sample, sizes, axes)?.slice(0, used) ?? []
 }
 
-/** Those with the shapes of the first: only they can be run together whatever the model does. */
+/** Those with the shapes of the first: only they can run together in any case. */
 function alike(samples: readonly TensorRecord[]): readonly TensorRecord[] {
   const shapes = (sample: TensorRecord | undefined): string =>
     JSON.stringify(Object.entries(sample ?? {}).map(([name, { dims }]) => [name, dims]))

@@ -10,8 +10,8 @@ import { rowsAt } from './measure.ts'
 import { inputAlike, type MakeRow, runOne, type Trial } from './rows.ts'
 
 /**
- * Who runs beside whom: each a seed and a factor. A model may let rows influence each other only where one of them is out of the ordinary, or
- * heed the first or last alone. The first row stands in all places, and beside quiet, loud and other neighbours.
+ * Neighbours of each row: each a seed and a factor. A model may let rows influence each other only for unusual values, or heed only the
+ * first or last row. The first row therefore stands in all places, and beside quiet, loud and other neighbours.
  */
 const NEIGHBOURHOODS: readonly (readonly (readonly [seed: number, scale: number])[])[] = [
   [
@@ -41,7 +41,7 @@ const NEIGHBOURHOODS: readonly (readonly (readonly [seed: number, scale: number]
   ],
 ]
 
-/** What became of rows that ran alone and together. */
+/** Results of rows that ran alone and together. */
 type Finding = 'alone-failed' | 'together-failed' | 'no-rows' | { readonly differs: string }
 
 const SENTENCES = {
@@ -52,8 +52,8 @@ const SENTENCES = {
 
 /**
  * Looks for a difference between rows that run together and the same rows alone.
- * @param mask an input that is the same in all rows, because it says only that nothing is filled up
- * @returns what was found, or nothing
+ * @param mask an input that is the same in all rows, because it only says that nothing is padded
+ * @returns the difference, or nothing
  */
 export async function refute(makeRow: MakeRow, axes: ModelAxes, trial: Trial, mask?: string): Promise<string | undefined> {
   const alike = inputAlike(
@@ -80,7 +80,7 @@ export async function refute(makeRow: MakeRow, axes: ModelAxes, trial: Trial, ma
 
 const ONE_EACH = [1, 1, 1]
 
-/** The same for a run of so many rows, which are those given in turn: a model may heed how many there are. */
+/** The same for a run of that many rows, repeating the given ones: a model may depend on their number. */
 export async function refuteSize(
   given: readonly TensorRecord[],
   size: number,
@@ -101,7 +101,7 @@ export async function refuteSize(
     : `output '${finding.differs}' of a row changes when ${size - 1} other rows run beside it`
 }
 
-/** Only the long row is loud: it is the one that is not filled up. */
+/** Only the long row is loud: it is the one without padding. */
 const PADDING_SCALES = [1, -1000]
 
 const PADDING_SENTENCES = {
@@ -110,7 +110,7 @@ const PADDING_SENTENCES = {
   'no-rows': 'an output does not have the length that went in',
 } as const
 
-/** The same for rows of different lengths that are filled up to run together. */
+/** The same for rows of different lengths that are padded to run together. */
 export async function refutePadding(
   makeRow: MakeRow,
   axes: ModelAxes,
@@ -158,6 +158,6 @@ async function compare(
   return undefined
 }
 
-/** The rows with the shared inputs of the first: only such may run together. */
+/** The rows with the shared inputs of the first: only such rows may run together. */
 const sharing = (rows: readonly TensorRecord[], { shared }: ModelAxes): readonly TensorRecord[] =>
   rows.map((row) => ({ ...row, ...copySome(rows[0] ?? {}, shared) }))

@@ -1,4 +1,4 @@
-/** Single-row requests that a model takes: given, or made up. */
+/** Single-row requests that a model accepts: given, or made up. */
 
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run, RunOutcome } from '../engine/run.ts'
@@ -12,7 +12,7 @@ import { equal, scaleFloats, VARIATIONS, varied } from './vary.ts'
 /** Runs one after the other, in one message: between hops a worker's caches go cold, and runs of microseconds would look slow. */
 export type RunAll = (runs: readonly Run[]) => Promise<readonly RunOutcome[]>
 
-/** Makes a single-row request; requests of different seeds differ. `scale` multiplies what is made up of floats. */
+/** Makes a single-row request; requests of different seeds differ. `scale` multiplies made-up floats. */
 export type MakeRow = (seed: number, scale: number) => TensorRecord
 
 export interface Trial {
@@ -20,14 +20,14 @@ export interface Trial {
   readonly runAll: RunAll
 }
 
-/** Most elements of all inputs of a run that is made up. */
+/** Most elements of all inputs of a made-up run. */
 export const MAX_MADE_UP = 2 ** 20
 
 export const runOne = async ({ fetches, runAll }: Trial, inputs: TensorRecord): Promise<RunOutcome> =>
   (await runAll([{ inputs: copyAll(inputs), fetches }]))[0] as RunOutcome
 
 /**
- * Made-up requests that the model takes, or nothing when it takes none.
+ * Made-up requests that the model accepts, or nothing if it accepts none.
  * @param together rows that will run together: their elements, all in all, stay within `MAX_MADE_UP`
  */
 export async function findRows(
@@ -44,7 +44,7 @@ export async function findRows(
       (seed, scale) => {
         const inputs = sampleInputs(signature, { free, seed, scale, rangeOf, axes: axes?.inputs })
         if (!ragged || mask === undefined) return inputs
-        // At random it would hide what is to be seen, and all zeros is nothing a caller sends.
+        // Random values would hide the effect, and no caller sends all zeros.
         delete inputs[mask]
         return ragged.complete(inputs)
       }
@@ -55,7 +55,7 @@ export async function findRows(
 }
 
 /**
- * Sizes of dimensions that do not count rows which keep that many rows within the bound, in the order in which they are tried. Reckoned before
+ * Sizes of dimensions that do not count rows, such that that many rows stay within the bound, in the order of trying. Computed before
  * anything is allocated.
  */
 export function sizesWithin(signature: ModelSignature, axes: ModelAxes | undefined, together: number): readonly number[] {
@@ -77,7 +77,7 @@ type RangeOf = (name: string) => number
 
 const FLOATS: ReadonlySet<string | undefined> = new Set(['float16', 'float32', 'float64'])
 
-/** Rows with as many different integers and texts as the model takes: for all inputs, then for one after the other. */
+/** Rows with as many different integers and texts as the model accepts: for all inputs, then for one after the other. */
 async function widest(
   { inputs }: ModelSignature,
   makeWith: (rangeOf: RangeOf) => MakeRow,
@@ -108,7 +108,7 @@ async function firstOf<T>(candidates: readonly T[], works: (candidate: T) => Pro
 const SEEDS = [1, 2, 3]
 
 async function takes(makeRow: MakeRow, { fetches, runAll }: Trial): Promise<boolean> {
-  // One first: most that a model refuses, it refuses of every row.
+  // One first: a model usually refuses every row or none.
   for (const seeds of [SEEDS.slice(0, 1), SEEDS.slice(1)]) {
     const outcomes = await runAll(seeds.map((seed) => ({ inputs: makeRow(seed, 1), fetches })))
     if (outcomes.some((outcome) => 'error' in outcome)) return false
@@ -117,8 +117,8 @@ async function takes(makeRow: MakeRow, { fetches, runAll }: Trial): Promise<bool
 }
 
 /**
- * Rows that were given, in turn, the first as it is. Where they do not differ in an input, or there is only one, the others are varied, as far
- * as the model takes that.
+ * Given rows, in turn, the first unchanged. If they do not differ in an input, or there is only one, the others are varied as far as the
+ * model accepts that.
  * @param batched inputs that have rows
  */
 export async function rowsFrom(samples: readonly TensorRecord[], batched: readonly string[], trial: Trial): Promise<MakeRow> {
@@ -137,7 +137,7 @@ export async function rowsFrom(samples: readonly TensorRecord[], batched: readon
   return scaled(varies ?? given)
 }
 
-/** An input in which rows that a proof runs beside each other are equal, although they could differ. */
+/** An input whose rows are equal in a proof although they could differ. */
 export function inputAlike(makeRow: MakeRow, batched: readonly string[]): string | undefined {
   const rows = SEEDS.map((seed) => makeRow(seed, 1))
   return batched.find((name) =>

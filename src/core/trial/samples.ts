@@ -4,14 +4,16 @@ import type { BatchAxes } from '../scheduler/batch.ts'
 import { allocate, toHalf } from '../tensor/index.ts'
 import type { Dim, ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
 
-/** Sizes tried for dynamic dimensions that do not count rows: small ones first. One proves little, but some models take nothing else. */
+/**
+ * Sizes tried for dynamic dimensions that do not count rows, small ones first. A size of one proves little, but some models take no other.
+ */
 export const FREE_SIZES = [16, 4, 1, 64, 224]
 /**
- * How many integers are tried, from 0 on, the most first: an input that is an index takes only what its table has. Of one only zero is left, so
- * that rows cannot differ.
+ * Numbers of integers tried, from 0 on, the most first: an input that is an index accepts only the indices of its table. With a count of
+ * one only zero remains, so that rows cannot differ.
  */
 export const RANGES = [1000, 100, 16, 3, 2, 1] as const
-/** Below that many, text is a letter; below `WORDS_FROM` it is a number, which is all that some models take. */
+/** Below this count, text is a letter; below `WORDS_FROM` it is a number, the only kind that some models accept. */
 const NUMBERS_FROM = 16
 const WORDS_FROM = 100
 
@@ -73,7 +75,7 @@ const MOST: Readonly<Partial<Record<Tensor['type'], number>>> = { bool: 2, int8:
 const WORDS = ['a', 'word', 'be', 'longest-of-them', 'Case', '42', 'etc.', 'ünlike']
 const MOST_WORDS = 5
 
-/** Text for a number. @param turn chooses how many words, where there are words */
+/** Text for a number. @param turn chooses how many words, if there are words */
 function textOf(number: number, range: number, turn: number): string {
   if (range < NUMBERS_FROM) return number % 2 === 0 ? 'a' : 'b'
   if (range < WORDS_FROM) return String(number ** 2)

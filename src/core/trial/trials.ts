@@ -1,6 +1,6 @@
 /**
- * The trials of a server: one child process, one model at a time, so that what a made-up input does to ONNX Runtime is done neither to the host
- * nor to what serves. The child comes with the first trial and goes with the last.
+ * The trials of a server: one child process, one model at a time. Made-up inputs can therefore harm neither the host nor a serving
+ * instance. The child comes with the first trial and goes with the last.
  */
 
 import type { OpenChannel } from '../engine/channel.ts'
@@ -15,13 +15,13 @@ import { isOfHost } from '../host/problems.ts'
 import { type Child, type Limit, openChild } from './child.ts'
 import type { Found, TrialPlan } from './plan.ts'
 
-/** Longest time that trying a model may take once it has loaded; what is slower is served untried. */
+/** Longest trial of a model once it has loaded; a slower model is served untried. */
 const TRIAL_MS = 20_000
 
 export interface TrialRequest extends LoadRequest {
-  /** In a child of its own, which ends with it: nothing that was done to it can touch another model's trial. */
+  /** In a child of its own, which ends with it: no effect on it can reach another model's trial. */
   readonly alone: boolean
-  /** Private memory at which it ends. Asked for when its turn has come. */
+  /** Private memory at which it ends. Read when its turn has come. */
   maxBytes(): number
   onLine(line: string): void
 }
@@ -35,7 +35,7 @@ export interface Job {
   /** The same with inputs that are made up. */
   smoke(plan: TrialPlan): Promise<void>
   tryOut(plan: TrialPlan): Promise<Found>
-  /** Gives the turn to the next, whatever is under way. Resolves once the model is out of the child's memory. */
+  /** Passes the turn on, whatever is running. Resolves once the model is out of the child's memory. */
   end(): Promise<void>
 }
 
@@ -43,7 +43,7 @@ export interface Trials {
   /** A trial may come: the child is kept until the returned function is called. */
   expect(): () => void
   begin(request: TrialRequest): Job
-  /** Ends the child. Trials that come later are refused. */
+  /** Ends the child. Later trials are refused. */
   close(): Promise<void>
 }
 
@@ -95,7 +95,7 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
     })
 
     const inTime: Limit = { ms: timeoutMs, late: lateFor(timeoutMs) }
-    /** @param died what it did when it went away */
+    /** @param died called with the child's last action when it goes away */
     async function ask<K extends FromWorker['kind']>(
       kind: K,
       died: string,
@@ -136,7 +136,7 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
     async function leave(): Promise<void> {
       await before
       unbound()
-      // Busy with something that is no longer wanted.
+      // Busy with a job that is no longer wanted.
       if (busy) mine?.kill('its trial is over')
       if (mine?.alive && !alone) await mine.ask({ kind: 'release' }, inTime).catch(() => {})
       if (mine && (alone || !mine.alive) && mine === child) await dismiss()

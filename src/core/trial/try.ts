@@ -1,4 +1,4 @@
-/** A trial, as the child does it: nothing that is made up leaves it before it was seen to do no harm. */
+/** A trial, as the child runs it: no made-up input leaves the child before it was seen to do no harm. */
 
 import type { TensorRecord } from '../engine/frame.ts'
 import { axesOf, type ModelAxes } from '../scheduler/axes.ts'
@@ -14,9 +14,9 @@ import { findRows, MAX_MADE_UP, type MakeRow, rowsFrom, runOne, sizesWithin, typ
 
 /** Rows that a proof runs together. */
 const TOGETHER = 3
-/** Time inside ONNX Runtime that trying the sizes may take; a slow model is judged by fewer. */
+/** Time inside ONNX Runtime for trying the sizes; a slow model is judged by fewer. */
 const SIZES_MS = 1000
-/** A run with more elements of outputs is the last: the next size may need twice the memory. */
+/** A run with more output elements is the last: the next size may need twice the memory. */
 const MAX_ANSWER = 2 ** 22
 
 const TOO_LARGE = `a row has more elements than are made up for a run (${MAX_MADE_UP}): give the model samples in warmup`
@@ -71,7 +71,7 @@ async function prove(
   const padding = ragged && (await refutePadding(makeRow, axes, ragged, trial))
   const sizes = await trySizes(rows, axes, settings, trial)
   const largest = sizes.at(-1) ?? 1
-  // One of them is odd: some models do only in runs of certain sizes what refutes them.
+  // One of them is odd: some models mix rows only in runs of certain sizes.
   for (const size of [largest - 1, largest]) {
     const refutedLater = size > TOGETHER ? await refuteSize(rows, size, axes, trial) : undefined
     if (refutedLater) return { ...NOTHING, rows, refuted: refutedLater }
@@ -79,11 +79,11 @@ async function prove(
   return { ...NOTHING, rows, padding, sizes }
 }
 
-/** Inputs in which rows differ: a mask says only that nothing is filled up. */
+/** Inputs in which rows differ: a mask only says that nothing is padded. */
 const batchedOf = (axes: ModelAxes, ragged: Ragged | undefined): readonly string[] =>
   Object.keys(axes.inputs).filter((name) => name !== ragged?.mask)
 
-/** Runs each size that will be measured once, with the very inputs that it will be measured with. */
+/** Runs each size that will be measured once, with the very inputs of the measurement. */
 async function trySizes(
   rows: readonly TensorRecord[],
   axes: ModelAxes,

@@ -1,4 +1,4 @@
-/** Other rows made of a given one. Deterministic. */
+/** Makes other rows from a given one. Deterministic. */
 
 import type { TensorRecord } from '../engine/frame.ts'
 import { fromHalf, toHalf } from '../tensor/index.ts'
@@ -9,8 +9,8 @@ type NumericData = Numeric['data']
 type Vary = (tensor: Tensor, step: number) => Tensor['data']
 
 /**
- * Ways of varying, the likeliest to be taken first: elements of a row change places, so that only values occur that were given; else they become
- * larger, away from zero; else they alternate between zero and what was given.
+ * Ways of varying, the most acceptable one first. Elements of a row change places, so that only given values occur. Else they become
+ * larger, away from zero; else they alternate between zero and the given value.
  */
 export const VARIATIONS: readonly Vary[] = [
   (tensor, step) => rotated(tensor, step) ?? grown(tensor, step),
@@ -21,7 +21,7 @@ export const VARIATIONS: readonly Vary[] = [
 
 const VARIETY = 8
 
-/** The row with the inputs named varied; the first is left as it is. */
+/** The row with the named inputs varied; the first row stays unchanged. */
 export function varied(row: TensorRecord, names: readonly string[], seed: number, vary: Vary): TensorRecord {
   const step = (seed - 1) % VARIETY
   return step === 0 ? row : changed(row, names, (tensor) => vary(tensor, step))
@@ -48,7 +48,7 @@ function changed(row: TensorRecord, names: readonly string[], change: (tensor: T
   return result
 }
 
-/** `undefined` where all elements are equal; else each step differs from the one before. */
+/** `undefined` if all elements are equal; else each step differs from the one before. */
 function rotated({ type, data }: Tensor, step: number): Tensor['data'] | undefined {
   const { length } = data
   if (Array.prototype.every.call(data, (x) => x === data[0])) return undefined

@@ -1,6 +1,6 @@
 /**
- * Runs an instance before requests do, because ONNX Runtime's first run of a shape is slow. The first instance of a model also shows what may
- * share a run and what that gains; the others only run what is usual.
+ * Runs an instance before requests do, because ONNX Runtime's first run of a shape is slow. The first instance of a model also shows which
+ * requests may share a run and the gain; the others only run the usual inputs.
  */
 
 import type { TensorRecord } from '../engine/frame.ts'
@@ -21,14 +21,14 @@ import type { Found, TrialPlan, TryOut } from './plan.ts'
 import { proveBatching, rowsOfSamples } from './prove.ts'
 import type { RunAll } from './rows.ts'
 
-/** What the first instance has shown. */
+/** The findings of the first instance. */
 export interface Acquaintance {
   readonly batching: Batching
-  /** Inputs of the usual sizes, one row first; none where there are no rows to make them of. Made anew by each call. */
+  /** Inputs of the usual sizes, one row first; none if there are no rows to make them of. Made anew by each call. */
   usual(): readonly TensorRecord[]
-  /** `usual()`, and the samples that were given. */
+  /** `usual()`, and the given samples. */
   rehearsal(): readonly TensorRecord[]
-  /** The first of the examples that the model takes; none where that was not tried. */
+  /** The first example that the model accepts; none if that was not tried. */
   readonly example: number | undefined
 }
 
@@ -37,17 +37,17 @@ interface Deps {
   /** Of the graph. */
   readonly signature: ModelSignature
   readonly config: Pick<ModelConfig, 'batching' | 'warmup' | 'loadTimeoutMs'>
-  /** A sample as the graph takes it. @throws ModelmountError `INPUT_INVALID` */
+  /** A sample in the graph's terms. @throws ModelmountError `INPUT_INVALID` */
   take(sample: PredictInputs): TensorRecord
   /** Looks for an operator that certainly lets rows influence each other; see `proveBatching`. */
   findMixing(rows: BatchAxes): Promise<string | undefined>
-  /** Requests that the model may be described by. @default none */
+  /** Requests to describe the model by. @default none */
   examples?(): readonly TensorRecord[]
-  /** Tries the model: inputs that are made up are run by the instance only after that. */
+  /** Tries the model: the instance runs made-up inputs only after that. */
   readonly tryOut: TryOut
 }
 
-/** Of a model that is not tried. */
+/** For a model without a trial. */
 const NO_ROWS: Found = {
   rows: [],
   lack: 'no sample in warmup has rows to try batching with',
@@ -64,14 +64,14 @@ const runsOn =
   (runs) =>
     new Promise((resolve) => {
       const lost = (): void => resolve(runs.map(() => LOST))
-      // Nobody answers any more.
+      // No caller waits any more.
       if (!instance.ready) lost()
       else instance.run(runs, (outcomes) => (typeof outcomes === 'string' ? lost() : resolve(outcomes)))
     })
 
 const fetchesOf = ({ outputs }: ModelSignature): readonly string[] => outputs.map(({ name }) => name)
 
-/** What is to be tried before the model serves; nothing where requests do not share runs, and nothing has to be made up to warm it up. */
+/** Everything to try before the model serves; nothing if requests do not share runs, and the warm-up needs no made-up inputs. */
 export function planOf(
   signature: ModelSignature,
   settings: BatchSettings | false,
@@ -85,7 +85,7 @@ export function planOf(
   return given.length > 0 ? { signature, settings, given, examples } : undefined
 }
 
-/** @throws ModelmountError `MODEL_LOAD_FAILED` when a given sample fails, or it takes longer than `loadTimeoutMs` */
+/** @throws ModelmountError `MODEL_LOAD_FAILED` if a given sample fails, or it takes longer than `loadTimeoutMs` */
 export async function getAcquainted(instance: Instance, deps: Deps): Promise<Acquaintance> {
   const { clock, signature, config, take, findMixing } = deps
   const { batching: settings, loadTimeoutMs } = config
@@ -135,8 +135,8 @@ export async function getAcquainted(instance: Instance, deps: Deps): Promise<Acq
 
 /**
  * Runs each of the usual inputs once.
- * @returns what went wrong, if anything: an instance that has loaded may still serve what is asked of it
- * @throws ModelmountError `MODEL_LOAD_FAILED` when it takes longer than `loadTimeoutMs`
+ * @returns the failure, if any: an instance that has loaded may still serve real requests
+ * @throws ModelmountError `MODEL_LOAD_FAILED` if it takes longer than `loadTimeoutMs`
  */
 export async function rehearse(instance: Instance, known: Acquaintance, deps: Deps): Promise<string | undefined> {
   const runs = known.rehearsal().map((inputs) => runOf(inputs, deps.signature))
