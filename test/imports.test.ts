@@ -105,7 +105,17 @@ const isDeclaring = ({ from, to }: Import): boolean =>
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/host': ['errors', 'protocol (types)', 'telemetry (types)'],
-  'core/predict': ['errors (types)', 'host (types)', 'model (types)', 'telemetry (types)'],
+  'core/predict': [
+    'engine (types)',
+    'errors',
+    'host (types)',
+    'model',
+    'options',
+    'registry (types)',
+    'sequences',
+    'telemetry (types)',
+    'tensor (types)',
+  ],
   'core/errors': ['host'],
   'core/version': [],
   'core/telemetry': ['errors', 'host (types)', 'model (types)'],
@@ -122,7 +132,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/scheduler': ['engine (types)', 'errors', 'host', 'telemetry (types)', 'tensor'],
   'core/sequences': ['engine (types)', 'errors', 'host', 'scheduler', 'tensor'],
   'core/openapi': ['tensor'],
-  'core/options': ['errors', 'registry (types)'],
+  'core/options': ['errors', 'predict', 'registry (types)'],
   'core/trial': ['engine', 'errors', 'host', 'options (types)', 'scheduler', 'tensor'],
   'core/model': [
     'cache',
@@ -132,6 +142,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'integrity',
     'onnx',
     'options',
+    'predict (types)',
     'registry (types)',
     'scheduler',
     'sequences',
@@ -144,6 +155,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'errors',
     'host',
     'model (types)',
+    'predict',
     'protocol',
     'registry (types)',
     'telemetry (types)',

@@ -8,7 +8,6 @@ import { type ErrorCode, toModelmountError } from './errors.ts'
 import type { Clock } from './host/clock.ts'
 import type { ServerEvent } from './model/events.ts'
 import type { ModelInfo } from './model/types.ts'
-import type { PredictResult } from './predict/types.ts'
 import type { QueueInfo } from './scheduler/types.ts'
 
 /** A request as the telemetry knows it again: opaque to the core, which carries it from `begin` past its runs to `end`. */
@@ -137,6 +136,14 @@ interface Named {
   readonly version: string
 }
 
+interface Answered {
+  readonly queueMs: number
+  readonly inferMs: number
+  readonly batchSize: number
+  readonly endedAt: number
+  readonly ageMs?: number | undefined
+}
+
 /** Tells of requests what the server knows of them. Calls, not a wrapper: a promise more for each request is what the rest of it costs together. */
 export interface RequestObserver {
   begin(
@@ -145,8 +152,8 @@ export interface RequestObserver {
     asked: Pick<RequestStart, 'id' | 'label'>,
     headers: RequestStart['headers'],
   ): Trace | undefined
-  answered(result: PredictResult, startedAt: number, trace: Trace | undefined): void
-  failed(model: Named, startedAt: number, error: unknown, trace: Trace | undefined): void
+  answered(model: Named, startedAt: number, answer: Answered, trace: Trace | undefined): void
+  failed(model: Named | undefined, startedAt: number, error: unknown, trace: Trace | undefined): void
   /** A request ended before it began; does nothing for an error that was told already. */
   refused(model: Named | undefined, startedAt: number, error: unknown): void
 }
@@ -181,12 +188,9 @@ export function observeRequests(
   return {
     begin: ({ name, version }, startedAt, { id, label }, headers) =>
       telemetry.begin?.({ model: name, version, startedAt, id: id || idOf(headers), label, headers }),
-    answered({ model, version, batchSize, cached, timings }, startedAt, trace) {
-      const { queueMs, inferMs, totalMs } = timings
-      telemetry.end?.(
-        { model, version, error: undefined, startedAt, endedAt: startedAt + totalMs, queueMs, inferMs, batchSize, cached },
-        trace,
-      )
+    answered({ name, version }, startedAt, { queueMs, inferMs, batchSize, endedAt, ageMs }, trace) {
+      const cached = ageMs !== undefined
+      telemetry.end?.({ model: name, version, error: undefined, startedAt, endedAt, queueMs, inferMs, batchSize, cached }, trace)
     },
     failed,
     refused(model, startedAt, error) {

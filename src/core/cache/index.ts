@@ -27,7 +27,7 @@ export interface CallOptions {
   readonly signal: AbortSignalLike | undefined
   /** False keeps the request out of shared runs. */
   readonly shareable: boolean
-  readonly priority: Priority
+  readonly priority: Priority | undefined
   readonly tenant: string | undefined
   /** The connection of the request; `undefined` if it has none. */
   readonly connection?: symbol | undefined
@@ -49,14 +49,14 @@ export interface Answer extends RunResult {
 }
 
 type Inputs = Readonly<Record<string, Tensor>>
-type RunModel = (inputs: Inputs, call: CallOptions) => Promise<RunResult>
+type RunModel<C extends CallOptions> = (inputs: Inputs, call: C) => Promise<RunResult>
 
 export interface ResultCache {
   /**
    * The result of an equal request, kept or under way; otherwise that of `run`, which then owns the inputs.
    * @throws ModelmountError `ABORTED`, `DEADLINE_EXCEEDED`, `QUEUE_FULL`, and the errors of `run`
    */
-  getOrRun(inputs: Inputs, call: CallOptions, run: RunModel): Promise<Answer>
+  getOrRun<C extends CallOptions>(inputs: Inputs, call: C, run: RunModel<C>): Promise<Answer>
   info(): CacheInfo
   /** Drops every entry. Runs under way are answered but not kept. @returns how many entries there were */
   purge(): number
@@ -108,7 +108,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
   let hits = 0
   let misses = 0
 
-  async function getOrRun(inputs: Inputs, call: CallOptions, run: RunModel): Promise<Answer> {
+  async function getOrRun<C extends CallOptions>(inputs: Inputs, call: C, run: RunModel<C>): Promise<Answer> {
     if (call.signal?.aborted) throw aborted(call.signal)
     const key = keyOf(secret, identity, { inputs, ...call })
     const deadline = call.at + (call.timeoutMs ?? timeoutMs)
@@ -125,7 +125,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
   }
 
   /** The same call with its remaining time. */
-  function restarted(call: CallOptions, deadline: number): CallOptions {
+  function restarted<C extends CallOptions>(call: C, deadline: number): C {
     const at = clock.now()
     return { ...call, at, timeoutMs: deadline - at }
   }
@@ -145,7 +145,13 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
 
   // ---------------------------------------------------------------- one run for all
 
-  async function lead(key: string, inputs: Inputs, call: CallOptions, deadline: number, run: RunModel): Promise<Answer> {
+  async function lead<C extends CallOptions>(
+    key: string,
+    inputs: Inputs,
+    call: C,
+    deadline: number,
+    run: RunModel<C>,
+  ): Promise<Answer> {
     const go = (flight: Flight<Landing>): Promise<RunResult> => {
       if (flight.signal?.aborted) throw aborted(flight.signal)
       misses++

@@ -1,6 +1,7 @@
 /** One mount: finds the route of a request, answers HEAD, OPTIONS and wrong methods, and turns errors into answers. */
 
 import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts'
+import type { Answer } from '../predict/call.ts'
 import { encodeError } from '../protocol/index.ts'
 import { TAKEN_CODINGS } from './content-coding.ts'
 import { refuseCrossSite } from './cross-site.ts'
@@ -8,7 +9,7 @@ import { tooMuchInFlight } from './inflight.ts'
 import { remembering } from './remembered.ts'
 import { REQUEST_ID, requestIdOf } from './request-id.ts'
 import { bytesIn, joined } from './rest.ts'
-import { type Call, type HttpDeps, json, type Route, type RouteTable } from './route.ts'
+import { type Call, type Handler, type HttpDeps, json, type Route, type RouteTable } from './route.ts'
 import type { ServerTiming } from './server-timing.ts'
 import { deadlineHeaders } from './terms.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from './types.ts'
@@ -60,7 +61,7 @@ export function createHandler(
     return undefined
   }
 
-  function route(request: HttpRequest): HttpResponse | Promise<HttpResponse> {
+  function route(request: HttpRequest): ReturnType<Handler> {
     const found = find(request.path)
     if (!found) throw new ModelmountError('ROUTE_NOT_FOUND', 'there is no such route')
     const { methods, params } = found
@@ -101,7 +102,7 @@ export function createHandler(
   async function handle(request: HttpRequest): Promise<HttpResponse> {
     const isHead = request.method === 'HEAD'
     try {
-      const response = await route(request)
+      const response = responseOf(await route(request))
       return framed(marked(request.headers, request.acceptsRest ? response : whole(response)), isHead)
     } catch (error) {
       return framed(marked(request.headers, failure(error, request.path, requestIdOf(request.headers))), isHead)
@@ -136,6 +137,15 @@ export function createHandler(
     error: (error, path = '/v2', headers) => framed(marked(headers, failure(error, path, requestIdOf(headers))), false),
     handle: (request) => (request.held ? handle(request) : handleHolding(request)),
   }
+}
+
+/** The response of a prediction, or of any other route. */
+function responseOf(given: HttpResponse | Answer): HttpResponse {
+  if ('status' in given) return given
+  if (given.response) return given.response
+  throw new ModelmountError('INTERNAL', 'internal error', {
+    cause: new Error('a stage has answered a request without a response'),
+  })
 }
 
 /** What a client can do about it, where HTTP has a header for that. */

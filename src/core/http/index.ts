@@ -10,15 +10,15 @@ import type { HttpHandler, HttpSurface } from './types.ts'
 export { createInFlight } from './inflight.ts'
 export type { MountConfig } from './options.ts'
 export { requestIdOf } from './request-id.ts'
-export type { HttpDeps, RequestOptions } from './route.ts'
+export type { HttpDeps } from './route.ts'
 
 export function createHttp(deps: HttpDeps): HttpSurface {
   function handlerFor(config: MountConfig): HttpHandler {
-    const timing = config.serverTiming ? createServerTiming(deps) : undefined
+    const timing = config.serverTiming ? createServerTiming() : undefined
     const extensions: string[] = []
     const tables: RouteTable[] = []
     for (const make of TABLES) {
-      const table = make(timing?.deps ?? deps, { config, extensions: () => extensions })
+      const table = make(deps, { config, timing, extensions: () => extensions })
       if (!table) continue
       tables.push(table)
       extensions.push(...(table.extensions ?? []))

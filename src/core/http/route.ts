@@ -2,16 +2,17 @@
 
 import type { Decode } from '../decoding/index.ts'
 import type { ModelmountError } from '../errors.ts'
-import type { Model } from '../model/model.ts'
 import type { ModelInfo } from '../model/types.ts'
 import type { OpenApiDocument } from '../openapi/types.ts'
-import type { PredictOptions, PredictResult } from '../predict/types.ts'
+import type { Answer, Predict, Call as PredictCall } from '../predict/call.ts'
+import type { Ledger } from '../predict/ledger.ts'
+import type { Served } from '../predict/served.ts'
 import type { RepositoryControl } from '../registry/control.ts'
 import type { ServerHealth } from '../server/types.ts'
 import type { Telemetry } from '../telemetry.ts'
-import type { Tensor } from '../tensor/types.ts'
 import type { InFlight } from './inflight.ts'
 import type { MountConfig } from './options.ts'
+import type { ServerTiming } from './server-timing.ts'
 import type { HttpRequest, HttpResponse } from './types.ts'
 
 /** What the server lends to its routes. */
@@ -27,7 +28,7 @@ export interface HttpDeps {
   now(): number
   health(): ServerHealth
   /** @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_NOT_READY`, `SERVER_CLOSED` */
-  resolve(name: string, version: string | undefined): Model
+  resolve(name: string, version: string | undefined): Served
   /** Versions of a model that are ready. */
   versions(name: string): readonly string[]
   modelNames(): readonly string[]
@@ -35,37 +36,32 @@ export interface HttpDeps {
    * Models in whatever state: all, those of a name, or one version.
    * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`
    */
-  known(name?: string, version?: string): readonly Model[]
+  known(name?: string, version?: string): readonly Served[]
   /**
    * The version that a label of a model points at.
    * @throws ModelmountError `MODEL_NOT_FOUND`, `LABEL_NOT_FOUND`, `VERSION_NOT_FOUND`
    */
   labelled(name: string, label: string): string
   readonly control: RepositoryControl
-  info(model: Model): ModelInfo
+  info(model: Served): ModelInfo
   /** The OpenAPI document of a mount. */
   openapi(mount: MountConfig): OpenApiDocument
-  /** @param headers of the request, which may bring a trace context */
-  run(
-    model: Model,
-    inputs: Readonly<Record<string, Tensor>>,
-    opts: RequestOptions,
-    headers?: HttpRequest['headers'],
-  ): Promise<PredictResult>
-  /** Counts a request that failed, unless `run` has counted it already. */
-  refused(name: string, version: string | undefined, start: number, error: unknown): void
+  /** The way of every prediction. */
+  readonly predict: Predict
+  readonly ledger: Ledger
+  /** The servable that a call names. @throws ModelmountError as `resolve`, and `LABEL_NOT_FOUND` */
+  target(call: PredictCall): Served
   /** The metrics as text; `undefined` where the server's telemetry keeps none. */
   readonly metricsText: Telemetry['metricsText']
   /** A defect of our own, for the log: the response says nothing of it. */
   report(error: ModelmountError, requestId?: string): void
 }
 
-/** How a request wants to run, with whatever tells that its client went away. */
-export type RequestOptions = Omit<PredictOptions, 'signal'> & Pick<HttpRequest, 'signal' | 'connection'>
-
 /** The mount that routes are made for. */
 export interface MountContext {
   readonly config: MountConfig
+  /** Notes what a run took, for mounts that say so. */
+  readonly timing?: ServerTiming | undefined
   /** Names of the protocol extensions that this mount answers, from all its tables. */
   extensions(): readonly string[]
 }
@@ -77,7 +73,8 @@ export interface Call {
   readonly params: Readonly<Record<string, string | undefined>>
 }
 
-export type Handler = (call: Call) => HttpResponse | Promise<HttpResponse>
+/** A route that runs a model answers with what the way of a prediction gives. */
+export type Handler = (call: Call) => HttpResponse | Promise<HttpResponse | Answer>
 
 export interface Route {
   /** GET answers HEAD too. */
@@ -101,22 +98,6 @@ export interface RouteTable {
   /** What the server metadata lists; only what works. */
   readonly extensions?: readonly string[]
 }
-
-/** A route that runs a model: what fails on the way there is counted too. Its pattern names the model `model` and the version `version`. */
-export const inference =
-  ({ refused, now }: Pick<HttpDeps, 'refused' | 'now'>, handle: InferenceHandler): Handler =>
-  async (call) => {
-    const at = now()
-    try {
-      return await handle(call, at)
-    } catch (error) {
-      refused(call.params.model ?? '', call.params.version, at, error)
-      throw error
-    }
-  }
-
-/** @param at when the request came, on the server's clock */
-export type InferenceHandler = (call: Call, at: number) => HttpResponse | Promise<HttpResponse>
 
 /** Makes the table for one mount; `undefined` where the mount does not want it. */
 export type TableMaker = (deps: HttpDeps, mount: MountContext) => RouteTable | undefined

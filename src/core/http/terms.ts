@@ -1,14 +1,14 @@
 /** The terms of a request over HTTP: its deadline, its turn and its tenant, as far as the operator lets callers say so. */
 
 import { ModelmountError } from '../errors.ts'
-import type { Model } from '../model/model.ts'
+import type { Call } from '../predict/call.ts'
+import type { Served } from '../predict/served.ts'
 import { type Schedule, scheduleOf } from '../protocol/index.ts'
 import type { MountConfig } from './options.ts'
-import type { RequestOptions } from './route.ts'
 import { earlier, TIMEOUT_HEADER, timeoutOf } from './timeout.ts'
 import type { HttpRequest } from './types.ts'
 
-type Terms = Pick<RequestOptions, 'signal' | 'connection' | 'tenant' | 'timeoutMs' | 'priority'>
+type Terms = Pick<Call, 'timeoutMs' | 'priority'>
 
 /** By its headers, which are each request's own: the deadline that holds for a request that has asked for a later one. */
 const cut = new WeakMap<HttpRequest['headers'], number>()
@@ -19,7 +19,7 @@ const cut = new WeakMap<HttpRequest['headers'], number>()
  * @param bodySays whether its body may ask for another time than its headers
  * @throws ModelmountError `REQUEST_INVALID`
  */
-export function readBy(request: HttpRequest, { config }: Pick<Model, 'config'>, at: number, bodySays: boolean): number {
+export function readBy(request: HttpRequest, { config }: Pick<Served, 'config'>, at: number, bodySays: boolean): number {
   const { timeoutMs, maxTimeoutMs } = config
   return at + Math.min(timeoutOf(request) ?? (bodySays ? maxTimeoutMs : timeoutMs), maxTimeoutMs)
 }
@@ -31,12 +31,12 @@ export function readBy(request: HttpRequest, { config }: Pick<Model, 'config'>, 
  */
 export function termsOf(
   request: HttpRequest,
-  { config }: Pick<Model, 'config'>,
+  { config }: Pick<Served, 'config'>,
   { allowPriority }: Pick<MountConfig, 'allowPriority'>,
   waitedMs: number,
   parameters?: Parameters<typeof scheduleOf>[0],
 ): Terms {
-  const { headers, signal, identity, connection } = request
+  const { headers } = request
   const schedule: Partial<Schedule> = parameters ? scheduleOf(parameters) : {}
   const asked = earlier(schedule.timeoutMs, timeoutOf(request))
   const { timeoutMs, maxTimeoutMs } = config
@@ -44,7 +44,7 @@ export function termsOf(
   if (asked !== undefined && granted < asked) cut.set(headers, granted)
   const priority = allowPriority ? schedule.priority : undefined
   if (waitedMs >= granted) throw new ModelmountError('DEADLINE_EXCEEDED', 'the deadline passed before the request was read')
-  return { signal, connection, tenant: identity?.tenant, timeoutMs: granted - waitedMs, priority }
+  return { timeoutMs: granted - waitedMs, priority }
 }
 
 /** What the answer to a request says of its deadline, if it is not the one that was asked for. */

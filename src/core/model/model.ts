@@ -4,6 +4,7 @@ import type { ResultCache } from '../cache/index.ts'
 import type { Memory } from '../engine/buffers.ts'
 import { isModelmountError, ModelmountError } from '../errors.ts'
 import type { ModelConfig } from '../options/index.ts'
+import type { Call } from '../predict/call.ts'
 import type { Finished } from '../scheduler/entry.ts'
 import type { Sequences } from '../sequences/index.ts'
 import type { ModelSignature } from '../tensor/types.ts'
@@ -15,14 +16,15 @@ import { LOAD } from './load/load.ts'
 import { createLoadTimes } from './load/times.ts'
 import { type Phase, STATES } from './phases.ts'
 import { createResources } from './resources.ts'
-import type { RunOptions } from './run.ts'
 import type { Running } from './running.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 import type { ModelInfo, ModelState } from './types.ts'
 import type { Intake } from './view/intake.ts'
-import type { Tensors } from './view/view.ts'
 
 export interface Model {
+  readonly name: string
+  readonly version: string
+  readonly kind: 'model'
   readonly config: ModelConfig
   readonly state: ModelState
   readonly reason: ModelmountError | undefined
@@ -32,7 +34,7 @@ export interface Model {
   readonly available: boolean
   /** Why it is ready and takes no requests. */
   readonly unavailableBecause: string | undefined
-  info(isDefault: boolean): ModelInfo
+  info(isDefault?: boolean): ModelInfo
   /** Loads it; rejects with the reason and leaves the state `failed`. */
   start(): Promise<void>
   /** Makes a caller's inputs ours; valid once the state has been `ready`. */
@@ -42,7 +44,7 @@ export interface Model {
   /** What is known of its files, once they were admitted and where somebody wanted to know. */
   readonly integrity: About['integrity']
   /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
-  run(inputs: Tensors, opts: RunOptions): Promise<Finished>
+  run(call: Call): Promise<Finished>
   /** By output, what its elements stand for. */
   readonly labels: ModelInfo['labels']
   /** What it has answered before, where that is kept. */
@@ -165,6 +167,9 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
   }
 
   return {
+    name: given.name,
+    version: given.version,
+    kind: 'model',
     get config() {
       return about.config
     },
@@ -206,10 +211,10 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
     get example() {
       return about.example
     },
-    info: (isDefault) => infoOf(about, { phase, isDefault, cache }),
+    info: (isDefault = false) => infoOf(about, { phase, isDefault, cache }),
     start: () => start(),
-    run(inputs, opts) {
-      if (phase.name === 'serving') return phase.serving.run(inputs, opts)
+    run(call) {
+      if (phase.name === 'serving') return phase.serving.run(call)
       throw new ModelmountError('MODEL_NOT_READY', `model '${about.config.name}' is ${stateOf()}`)
     },
     drain: () => drain(),

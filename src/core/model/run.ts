@@ -1,21 +1,16 @@
 /** Runs one request of a version that serves: through its views and, where it keeps state, its sequence, into the queue. */
 
-import type { CallOptions } from '../cache/index.ts'
 import type { Clock } from '../host/clock.ts'
+import type { Call } from '../predict/call.ts'
 import type { Finished } from '../scheduler/entry.ts'
-import type { SequenceCall, Sequences } from '../sequences/index.ts'
+import type { Sequences } from '../sequences/index.ts'
 import type { About } from './about.ts'
 import type { Running } from './running.ts'
 import type { Served } from './view/served.ts'
 import type { Tensors } from './view/view.ts'
 
-/** How one request wants to run. */
-export interface RunOptions extends CallOptions {
-  readonly sequence?: SequenceCall | undefined
-}
-
 /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
-export type RunModel = (inputs: Tensors, opts: RunOptions) => Promise<Finished>
+export type RunModel = (call: Call) => Promise<Finished>
 
 interface Deps {
   readonly about: About
@@ -28,12 +23,12 @@ export function createRun(
   { scheduler, provision: { seat } }: Pick<Running, 'scheduler' | 'provision'>,
   { about: { buffers, config }, sequences, clock }: Deps,
 ): RunModel {
-  const { timeoutMs } = config
+  const { timeoutMs, priority } = config
   const { up } = outer
 
-  const deadlineOf = (opts: RunOptions): number => opts.at + (opts.timeoutMs ?? timeoutMs)
+  const deadlineOf = (opts: Call): number => opts.at + (opts.timeoutMs ?? timeoutMs)
 
-  function submit(inputs: Tensors, fetches: readonly string[], opts: RunOptions, enqueuedAt: number): Promise<Finished> {
+  function submit(inputs: Tensors, fetches: readonly string[], opts: Call, enqueuedAt: number): Promise<Finished> {
     const { refusal } = seat
     if (refusal) throw refusal
     const finished = scheduler.submit({
@@ -42,7 +37,7 @@ export function createRun(
       deadline: deadlineOf(opts),
       signal: opts.signal,
       shareable: opts.shareable,
-      priority: opts.priority,
+      priority: opts.priority ?? priority,
       tenant: opts.tenant ?? '',
       connection: opts.connection,
       trace: opts.trace,
@@ -53,11 +48,15 @@ export function createRun(
     return finished
   }
 
-  return (inputs, opts) => {
-    const taken = outer.down(inputs)
+  return (call) => {
+    // The check is in front of every run.
+    const taken = outer.down(call.inputs as Tensors)
+    const { sequence, tenant, fetches, signal } = call
     const finished = sequences
-      ? sequences.run(taken, { ...opts, deadline: deadlineOf(opts) }, (feed, fetches) => submit(feed, fetches, opts, clock.now()))
-      : submit(taken, opts.fetches, opts, opts.at)
+      ? sequences.run(taken, { sequence, tenant, fetches, signal, deadline: deadlineOf(call) }, (feed, wanted) =>
+          submit(feed, wanted, call, clock.now()),
+        )
+      : submit(taken, fetches, call, call.at)
     return up ? finished.then((done) => ({ ...done, outputs: up(done.outputs) })) : finished
   }
 }

@@ -6,6 +6,7 @@ import { BODY_OPTIONS, type BodyOptions, bodyConfig, bodyContradictions } from '
 import { gateConfig, INTEGRITY_OPTIONS, type IntegrityOptions, integrityContradictions } from '../integrity/options.ts'
 import { IDENTITY, type ModelSource } from '../model/options.ts'
 import { SCAN_OPTIONS, type ScanOptions } from '../onnx/options.ts'
+import { EXTENSION_OPTIONS, type ExtensionOptions, extensionContradictions } from '../predict/extensions.ts'
 import { REPOSITORY_OPTIONS, type RepositoryOptions } from '../registry/options.ts'
 import { contradictions, listContradictions } from './contradictions.ts'
 import { boolean, type Declared, decided, either, isPlainObject, list, map, name, object } from './kinds.ts'
@@ -31,7 +32,8 @@ export interface ModelServerOptions
     ScanOptions,
     CryptoOptions,
     BodyOptions,
-    HostOptions {
+    HostOptions,
+    ExtensionOptions {
   /** Models to load: a list of specs, or by name the path (`{ fraud: './fraud.onnx' }`) or the spec of each. @default none */
   readonly models?: readonly ModelSpec[] | ModelsByName
   /** Reject `createModelServer()` when a model fails to load, instead of reporting it as not ready. @default false */
@@ -50,6 +52,7 @@ const SERVER_OPTIONS = {
   ...CRYPTO_OPTIONS,
   ...BODY_OPTIONS,
   ...HOST_OPTIONS,
+  ...EXTENSION_OPTIONS,
 } satisfies Declared<Omit<ModelServerOptions, keyof ModelSettings>>
 
 export const serverOptions = object<ModelServerOptions>({ ...MODEL_SETTINGS, ...SERVER_OPTIONS })
@@ -68,6 +71,7 @@ export function resolveOptions(options: ModelServerOptions) {
   refuse([
     ...integrityContradictions(options),
     ...bodyContradictions(options),
+    ...extensionContradictions(options),
     ...contradictions(settings, {}),
     ...models.flatMap(({ at, spec }) => contradictions(spec, settings).map((problem) => `${at}.${problem}`)),
     ...listContradictions(models),
@@ -91,6 +95,7 @@ export function resolveOptions(options: ModelServerOptions) {
     encryption: set.encryption,
     logger: loggerOf(set.logger),
     telemetry: set.telemetry,
+    extensions: set.extensions ?? [],
     /** For models that come without their own: repository models and later `load()` calls. */
     settings,
   })

@@ -1,4 +1,4 @@
-/** One request on its way, in one shape from the front door to the queue; what answers it; and one answer on the way back. */
+/** One request on its way, in one shape from the front door to the queue; the servable that answers it; and one answer on the way back. */
 
 import type { ModelmountError } from '../errors.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
@@ -16,26 +16,9 @@ export type Principal = Identity
 /** Name of an input or output -> tensor. */
 export type Tensors = Readonly<Record<string, Tensor>>
 
-/** How a caller wants one run. Known from the start for `predict()`, and from the place `decode` on for a body. */
-export interface Terms {
-  /** The caller's own; a made-up one where there is none. */
-  readonly id?: string | undefined
-  /** Milliseconds from {@link Call.at} on. @default the servable's */
-  readonly timeoutMs?: number | undefined
-  /** Names of the outputs to compute. @default all */
-  readonly outputs?: readonly string[] | undefined
-  /** `false` keeps the request out of shared runs. @default true */
-  readonly batch?: boolean | undefined
-  /** `false` neither asks nor fills the cache. @default true */
-  readonly cache?: boolean | undefined
-  /** @default the servable's */
-  readonly priority?: Priority | undefined
-  readonly sequence?: SequencePlace | undefined
-}
-
 /**
- * One prediction. Its members without `readonly` are filled in by the places that own them, outermost first; a stage reads them in its own
- * place or further in.
+ * One prediction. A stage that changes what was asked passes `{ ...call, … }` on; the members without `readonly` are filled in on the way, by the
+ * places that are named with them, for this place and those further in.
  */
 export interface Call {
   /** The name that was asked for. */
@@ -43,31 +26,66 @@ export interface Call {
   /** The version that was asked for, by number or by a label. */
   readonly version: string | undefined
   readonly label: string | undefined
-  /** When the request came, in milliseconds on the server's clock. */
+  /** The caller's own. From here on the terms of a request over HTTP are known from the place `decode` on. */
+  readonly id: string | undefined
+  /** Names of the outputs to compute. `undefined` for all. */
+  readonly outputs: readonly string[] | undefined
+  /** False keeps the request out of shared runs. */
+  readonly shareable: boolean
+  /** False neither asks nor fills the cache. */
+  readonly cacheable: boolean
+  /** `undefined` for the servable's own. */
+  readonly priority: Priority | undefined
+  readonly sequence: SequencePlace | undefined
+  /** Milliseconds from {@link Call.at} on. `undefined` for the servable's own. */
+  readonly timeoutMs: number | undefined
+  /** When the request came, in milliseconds on the server's clock; from the place `decode` on, when its body was read. */
   readonly at: number
   /** Fires when the caller goes away. */
   readonly signal: AbortSignalLike | undefined
   /** The same for all requests of one connection; `undefined` for `predict()`. */
   readonly connection: symbol | undefined
-  /** Of a request over HTTP: its headers, and its body as it came. `undefined` for `predict()`. */
+  /** On whose behalf. `undefined` for `predict()`, which the application itself calls, and for requests that say nothing. */
+  readonly principal: Principal | undefined
+  /** Whose share of a busy servable, quota, sequences and kept results it has. */
+  readonly tenant: string | undefined
+  /** Of a request over HTTP. A stage in the place `open` passes one with another body on. `undefined` for `predict()`. */
   readonly request: HttpRequest | undefined
-  /** `identify`: on whose behalf. */
-  principal: Principal | undefined
-  /** `open`: a body that took the place of the request's own, or `undefined` where that one holds. */
-  body: Uint8Array | undefined
-  /** `decode`: the inputs as they were sent, and how they want to run. */
-  terms: Terms
+  /** How the body is read and the answer is written. `undefined` for `predict()`. */
+  readonly codec: Codec | undefined
+  /** Inputs that are known to fit the signature of one servable, and belong to the server: `check` looks at all others. */
+  readonly decoded: Decoded | undefined
   /**
-   * `decode` sets it and `check` makes it tensors of the server's own, which `run` takes for itself: the memory may be gone or written over when
-   * the answer is there. A stage that wants the inputs afterwards copies them before.
+   * As they were sent; from `check` on tensors of the server's own, which `run` takes for itself: their memory may be gone or written over when the
+   * answer is there. A stage that wants them afterwards copies them before. Empty where there still is a body.
    */
-  inputs: PredictInputs | undefined
-  /** `route`: what answers. */
+  inputs: PredictInputs
+  /** `route`: the servable that answers. A stage may set it before, and the route keeps it. */
   servable: Servable | undefined
-  /** `check`: names of the outputs to compute, never empty. */
+  /** `check`: names of the outputs to compute; empty before. */
   fetches: readonly string[]
-  /** `observe`: how telemetry knows the request again. */
+  /** `check`: how telemetry knows the request again. */
   trace: Trace | undefined
+  /** The same object in all copies of a call, for those further out. */
+  readonly account: Account
+}
+
+/** The progress of a call, known to all stages around it. */
+export interface Account {
+  /** The servable that answers it, once its inputs were checked. */
+  servable: Servable | undefined
+  trace: Trace | undefined
+}
+
+export interface Decoded {
+  readonly inputs: Tensors
+  readonly of: Servable
+}
+
+/** How a dialect reads a body, and writes the answer into {@link Answer.response}. */
+export interface Codec {
+  /** @param next gets a call with inputs */
+  through(call: Call, next: Predict): Promise<Answer>
 }
 
 /** One run of ONNX Runtime, or of whatever answers; shared by the answers of all requests that were in it. */
@@ -115,9 +133,9 @@ export interface Servable {
   readonly reason?: ModelmountError | undefined
   /** True when a request would be taken: ready, and not refused for now. */
   readonly available: boolean
-  /** What requests see: inputs are checked against it before `run`. Valid once the state has been `ready`. */
+  /** Inputs are checked against it before `run`. Valid once the state has been `ready`. */
   readonly signature: ModelSignature
-  /** What lists, metadata and the OpenAPI document say of it. Where `isDefault` and labels are concerned, the server knows better. */
+  /** For lists, metadata and the OpenAPI document. The server adds the state, labels and `isDefault`. */
   info(): ServableInfo
   /** Answers a call whose `inputs` are checked tensors that belong to it from here on, and whose `fetches` are names of its outputs. */
   run(call: Call): Promise<Answer>
@@ -125,5 +143,5 @@ export interface Servable {
   drain(): Promise<void>
 }
 
-/** What a servable tells of itself; all that it leaves out has a plain default. */
+/** Facts about a servable; all that it leaves out has a plain default. */
 export type ServableInfo = Partial<ModelInfo>

@@ -1,8 +1,11 @@
 /** The seam that extensions are written against. */
 
 export type {
+  Account,
   Answer,
   Call,
+  Codec,
+  Decoded,
   Predict,
   Principal,
   RunFacts,
@@ -10,7 +13,6 @@ export type {
   ServableInfo,
   ServableKind,
   Tensors,
-  Terms,
 } from './call.ts'
 export {
   API_VERSION,

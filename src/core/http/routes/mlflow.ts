@@ -1,51 +1,44 @@
 /** MLflow's scoring server, which SageMaker's containers share `/ping` and `/invocations` with: one mount serves one model. */
 
-import type { Body } from '../../decoding/index.ts'
 import { ModelmountError } from '../../errors.ts'
-import { inTurns } from '../../host/turns.ts'
-import { encodeInvocation, encodeMlflowError } from '../../protocol/index.ts'
-import { discard } from '../../tensor/index.ts'
+import { encodeInvocation, encodeMlflowError, type InvocationRequest, type Steps } from '../../protocol/index.ts'
 import { VERSION } from '../../version.ts'
-import { packed } from '../content-coding.ts'
-import { received } from '../received.ts'
-import { type Call, inference, json, type TableMaker, written } from '../route.ts'
-import { readBy, termsOf } from '../terms.ts'
+import type { Operation } from '../codec.ts'
+import { inference } from '../inference.ts'
+import { json, type TableMaker, written } from '../route.ts'
 import type { HttpRequest, HttpResponse } from '../types.ts'
+
+interface Target {
+  readonly [param: string]: string | undefined
+  readonly model: string
+  readonly version?: string
+}
 
 const PATHS: ReadonlySet<string> = new Set(['/invocations', '/ping', '/health', '/version'])
 
-export const mlflow: TableMaker = (deps, { config }) => {
+const INVOKE: Operation<InvocationRequest> = {
+  kind: 'invocation',
+  bodySays: false,
+  packs: true,
+  read: (request) => ({ mediaType: mediaTypeOf(request) }),
+  *encode(result, { isTable }): Steps<HttpResponse> {
+    return written(yield* encodeInvocation(result, isTable))
+  },
+}
+
+export const mlflow: TableMaker = (deps, mount) => {
+  const { config } = mount
   if (!config.dialects.includes('mlflow')) return undefined
 
   /** The model that the mount was made for, or the only one there is. */
-  function target(): { readonly model: string; readonly version?: string } {
-    if (config.mlflow) return config.mlflow
+  function target(): Target {
+    if (config.mlflow) return { ...config.mlflow }
     const names = deps.modelNames()
     const [model] = names
     if (model !== undefined && names.length === 1) return { model }
     const message = `the server has ${names.length} models; say which one /invocations serves with mlflow: { model }`
     throw new ModelmountError('MODEL_NOT_FOUND', message)
   }
-
-  async function invoke({ request, params: { model: name = '', version } }: Call, at: number): Promise<HttpResponse> {
-    const model = deps.resolve(name, version)
-    const mediaType = mediaTypeOf(request)
-    const limit = Math.min(deps.maxBodyBytes, deps.maxJsonBytes)
-    const opts = {
-      maxElements: model.config.maxElements,
-      mediaType,
-      signal: request.signal,
-      deadline: readBy(request, model, at, false),
-    }
-    const decode = (body: Body) => deps.decode('invocation', body, model.signature, opts)
-    const { inputs, isTable } = await received(request, limit, decode)
-    const call = { ...termsOf(request, model, config, deps.now() - at), id: '' }
-    const result = await deps.run(model, inputs, call, request.headers)
-    const pieces = await inTurns(encodeInvocation(result, isTable))
-    discard(result.outputs)
-    return packed(written(pieces), request)
-  }
-  const counted = inference(deps, invoke)
 
   /** 404 while the model is not there is MLflow's own answer. */
   function ping(): HttpResponse {
@@ -64,7 +57,7 @@ export const mlflow: TableMaker = (deps, { config }) => {
       {
         method: 'POST',
         path: '/invocations',
-        handle: ({ request }) => counted({ request, params: { ...target() } }),
+        handle: inference(deps, mount, INVOKE, target),
         runsModel: true,
       },
       { method: 'GET', path: '/ping', handle: ping },

@@ -1,22 +1,22 @@
 /** Open Inference Protocol v2: health, metadata and inference. */
 
 import { isModelmountError } from '../../errors.ts'
-import { inTurns } from '../../host/turns.ts'
 import {
   type EncodedInfer,
   encodeInfer,
   encodeModelMetadata,
   encodeServerMetadata,
   encodeShort,
-  sequenceOf,
+  type InferRequest,
+  type Result,
+  type Steps,
 } from '../../protocol/index.ts'
-import { discard, freeUnused } from '../../tensor/index.ts'
+import { discard } from '../../tensor/index.ts'
 import { VERSION } from '../../version.ts'
-import { packed } from '../content-coding.ts'
+import { type Operation, WHOLE } from '../codec.ts'
+import { inference } from '../inference.ts'
 import { checkInferenceType, headerLengthOf } from '../media-type.ts'
-import { received } from '../received.ts'
-import { type Call, inference, json, type TableMaker, whole, written } from '../route.ts'
-import { readBy, termsOf } from '../terms.ts'
+import { type Call, json, type TableMaker, whole, written } from '../route.ts'
 import type { HttpResponse } from '../types.ts'
 
 /** The start of every path about one model. */
@@ -62,49 +62,11 @@ export const openInference: TableMaker = (deps, mount) => {
     return json(200, encodeModelMetadata(info, version === undefined ? deps.versions(model) : [version]))
   }
 
-  async function infer({ request, params: { model: name = '', version } }: Call, at: number): Promise<HttpResponse> {
-    const model = deps.resolve(name, version)
-    const headerLength = headerLengthOf(request)
-    if (headerLength === undefined) checkInferenceType(request)
-    const { signature, config, labels } = model
-    const limit = headerLength === undefined ? Math.min(deps.maxBodyBytes, deps.maxJsonBytes) : deps.maxBodyBytes
-    const { maxElements } = config
-    const { room } = model
-    // Fields by name: a spread behind others costs a microsecond, for every request.
-    const opts = { headerLength, maxElements, room, signal: request.signal, deadline: readBy(request, model, at, true) }
-    const decoded = received(request, limit, (body) => deps.decode('infer', body, signature, opts))
-    const isLater = decoded instanceof Promise
-    const { id, inputs, outputs, forms, parameters } = isLater ? await decoded : decoded
-    if (request.given) freeUnused(request.given, inputs)
-    const sequence = sequenceOf(parameters, config.sequences !== undefined)
-    const { signal, connection, tenant, timeoutMs, priority } = termsOf(
-      request,
-      model,
-      mount.config,
-      isLater ? deps.now() - at : 0,
-      parameters,
-    )
-    const call = { id: id ?? '', version, outputs, sequence, signal, connection, tenant, timeoutMs, priority }
-    const result = await deps.run(model, inputs, call, request.headers)
-    const encoding = { id, forms, signature, labels }
-    const short = encodeShort(result, encoding)
-    if (short) {
-      discard(result.outputs)
-      return packed(whole(short), request)
-    }
-    const steps = inTurns(encodeInfer(result, encoding))
-    const encoded = steps instanceof Promise ? await steps : steps
-    // The result is this request's alone, also where there is a cache.
-    const free = (): void => discard(result.outputs)
-    if (!encoded.hasViews) free()
-    return packed(inferAnswer(encoded, free), request)
-  }
-
   return {
     extensions: ['classification', 'schedule_policy', 'binary_tensor_data', 'parameters'],
     owns: isOpenInference,
     routes: [
-      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, infer), runsModel: true },
+      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, mount, INFER), runsModel: true },
       { method: 'GET', path: '/v2', handle: server },
       { method: 'GET', path: '/v2/', handle: server },
       { method: 'GET', path: '/v2/health/live', handle: live },
@@ -114,6 +76,27 @@ export const openInference: TableMaker = (deps, mount) => {
       { method: 'GET', path: new RegExp(`^${MODEL}$`), handle: metadata },
     ],
   }
+}
+
+const INFER: Operation<InferRequest> = {
+  kind: 'infer',
+  bodySays: true,
+  packs: true,
+  read(request) {
+    const headerLength = headerLengthOf(request)
+    if (headerLength !== undefined) return { headerLength }
+    checkInferenceType(request)
+    return WHOLE
+  },
+  encode(result, { id, forms }, { signature, labels }) {
+    const encoding = { id, forms, signature, labels }
+    const short = encodeShort(result, encoding)
+    return short ? whole(short) : encodeLong(result, encoding)
+  },
+}
+
+function* encodeLong(result: Result, encoding: Parameters<typeof encodeInfer>[1]): Steps<HttpResponse> {
+  return inferAnswer(yield* encodeInfer(result, encoding), () => discard(result.outputs))
 }
 
 /** Some client libraries look for the header alone, some for the content type. */

@@ -1,8 +1,8 @@
 /** Answers of `/invocations`, as MLflow's ONNX flavour gives them, and its errors. */
 
 import { ModelmountError } from '../../errors.ts'
-import type { PredictResult } from '../../predict/types.ts'
 import { quote } from '../../tensor/index.ts'
+import type { Result } from '../result.ts'
 import { createTextSink, type Steps, writeString } from '../write-json.ts'
 import { type NestedStyle, writeNested } from '../write-nested.ts'
 
@@ -12,7 +12,7 @@ const STYLE: NestedStyle = { shortFloats: false, text: (value) => JSON.stringify
  * Tensors: `{ predictions: { output: nested, … } }`. Tables: `{ predictions: [{ output: value, … }, …] }`, each output laid flat as one column.
  * @throws ModelmountError `REQUEST_INVALID` for tables of outputs of different lengths
  */
-export function* encodeInvocation({ outputs }: PredictResult, isTable: boolean): Steps<readonly Uint8Array[]> {
+export function* encodeInvocation({ outputs }: Result, isTable: boolean): Steps<readonly Uint8Array[]> {
   const named = Object.entries(outputs)
   const sink = createTextSink()
   sink.write('{"predictions":')

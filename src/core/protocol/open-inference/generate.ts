@@ -3,11 +3,11 @@
  * any model works. https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_generate.md
  */
 
-import type { PredictResult } from '../../predict/types.ts'
 import { checkInputs, type Dialect, mismatch, product, toWireType } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../body.ts'
 import { invalid, isObject, optional, type Parameters, readId, readParameters } from '../fields.ts'
+import type { Result } from '../result.ts'
 import { createTextSink, isShort, type Steps, type TextSink, writeElements, writeShort, writeStrings } from '../write-json.ts'
 
 export interface GenerateRequest {
@@ -62,23 +62,19 @@ function shaped(
 }
 
 /** All outputs by name, flat; one element by itself. */
-export function encodeGenerate(answer: PredictResult, id: string | undefined): Steps<readonly Uint8Array[]> {
+export function encodeGenerate(answer: Result, id: string | undefined): Steps<readonly Uint8Array[]> {
   return write(answer, id, createTextSink())
 }
 
 /** The same as the one event of a stream. */
-export function* encodeGenerateEvent(answer: PredictResult, id: string | undefined): Steps<readonly Uint8Array[]> {
+export function* encodeGenerateEvent(answer: Result, id: string | undefined): Steps<readonly Uint8Array[]> {
   const sink = createTextSink()
   sink.write('data: ')
   const json = yield* write(answer, id, sink)
   return [...json, Buffer.from('\n\n')]
 }
 
-function* write(
-  { model, version, outputs }: PredictResult,
-  id: string | undefined,
-  sink: TextSink,
-): Steps<readonly Uint8Array[]> {
+function* write({ model, version, outputs }: Result, id: string | undefined, sink: TextSink): Steps<readonly Uint8Array[]> {
   sink.write(`{"model_name":${JSON.stringify(model)},"model_version":${JSON.stringify(version)}`)
   if (id !== undefined) sink.write(`,"id":${JSON.stringify(id)}`)
   for (const [name, tensor] of Object.entries(outputs)) {

@@ -1,8 +1,8 @@
 /** Answers to infer requests: JSON, UTF-8, `data` flat, followed by the outputs that were asked for as raw bytes. */
 
-import type { PredictResult } from '../../predict/types.ts'
 import { toWireType } from '../../tensor/index.ts'
 import type { Tensor } from '../../tensor/types.ts'
+import type { Result } from '../result.ts'
 import { createTextSink, isShort, type Steps, shortText, writeElements, writeShort } from '../write-json.ts'
 import { blobOf } from './blobs.ts'
 import { type ClassNames, labelsIn, topClasses } from './classification.ts'
@@ -33,7 +33,7 @@ export interface EncodedInfer {
  * @returns `undefined` for any other answer, which {@link encodeInfer} writes
  */
 export function encodeShort(
-  { model, version, outputs }: PredictResult,
+  { model, version, outputs }: Result,
   { id, forms = ALL_JSON }: EncodeOptions = {},
 ): Uint8Array | undefined {
   if (forms.named.size > 0 || forms.otherwise.binary || forms.otherwise.classes > 0) return undefined
@@ -81,7 +81,7 @@ function inQuotes(name: string): string {
 }
 
 /** @throws ModelmountError `REQUEST_INVALID` for more labels than an answer may have */
-export function* encodeInfer(result: PredictResult, opts: EncodeOptions = {}): Steps<EncodedInfer> {
+export function* encodeInfer(result: Result, opts: EncodeOptions = {}): Steps<EncodedInfer> {
   const { id, forms = ALL_JSON } = opts
   if (forms.named.size > 0) refuseLabelCount(countLabels(result, forms, opts))
   const sink = createTextSink()
@@ -119,7 +119,7 @@ export function* encodeInfer(result: PredictResult, opts: EncodeOptions = {}): S
 
 const NOTHING = new Uint8Array()
 
-const countLabels = ({ outputs }: PredictResult, forms: Forms, { signature }: EncodeOptions): number =>
+const countLabels = ({ outputs }: Result, forms: Forms, { signature }: EncodeOptions): number =>
   Object.entries(outputs).reduce((sum, [name, tensor]) => {
     const { classes } = formOf(forms, name)
     return classes === 0 ? sum : sum + labelsIn(name, tensor, classes, signature)

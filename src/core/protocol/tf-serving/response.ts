@@ -1,9 +1,9 @@
 /** Answers to predict requests, nested as TensorFlow Serving writes them. */
 
 import { ModelmountError } from '../../errors.ts'
-import type { PredictResult } from '../../predict/types.ts'
 import { formatShape, quote } from '../../tensor/index.ts'
 import type { Tensor } from '../../tensor/types.ts'
+import type { Result } from '../result.ts'
 import { createTextSink, type Steps, stretchesOf, type TextSink, writeString } from '../write-json.ts'
 import { type NestedStyle, writeNested } from '../write-nested.ts'
 import type { PredictForm } from './request.ts'
@@ -37,7 +37,7 @@ const styleOf = (output: string): NestedStyle => (output.endsWith('_bytes') ? BA
  * Rows: `{ predictions: [item, …] }`; columns: `{ outputs: … }`. The name of a single output is left out.
  * @throws ModelmountError `REQUEST_INVALID` for rows of outputs that do not have one item for each
  */
-export function* encodeTfPredict({ outputs }: PredictResult, form: PredictForm): Steps<readonly Uint8Array[]> {
+export function* encodeTfPredict({ outputs }: Result, form: PredictForm): Steps<readonly Uint8Array[]> {
   const named = Object.entries(outputs)
   const sink = createTextSink()
   /** All outputs, at one row or whole. */

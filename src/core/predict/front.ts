@@ -1,0 +1,107 @@
+/** `predict()`: the front door of calls that bring tensors. */
+
+import type { Answer, Call } from './call.ts'
+import type { Ledger } from './ledger.ts'
+import { checkPredictOptions } from './options.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { PredictInputs, PredictOptions, PredictResult } from './types.ts'
+
+const NO_OPTIONS: PredictOptions = {}
+/** Before a call is checked. */
+export const NO_FETCHES: readonly string[] = []
+
+interface Deps {
+  readonly pipeline: Pipeline
+  readonly ledger: Ledger
+  now(): number
+  newId(): string
+  /** @throws ModelmountError `SERVER_CLOSED` */
+  refuseClosed(): void
+  /** Asks the guards; `undefined` where there are none. */
+  readonly allow: ((call: Call) => void) | undefined
+}
+
+export type Front = (name: string, inputs: PredictInputs, opts?: PredictOptions) => Promise<PredictResult>
+
+export function createFront({ pipeline, ledger, now, newId, refuseClosed, allow }: Deps): Front {
+  /** Not an async function: the promises that one makes on its way cost more than all the checks. */
+  return (name, inputs, opts = NO_OPTIONS) => {
+    const at = now()
+    let call: Call | undefined
+    try {
+      refuseClosed()
+      if (opts !== NO_OPTIONS) checkPredictOptions(opts)
+      const made = callOf(name, inputs, opts, at)
+      call = made
+      allow?.(made)
+      return pipeline.predict(made).then(
+        (answer) => {
+          ledger.succeeded(made, answer)
+          return resultOf(made, answer, newId)
+        },
+        (error) => {
+          ledger.failed(made, error)
+          throw error
+        },
+      )
+    } catch (error) {
+      // A call whose options are none is refused as one without.
+      const refused = call ?? callOf(name, inputs, labelledOnly(opts), at)
+      ledger.failed(refused, error)
+      return call ? Promise.reject(error) : pipeline.refuse(refused, error)
+    }
+  }
+}
+
+const callOf = (model: string, inputs: PredictInputs, opts: PredictOptions, at: number): Call => ({
+  model,
+  version: opts.version,
+  label: opts.label,
+  id: opts.id,
+  outputs: opts.outputs,
+  shareable: opts.batch !== false,
+  cacheable: opts.cache !== false,
+  priority: opts.priority,
+  sequence: opts.sequence,
+  timeoutMs: opts.timeoutMs,
+  at,
+  signal: opts.signal,
+  connection: undefined,
+  principal: undefined,
+  tenant: opts.tenant,
+  request: undefined,
+  codec: undefined,
+  decoded: undefined,
+  inputs,
+  servable: undefined,
+  fetches: NO_FETCHES,
+  trace: undefined,
+  account: { servable: undefined, trace: undefined },
+})
+
+function labelledOnly(opts: unknown): PredictOptions {
+  const { version, label } = (opts ?? {}) as PredictOptions
+  return {
+    ...(typeof version === 'string' ? { version } : {}),
+    ...(typeof label === 'string' ? { label } : {}),
+  }
+}
+
+function resultOf(
+  call: Call,
+  { outputs, queueMs, inferMs, batchSize, endedAt, ageMs }: Answer,
+  newId: () => string,
+): PredictResult {
+  // None where a stage has answered by itself.
+  const { servable } = call.account
+  const result = {
+    id: call.id ?? newId(),
+    model: servable ? servable.name : call.model,
+    version: servable ? servable.version : (call.version ?? ''),
+    outputs,
+    batchSize,
+    cached: ageMs !== undefined,
+    timings: { queueMs, inferMs, totalMs: endedAt - call.at },
+  }
+  return ageMs === undefined ? result : { ...result, ageMs }
+}

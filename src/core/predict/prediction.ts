@@ -1,0 +1,72 @@
+/** The way of a prediction of one server, from its two front doors to what answers. */
+
+import type { ModelmountError } from '../errors.ts'
+import type { Model } from '../model/model.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { RequestObserver } from '../telemetry.ts'
+import { adopt } from './adopt.ts'
+import type { Call } from './call.ts'
+import { createCheck } from './check.ts'
+import type { Extension, ExtensionContext } from './extension.ts'
+import { guardOf, startExtensions } from './extensions.ts'
+import { createFront } from './front.ts'
+import type { Demand } from './guard.ts'
+import { createLedger } from './ledger.ts'
+import { cacheStep, createPipeline, decodeStep } from './pipeline.ts'
+import { createRoute, targetOf } from './route.ts'
+
+interface Deps {
+  readonly registry: Registry<Model>
+  readonly observer: RequestObserver | undefined
+  now(): number
+  newId(): string
+  /** @throws ModelmountError `SERVER_CLOSED` */
+  refuseClosed(): void
+  readonly warn: (message: string) => void
+}
+
+export function createPrediction(extensions: readonly Extension[], deps: Deps) {
+  const { registry, observer, now, newId, refuseClosed, warn } = deps
+  let closeExtensions: (() => Promise<void>) | undefined
+
+  const report = (what: string, { cause }: ModelmountError): void =>
+    warn(`${what}: ${cause instanceof Error ? (cause.stack ?? cause.message).replace(/\s*\n\s*/g, ' ') : String(cause)}`)
+  const ask = guardOf(extensions, report)
+  const ledger = createLedger({ registry, observer, now })
+  const pipeline = createPipeline({
+    steps: { decode: decodeStep, route: createRoute(registry), check: createCheck(observer), cache: cacheStep },
+    extensions,
+    report,
+  })
+  const allow = ask && ((call: Call): void => ask(demandOf(call)))
+  const front = createFront({ pipeline, ledger, now, newId, refuseClosed, allow })
+  for (const { servables = [] } of extensions) {
+    // The fleet asks no more of what it has not loaded than `adopt` gives.
+    for (const servable of servables) registry.set(adopt(servable) as unknown as Model)
+  }
+
+  return {
+    ask,
+    front,
+    ledger,
+    predict: pipeline.predict,
+    /** The servable that a call names. @throws ModelmountError `SERVER_CLOSED`, and as `targetOf` */
+    target(call: Call) {
+      refuseClosed()
+      return targetOf(registry, call)
+    },
+    async start(lent: Omit<ExtensionContext, 'warn' | 'sources' | 'panels'>): Promise<void> {
+      if (extensions.length > 0) closeExtensions = await startExtensions(extensions, lent, warn)
+    },
+    close: async (): Promise<void> => closeExtensions?.(),
+  }
+}
+
+/** `predict()` is the application's own. */
+const demandOf = ({ model, version, principal, tenant }: Call): Demand => ({
+  action: 'infer',
+  via: 'server',
+  principal: principal ?? (tenant === undefined ? undefined : { tenant }),
+  model,
+  version,
+})

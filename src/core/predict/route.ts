@@ -1,0 +1,47 @@
+/** `route`: which version a call runs in. */
+
+import { ModelmountError } from '../errors.ts'
+import type { Registry } from '../registry/registry.ts'
+import { sequenceKey } from '../sequences/index.ts'
+import { servedOf } from './adopt.ts'
+import type { Call, Predict } from './call.ts'
+import type { Served } from './served.ts'
+import type { Stage } from './stage.ts'
+
+type Versions<S extends Served> = Pick<Registry<S>, 'resolve' | 'labelled' | 'versions'>
+
+/**
+ * The version that the path or the caller names.
+ * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `LABEL_NOT_FOUND`, `MODEL_NOT_READY`
+ */
+export const targetOf = <S extends Served>(registry: Versions<S>, { model, version, label }: Call): S =>
+  registry.resolve(model, label === undefined ? version : registry.labelled(model, label))
+
+/** @param registry holds nothing but servables that are served */
+export const createRoute =
+  <S extends Served>(registry: Versions<S>): Stage =>
+  (next: Predict) =>
+  (call) => {
+    const target = call.servable ? servedOf(call.servable) : targetOf(registry, call)
+    call.servable = call.sequence ? holderOf(registry, target, call, call.sequence) : target
+    return next(call)
+  }
+
+/** Where a request goes on with a sequence, the version that has it. One id is one sequence of all versions. */
+function holderOf<S extends Served>(
+  registry: Versions<S>,
+  target: Served,
+  { tenant, version }: Call,
+  sequence: NonNullable<Call['sequence']>,
+): Served {
+  const { name } = target.config
+  if (!target.sequences)
+    throw new ModelmountError('OPTIONS_INVALID', `opts.sequence: model '${name}' keeps no state between requests`, {
+      details: { field: 'sequence' },
+    })
+  const key = sequenceKey(tenant, sequence)
+  const others = registry.versions(name).filter((other) => other !== target && other.sequences?.has(key))
+  if (sequence.start) for (const other of others) other.sequences?.end(key)
+  if (sequence.start || version !== undefined || target.sequences.has(key)) return target
+  return others.find(({ state }) => state === 'ready') ?? target
+}

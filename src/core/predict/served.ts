@@ -1,0 +1,47 @@
+/** A servable as the server holds it: wider than the interface that extensions implement. */
+
+import type { Memory } from '../engine/buffers.ts'
+import type { StatisticsSnapshot } from '../model/statistics.ts'
+import type { ModelInfo } from '../model/types.ts'
+import type { Priority } from '../scheduler/types.ts'
+import type { ExampleForm } from '../tensor/index.ts'
+import type { Answer, Call, Servable, Tensors } from './call.ts'
+import type { PredictInputs } from './types.ts'
+
+/** Results that are kept. */
+interface Kept {
+  getOrRun(inputs: Tensors, call: Call, run: (inputs: Tensors, call: Call) => Promise<Answer>): Promise<Answer>
+  purge(): number
+}
+
+export interface Served extends Servable {
+  readonly config: {
+    readonly name: string
+    readonly version: string
+    readonly priority: Priority
+    readonly timeoutMs: number
+    readonly maxTimeoutMs: number
+    readonly maxElements: number
+    readonly maxBatch: number | undefined
+    readonly batching: false | { readonly maxSize: number }
+    readonly sequences: object | undefined
+  }
+  /** Why it is ready and takes no requests. */
+  readonly unavailableBecause: string | undefined
+  info(isDefault?: boolean): ModelInfo
+  /** Makes a caller's inputs ours; valid once the state has been `ready`. */
+  own(inputs: PredictInputs): Record<string, Tensors[string]>
+  /** Where large inputs may lie; none where a run could not take them from there. */
+  readonly room: Memory | undefined
+  readonly labels: ModelInfo['labels']
+  readonly cache: Kept | undefined
+  readonly statistics: {
+    succeeded(totalMs: number, queueMs: number, cached: boolean): void
+    failed(totalMs: number): void
+    snapshot(): StatisticsSnapshot
+  }
+  /** How to make a request that it was seen to answer. */
+  readonly example: ExampleForm | undefined
+  /** Its open sequences, where it keeps state. */
+  readonly sequences: { has(key: string): boolean; end(key: string): void } | undefined
+}

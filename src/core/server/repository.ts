@@ -1,0 +1,65 @@
+/** The models that a server begins with, and the control over those of its repository. */
+
+import { join } from 'node:path'
+import type { Fleet } from '../model/fleet.ts'
+import type { Model } from '../model/model.ts'
+import type { ModelConfig, ServerConfig } from '../options/index.ts'
+import { createControl } from '../registry/control.ts'
+import type { Registry } from '../registry/registry.ts'
+import { type Ignored, notesOf, resolveFound, scanRepository } from '../registry/repository.ts'
+
+type Config = Pick<ServerConfig, 'models' | 'repository' | 'versionPolicy' | 'settings'>
+type Warn = (message: string) => void
+
+function warnOf(ignored: readonly Ignored[], warn: Warn): void {
+  for (const { path, reason } of ignored) warn(`${path} is not served: ${reason}`)
+}
+
+/** All that is to be loaded at first. */
+export async function firstModels(config: Config, warn: Warn): Promise<readonly ModelConfig[]> {
+  const specs = [...config.models]
+  if (config.repository === undefined) return specs
+  const scan = await scanRepository(config.repository, config.versionPolicy)
+  warnOf(scan.ignored, warn)
+  for (const found of scan.models) {
+    if (specs.some((spec) => spec.name === found.name && spec.version === found.version))
+      warn(`${found.source} is not served: models names '${found.name}' version '${found.version}' already`)
+    else specs.push(resolveFound(found, config.settings))
+  }
+  for (const [model, notes] of notesOf(scan))
+    for (const { file, field, reason } of notes) warn(`${model}: ${file}: ${field} is not honoured as written: ${reason}`)
+  return specs
+}
+
+interface Deps {
+  readonly config: Config
+  readonly registry: Registry<Model>
+  readonly fleet: Fleet
+  /** @throws ModelmountError `SERVER_CLOSED` */
+  refuseClosed(): void
+  readonly warn: Warn
+}
+
+export function controlOf({ config, registry, fleet, refuseClosed, warn }: Deps) {
+  const { repository, versionPolicy, settings } = config
+  return createControl<ModelConfig, Model>({
+    registry,
+    repository,
+    async scan(name) {
+      if (repository === undefined) return []
+      const { models, ignored } = await scanRepository(repository, versionPolicy)
+      const own = name === undefined ? undefined : join(repository, name)
+      const isOwn = ({ path }: Ignored): boolean => own !== undefined && (path === own || path.startsWith(join(own, '/')))
+      warnOf(ignored.filter(isOwn), warn)
+      return models.map((found) => resolveFound(found, settings))
+    },
+    async load(name, configs) {
+      refuseClosed()
+      await fleet.loadTogether(name, configs)
+    },
+    drop: fleet.drop,
+    unload: fleet.unload,
+    loaded: fleet.noteReload,
+    warn,
+  })
+}
