@@ -8,13 +8,11 @@ import { judge, type Known, measure } from './house-rules.ts'
 /** What is still to be mended. A figure may fall and never rise; what is within its limit leaves the list. */
 const KNOWN: Known = {
   lines: {
-    'src/core/engine/pool.ts': 440,
     'src/core/scheduler/scheduler.ts': 418,
     'src/core/server.ts': 418,
   },
   function: {
     'src/core/cache/index.ts createResultCache': 153,
-    'src/core/engine/pool.ts createPool': 343,
     'src/core/model/fleet.ts createFleet': 152,
     'src/core/integrity/gate.ts createGate': 202,
     'src/core/onnx/wire.ts createReader': 155,
@@ -27,7 +25,6 @@ const KNOWN: Known = {
     'src/core/model/weights.ts createWeights': 183,
   },
   lets: {
-    'src/core/engine/pool.ts createPool': 12,
     'src/core/engine/scaler.ts createScaler': 9,
     'src/core/onnx/wire.ts createReader': 10,
     'src/core/model/weights.ts createWeights': 9,

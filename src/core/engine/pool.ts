@@ -4,34 +4,19 @@
  */
 
 import { ModelmountError } from '../errors.ts'
-import type { Timer } from '../host/clock.ts'
 import { type Balancer, createBalancer } from './balance.ts'
-import { measurePrivateBytes } from './footprint.ts'
+import { createCrew } from './crew.ts'
+import { createExchange } from './exchange.ts'
+import { createGrowth, type ScaledEvent } from './growth.ts'
 import type { Instance, LoadRequest } from './instance.ts'
-import { createLauncher, type LaunchDeps, type Launched, type SharedForm } from './launch.ts'
+import { createIntake, type ReadyEvent } from './intake.ts'
+import { createLauncher, type LaunchDeps, type SharedForm } from './launch.ts'
 import type { Loaded } from './messages.ts'
-import { createScaler, type ScalerSettings } from './scaler.ts'
+import { createRecovery, type RecoveryEvent } from './recovery.ts'
+import type { ScalerSettings } from './scaler.ts'
 import type { BalanceStrategy } from './types.ts'
 
-/** Consecutive losses without a successful run in between that open the breaker. */
-const BREAKER_CRASHES = 5
-const FIRST_BACKOFF_MS = 100
-const MAX_BACKOFF_MS = 30_000
-/** After a refused start: files being exchanged are right again in a moment, others need a person. */
-const FIRST_LOOK_MS = 1000
-
-export type PoolEvent =
-  | { readonly type: 'worker-lost'; readonly reason: string; readonly restartInMs: number }
-  | { readonly type: 'start-refused'; readonly reason: string; readonly retryInMs: number }
-  | { readonly type: 'worker-ready'; readonly loadMs: number }
-  | { readonly type: 'breaker'; readonly state: 'open' | 'closed'; readonly crashes: number }
-  | { readonly type: 'worker-output'; readonly line: string }
-  | {
-      readonly type: 'scaled'
-      readonly instances: number
-      readonly reason: 'queue' | 'idle' | 'failed'
-      readonly detail?: string
-    }
+export type PoolEvent = RecoveryEvent | ScaledEvent | ReadyEvent | { readonly type: 'worker-output'; readonly line: string }
 
 export interface Pool {
   /**
@@ -94,347 +79,151 @@ interface Deps extends Pick<LaunchDeps, 'open' | 'clock' | 'buffers' | 'checkSou
 }
 
 export function createPool(request: LoadRequest, settings: PoolSettings, deps: Deps): Pool {
-  const { clock } = deps
-  const { min, max } = settings
-  const instances = new Set<Instance>()
-  const restarts = new Set<Timer>()
-  const forms = new WeakMap<Instance, SharedForm | undefined>()
-  /** Surplus instances, until they are gone. */
-  const leaving = new Map<Instance, Promise<void>>()
-  const balancer = createBalancer<Instance>(settings.balance, { clock, recheck: () => deps.onChange() })
-  const scaler = min < max ? createScaler(settings, { clock, look, grow, shrink }) : undefined
-  let target = min
-  let restarting = 0
-  /** Part of the target, and left out at the start. */
-  let missing = 0
-  let exchanging = false
-  let crashes = 0
-  let breakerUntil: number | undefined
-  /** Why the last start was refused, until one succeeds. */
-  let refusal: { readonly reason: string; readonly until: number; readonly lookMs: number } | undefined
-  let exchangeAgain: Timer | undefined
-  let usedAt = clock.now()
-  let measured: number | undefined
+  const { clock, emit, onChange, oldestWaitMs, claim } = deps
+  const { min } = settings
   let parked = false
   let closed = false
+  let usedAt = clock.now()
 
+  const isStopped = (): boolean => closed || parked
+  const crew = createCrew()
+  const { ready } = crew
+  const balancer = createBalancer<Instance>(settings.balance, { clock, recheck: () => onChange() })
   const launcher = createLauncher(request, {
     ...deps,
     onLost(instance, reason) {
-      if (instances.delete(instance)) lost(reason)
+      if (crew.lose(instance)) recovery.lost(reason)
     },
-    onLine: (line) => deps.emit({ type: 'worker-output', line }),
+    onLine: (line) => emit({ type: 'worker-output', line }),
+  })
+  const intake = createIntake({
+    min,
+    crew,
+    launcher,
+    isStopped,
+    isClosed: () => closed,
+    recovery: () => recovery,
+    begin: () => growth.begin(),
+    exchange: () => exchange.run(),
+    emit,
+    onChange,
+  })
+  const { fill, announce, another: start } = intake
+  const recovery = createRecovery({ clock, isStopped, start, isRefusal: launcher.isRefusal, emit, onChange })
+  const exchange = createExchange({ clock, crew, launcher, recovery, isStopped, fill, announce, dropOne })
+  const isStarting = (): boolean => launcher.busy
+  const growth = createGrowth(settings, {
+    clock,
+    balancer,
+    isStopped,
+    ready,
+    isStarting,
+    start,
+    dropOne,
+    oldestWaitMs,
+    claim,
+    emit,
   })
 
-  const ready = (): Instance[] => [...instances].filter((instance) => instance.ready)
-  const stopped = (): boolean => closed || parked
-
-  /** One more. It may be gone again already, and is then replaced like any other. */
-  async function add(): Promise<Launched> {
-    const launched = await launcher.launch()
-    refusal = undefined
-    forms.set(launched.instance, launched.form)
-    if (launched.lost === undefined) instances.add(launched.instance)
-    else lost(launched.lost)
-    // It was starting when the others moved to the shared form.
-    if (launcher.form && launched.form !== launcher.form) void exchange()
-    return launched
-  }
-
-  /** One more for a model that serves already. */
-  async function addToServe(): Promise<void> {
-    if (!stopped()) announce(await add())
-  }
-
-  function announce({ loaded: { loadMs }, lost }: Launched): void {
-    if (stopped() || lost !== undefined) return
-    deps.emit({ type: 'worker-ready', loadMs })
-    deps.onChange()
-  }
-
-  /** The first one proves the model before memory is spent on the others. */
-  async function startAll(count: number): Promise<Loaded> {
-    refuseClosed()
-    target = min
-    missing = min - count
-    deps.claim(target)
-    const { loaded } = await add()
-    // An instance started after the end would never be ended.
-    refuseClosed()
-    const others = await Promise.allSettled(Array.from({ length: count - 1 }, add))
-    const failed = others.find((result) => result.status === 'rejected')
-    if (failed) throw failed.reason
-    refuseClosed()
-    return loaded
-  }
-
-  function refuseClosed(): void {
-    if (closed) throw new ModelmountError('SERVER_CLOSED', 'the server is closing')
-  }
-
-  // ---------------------------------------------------------------- crashes
-
-  const backoffMs = (): number => (crashes <= 1 ? 0 : Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (crashes - 2)))
-
-  function lost(reason: string): void {
-    if (stopped()) return
-    crashes++
-    const restartInMs = backoffMs()
-    deps.emit({ type: 'worker-lost', reason, restartInMs })
-    if (crashes >= BREAKER_CRASHES) {
-      const wasOpen = breakerUntil !== undefined
-      breakerUntil = clock.now() + restartInMs
-      if (!wasOpen) deps.emit({ type: 'breaker', state: 'open', crashes })
-    }
-    restartIn(restartInMs)
-  }
-
-  function restartIn(ms: number): void {
-    if (stopped()) return
-    const timer = clock.after(ms, () => {
-      restarts.delete(timer)
-      void restart()
-    })
-    restarts.add(timer)
-    deps.onChange()
-  }
-
-  /** Nothing has crashed: it does not count as a crash, and is retried until the files are right. Returns when. */
-  function refused(error: unknown): number {
-    const reason = messageOf(error)
-    const isNews = refusal?.reason !== reason
-    const now = clock.now()
-    // Several pending starts are refused together.
-    if (refusal && now < refusal.until) return refusal.until - now
-    const lookMs = refusal ? Math.min(MAX_BACKOFF_MS, 2 * refusal.lookMs) : FIRST_LOOK_MS
-    refusal = { reason, until: now + lookMs, lookMs }
-    if (isNews && !stopped()) deps.emit({ type: 'start-refused', reason, retryInMs: lookMs })
-    return lookMs
-  }
-
-  async function restart(): Promise<void> {
-    restarting++
-    try {
-      await addToServe()
-    } catch (error) {
-      if (launcher.isRefusal(error)) restartIn(refused(error))
-      else lost(messageOf(error))
-    } finally {
-      restarting--
-    }
-  }
-
-  // ---------------------------------------------------------------- scaling
-
-  function look() {
-    const all = ready()
-    return {
-      oldestWaitMs: deps.oldestWaitMs(),
-      target,
-      ready: all.length,
-      starting: launcher.busy,
-      allBusy: balancer.useful(all).every((instance) => instance.bursts > 0),
-      busyMs: balancer.busyMs(),
-    }
-  }
-
-  function grow(count: number): number {
-    const added = stopped() ? 0 : deps.claim(target + count) - target
-    if (added <= 0) return 0
-    target += added
-    deps.emit({ type: 'scaled', instances: target, reason: 'queue' })
-    for (let i = 0; i < added; i++) void growByOne()
-    return added
-  }
-
-  async function growByOne(): Promise<void> {
-    try {
-      await addToServe()
-    } catch (error) {
-      if (stopped()) return
-      // The others continue: a failed addition is no loss.
-      scaler?.failed()
-      target = Math.max(min, target - 1)
-      deps.claim(target)
-      deps.emit({ type: 'scaled', instances: target, reason: 'failed', detail: messageOf(error) })
-    }
-  }
-
-  function shrink(): void {
-    target--
-    deps.claim(target)
-    deps.emit({ type: 'scaled', instances: target, reason: 'idle' })
-    dropOne()
-  }
-
-  /** One less: the least needed one, or one that does not even exist yet. */
+  /** One less: one that does not even exist yet, or the least needed one. */
   function dropOne(): void {
-    const [pending] = restarts
-    if (pending) {
-      pending.cancel()
-      restarts.delete(pending)
-      return
-    }
+    if (recovery.spareOne()) return
     const instance = balancer.leastUseful(ready())
-    if (instance) retire(instance)
+    if (instance) crew.retire(instance)
   }
 
-  function retire(instance: Instance): void {
-    instances.delete(instance)
-    leaving.set(
-      instance,
-      instance.close().finally(() => leaving.delete(instance)),
-    )
-  }
-
-  // ---------------------------------------------------------------- another form of the model
-
-  async function fill(): Promise<void> {
-    const count = missing
-    missing = 0
-    // A failed start is retried like a crashed instance.
-    await Promise.all(Array.from({ length: count }, restart))
-  }
-
-  /** Replaces instances that have not loaded the current form, one by one: the old one serves until the new one is ready. */
-  async function exchange(): Promise<void> {
-    if (exchanging) return
-    exchanging = true
+  async function resume(): Promise<void> {
     try {
-      await fill()
-      for (let old = outdated(); old && !stopped(); old = outdated()) {
-        const launched = await launcher.launch()
-        refusal = undefined
-        // Keep the old instance rather than lose capacity.
-        if (launched.lost !== undefined) return
-        forms.set(launched.instance, launched.form)
-        instances.add(launched.instance)
-        announce(launched)
-        // The old one may have crashed or been dropped meanwhile.
-        if (instances.has(old)) retire(old)
-        else dropOne()
-      }
+      parked = false
+      const { loadMs } = await intake.first(min)
+      emit({ type: 'worker-ready', loadMs })
+      onChange()
     } catch (error) {
-      // The existing instances continue. The reason why the shared form cannot be loaded was reported already.
-      if (launcher.isRefusal(error)) exchangeIn(refused(error))
-    } finally {
-      exchanging = false
+      await park()
+      if (launcher.isRefusal(error) || closed) throw error
+      throw new ModelmountError('MODEL_LOAD_FAILED', 'the log of the server says why', { cause: error })
     }
   }
 
-  function exchangeIn(ms: number): void {
-    if (stopped()) return
-    exchangeAgain?.cancel()
-    exchangeAgain = clock.after(ms, () => void exchange())
-  }
-
-  const outdated = (): Instance | undefined =>
-    launcher.form && [...instances].find((instance) => forms.get(instance) !== launcher.form)
-
-  // ---------------------------------------------------------------- all of them
-
-  async function endAll(): Promise<void> {
-    scaler?.pause()
-    balancer.close()
-    for (const timer of restarts) timer.cancel()
-    restarts.clear()
-    exchangeAgain?.cancel()
-    refusal = undefined
-    await Promise.all([...[...instances].map((instance) => instance.close()), ...leaving.values(), launcher.end()])
-    instances.clear()
-  }
-
-  function measure(): void {
-    measured = measurePrivateBytes(ready()) ?? measured
+  async function park(): Promise<void> {
+    parked = true
+    await endAll()
+    claim(0)
   }
 
   async function close(): Promise<void> {
     closed = true
-    scaler?.close()
+    growth.close()
     await endAll()
+  }
+
+  async function endAll(): Promise<void> {
+    growth.pause()
+    balancer.close()
+    recovery.cancel()
+    exchange.cancel()
+    await Promise.all([crew.endAll(), launcher.end()])
+    crew.clear()
   }
 
   return {
     balancer,
     killable: deps.killable,
     get target() {
-      return parked ? 0 : target
+      return parked ? 0 : growth.target
     },
     get instances() {
       return ready()
     },
     get unavailableForMs() {
-      const until = refusal?.until ?? breakerUntil
+      const { until } = recovery
       // With an instance up again the breaker is half open: requests are its probe.
       if (until === undefined || ready().length > 0) return undefined
       return Math.max(0, until - clock.now())
     },
     get unavailableBecause() {
-      if (ready().length > 0) return undefined
-      if (refusal) return `cannot be started again: ${refusal.reason}`
-      return breakerUntil === undefined ? undefined : 'crashed repeatedly and is restarted with back-off'
+      return ready().length > 0 ? undefined : recovery.because
     },
     get settled() {
-      return restarts.size === 0 && restarting === 0 && !exchanging && ready().length >= target
+      return recovery.settled && !exchange.busy && ready().length >= growth.target
     },
     get usedAt() {
       return usedAt
     },
     get privateBytes() {
-      measure()
-      return measured
+      return crew.measure()
     },
     async start({ form, count = min } = {}) {
       if (form) launcher.use(form)
       try {
-        return await startAll(count)
+        return await intake.first(count)
       } catch (error) {
-        if (instances.size > 0) await close()
+        if (crew.size > 0) await close()
         throw error
       }
     },
     fill,
     async adopt(form) {
       launcher.use(form)
-      if (!stopped()) await exchange()
+      if (!isStopped()) await exchange.run()
     },
     succeeded() {
       usedAt = clock.now()
-      crashes = 0
-      if (breakerUntil === undefined) return
-      breakerUntil = undefined
-      deps.emit({ type: 'breaker', state: 'closed', crashes: 0 })
+      recovery.succeeded()
     },
     queueChanged() {
-      if (!stopped()) scaler?.check()
+      if (!isStopped()) growth.check()
     },
-    async park() {
-      measure()
-      parked = true
-      await endAll()
-      deps.claim(0)
+    park() {
+      crew.measure()
+      return park()
     },
-    async resume() {
-      try {
-        parked = false
-        const { loadMs } = await startAll(min)
-        deps.emit({ type: 'worker-ready', loadMs })
-        deps.onChange()
-      } catch (error) {
-        parked = true
-        await endAll()
-        deps.claim(0)
-        if (launcher.isRefusal(error) || closed) throw error
-        throw new ModelmountError('MODEL_LOAD_FAILED', 'the log of the server says why', { cause: error })
-      }
-    },
+    resume,
     close,
     kill() {
       closed = true
-      for (const instance of [...instances, ...leaving.keys()]) instance.kill('the server is closing')
+      crew.kill('the server is closing')
       launcher.kill('the server is closing')
     },
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

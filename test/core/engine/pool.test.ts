@@ -26,7 +26,7 @@ interface Worker {
   readonly events: ChannelEvents
   /** What it was sent. */
   readonly sent: ToWorker['kind'][]
-  /** What it was told to load. */
+  /** The model that it was told to load. */
   source: unknown
   readonly killed: string[]
   closed: boolean
