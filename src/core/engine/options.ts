@@ -54,7 +54,7 @@ export interface EngineOptions {
   readonly executionProviders?: readonly ExecutionProvider[]
   /** Fail the load when the first execution provider cannot start, instead of falling back to the next. @default false */
   readonly strictProviders?: boolean
-  /** Options of ONNX Runtime's session. */
+  /** Options of ONNX Runtime's session. @default {} */
   readonly session?: SessionOptions
   /** Longest time that loading one instance may take, in milliseconds. @default 120000 */
   readonly loadTimeoutMs?: number

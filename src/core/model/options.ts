@@ -49,11 +49,11 @@ export interface FileOptions {
 
 /** How requests see one input or output, where that differs from the graph. A contradiction to the graph fails the load. */
 export interface ValueSettings {
-  /** Must be the graph's own; a check that the right file is there. */
+  /** Must be the graph's own; a check that the right file is there. @default the graph's own */
   readonly type?: DType
-  /** Sizes that requests use, rows included; -1 for any. Numbers narrow what the graph leaves open. */
+  /** Sizes that requests use, rows included; -1 for any. Numbers narrow what the graph leaves open. @default as the graph says */
   readonly dims?: readonly number[]
-  /** The sizes that the graph takes or gives instead of `dims`: the same elements, and a -1 for each -1 of `dims`, in order. */
+  /** The sizes that the graph takes or gives instead of `dims`: the same elements, and a -1 for each -1 of `dims`, in order. @default `dims` */
   readonly reshape?: readonly number[]
   /** Inputs only: a request may leave it out. The graph must have a default for it. @default as the graph says */
   readonly optional?: boolean
@@ -157,7 +157,9 @@ export const IDENTITY = {
   source: special<ModelSource>('a path, a file: URL or a Uint8Array', checkSource).required(),
 } satisfies Declared<ModelIdentity>
 
-const loadOptions = object<LoadOptions>({ replace: boolean.default(false) })
+export const LOAD_OPTIONS = { replace: boolean.default(false) } satisfies Declared<LoadOptions>
+
+const loadOptions = object<LoadOptions>(LOAD_OPTIONS)
 
 /** Checks the options of `load()`. @throws ModelmountError `OPTIONS_INVALID` */
 export function checkLoadOptions(options: unknown): void {

@@ -42,7 +42,7 @@ export interface ModelServerOptions
   readonly name?: string
 }
 
-const SERVER_OPTIONS = {
+export const SERVER_OPTIONS = {
   models: either(list(modelSpec), map(either(IDENTITY.source, unnamedSpec), name)),
   ...REPOSITORY_OPTIONS,
   strict: boolean.default(false).asFlag({ says: 'exit with 1 when a model fails to load' }),

@@ -35,7 +35,7 @@ export interface PredictOptions {
   readonly tenant?: string
 }
 
-const PREDICT_OPTIONS = {
+export const PREDICT_OPTIONS = {
   version: text,
   label: text,
   id: text,

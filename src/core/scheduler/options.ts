@@ -59,7 +59,7 @@ export interface RaggedOptions {
   readonly mask: string
   /**
    * By name of input or output, the dimension that has the length of the row, where the file does not tell by its symbol.
-   * @default the dimensions with the same symbol as the mask's own open dimension
+   * @default {}: the dimensions with the same symbol as the mask's own open dimension
    */
   readonly axes?: Readonly<Record<string, number>>
   /** The filling of the other inputs: for all, or by name. @default 0 */
