@@ -1,5 +1,5 @@
 /**
- * What is written of options beside their declarations: `model.schema.json` and `docs/reference/options.md`. Checks, types and defaults come from
+ * Makes `model.schema.json` and `docs/reference/options.md`. Checks, types and defaults come from
  * the declarations, sentences from the JSDoc of the interfaces, where editors read them.
  */
 

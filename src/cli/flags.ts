@@ -1,10 +1,9 @@
 /** Flags of `serve` that are options of the server, of its models or of its mount: made from their declarations. */
 
-import { MOUNT_OPTIONS } from '../core/http/options.ts'
+import { MOUNT_OPTIONS } from '../core/http/index.ts'
 import type { MountOptions } from '../core/http/types.ts'
+import { MODEL_SETTINGS, SERVER_OPTIONS } from '../core/options/index.ts'
 import type { AnyKind, Fields, Flag } from '../core/options/kinds.ts'
-import { MODEL_SETTINGS } from '../core/options/model.ts'
-import { SERVER_OPTIONS } from '../core/options/server.ts'
 import type { ModelServerOptions } from '../core/server/types.ts'
 import { UsageError, wholeNumber } from './command.ts'
 

@@ -8,7 +8,7 @@ import { createServerTiming } from './server-timing.ts'
 import type { HttpHandler, HttpSurface } from './types.ts'
 
 export { createInFlight } from './inflight.ts'
-export type { MountConfig } from './options.ts'
+export { MOUNT_OPTIONS, type MountConfig } from './options.ts'
 export { requestIdOf } from './request-id.ts'
 export type { HttpDeps } from './route.ts'
 

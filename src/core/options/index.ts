@@ -7,6 +7,7 @@ export { contradictions } from './contradictions.ts'
 export { layered } from './layers.ts'
 export {
   MODEL_FILE_SETTINGS,
+  MODEL_SETTINGS,
   type ModelConfig,
   type ModelSettings,
   type ModelSpec,
@@ -14,4 +15,4 @@ export {
   modelSpec,
   OF_ONE_MODEL,
 } from './model.ts'
-export { resolveOptions, resolveSpec, type ServerConfig, serverOptions } from './server.ts'
+export { resolveOptions, resolveSpec, SERVER_OPTIONS, type ServerConfig } from './server.ts'

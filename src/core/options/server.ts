@@ -55,7 +55,7 @@ export const SERVER_OPTIONS = {
   ...EXTENSION_OPTIONS,
 } satisfies Declared<Omit<ModelServerOptions, keyof ModelSettings>>
 
-export const serverOptions = object<ModelServerOptions>({ ...MODEL_SETTINGS, ...SERVER_OPTIONS })
+const serverOptions = object<ModelServerOptions>({ ...MODEL_SETTINGS, ...SERVER_OPTIONS })
 
 export type ServerConfig = ReturnType<typeof resolveOptions>
 
