@@ -18,8 +18,8 @@ export interface Found {
 }
 
 export interface Shared {
-  /** Never rejects, and takes no longer than the store's `timeoutMs` and `maxWaitMs`. */
-  get(key: string, maxWaitMs: number): Promise<Found | undefined>
+  /** Never rejects, and takes no longer than the store's `timeoutMs` and `withinMs`. */
+  get(key: string, withinMs: number): Promise<Found | undefined>
   /** Not waited for. */
   set(key: string, outputs: Outputs): void
   /** What was computed until now is a miss from here on: a store has no way to delete. */
@@ -58,7 +58,7 @@ export function createShared({ store, ttlMs, maxBytes, prefix }: SharedSettings,
   let warnedAt = Number.NEGATIVE_INFINITY
 
   /** The store's answer, or `undefined` when there is none in time. */
-  function bounded<T>(what: 'get' | 'set', maxWaitMs: number, ask: () => Promise<T>): Promise<T | undefined> {
+  function bounded<T>(what: 'get' | 'set', withinMs: number, ask: () => Promise<T>): Promise<T | undefined> {
     if (clock.now() < pausedUntil) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       let open = true
@@ -71,9 +71,9 @@ export function createShared({ store, ttlMs, maxBytes, prefix }: SharedSettings,
         return first
       }
       const hurry = (): void => void done(undefined)
-      const timer = clock.after(Math.min(timeoutMs, maxWaitMs), () => {
+      const timer = clock.after(Math.min(timeoutMs, withinMs), () => {
         // A caller in a hurry says nothing about the store.
-        if (done(undefined) && maxWaitMs >= timeoutMs) failed(what, `no answer within ${timeoutMs} ms`)
+        if (done(undefined) && withinMs >= timeoutMs) failed(what, `no answer within ${timeoutMs} ms`)
       })
       timer.hold(true)
       if (what === 'get') waiting.add(hurry)
@@ -98,8 +98,8 @@ export function createShared({ store, ttlMs, maxBytes, prefix }: SharedSettings,
   }
 
   return {
-    async get(key, maxWaitMs) {
-      const value = await bounded('get', maxWaitMs, () => store.get(prefix + key))
+    async get(key, withinMs) {
+      const value = await bounded('get', withinMs, () => store.get(prefix + key))
       // By its kind, not its class: a test runner has a Uint8Array of its own.
       if (!value || typedArrayName(value) !== 'Uint8Array' || value.byteLength > maxBytes) return undefined
       const unsealed = unseal(secret, prefix + key, value)

@@ -88,6 +88,10 @@ export function decided<F extends Fields>(fields: F, given: { readonly [K in key
   return Object.fromEntries(entries) as Decided<F>
 }
 
+/** The declared ones of some values. */
+export const picked = <F extends Fields, T extends object>(fields: F, from: T): Pick<T, keyof F & keyof T> =>
+  Object.fromEntries(Object.entries(from).filter(([key]) => Object.hasOwn(fields, key))) as Pick<T, keyof F & keyof T>
+
 type Facts = Pick<AnyKind, 'check' | 'says' | 'form'>
 
 const kind = <T>(facts: Facts): Kind<T> =>

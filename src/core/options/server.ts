@@ -9,7 +9,7 @@ import { SCAN_OPTIONS, type ScanOptions } from '../onnx/options.ts'
 import { EXTENSION_OPTIONS, type ExtensionOptions, extensionContradictions } from '../predict/extensions.ts'
 import { REPOSITORY_OPTIONS, type RepositoryOptions } from '../registry/options.ts'
 import { contradictions, listContradictions } from './contradictions.ts'
-import { boolean, type Declared, decided, either, isPlainObject, list, map, name, object } from './kinds.ts'
+import { boolean, type Declared, decided, either, isPlainObject, list, map, name, object, picked } from './kinds.ts'
 import {
   MODEL_SETTINGS,
   type ModelSettings,
@@ -67,7 +67,7 @@ export function resolveOptions(options: ModelServerOptions) {
   ensure(serverOptions, options, '')
   const set = decided(SERVER_OPTIONS, options)
   const models = listed(options.models)
-  const settings = settingsOf(options)
+  const settings: ModelSettings = picked(MODEL_SETTINGS, options)
   refuse([
     ...integrityContradictions(options),
     ...bodyContradictions(options),
@@ -112,9 +112,6 @@ const listed = (models: ModelServerOptions['models'] = []): { readonly at: strin
 
 const isList = (models: readonly ModelSpec[] | ModelsByName): models is readonly ModelSpec[] => Array.isArray(models)
 const isSource = (model: ModelSource | UnnamedModelSpec): model is ModelSource => !isPlainObject(model)
-
-const settingsOf = (options: ModelServerOptions): ModelSettings =>
-  Object.fromEntries(Object.entries(options).filter(([key]) => Object.hasOwn(MODEL_SETTINGS, key)))
 
 /** The same for one model spec, with the server's settings below it. */
 export function resolveSpec(model: ModelSpec, shared: ModelSettings) {

@@ -14,6 +14,7 @@ import {
   number,
   object,
   oneOf,
+  picked,
   scalar,
 } from '../options/kinds.ts'
 
@@ -153,6 +154,12 @@ export function schedulerConfig(set: SchedulerOptions) {
     maxTimeoutMs: all.maxTimeoutMs ?? all.timeoutMs,
     maxQueuePerTenant: all.maxQueuePerTenant ?? Math.ceil(all.maxQueue / 2),
   }
+}
+
+/** The settings of a model that bear on its queue, and of its batches those that bear on waiting. */
+export function limitsOf({ batching, ...settings }: SchedulerConfig) {
+  const { maxDelayMs, mixTenants } = batching || decided(BATCHING, {})
+  return { ...picked(SCHEDULER_OPTIONS, settings), maxDelayMs, mixTenants }
 }
 
 function batchSettings(batching: BatchOptions) {

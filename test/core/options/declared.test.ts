@@ -1,6 +1,6 @@
 /** One declaration of each option: the interface, its words and the files that are made from them agree. */
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -57,4 +57,17 @@ test('the compiler holds interface and declaration equal', () => {
   void ({ ...right, loud: boolean.required() } satisfies Declared<Options>)
   // @ts-expect-error no value of the type
   boolean.default(1)
+})
+
+test('an option of a model costs its declaration and its use', () => {
+  const files = (readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }) as string[]).filter((file) =>
+    file.endsWith('.ts'),
+  )
+  const mentions = (word: string): string[] =>
+    files.filter((file) => new RegExp(`\\b${word}\\b`).test(read(`src/${file}`))).sort()
+  // Triton has a setting of the same meaning, which is a third place by choice.
+  expect(mentions('maxWaitMs').filter((file) => !/^core[\\/]registry[\\/]triton/.test(file))).toEqual([
+    join('core', 'scheduler', 'options.ts'),
+    join('core', 'scheduler', 'scheduler.ts'),
+  ])
 })

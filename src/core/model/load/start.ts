@@ -2,6 +2,7 @@
 
 import { createPool, type Pool } from '../../engine/pool.ts'
 import { isRandom } from '../../onnx/index.ts'
+import { limitsOf } from '../../scheduler/options.ts'
 import { createRecheck } from '../../scheduler/recheck.ts'
 import { runEndOf } from '../../scheduler/report.ts'
 import { createScheduler, type Scheduler } from '../../scheduler/scheduler.ts'
@@ -84,17 +85,10 @@ function schedulerFor(pool: Pool, context: LoadContext): Scheduler {
   const { config, buffers } = known()
   const { name: model, version } = config
   const { clock, emit, telemetry } = deps
-  const { maxQueue, maxQueueBytes, maxQueuePerTenant, maxWaitMs, batching } = config
-  const { maxDelayMs, mixTenants } = batching || { maxDelayMs: 0, mixTenants: false }
   return createScheduler({
+    ...limitsOf(config),
     pool,
     clock,
-    maxQueue,
-    maxQueueBytes,
-    maxQueuePerTenant,
-    maxWaitMs,
-    maxDelayMs,
-    mixTenants,
     memory: buffers,
     recheck: isRecheckable(known()) ? createRecheck({ same: sameWithin }) : undefined,
     onRefuted: (reason) => emit({ type: 'batching', enabled: false, reason }),
