@@ -28,8 +28,8 @@ const LIST_MS = 10
 type Ask = (body: HostileBody) => Promise<unknown>
 
 /**
- * The longest stall while a body is answered, and of the idle process for as long. A busy machine disturbs both, so that what is over half of
- * the limit is tried again; medians count.
+ * The longest stall while a body is answered, and of the idle process for as long. A busy machine disturbs both, so results over half of
+ * the limit are tried again; medians count.
  */
 async function stallsOf(ask: Ask, body: HostileBody): Promise<{ readonly ours: number; readonly idle: number }> {
   const [ours, idle]: [number[], number[]] = [[], []]

@@ -1,4 +1,4 @@
-/** What callers cost each other: one that sends bad values, and very many that each came once. */
+/** The cost of callers for each other: one that sends bad values, and very many that each came once. */
 
 import { createModelServer } from 'modelmount'
 import { mlpModel } from '../tools/models.mjs'

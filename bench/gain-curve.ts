@@ -1,4 +1,4 @@
-/** What batching gains, model by model, and what modelmount made of it at load; drawn as a picture. */
+/** The gain of batching, model by model, and modelmount's choice at load; drawn as a picture. */
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -24,7 +24,7 @@ const CASES = (): readonly Case[] => [
   { name: 'transformer, 128x256', model: attentionModel({ length: 128, width: 256 }), rowDims: [128, 256], largest: 32 },
 ]
 
-/** `batching.maxSize` where nobody sets it; the picture goes further, to show what is beyond. */
+/** The default of `batching.maxSize`; the picture goes further, to show larger sizes. */
 const DEFAULT_MAX = 64
 
 /** More than where only the best size is looked for: every point is drawn. */

@@ -1,4 +1,4 @@
-/** What another route of the same app sees while the model route is saturated. */
+/** Latency of another route of the same app while the model route is saturated. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { matmulChainModel } from '../tools/models.mjs'

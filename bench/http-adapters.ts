@@ -108,7 +108,7 @@ async function nestRows(load: Load): Promise<Row[]> {
   })
 }
 
-/** What came back is what was sent, whatever stands in front of it. */
+/** Every response equals its request, with any layer in front. */
 async function sentBack(port: number, request: Buffer): Promise<Float32Array> {
   const { status, body } = await sendOnce(port, request)
   if (status !== 200) throw new Error(`status ${status}: ${body.toString('utf8', 0, 1000)}`)

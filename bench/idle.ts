@@ -1,4 +1,4 @@
-/** What models cost while nobody asks for them. */
+/** The cost of models without requests. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createModelServer } from 'modelmount'

@@ -1,4 +1,4 @@
-/** What it costs to load only what somebody trusted has signed, and what is encrypted. */
+/** The cost of loading only signed models, and encrypted ones. */
 
 import { createCipheriv, createDecipheriv, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** What it saves that the memory of large inputs comes back from the worker and is used again. */
+/** The gain of reusing the memory of large inputs that comes back from the worker. */
 
 import { createModelServer, type ModelServer } from 'modelmount'
 import { SESSION } from './lib/direct.ts'

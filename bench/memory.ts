@@ -4,7 +4,7 @@ import type { MemoryAnswer, MemoryAsk } from './children/memory.ts'
 import { startChild } from './lib/child.ts'
 import { type Bench, megabytes, type Row } from './lib/row.ts'
 
-/** Growth of the second half that still counts as flat: what allocators keep varies by some megabytes. */
+/** Growth of the second half that still counts as flat: the memory kept by allocators varies by some megabytes. */
 const SLACK_RATIO = 0.1
 const SLACK_BYTES = 20 * 2 ** 20
 
@@ -26,7 +26,7 @@ const ASKS: readonly { readonly ask: MemoryAsk; readonly unit: string; readonly 
 function rowOf({ ask, unit, thing }: (typeof ASKS)[number], { rss, heap, secondHalf, done }: MemoryAnswer): Row {
   const [start, middle, end] = rss
   const each = (end - middle) / Math.max(1, secondHalf)
-  // A slow machine may do fewer; what they grew by counts as if all had been done.
+  // A slow machine may do fewer; their growth counts as if all had been done.
   const growth = each * (ask.total / 2)
   return {
     bench: 'memory',

@@ -1,4 +1,4 @@
-/** What `predict()` adds to the bare hop between two threads that isolation costs in any case. */
+/** The overhead of `predict()` over the bare hop between two threads that isolation costs in any case. */
 
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { createModelServer } from 'modelmount'
@@ -42,7 +42,7 @@ export const oneCaller: Bench = {
     const server = await createModelServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
     const pingPong = startPingPong()
     const input = rotatingFloats(32)
-    /** What the model kept its worker busy with in the last run of ours. */
+    /** The model's busy time in the worker during the last run of ours. */
     let busyMs = 0.01
     const pairs = await measurePairs({
       async ours() {

@@ -26,7 +26,7 @@ const REFUSED_MS = 5
 /** Answers that were never accepted. The rest of the errors are requests that were dropped after they had waited. */
 const REFUSED = new Set(['OVERLOADED', 'QUEUE_FULL'])
 
-/** What one load came to. */
+/** The result of one load. */
 interface Level {
   readonly load: number
   readonly accepted: number[]

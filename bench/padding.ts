@@ -1,4 +1,4 @@
-/** What it gains that sentences of different lengths share a run, filled up, against running them one by one. */
+/** The gain when sentences of different lengths share a padded run, against running them one by one. */
 
 import { createModelServer, type Tensor } from 'modelmount'
 import { encoderModel } from '../tools/models.mjs'

@@ -1,4 +1,4 @@
-/** `predict()` of a tiny model against `session.run()` in the caller's thread: what isolation costs, and what batching gives back. */
+/** `predict()` of a tiny model against `session.run()` in the caller's thread: the cost of isolation, and the gain of batching. */
 
 import { createModelServer } from 'modelmount'
 import { mlpModel } from '../tools/models.mjs'

@@ -1,4 +1,4 @@
-/** What a process boundary costs a single caller on top of a thread boundary. */
+/** The cost of a process boundary for a single caller on top of a thread boundary. */
 
 import { createModelServer } from 'modelmount'
 import { mlpModel } from '../tools/models.mjs'

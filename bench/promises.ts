@@ -1,6 +1,6 @@
 /**
- * What each row must reach and what it is to reach. Missing a floor is red; a floor only moves up, when what was gained holds on a busy machine
- * as well. A goal is printed and never red.
+ * The floor and the goal of each row. Missing a floor is red. A floor only moves up, if a gain holds on a busy machine as well. A goal is
+ * printed and never red.
  */
 
 import type { Target } from './lib/row.ts'

@@ -16,7 +16,7 @@ import { table } from './lib/table.ts'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const DIR = fileURLToPath(new URL('../.bench/', import.meta.url))
-/** All benches together. What has not run by then has failed. */
+/** Time limit of all benches together. A bench that has not run by then has failed. */
 const BUDGET_S = 600
 
 const failed = (bench: Bench, error: unknown): Row => ({

@@ -1,4 +1,6 @@
-/** What one slow instance among ten does to the slowest requests, on a simulated clock: the product's balancer, made-up service times. */
+/**
+ * The effect of one slow instance among ten on the slowest requests, on a simulated clock: the product's balancer, made-up service times.
+ */
 
 import { REPLICAS, simulateFleet } from '../test/support/simulated-fleet.ts'
 import { type Bench, milliseconds, type Row, rowOfRatios } from './lib/row.ts'

@@ -1,6 +1,6 @@
 /**
- * What being watched costs: how many requests a second an app with telemetry answers over the same without, by the clock and by the CPU time of the
- * host's thread, and how long one collection takes.
+ * The cost of telemetry: requests per second of an app with it over the same app without, by the clock and by the CPU time of the host's
+ * thread, and the duration of one collection.
  */
 
 import { mlpModel } from '../tools/models.mjs'

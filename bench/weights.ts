@@ -1,4 +1,4 @@
-/** What another instance of a large model costs when all of them map the same weights, and whether it runs as fast as one with its own. */
+/** The cost of another instance of a large model that maps shared weights, and its speed against one with its own. */
 
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** The parts of the benches that do arithmetic or draw: what they say is believed, so they are tested like the product. */
+/** The parts of the benches that do arithmetic or draw: their figures are trusted, so they are tested like the product. */
 
 import { describe, expect, test } from 'vitest'
 import { fit } from '../bench/lib/fit.ts'

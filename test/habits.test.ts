@@ -1,4 +1,4 @@
-/** The habits of the test run itself: what is skipped is said, and CI runs everything. */
+/** The habits of the test run itself: skipped tests are listed, and CI runs everything. */
 
 import { spawnSync } from 'node:child_process'
 import {

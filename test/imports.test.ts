@@ -1,4 +1,4 @@
-/** Who may know whom, read from the import statements. */
+/** The permitted imports, read from the import statements. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
@@ -100,8 +100,8 @@ const isDeclaring = ({ from, to }: Import): boolean =>
   (isOptions(from) || roomOf(from) === 'core/options') && (isOptions(to) || DECLARING.includes(to))
 
 /**
- * What each room of the core may know beside public types; `types` in brackets means that nothing of it is left at run time. A room that is
- * not named here may know nothing, so a new one is a decision.
+ * The rooms that each room of the core may import, besides public types; `types` in brackets means that nothing of it remains at run time.
+ * A room that is not named here may import nothing, so a new one is a decision.
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/host': ['errors', 'protocol (types)', 'telemetry (types)'],
@@ -167,7 +167,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
 /** Rooms with an inside of their own, and the files that are their doors. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   'core/tensor': ['core/tensor/index.ts'],
-  // What is patched travels to workers, which hold no reader of graphs.
+  // Patches travel to workers, which hold no reader of graphs.
   'core/onnx': ['core/onnx/index.ts', 'core/onnx/splice.ts'],
   'core/protocol': ['core/protocol/index.ts'],
   'core/cache': ['core/cache/index.ts'],

@@ -2,7 +2,7 @@
 
 import ts from 'typescript'
 
-/** What is measured. A figure above the limit is an offence. */
+/** The measured figures. A figure above the limit is an offence. */
 export const RULES = {
   lines: { limit: 400, title: 'largest file', unit: 'lines' },
   function: { limit: 150, title: 'longest function', unit: 'lines' },
@@ -202,7 +202,7 @@ function highest(figures: readonly Figure[], rule: Rule): Map<string, number> {
 export interface Judgement {
   /** One for each rule. */
   readonly lines: readonly string[]
-  /** What must be mended; empty where all is well. */
+  /** Offences to mend; empty if there are none. */
   readonly problems: readonly string[]
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { judge, type Known, measure } from './house-rules.ts'
 
-/** What is still to be mended. A figure may fall and never rise; what is within its limit leaves the list. */
+/** Places still to be mended. A figure may fall and never rise; a place within its limit leaves the list. */
 const KNOWN: Known = {
   lines: {
     'src/core/scheduler/scheduler.ts': 418,

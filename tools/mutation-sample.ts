@@ -31,7 +31,7 @@ function filesOf(glob: string): readonly string[] {
 
 /**
  * @param glob of the files
- * @returns what Stryker is to mutate: `file:12-23,…`
+ * @returns the places for Stryker to mutate: `file:12-23,…`
  * @throws RangeError when `count` is no whole number from 1
  */
 export function sampleOf(glob: string, count: number, seed: number): string {

@@ -1,6 +1,6 @@
 /**
- * `npm run mutation -- cache` or `-- cache/key`: what of a room, or of one of its files, could be changed without a test that notices. With
- * `--far`, tests of the whole are asked as well; with `--sample 20`, only that many stretches of the room, drawn at random, are changed.
+ * `npm run mutation -- cache` or `-- cache/key`: finds changes of a room, or of one of its files, that no test notices. With `--far`, tests
+ * of the whole run as well; with `--sample 20`, only that many stretches of the room, drawn at random, are changed.
  */
 
 import { spawnSync } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** What forty pairs of turns say about two builds. */
+/** The verdict of forty pairs of turns on two builds. */
 
 import { type Interval, medianInterval } from '../lib/interval.ts'
 

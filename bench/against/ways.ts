@@ -5,7 +5,7 @@ import { firstPixels, IMAGE } from '../lib/first-pixels.ts'
 import { binaryRequest, postRequest } from '../lib/http-connection.ts'
 import { product, rotatingFloats } from '../lib/inputs.ts'
 
-/** What stands in front of the model; `lane` is `node:http` with its fast lane asked for. */
+/** The layer in front of the model; `lane` is `node:http` with its fast lane asked for. */
 export type Front = 'predict' | 'node' | 'lane' | 'express' | 'fastify'
 
 /** How it is asked: by callers in the host's process, or by connections. */

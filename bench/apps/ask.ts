@@ -1,11 +1,11 @@
-/** What an app process is told and what it answers. */
+/** Instructions for an app process, and its answers. */
 
 /** `attach` is plain `node:http` with the fast lane in front. */
 export type Framework = 'express' | 'fastify' | 'nest' | 'node' | 'attach'
 
 /**
- * Who answers the model route: modelmount; `session.run()` in the route, as one writes it first; a piscina pool; or nobody, to see what the
- * framework can do at all: `echo` parses JSON and answers JSON, `bytes` sends back what came.
+ * The handler of the model route: modelmount; `session.run()` in the route, as one writes it first; a piscina pool; or none, to see the
+ * framework's own limit: `echo` parses JSON and answers JSON, `bytes` sends its input back.
  */
 export type Kind = 'ours' | 'naive' | 'piscina' | 'echo' | 'bytes'
 
@@ -13,7 +13,7 @@ export interface AppAsk {
   readonly framework: Framework
   readonly kind: Kind
   readonly model: Uint8Array
-  /** What it is served as; under two names it is two models, each with a session of its own. @default ['m'] */
+  /** Its served names; under two names it is two models, each with a session of its own. @default ['m'] */
   readonly names?: readonly string[]
   /** Floats of a row of its one input. */
   readonly length: number

@@ -32,7 +32,7 @@ const STARTS: Readonly<Record<Exclude<Kind, 'ours' | 'echo' | 'bytes'>, Start>> 
 
 export const ECHO_LABEL = 'the same JSON, no model'
 
-/** What turns a parsed body into one of the size that a model's answer has. Not a promise: the rival shall pay for nothing but JSON. */
+/** Turns a parsed body into one of the size of a model's answer. Not a promise: the rival shall pay for nothing but JSON. */
 export const echo = ({ inputs: [{ data }] }: InferBody) => answerOf(data.slice(0, 2), [1, 2])
 
 /** Resolves with what turns a parsed body into the body of the answer. */

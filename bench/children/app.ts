@@ -3,7 +3,7 @@
 import type { AppAnswer, AppAsk } from '../apps/ask.ts'
 import { answerParent } from '../lib/child.ts'
 
-/** Nothing is loaded that this app does not have: what lies in memory costs garbage collections. */
+/** Nothing is loaded that this app does not have: objects in memory cost garbage collections. */
 answerParent(async ({ kind, ...ask }: AppAsk): Promise<AppAnswer> => {
   if (ask.framework === 'node' || ask.framework === 'attach') {
     const { startNode, startNodeBytes, startNodeEcho } = await import('../apps/node.ts')

@@ -44,7 +44,7 @@ export interface CpuAsk {
 export type BuildAsk = StartAsk | TurnAsk | CpuAsk
 export type BuildAnswer = StartAnswer | Turn | number
 
-/** What the build exports, as this checkout types it. */
+/** The build's exports, as this checkout types them. */
 interface Exports {
   index: typeof import('modelmount')
   node: typeof import('modelmount/node')

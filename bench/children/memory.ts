@@ -1,4 +1,4 @@
-/** The process whose memory is watched. Runs with --expose-gc, so that what is counted is what is held. */
+/** The process whose memory is watched. Runs with --expose-gc, so that only live memory counts. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createModelServer } from 'modelmount'
@@ -18,7 +18,7 @@ export type MemoryAsk = {
 export interface MemoryAnswer {
   /** Resident bytes after the warm-up, half way, and at the end. */
   readonly rss: readonly [start: number, middle: number, end: number]
-  /** What V8 holds of it for JavaScript, used or not. */
+  /** The part of it that V8 holds for JavaScript, used or not. */
   readonly heap: readonly [start: number, middle: number, end: number]
   /** Repetitions between middle and end; fewer than asked for when time ran out. */
   readonly secondHalf: number

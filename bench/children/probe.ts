@@ -23,7 +23,7 @@ export interface ProbeAnswer {
  * probe would measure little else. Enough for all requests of some seconds to be under way at once.
  */
 const CONNECTIONS = 256
-/** Longest wait for answers after the last request; what is missing then counts with the time it had. */
+/** Longest wait for answers after the last request; missing ones then count with the time they had. */
 const PATIENCE_MS = 5000
 
 // The probe stands for a client on a machine of its own, so it should not queue for the CPU that it measures. Not everybody may do that.

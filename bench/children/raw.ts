@@ -14,7 +14,7 @@ export type RawAsk =
 export interface RawAnswer {
   /** Rows per second. */
   readonly rate: number
-  /** Of one run: the shortest, because noise only ever adds; of long runs, which are always interrupted by somebody, their CPU time. */
+  /** Of one run: the shortest, because noise only ever adds. Of long runs, which are always interrupted, their CPU time. */
   readonly runMs: number
 }
 

@@ -25,7 +25,7 @@ export interface TelemetryAnswer {
   readonly offPort: number
 }
 
-/** What the event loop's thread has worked so far. */
+/** Work of the event loop's thread so far. */
 export interface CpuAsk {
   readonly mode: 'cpu'
 }

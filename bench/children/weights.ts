@@ -21,7 +21,7 @@ export interface WeightsAsk {
 }
 
 export interface WeightsAnswer {
-  /** Memory that nobody else has, of this process and its children. */
+  /** Private memory of this process and its children. */
   readonly privateBytes: number
   readonly form: 'plain' | 'shared'
 }

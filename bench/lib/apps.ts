@@ -41,7 +41,7 @@ export function jsonRequests(
   )
 }
 
-/** @param check asks an app once; what apps with a model resolve with must be the same */
+/** @param check asks an app once; apps with a model must resolve with the same value */
 export async function startAll<K extends string>(
   asks: Readonly<Record<K, AppAsk>>,
   check: (port: number) => Promise<ArrayLike<number>>,

@@ -18,7 +18,7 @@ export function openConnection(port: number): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const socket: Socket = connect({ port, host: '127.0.0.1', noDelay: true })
     let received: Buffer = NOTHING
-    /** Of a body that comes in pieces: what has come since its header, and how much is still to come. */
+    /** Of a body that comes in pieces: the bytes since its header, and the number still to come. */
     let pieces: Buffer[] = []
     let status = 0
     let missing = 0

@@ -1,4 +1,4 @@
-/** What one thread can compute at all: `session.run()` back to back in a process of its own, in the configuration that suits it best. */
+/** The limit of one thread: `session.run()` back to back in a process of its own, in the configuration that suits it best. */
 
 import type { RawAnswer, RawAsk } from '../children/raw.ts'
 import { startChild } from './child.ts'

@@ -31,7 +31,7 @@ const isSteady = (before: number, after: number): boolean => Math.max(before, af
 export interface Sides {
   ours(): Promise<number>
   rival(): Promise<number>
-  /** What the rival's figure makes possible for ours, where that is not the figure itself. */
+  /** The best possible figure of ours, derived from the rival's, unless that is the figure itself. */
   possible?(rival: number): number
   /** @default 7 */
   readonly pairs?: number

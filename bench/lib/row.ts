@@ -1,4 +1,4 @@
-/** What a bench hands back, and how a row is judged. */
+/** The result of a bench, and the judgement of a row. */
 
 import type { Pairs } from './pairs.ts'
 import { median } from './stats.ts'

@@ -1,6 +1,6 @@
 /**
- * A worker thread that gets floats, is busy for a given time, and sends floats back: what a hop between threads costs when nothing else is
- * done. Both ways transferred, over a `MessageChannel`, as modelmount does. Plain JavaScript, because threads do not inherit tsx.
+ * A worker thread that gets floats, is busy for a given time, and sends floats back: the cost of a bare hop between threads. Both ways
+ * transferred, over a `MessageChannel`, as modelmount does. Plain JavaScript, because threads do not inherit tsx.
  */
 
 import { parentPort } from 'node:worker_threads'

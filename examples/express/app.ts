@@ -54,7 +54,7 @@ export async function createApp(): Promise<{ app: Express; server: ModelServer }
   return { app, server }
 }
 
-/** Fires when the client hangs up, so that nobody computes answers for nobody. */
+/** Fires when the client hangs up, so that no answer is computed without a reader. */
 function goneSignal(res: Response): AbortSignal {
   const gone = new AbortController()
   res.once('close', () => {

@@ -16,7 +16,7 @@ export interface Feature {
   readonly mean: number
 }
 
-/** What train-score.ts knows about the model; also what the page builds its sliders from. */
+/** Facts from train-score.ts about the model; the page builds its sliders from them, too. */
 export interface ScoreCard {
   readonly task: string
   readonly features: readonly Feature[]

@@ -1,6 +1,6 @@
 /**
- * Where in a recording does somebody speak? Silero VAD answers a probability for each window of 32 ms; this turns them into
- * segments the way Silero's own `get_speech_timestamps` does. https://github.com/snakers4/silero-vad
+ * Finds the speech in a recording. Silero VAD answers a probability for each window of 32 ms; this turns them into segments the way
+ * Silero's own `get_speech_timestamps` does. https://github.com/snakers4/silero-vad
  */
 
 import type { ModelServer } from 'modelmount'

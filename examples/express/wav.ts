@@ -1,6 +1,6 @@
 /** Reads WAV files: integer PCM of 8 to 32 bits and 32-bit float, any channel count mixed down to mono, at any sample rate. */
 
-/** A file that cannot be read. The message is a sentence for whoever sent the file; `status` and `expose` are Express's convention. */
+/** A file that cannot be read. The message is a sentence for its sender; `status` and `expose` are Express's convention. */
 export class WavError extends Error {
   override readonly name = 'WavError'
   readonly status = 400

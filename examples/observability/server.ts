@@ -27,7 +27,7 @@ mkdirSync(signed)
 writeFileSync(join(signed, 'model.onnx'), mlpModel({ layers: [32, 256, 256, 2], seed: 2 }))
 await signModel(signed, { privateKey, signature: join(signed, 'model.sig') })
 
-// Before anything else, so that what is created later finds it.
+// Before anything else, so that objects created later find it.
 const telemetry = await startTelemetry({ serviceName: 'shop', ...(values.gpu ? { gpu: true } : {}) })
 const server = await createModelServer({
   telemetry,

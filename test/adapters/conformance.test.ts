@@ -41,7 +41,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-/** What the mount says to a request, without any adapter. */
+/** The mount's answer to a request, without any adapter. */
 async function expected(
   { method, path, headers = {}, body }: Omit<Exchange, 'status'>,
   by = mount,
@@ -226,7 +226,7 @@ describe.each(HOSTS)('$name', (host) => {
       const piece = Buffer.alloc(MAX_BODY_BYTES + 1, ' ')
       if (framing === 'chunked') await raw.send(chunk(piece))
       expect(await raw.answer()).toMatchObject({ status: 413, headers: { 'content-type': 'application/json' } })
-      // Nobody reads on for ever; where a `Request` stands between, that is its carrier's to see to.
+      // No adapter reads on for ever; if a `Request` stands between, its carrier is responsible.
       if (host.isWeb) return
       for (let sent = piece.length; sent < total && !raw.socket.destroyed; sent += piece.length)
         await Promise.race([raw.send(framing === 'chunked' ? chunk(piece) : piece), raw.closed])
@@ -262,7 +262,7 @@ describe.each(HOSTS)('$name', (host) => {
       const answered = raw.answer().then((answer) => {
         status = answer.status
       })
-      // A byte a turn, for as long as nobody says stop.
+      // A byte a turn, until it is told to stop.
       while (status === 0 && !raw.socket.destroyed) {
         await raw.send(' ').catch(() => {})
         await new Promise((resolve) => setImmediate(resolve))

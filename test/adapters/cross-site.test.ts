@@ -35,7 +35,7 @@ const REFUSED: readonly (readonly [OutgoingHttpHeaders, number, string])[] = [
 
 const passing = (port: number): readonly OutgoingHttpHeaders[] => [
   JSON_TYPE,
-  // What tritonclient sends: no type in its usual form, bytes in the asynchronous one.
+  // As tritonclient sends it: no type in its usual form, bytes in the asynchronous one.
   {},
   { 'content-type': 'application/octet-stream' },
   { ...JSON_TYPE, origin: `http://127.0.0.1:${port}` },

@@ -1,4 +1,4 @@
-/** Every way to carry a server, as an app around it would: what the conformance suite runs against. */
+/** Every way to carry a server, as an app around it would: the hosts of the conformance suite. */
 
 import 'reflect-metadata'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
@@ -33,7 +33,7 @@ import { ModelServerModule } from 'modelmount/nestjs'
 import { attach, nodeHandler } from 'modelmount/node'
 import { webListener } from '../../src/cli/web.ts'
 
-/** What the requests of all frameworks have. */
+/** The common part of all frameworks' requests. */
 export interface AnyRequest {
   readonly method?: string | undefined
   readonly url?: string | undefined
@@ -199,7 +199,7 @@ const onHono: Host = {
   },
 }
 
-/** What decorators would say; the tests are compiled without them. */
+/** The metadata of decorators; the tests are compiled without them. */
 class HelloController {
   hello(): string {
     return 'hello'

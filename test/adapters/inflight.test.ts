@@ -1,4 +1,4 @@
-/** Bodies in flight, through every adapter: what the server may hold is held and no more, and all of it is given back. */
+/** Bodies in flight, through every adapter: the server holds as much as it may and no more, and gives all of it back. */
 
 import { gzipSync } from 'node:zlib'
 import { createModelServer, type HeldBytes, type HttpHandler, type ModelServer } from 'modelmount'
@@ -89,7 +89,7 @@ describe.each(HOSTS)('$name', (host) => {
       expect(refusal).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
       expect(JSON.parse(refusal.text)).toMatchObject({ code: 'OVERLOADED' })
       await becomes(bytes, 360_000)
-      // What is small still fits.
+      // Small bodies still fit.
       expect(await post(PATH, ADD)).toMatchObject({ status: 200 })
       // Two go away within their bodies, two end them (with what is no JSON).
       for (const raw of slow.slice(0, 2)) raw.socket.destroy()

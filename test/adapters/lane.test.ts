@@ -88,7 +88,7 @@ async function connected(port: number): Promise<RawSocket> {
   return raw
 }
 
-/** What a server says to these bytes until it closes the connection, or says nothing more; the time of day left out. */
+/** A server's answer to these bytes until it closes the connection or falls silent; without the time of day. */
 async function said(port: number, pieces: readonly (string | Uint8Array)[]): Promise<string> {
   const raw = await connected(port)
   let text = ''
@@ -132,7 +132,7 @@ const NO_REQUEST = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n'
 describe('the same answers', () => {
   let lane: Listening
   let plain: Listening
-  /** Who has met bytes that are no request. */
+  /** Servers that met bytes that are no request. */
   const refused = { lane: false, plain: false }
   const start = async () => {
     lane = await attached()

@@ -1,4 +1,4 @@
-/** What Nest adds: injection, guards, interceptors, versions, shutdown, health. On both platforms. */
+/** Nest's own features: injection, guards, interceptors, versions, shutdown, health. On both platforms. */
 
 import 'reflect-metadata'
 import type { AddressInfo } from 'node:net'

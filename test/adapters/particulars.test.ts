@@ -1,4 +1,4 @@
-/** What one adapter has that the others have not. */
+/** Features of single adapters. */
 
 import { createServer, type IncomingMessage } from 'node:http'
 import { connect } from 'node:http2'

@@ -10,7 +10,7 @@ export interface Exchange {
   readonly path: string
   readonly headers?: OutgoingHttpHeaders
   readonly body?: string | Uint8Array
-  /** What every adapter must answer; all else of the answer is what the mount itself says to the same request. */
+  /** Required answers of every adapter; the rest of each answer must equal the mount's own. */
   readonly status: number
   /** The frameworks that answer this one themselves, before any route of theirs is asked, or that change the path first. */
   readonly except?: Readonly<Record<string, number>>
@@ -135,7 +135,7 @@ export const REQUESTS: readonly Exchange[] = [
   ),
   infer('no content type', 200, ADD, { headers: {} }),
   infer('a charset', 200, ADD, { headers: { 'content-type': 'application/json;charset=UTF-8' } }),
-  // What `curl -d` calls it.
+  // The type that `curl -d` sends.
   infer('a form', 200, ADD, { headers: { 'content-type': 'application/x-www-form-urlencoded' } }),
   infer('a structured suffix', 200, ADD, { headers: { 'content-type': 'application/vnd.api+json' } }),
   infer('a large header of its own', 200, ADD, { headers: { ...JSON_TYPE, 'x-large': 'x'.repeat(10_000) } }),
@@ -199,9 +199,9 @@ const FORM = 'application/x-www-form-urlencoded'
 const ROW = { instances: [{ a: [1, 2, 3, 4], b: [1, 1, 1, 1] }] }
 const COLUMNS = { inputs: { a: [[1, 2, 3, 4]], b: [[1, 1, 1, 1]] } }
 
-/** What clients of TensorFlow Serving, MLflow and Triton's extensions send; MLflow's routes serve `add`. */
+/** Requests of clients of TensorFlow Serving, MLflow and Triton's extensions; MLflow's routes serve `add`. */
 export const DIALECTS: readonly Exchange[] = [
-  // What `curl -d` and Python's requests make of the documented examples.
+  // The documented examples, as `curl -d` and Python's requests send them.
   post('TensorFlow Serving, as a form', '/v1/models/add:predict', 200, FORM, ROW),
   post('TensorFlow Serving, without a type', '/v1/models/add/versions/1:predict', 200, undefined, COLUMNS),
   post('TensorFlow Serving, packed', '/v1/models/add:predict', 400, undefined, gzipSync(JSON.stringify(ROW))),
@@ -251,7 +251,7 @@ const zipped = (what: string, status: number, body: Uint8Array, coding = 'gzip')
   infer(what, status, body, { headers: { ...JSON_TYPE, 'content-encoding': coding } })
 const csv = (what: string, text: string): Exchange => post(`MLflow, ${what}`, '/invocations', 400, 'text/csv', text)
 
-/** What no honest client sends, in every dialect. */
+/** Requests that no honest client sends, in every dialect. */
 export const BAD: readonly Exchange[] = [
   lying('a tensor that says more bytes than the body has', [16, 17]),
   lying('a tensor that says fewer bytes than its shape', [16, 12]),

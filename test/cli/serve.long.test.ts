@@ -1,4 +1,4 @@
-/** The modelmount command as a shell sees it: what it prints, what it answers, how it ends. */
+/** The modelmount command from a shell's point of view: its output, its answers, its end. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -126,7 +126,7 @@ describe('serve', () => {
     async (signal) => {
       const { child, ended, draining, url } = await serve('--models', join(dir, 'models'))
       const running = infer(url, 'slow', trips(700_000))
-      // Behind it in the queue, and known to have arrived: what is sent on a connection is read in order of arrival.
+      // Behind it in the queue, and known to have arrived: a connection is read in order of arrival.
       const waiting = infer(url, 'slow', trips(1))
       await expect.poll(async () => (await fetch(`${url}/v2/health/live`)).status).toBe(200)
       child.kill(signal)
@@ -242,7 +242,7 @@ describe('wrong use ends with 2, a sentence and the usage', () => {
     [['inspect', 'a', '--yaml'], '--yaml'],
   ])('%j', async (args, sentence) => {
     const { child, ended } = start(...args)
-    // What it wrongly takes for a command to serve would go on for ever.
+    // A command taken for one to serve would run for ever.
     child.stdout?.once('data', () => child.kill('SIGKILL'))
     const { code, stdout, stderr } = await ended
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

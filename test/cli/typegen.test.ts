@@ -1,4 +1,4 @@
-/** modelmount typegen: what it writes, when, and when not. */
+/** modelmount typegen: its output, when it writes, and when not. */
 
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'

@@ -39,7 +39,7 @@ const page = (json: unknown): Page => ({ body: JSON.stringify(json) })
 /** Of any answer; a mutation run asks again for every change. */
 const RUNS = process.env.MUTATION === undefined ? 600 : 60
 
-/** What the server answers now. */
+/** The server's current answer. */
 let pages: { server: Page; metadata: Page; infer: Page }
 let http: Client
 beforeAll(async () => {

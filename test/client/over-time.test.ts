@@ -1,4 +1,4 @@
-/** The client over time: what it forgets, what it waits for, and what it leaves behind. */
+/** The client over time: its memory, its waits, and its remains. */
 
 import { getEventListeners } from 'node:events'
 import { type ClientOptions, createClient, type ModelClient } from 'modelmount/client'
@@ -210,7 +210,7 @@ describe('after each kind of end', () => {
     const { client } = scripted(script)
     const outcome = observe(codeOf(client.predict('m', x, { signal, timeoutMs: 5000 })))
     await turns()
-    // No longer than it takes: what is left would end by itself.
+    // No longer than it takes: the rest would end by itself.
     while (!outcome.settled) await vi.advanceTimersByTimeAsync(100)
     expect(await outcome.promise).toBe(code)
     expect(getEventListeners(signal, 'abort')).toEqual([])

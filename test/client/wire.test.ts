@@ -1,4 +1,4 @@
-/** What goes over the wire to the byte, and what each manner of answer becomes. */
+/** The bytes on the wire, and the result of each manner of answer. */
 
 import { createClient, isModelmountError, type ModelmountError, type PredictInputs, type RemoteOptions } from 'modelmount/client'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -11,7 +11,7 @@ interface Sent {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly json: string
-  /** What stands behind the JSON. */
+  /** The bytes behind the JSON. */
   readonly bytes: number[]
 }
 

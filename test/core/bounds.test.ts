@@ -1,4 +1,4 @@
-/** Bounds in bytes at their edge: what fills one exactly is let in, one byte more is not, and what has left counts no more. */
+/** Bounds in bytes at their edge: an exact fit is admitted, one byte more is not, and bytes that have left no longer count. */
 
 import { describe, expect, test } from 'vitest'
 import { createBuffers, POOLED_BYTES } from '../../src/core/engine/buffers.ts'
@@ -62,7 +62,7 @@ describe('maxQueuePerTenant', () => {
 })
 
 describe('maxBytes of the cache', () => {
-  /** What an entry takes beside its data, as the cache counts it. */
+  /** Cost of an entry beside its data, as the cache counts it. */
   async function bytesOf(size: number): Promise<number> {
     const { cache } = setUp({ maxBytes: 100_000 })
     await cache.getOrRun({}, call(), async () => answer(size))
@@ -151,7 +151,7 @@ describe('bytes of sequences', () => {
     await answerAll()
     expect([await first, await second]).toEqual(['ok', fits ? 'ok' : 'SEQUENCE_LIMIT'])
     expect(sequences.info.bytes).toBe(fits ? 20 : 8)
-    // What has ended counts no more.
+    // Ended work no longer counts.
     const end = ask(1, 2, { end: true })
     await answerAll()
     expect(await end).toBe('ok')

@@ -31,7 +31,7 @@ function* objectsOf(
   if (schema.items) yield* objectsOf(schema.items, (value) => wrap([value]), `${path}[]`)
 }
 
-/** What options.ts lists as known where it meets a key that it does not know. */
+/** The keys that options.ts lists as known when it meets an unknown one. */
 function knownKeys(wrap: (inner: unknown) => unknown, like: readonly string[]): string[] {
   // A key of this object chooses the alternative where there are several.
   const first = like.includes('specific') ? { specific: ['1'] } : {}

@@ -63,7 +63,7 @@ describe.concurrent.each(['thread', 'process'])('%s tier', (tier) => {
       expect({ code, signal }).toEqual(EXPECTED[ending])
       expect(stderr).not.toMatch(/mutex lock failed|Napi::Error|terminate called/)
       expect(stdout).toContain('ending')
-      // What was accepted is answered when the process is allowed to wait for it.
+      // Accepted requests are answered if the process may wait for them.
       if (ending === 'fall-off' || ending === 'close')
         expect(stdout).toMatch(phase === 'run' ? /answered/ : /loaded|SERVER_CLOSED/)
     })

@@ -1,6 +1,6 @@
 /**
- * Loads a model, while somebody else kills its children, and says what came of it. Nothing but that load keeps it running.
- * argv: dist folder, model file, options of the load as JSON
+ * Loads a model, while another process kills its children, and prints the outcome. Nothing but that load keeps it running. argv: dist
+ * folder, model file, options of the load as JSON
  */
 import { pathToFileURL } from 'node:url'
 

@@ -1,4 +1,4 @@
-/** Requests share runs where the model was proved to allow it, and nobody can tell except by the clock. */
+/** Requests share runs if the model was proved to allow it, and only the clock shows it. */
 
 import { createModelServer, type ModelServer, type ModelSpec, type Tensor } from 'modelmount'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -224,7 +224,7 @@ describe('shared runs', () => {
     const sent = [1, 2, 3, 4].map((x, i) => server.predict('m', { x: [[x, x, x, x]] }, i % 2 ? { signal: giveUp.signal } : {}))
     const outcomes = Promise.allSettled(sent)
     await posted()
-    // All of them are at the worker now, so that nobody can be left out any more.
+    // All of them are at the worker now, so that none can be left out any more.
     expect(server.model('m').queue).toMatchObject({ waiting: 0, running: 4 })
     giveUp.abort()
     await expect(sent[1]).rejects.toMatchObject({ code: 'ABORTED' })
@@ -374,7 +374,7 @@ describe('a warm-up that hangs', () => {
   })
 })
 
-/** What a caller could see through `.buffer`. */
+/** Data that a caller could see through `.buffer`. */
 const bytesBehind = (tensor: Tensor | undefined): number | undefined =>
   ArrayBuffer.isView(tensor?.data) ? tensor.data.buffer.byteLength : undefined
 

@@ -29,7 +29,7 @@ const serve = (source: Uint8Array, settings: object = {}): Promise<ModelServer> 
 
 const countsOf = (server: ModelServer) => server.model('m').cache
 
-/** a float [N], b float [M], s string [K] -> each unchanged: what comes back tells whose result it is. */
+/** a float [N], b float [M], s string [K] -> each unchanged: the output shows whose result it is. */
 const JOINED = writeModel({
   graph: {
     inputs: [value('a', 'float', ['N']), value('b', 'float', ['M']), value('s', 'string', ['K'])],

@@ -1,4 +1,4 @@
-/** Graphs that are edited after verification: what is served of them, in both tiers, and what stays that of the file. */
+/** Graphs that are edited after verification: their outputs in both tiers, and the facts that stay those of the file. */
 
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

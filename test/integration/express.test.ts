@@ -264,7 +264,7 @@ describe.each(combinations)('$name at $mount, express.json() before it: $json', 
       'application/json; charset=utf-8',
       'application/json;charset=UTF-8',
       'application/vnd.api+json',
-      // What HTTP libraries call any bytes, and curl what it is told to send.
+      // The type that HTTP libraries give any bytes, and curl on request.
       'application/octet-stream',
       'application/x-www-form-urlencoded',
     ])
@@ -346,7 +346,7 @@ describe.each(KINDS)('$name and bodies over maxBodyBytes', ({ express }) => {
         `POST /v2/models/add/infer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${how}`,
       )
       const [inside] = await connected
-      // What is announced is refused unseen; what is not, as soon as it is too much. Nothing more is sent until the answer is here.
+      // An announced excess is refused unseen, an unannounced one as soon as it occurs. Nothing more is sent until the answer is here.
       if (framing === 'chunked') socket.write(chunked(CHUNK))
       expect(await answer()).toMatch(/^HTTP\/1\.1 413 [\s\S]*"code":"BODY_TOO_LARGE"/)
       const closed = new Promise((resolve) => socket.once('close', resolve))
@@ -453,7 +453,7 @@ describe.each(KINDS)('$name under load', LINUX, ({ express }) => {
     expect(await hasRoom(model)).toBe(false)
     leave()
     await gone
-    // What stands before it is held, so it did not leave by being run.
+    // The work before it is held, so it did not leave by being run.
     await expect.poll(() => hasRoom(model)).toBe(true)
     release()
     await running

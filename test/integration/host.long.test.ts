@@ -1,4 +1,4 @@
-/** Hosts that are not a plain script with all rights: what cannot work there is an error with a code and a remedy, the rest works. */
+/** Hosts that are not a plain script with all rights: impossible features are errors with a code and a remedy, the rest works. */
 
 import { execFile, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'

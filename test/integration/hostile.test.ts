@@ -85,7 +85,7 @@ const HOSTILE: Readonly<Record<string, readonly [bytes: Uint8Array, code: string
   ],
 }
 
-/** What only ONNX Runtime notices; the scan follows no names. */
+/** Only ONNX Runtime notices these; the scan follows no names. */
 const LEFT_TO_THE_RUNTIME: Readonly<Record<string, Uint8Array>> = {
   'an operator that does not exist': modelOf({ nodes: [node('Nonsense', [], ['y'])] }),
   'a cycle': modelOf({ nodes: [node('Relu', ['z'], ['y']), node('Relu', ['y'], ['z'])] }),

@@ -1,4 +1,4 @@
-/** As many instances as the load needs, models that leave memory and come back, one budget for all, and nobody's request lost over it. */
+/** As many instances as the load needs, models that leave memory and come back, one budget for all, and no request lost over it. */
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, getPriority, tmpdir } from 'node:os'
@@ -188,7 +188,7 @@ describe('scaling', TWO_CPUS, () => {
     const stopped = load.stop()
     const sent = Array.from({ length: 20 }, () => server.predict('m', { trips: 1n }))
     hold([first!])
-    // What it had answered by then arrives, and it is given something else that it does not answer any more.
+    // Its answers up to then arrive, and it gets another run that it does not answer any more.
     await expect.poll(() => server.model('m').queue.running).toBeGreaterThan(0)
     for (let i = 0; i < 3; i++) await posted()
     process.kill(first!, 'SIGKILL')

@@ -1,4 +1,4 @@
-/** A listener may close the server, unload the model or load it again, whatever it is told of: what it asked for holds afterwards. */
+/** A listener may close the server, unload the model or load it again, on any event, and gets its wish. */
 
 import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -16,7 +16,7 @@ import { treeFor } from '../support/tree.ts'
 interface Situation {
   readonly is: (event: ServerEvent) => boolean
   readonly spec?: (dir: string) => Partial<ModelSpec>
-  /** What happens to the model once it is loaded. @default nothing: loading it is enough */
+  /** Action on the model once it is loaded. @default nothing: loading it is enough */
   readonly happens?: (server: ModelServer, dir: string) => void
   /** It does not load. */
   readonly fails?: true
@@ -68,7 +68,7 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
   },
 }
 
-/** What was refused is refused in our own words. */
+/** A refusal uses our own words. */
 async function settled(promises: readonly Promise<unknown>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(promises))
     if (outcome.status === 'rejected')
@@ -78,7 +78,7 @@ async function settled(promises: readonly Promise<unknown>[]): Promise<void> {
 describe.each(Object.entries(SITUATIONS))('when it is told of %s', LINUX, (_, situation) => {
   const { is, happens, fails } = situation
 
-  /** Loads the model, lets happen what the listener waits for, and resolves when what it does about that is done. */
+  /** Loads the model, causes the listener's event, and resolves when the listener's action is done. */
   async function told(act: (server: ModelServer, spec: ModelSpec) => Promise<unknown>) {
     const before = workerPids()
     const dir = treeFor({ 'm.onnx': constantOf(1) })

@@ -1,4 +1,4 @@
-/** Model repositories as Triton has them, and our own model.json: what their files say is what is served. */
+/** Model repositories as Triton has them, and our own model.json: their files decide about the served models. */
 
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Requests that share a run: each caller's answer is the one it would get alone, whoever runs beside it. */
+/** Requests that share a run: each caller's answer is the one it would get alone, with any neighbours. */
 
 import type { ModelServer, PredictResult, Tensor } from 'modelmount'
 import { describe, expect, test } from 'vitest'
@@ -13,7 +13,7 @@ const W = tensor('w', 'float', [SIZE, SIZE], WEIGHTS)
 const X = value('x', 'float', ['N', SIZE])
 const Y = value('y', 'float', ['N', SIZE])
 
-/** y = chain(x) + relu(max over all rows of x - 100): rows are independent as long as nobody is loud. */
+/** y = chain(x) + relu(max over all rows of x - 100): rows are independent as long as none is loud. */
 const loudModel = (): Uint8Array =>
   writeModel({
     graph: {
@@ -112,7 +112,7 @@ describe('a model whose rows are independent', () => {
       buffers.add(scores.buffer)
     }
     expect(buffers.size).toBe(300)
-    // Not in vain: some did share a run.
+    // Some did share a run, so the check means something.
     if (server.model('m').batching.maxSize >= 4) expect(answers.some(({ batchSize }, i) => batchSize > 1 + (i % 5))).toBe(true)
   })
 

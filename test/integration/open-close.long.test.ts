@@ -32,7 +32,7 @@ test('a hundred times', LINUX, async () => {
     fs.rmSync(dir, { recursive: true, force: true })
   })
   for (const folder of ['tmp', 'm']) fs.mkdirSync(join(dir, folder))
-  // What is made for the time being is made in there.
+  // Temporary files are made in there.
   process.env.TMPDIR = join(dir, 'tmp')
   const source = join(dir, 'm/model.onnx')
   fs.writeFileSync(source, mlpModel({ layers: [4, 2] }))

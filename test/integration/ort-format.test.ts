@@ -37,7 +37,7 @@ test('is served when it is allowed', async () => {
     logger: false,
     strict: true,
   })
-  // What its operators could do with values that are made up is not known, so nothing of that kind is given away as an example.
+  // The effect of made-up values on its operators is unknown, so none are given away as an example.
   const examplesOf = (name: string): boolean =>
     JSON.stringify(server.openapi().paths[`/v2/models/${name}/infer`]).includes('"example"')
   expect([examplesOf('onnx'), examplesOf('ort')]).toEqual([true, false])

@@ -1,4 +1,4 @@
-/** predict() against the built package: what goes in, what comes out, and what happens while a request waits. */
+/** predict() against the built package: inputs, outputs, and events while a request waits. */
 
 import {
   createModelServer,

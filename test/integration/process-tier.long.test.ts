@@ -1,4 +1,4 @@
-/** What the process tier contains: crashes, hangs, memory, and what a child can see of its host. */
+/** The process tier contains crashes, hangs and memory, and limits a child's view of its host. */
 
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'

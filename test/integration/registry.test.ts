@@ -157,7 +157,7 @@ describe('a repository', () => {
     const server = await serverFor({ repository, logger, models: [{ name: 'both', source: constantOf(9) }] })
     for (const path of ['both.onnx', 'empty', 'bad name', 'twice/model.onnx', 'both/1/model.onnx'])
       expect(warnings.filter((text) => text.includes(join(repository, path)))).toHaveLength(1)
-    // What the code names wins over what lies on disk.
+    // Models named in code win over those on disk.
     expect(await answerOf(server, 'both')).toBe(9)
     expect(await answerOf(server, 'twice')).toBe(4)
   })

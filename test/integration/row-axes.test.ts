@@ -1,4 +1,4 @@
-/** Where rows are is found by the name that they have; what an output is declared as decides nothing. */
+/** The name of a dimension shows where rows are; the declared shape of an output decides nothing. */
 
 import { describe, expect, test } from 'vitest'
 import { FIXED_COST } from '../../tools/models.mjs'
@@ -27,7 +27,7 @@ const labelled = (
   })
 
 describe('an output of one label a row', () => {
-  // What costs are is measured, which a busy machine may spoil once.
+  // Costs are measured, which a busy machine may spoil once.
   test.each([
     ['[1], as LightGBM’s converter writes it', [1]],
     ['[3], which is as many rows as a trial has', [3]],

@@ -1,4 +1,4 @@
-/** Models with state: what a sequence is, in what order its requests run, and what becomes of it when something goes wrong. */
+/** Models with state: the bounds of a sequence, the order of its requests, and its fate after failures. */
 
 import fc from 'fast-check'
 import type { ModelServer, PredictResult, SequenceOptions } from 'modelmount'

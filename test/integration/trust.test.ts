@@ -1,4 +1,4 @@
-/** Only models that somebody trusted has signed run, and what runs is what was signed. */
+/** Only models from trusted signers run, and the running bytes are the signed ones. */
 
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** What `nest-versions.mjs` asks of one version of Nest; run beside it. */
+/** The checks of `nest-versions.mjs` on one version of Nest; run beside it. */
 
 import 'reflect-metadata'
 import { readFileSync } from 'node:fs'

@@ -18,7 +18,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const example = join(root, 'examples/observability')
 const prometheus = process.env.PROMETHEUS ?? 'prometheus'
 const loadS = Math.max(40, Number(process.argv[2] ?? 60))
-/** What stands for Grafana's own variables. */
+/** Values for Grafana's own variables. */
 const VARIABLES = { $__rate_interval: '20s', $model: '.*', $version: '.*' }
 
 const dir = mkdtempSync(join(tmpdir(), 'interop-'))
@@ -214,7 +214,7 @@ for (const child of children) child.kill('SIGTERM')
 await sleep(500)
 rmSync(dir, { recursive: true, force: true })
 mkdirSync(join(root, '.interop'), { recursive: true })
-// What a stand-in said is nothing to show.
+// Numbers of a stand-in are not shown.
 const measured = hasGpu ? answers : answers.filter(({ expr }) => !/\bhw_(gpu|power)_/.test(expr))
 writeFileSync(join(root, '.interop/dashboard.json'), JSON.stringify({ prometheus: version, from, to, answers: measured }))
 

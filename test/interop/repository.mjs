@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { identityModel, totalModel } from '../../tools/models.mjs'
 import { node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 
-/** INPUT0, INPUT1 int32 [N, 16] -> their sum and their difference: what Triton's own examples are written for. */
+/** INPUT0, INPUT1 int32 [N, 16] -> their sum and their difference: the model of Triton's own examples. */
 function sumAndDifference(shift = 0) {
   const row = ['N', 16]
   return writeModel({

@@ -17,7 +17,7 @@ import { attach } from '../../dist/node.js'
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 const cli = here('../../dist/cli.js')
 
-/** What each needs of its mount. */
+/** The mount that each needs. */
 const SCRIPTS = {
   'triton_http.py': { management: true },
   'kserve_client.py': { dialects: ['open-inference', 'tf-serving'] },

@@ -12,7 +12,7 @@ const { rows, models } = JSON.parse(readFileSync(join(folder, 'answers.json'), '
 /** Another release of ONNX Runtime may round otherwise. */
 const MOST = 1e-6
 
-/** What is wrong with an output; nothing where it is right. */
+/** The fault of an output, if it has one. */
 function faultOf(wanted, got, labels) {
   if (!got) return 'is not there'
   const isMap = typeof wanted[0] === 'object'

@@ -13,7 +13,7 @@ setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
 const CYCLES = 200
-/** What the first loads leave is the price of loading at all: code, pools of malloc, the binding. */
+/** The remains of the first loads are the price of loading at all: code, pools of malloc, the binding. */
 const WARM = 40
 const HOUR_MS = 3_600_000
 const MIB = 2 ** 20

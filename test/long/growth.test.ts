@@ -1,6 +1,6 @@
 /**
- * 100,000 requests that nobody means well with: shapes, names, tenants, ids and connections that never come again. What is remembered of them
- * is counted, and memory is compared once it has settled: after half of them, and after all.
+ * 100,000 hostile requests: shapes, names, tenants, ids and connections that never come again. The entries that remember them are counted.
+ * Memory is compared once it has settled: after half of them, and after all.
  */
 
 import { setFlagsFromString } from 'node:v8'
@@ -18,12 +18,12 @@ const collect = runInNewContext('gc') as () => void
 const REQUESTS = 100_000
 const CALLERS = 32
 const MIB = 2 ** 20
-/** Another 50,000 requests may not add that much. What leaked a hundred bytes a request, or a name of that length, would. */
+/** Another 50,000 requests may not add that much. A leak of a hundred bytes a request, or of a name of that length, would. */
 const MOST_HEAP_GROWTH = 4 * MIB
 /** Of the process, which native memory and its fragments belong to. Half a kilobyte a request. */
 const MOST_RESIDENT_GROWTH = 24 * MIB
 
-/** The least of several readings: what else goes on in the process only adds to it. */
+/** The least of several readings: other activity in the process only adds to it. */
 async function settledMemory(): Promise<{ readonly heap: number; readonly resident: number }> {
   let heap = Number.POSITIVE_INFINITY
   let resident = Number.POSITIVE_INFINITY
@@ -74,7 +74,7 @@ function kindsOf(server: ModelServer): readonly Hostile[] {
     (i) => post('/v1/models/add:predict', JSON.stringify({ [name(i)]: [1] })),
     (i) => post('/invocations', JSON.stringify({ inputs: { [name(i)]: [1] } })),
     (i) => server.predict('add', { [name(i)]: rows(1) }),
-    // Ids of requests, and sequences that nobody goes on with.
+    // Ids of requests, and sequences that no caller continues.
     (i) => post('/v2/models/add/infer', '{', undefined, { 'x-request-id': name(i) }),
     (i) => server.predict('total', { x: [[i, 1]] }, { sequence: { id: name(i), start: true, end: true }, tenant: name(i) }),
     (i) => server.predict('total', { x: [[i, 1]] }, { sequence: { id: name(i), start: true }, tenant: name(i % 50) }),

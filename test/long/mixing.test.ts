@@ -19,7 +19,7 @@ describe('rows influence each other by', () => {
     expect(enabled).toBe(false)
   })
 
-  // What runs cost is measured, which a busy machine may spoil once.
+  // The cost of runs is measured, which a busy machine may spoil once.
   test.each(PAIRS)('$way; an honest model with these operators shares runs', { retry: 3 }, async ({ honest }) => {
     expect(await batchingOf(modelOf(honest))).toMatchObject({ enabled: true, reason: expect.stringContaining('times the rows') })
   })

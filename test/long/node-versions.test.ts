@@ -21,7 +21,7 @@ const TODAY = Math.floor(Date.now() / 86_400_000)
 
 /** Less than that is not begun. */
 const LEAST_MS = (IS_WHOLE ? 8 : 4) * 60_000
-/** What the run keeps for its own end. */
+/** Time that the run keeps for its own end. */
 const RESERVE_MS = 30_000
 
 const shareOf = (major: number): string | undefined =>
@@ -41,7 +41,7 @@ test.for(others)('the suite passes on Node %i', { ...BINARY, timeout: 15 * 60_00
   console.log(`Node ${major}, share ${share ?? '1/1'}: ${first.passed} passed, ${first.failed.length} failed`)
   expect(first.passed).toBeGreaterThan(0)
   if (first.failed.length === 0) return
-  // A busy machine is no fault of the version: what fails because of that passes when it has the machine for itself.
+  // A busy machine is no fault of the version: a test that fails because of that passes when it has the machine for itself.
   console.log(first.failed.join('\n'))
   const again = await runSuite(binary, ROOT, { report: join(dir, 'again.json'), files: first.files, signal })
   if (!again) return skip(lacks)

@@ -1,6 +1,6 @@
 /**
- * Loads, unloads, predictions, crashes and the end of the server, in any order and on top of each other: every promise settles with an answer or
- * a reason, nothing is left, and nothing is rejected that somebody does not hear. The schedule is drawn from a seed that a failure names.
+ * Loads, unloads, predictions, crashes and the end of the server, in any order and on top of each other. Every promise settles with an
+ * answer or a reason, nothing is left, and no rejection goes unheard. The schedule is drawn from a seed that a failure names.
  */
 
 import { createModelServer, type ModelServer } from 'modelmount'
@@ -16,7 +16,7 @@ const ROUNDS = 14
 const STEPS = 60
 const NAMES = ['a', 'b', 'c']
 
-/** What a caller may be told. Anything else is a fault of ours. */
+/** Errors that a caller may see. Anything else is a fault of ours. */
 const HONEST = new Set([
   'ABORTED',
   'DEADLINE_EXCEEDED',
@@ -66,7 +66,7 @@ function createOutcomes(): Outcomes {
   }
 }
 
-/** A step of the schedule; what it begins is watched, not waited for. */
+/** A step of the schedule; its work is watched, not waited for. */
 function step(server: ModelServer, isolation: string, random: Random, outcomes: Outcomes): void {
   const name = pick(random, NAMES)
   const chance = random()

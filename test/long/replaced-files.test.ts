@@ -1,6 +1,6 @@
 /**
- * What is done to a model's files while it serves, times what then starts a worker: it runs the bytes that were loaded, or is not started, for
- * the reason that is true, until the files are right again. Tables of forms: a line more is a test more.
+ * Changes to a model's files while it serves, times events that start a worker. The worker runs the loaded bytes, or is not started, for
+ * the true reason, until the files are right again. Tables of forms: a line more is a test more.
  */
 
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'

@@ -94,7 +94,7 @@ function streamOf(random: Random): Stream {
       text = text.slice(0, at) + pick(random, PUT) + text.slice(at + Math.floor(random() * 4))
     }
     if (longest(text) > LONGEST_BODY) continue
-    // What an announced body may still take, and two requests more.
+    // Bytes that an announced body may still take, and two requests more.
     const filler = HELLO.repeat(2 + Math.ceil(longest(text) / HELLO.length))
     const bytes = Buffer.from(`${text}${filler}GET /end HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`, 'latin1')
     const cuts = Array.from({ length: Math.floor(random() * 2.5) }, () => Math.floor(random() * text.length)).sort(
@@ -137,7 +137,7 @@ async function listening(path: string, server: ModelServer, fastLane: boolean): 
   return made
 }
 
-/** What a server says to a stream until the connection closes; the time of day left out. */
+/** A server's answer to a stream until the connection closes; without the time of day. */
 async function said({ path }: Listening, { bytes, cuts }: Stream): Promise<string> {
   const socket: Socket = connect(path)
   socket.on('error', () => {})

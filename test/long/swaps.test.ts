@@ -21,7 +21,7 @@ const resultOf = (outputs: Readonly<Record<string, { readonly data: ArrayLike<un
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-/** Callers that ask without a break, and check each answer; what is thrown to one of them ends the test. */
+/** Callers that ask without a break, and check each answer; an error in one of them ends the test. */
 function asking(ask: () => Promise<void>) {
   let going = true
   let answers = 0

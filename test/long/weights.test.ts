@@ -1,4 +1,4 @@
-/** Weights once: what is derived, when it is used, and that nothing which goes wrong with it costs a load or a request. */
+/** Weights once: the derived models, their use, and that no failure of them costs a load or a request. */
 
 import { spawn } from 'node:child_process'
 import {

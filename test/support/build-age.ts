@@ -5,7 +5,7 @@ import { staleDist } from '../../tools/stale-dist.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** What is wrong with dist/; empty when nothing is. */
+    /** The fault of dist/; empty if it has none. */
     staleDist: string
   }
 }

@@ -27,8 +27,8 @@ export function isAlive(pid: number): boolean {
 }
 
 /**
- * Stops workers where they are, until they are let go or killed: what is posted to them is not answered, however fast the machine and whatever
- * the test waits for. A signal for them counts once they go on.
+ * Stops workers where they are, until they are released or killed: they do not answer messages, on any machine and for any wait of the
+ * test. A signal for them counts once they go on.
  * @returns lets them go on
  */
 export function hold(pids: readonly number[] = workerPids()): () => void {

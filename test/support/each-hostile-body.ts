@@ -11,7 +11,7 @@ export const BYTES = 700_000
 const MOST_BYTES = 512 * 1024
 /** A slice of numbers that are copied, and their head. */
 const MOST_COPIED = 656 * 1024
-/** What may be parsed on the host's thread: a body that is short, or the text around numbers. */
+/** Bodies that may be parsed on the host's thread: short ones, or the text around numbers. */
 const MOST_PARSED = 128 * 1024
 
 /** Has the models that the bodies are for. */

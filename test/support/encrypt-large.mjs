@@ -20,7 +20,7 @@ async function roundTrip(name, size) {
   await decryptModel(out, { keys, out: back })
 }
 
-// What the libraries take, once.
+// The memory of the libraries, once.
 await roundTrip('small', 20 * 2 ** 20)
 const before = peakBytes()
 await roundTrip('large', Number(bytes))

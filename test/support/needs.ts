@@ -1,4 +1,4 @@
-/** What a test needs that not every machine has. What is not there is named in the summary at the end of the run. */
+/** Requirements of tests that not every machine meets. The summary at the end of the run names the missing ones. */
 
 import { availableParallelism } from 'node:os'
 

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 
-/** Control, format and separator characters, and halves of pairs: what a log or a terminal must not get. */
+/** Control, format and separator characters, and halves of pairs: a log or a terminal must not get them. */
 export const unprintableIn = (text: string): readonly string[] => text.match(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu) ?? []
 
 const PIECES = [

@@ -12,7 +12,7 @@ import type { Priority } from '../../src/core/scheduler/types.ts'
 import type { Tensor } from '../../src/core/tensor/types.ts'
 import { createRandom, createSimulatedClock, type SimulatedClock } from './simulated-clock.ts'
 
-/** What a row does to its run. */
+/** The effect of a row on its run. */
 export type Kind = 'good' | 'bad' | 'deadly'
 const CODES: Readonly<Record<Kind, number>> = { good: 0, bad: 1, deadly: 2 }
 

@@ -17,7 +17,7 @@ export async function serverFor(options: ModelServerOptions): Promise<ModelServe
  * fast a run is: messages are received between turns. It stays so as long as only what is settled already is awaited.
  */
 export async function posted(): Promise<void> {
-  // What a request does before it is queued takes microtasks only, and these come before the second tick.
+  // The work of a request before it is queued takes microtasks only, and these come before the second tick.
   for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => process.nextTick(resolve))
   // So the scheduler's callback stands before this one, and nothing is between the callbacks of one turn.
   await new Promise((resolve) => setImmediate(resolve))

@@ -86,7 +86,7 @@ export function certify({ by, loggedBy, identity, issuer, olderIssuer, from, to 
 const generalName = (identity: string | Uint8Array): Buffer =>
   der.primitive(typeof identity === 'string' && identity.startsWith('https:') ? 0x86 : 0x81, Buffer.from(identity))
 
-/** What the log of certificates promises, put into the certificate: signed over the certificate without it. */
+/** The promise of the certificate log, put into the certificate: signed over the certificate without it. */
 function timestampExtension({ id, privateKey }: Log, { spki }: Authority, content: Buffer, at: Date): Buffer {
   const [version, certificateTimestamp, precertificate, noExtensions] = [uint(0, 1), uint(0, 1), uint(1, 2), uint(0, 2)]
   const time = uint(at.getTime(), 8)
@@ -190,11 +190,11 @@ export interface Trusted {
   readonly certificates: Log
   /** The log of signatures. */
   readonly signatures: Log
-  /** Who says what time it is. */
+  /** The authority for the time. */
   readonly clock: { readonly chain: readonly Buffer[] }
 }
 
-/** What is in a `trusted_root.json`. */
+/** The contents of a `trusted_root.json`. */
 export function trustedRoot({ authority, certificates, signatures, clock }: Trusted): object {
   const validFor = { start: ERA.from.toISOString(), end: ERA.to.toISOString() }
   const aLog = (host: string, { id, spki }: Log): object => ({

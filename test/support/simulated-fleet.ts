@@ -14,7 +14,7 @@ export const REPLICAS = 10
 
 interface Replica {
   readonly index: number
-  /** Early binding: what was sent here. */
+  /** Early binding: the work sent here. */
   readonly line: number[]
   busy: boolean
 }

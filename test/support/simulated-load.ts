@@ -1,6 +1,6 @@
 /**
- * The real scheduler on a simulated clock with simulated workers: what an instance takes is drawn from a law, everything else is the
- * product's own code. Seconds of load pass in milliseconds, and every run is the same.
+ * The real scheduler on a simulated clock with simulated workers: service times are drawn from a law, everything else is the product's own
+ * code. Seconds of load pass in milliseconds, and every run is the same.
  */
 
 import { createBalancer } from '../../src/core/engine/balance.ts'

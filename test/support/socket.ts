@@ -20,7 +20,7 @@ export interface RawSocket {
   readonly closed: Promise<unknown>
 }
 
-/** A connection that is destroyed by `socket.destroy()`; until then nobody else ends it from this side. */
+/** A connection that is destroyed by `socket.destroy()`; until then this side does not end it otherwise. */
 export async function openSocket(port: number): Promise<RawSocket> {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})

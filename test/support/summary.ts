@@ -1,4 +1,4 @@
-/** One line at the end of a run: what was skipped, and for lack of what. */
+/** One line at the end of a run: the skipped tests, and the missing requirements. */
 
 import type { Reporter, TestCase, TestModule, TestSuite, Vitest } from 'vitest/node'
 import type {} from './needs.ts'

@@ -9,7 +9,7 @@ export interface Pair {
   readonly spki: Buffer
 }
 
-/** What every log and authority here is valid in. */
+/** The validity of every log and authority here. */
 export const ERA = { from: new Date('2024-01-01T00:00:00Z'), to: new Date('2034-01-01T00:00:00Z') }
 
 export const sha256 = (...parts: readonly Uint8Array[]): Buffer => {

@@ -38,7 +38,7 @@ test('verified, refused, revoked, unverified', async () => {
   writeFileSync(revoked, `${manifestId}\n`)
   await expect(server.load({ name: 'm', source: good }, { replace: true })).rejects.toThrow('revoked')
   expect(events.filter(({ type }) => type === 'integrity').at(-1)).toMatchObject({ outcome: 'refused', revoked: true })
-  // What was refused is not there any more; that it was refused still is.
+  // A refused model is gone; the count of its refusal remains.
   expect(numbers((await kept.metrics()).get(CHECKS))).toEqual(
     new Map([
       ['m verified', 2],

@@ -1,4 +1,4 @@
-/** What the core tells a telemetry, whatever that does with it. */
+/** The core's reports to a telemetry, whatever the telemetry does with them. */
 
 import type { LoadEnd, RequestEnd, RunEnd, Telemetry } from 'modelmount'
 import { expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-/** What is counted, under which names, and how little of it strangers can make. */
+/** The counts, their names, and how few of them strangers can make. */
 
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -11,7 +11,7 @@ interface Told {
   readonly [key: string]: unknown
 }
 
-/** Runs an ES module; what it hands to `tell()` comes back. What it writes to stderr must be nothing. */
+/** Runs an ES module and returns the argument of its `tell()`. Its stderr must stay empty. */
 export async function runScript(
   script: string,
   opts: { readonly env?: Record<string, string>; readonly cwd?: string } = {},

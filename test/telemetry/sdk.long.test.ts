@@ -294,7 +294,7 @@ describe('startTelemetry()', () => {
     expect(told.gpu).toBe(false)
     // It is given five seconds otherwise.
     expect(told.endedInMs).toBeLessThan(4000)
-    // Nobody is left behind who asks the driver.
+    // No query of the driver is left behind.
     const pid = Number(readFileSync(join(dir, 'nvidia-smi.pid'), 'utf8'))
     await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false)
   })

@@ -1,4 +1,4 @@
-/** What a trace viewer is shown: one connected trace per request, across the batch, and nothing that was not asked for. */
+/** The view of a trace viewer: one connected trace per request, across the batch, and nothing that was not requested. */
 
 import { context, propagation, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AlwaysOffSampler, ParentBasedSampler, TraceIdRatioBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace'
@@ -143,7 +143,7 @@ describe('a request', () => {
     const byError = new Map(kept.named('predict slow').map((span) => [span.attributes['error.type'], span.status]))
     expect(byError.get('ABORTED')).toEqual({ code: SpanStatusCode.UNSET })
     expect(byError.get('DEADLINE_EXCEEDED')).toEqual({ code: SpanStatusCode.ERROR })
-    // The run went on without its caller, and is told; nobody writes to a span that has ended.
+    // The run continued without its caller, and is reported; ended spans are not written to.
     expect(kept.named('run slow').length).toBeGreaterThan(0)
   })
 
@@ -166,7 +166,7 @@ describe('a request', () => {
         body: Buffer.from(JSON.stringify(body)),
       })
     await post('order-17')
-    // What a caller calls the request itself goes first.
+    // The caller's own name for the request goes first.
     await post('order-18', { id: 'eighteen', inputs })
     for (const hostile of ['', 'x'.repeat(1_000_000), 'a\r\nset-cookie: b', '<script>', '\u202e', ['a', 'b']]) await post(hostile)
     expect(kept.named('predict mlp').map(({ attributes }) => attributes['modelmount.request.id'])).toEqual([

@@ -1,4 +1,7 @@
-/** What typegen writes makes wrong calls of predict() fail to compile, with an error that says what is wrong, and leaves untyped models alone. */
+/**
+ * The output of typegen makes wrong calls of predict() fail to compile, with an error that names the fault, and leaves untyped models
+ * alone.
+ */
 
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -258,7 +258,7 @@ describe('equal requests at the same time', () => {
     )
     // The first one runs, three wait, two are refused.
     expect(codes).toEqual(['fine', 'fine', 'fine', 'fine', 'QUEUE_FULL', 'QUEUE_FULL'])
-    // Who has been answered does not wait any more.
+    // An answered caller does not wait any more.
     setup.cache.purge()
     const again = many(4, undefined, setup)
     again.model.runs[0]?.answer(7)

@@ -1,4 +1,4 @@
-/** Models at rest: what is encrypted comes back as it was, and nothing else comes back at all. */
+/** Models at rest: encrypted files come back unchanged, and nothing else comes back at all. */
 
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** What the engine gets of an encrypted model: the model and its weights, of this name and of one release, or nothing. */
+/** The engine's input from an encrypted model: the model and its weights, of this name and of one release, or nothing. */
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cp, rename } from 'node:fs/promises'

@@ -118,7 +118,7 @@ describe('what it answers', () => {
         const { parcel, transfer } = packRequest({ inputs })
         const arrived = structuredClone(parcel, { transfer })
         expect(atOnce(unpackRequest<{ inputs: object }>(arrived)).inputs).toEqual(Object.assign(Object.create(null), inputs))
-        // What others look at stays where it is.
+        // Buffers with other readers stay where they are.
         expect(shared).toHaveLength(floats.length + 2)
       }),
     )

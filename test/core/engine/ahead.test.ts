@@ -1,4 +1,4 @@
-/** A worker that starts before it is known whether there is something to load: taken by the first, and gone when nobody takes it. */
+/** A worker that starts before a check has ended: taken by the first caller, and gone if it is not needed. */
 
 import { expect, test } from 'vitest'
 import { startAhead } from '../../../src/core/engine/ahead.ts'

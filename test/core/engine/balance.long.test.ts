@@ -83,7 +83,7 @@ describe('strategies', () => {
     const done = simulateFleet({ strategy, load: 0.9, seconds: 30 })
     expect(done.length).toBeGreaterThan(0.98 * 0.9 * 30_000)
     for (let i = 0; i < REPLICAS; i++) expect(shareOf(done, i)).toBeGreaterThan(0.02)
-    // One line for all: the wait is that of ten servers sharing it, whoever of them is taken.
+    // One line for all: the wait is that of ten servers sharing it, whichever of them is taken.
     expect(p99(done)).toBeLessThan(60)
   })
 
@@ -146,7 +146,7 @@ describe('strategies', () => {
     expect(pick(some, { ms: 10, runs: 12 })?.index).toBe(0)
     clock.runUntil(clock.now() + 2000)
     expect(rechecks()).toBe(1)
-    // They are long overdue: who hangs is not worth waiting for.
+    // They are long overdue: a hung one is not worth waiting for.
     expect(pick(some, NEXT)?.index).toBe(0)
   })
 

@@ -1,4 +1,4 @@
-/** Memory of large inputs that is used again: whose it is, how much of it may lie idle, and that nobody sees what it held before. */
+/** Reused memory of large inputs: its owner, how much of it may lie idle, and that its earlier contents never show. */
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -19,7 +19,7 @@ function setUp(maxBytes = 64 * MIB) {
   return { clock, buffers: createBuffers(clock, { maxBytes, idleMs: IDLE_MS }) }
 }
 
-/** What a posted buffer is to its receiver: the same memory in another object. The one before is detached. */
+/** A posted buffer as its receiver sees it: the same memory in another object. The one before is detached. */
 const transferred = (buffer: ArrayBufferLike): ArrayBuffer =>
   structuredClone(buffer as ArrayBuffer, { transfer: [buffer as ArrayBuffer] })
 
@@ -112,7 +112,7 @@ describe('buffers', () => {
         for (const step of steps) {
           if ('take' in step) {
             const { buffer } = buffers.take(Uint8Array, step.take)
-            // Nobody else has it.
+            // It has no other owner.
             expect(out).not.toContain(buffer)
             out.push(buffer)
           } else if ('back' in step) {
@@ -180,7 +180,7 @@ describe('a frame', () => {
     const seen = [first?.lent, second?.view, second?.own].map((x) => x?.data as Float32Array)
     expect(seen.map(({ length }) => length)).toEqual([LARGE + 10, LARGE, LARGE])
     for (const [index, data] of seen.entries()) expect(data.every((x) => x === index + 1)).toBe(true)
-    // Both copies of ours, not the array that somebody gave away.
+    // Both copies of ours, not the array that a caller gave away.
     const back = wantedBack(sent)
     expect(new Set(back)).toEqual(new Set(seen.slice(0, 2).map(({ buffer }) => buffer)))
     for (const buffer of back) buffers.put(buffer)

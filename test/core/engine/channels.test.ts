@@ -1,4 +1,4 @@
-/** The two tiers by themselves, with real threads and children whose scripts do as told: what gets through, what their end is called, what is left. */
+/** The two tiers by themselves, with real threads and children whose scripts do as told: messages, the names of their ends, and remains. */
 
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -66,7 +66,7 @@ function opened(tier: keyof typeof TIERS | ReturnType<typeof openProcess>, code 
       const answer = answers[length]
       return answer?.kind === 'digested' ? (answer.digests[0] ?? '') : `${answer?.kind}`
     },
-    /** What its end is called. */
+    /** The name of its end. */
     async end(): Promise<string | undefined> {
       await until(() => exits.length > 0)
       return exits[0]
@@ -74,7 +74,7 @@ function opened(tier: keyof typeof TIERS | ReturnType<typeof openProcess>, code 
   }
 }
 
-/** Children that keep this process running; Node does not tell of threads. */
+/** Children that keep this process running; Node does not report threads. */
 const held = (): string[] => process.getActiveResourcesInfo().filter((what) => what.startsWith('Process'))
 
 describe.each(['thread', 'process'] as const)('a %s', (tier) => {

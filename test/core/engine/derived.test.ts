@@ -1,4 +1,4 @@
-/** What is derived from a model: under which name, in which folder, by which steps, and what becomes of a builder that fails. */
+/** Derived models: their names, their folder, the steps to make them, and the fate of a builder that fails. */
 
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** What the end of the host waits for, and what it takes along. The listener of `exit` is called as Node would. */
+/** The host's end: its waits, and the children that it ends. The listener of `exit` is called as Node would. */
 
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
@@ -12,7 +12,7 @@ const flagsOf = (pending: number): Int32Array => {
   return flags
 }
 
-/** What listens to the end because of something that is guarded. */
+/** Listeners to the end because of a guarded worker. */
 function ending(): () => void {
   const before = process.listeners('exit')
   guardChild(() => {})()

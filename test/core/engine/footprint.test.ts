@@ -8,7 +8,7 @@ describe('what instances take', () => {
     ['raw', 'thread', 100, { perInstanceBytes: 116 * MIB, sharedBytes: 0 }],
     ['packed', 'thread', 100, { perInstanceBytes: 216 * MIB, sharedBytes: 0 }],
     ['packed', 'process', 100, { perInstanceBytes: 248 * MIB, sharedBytes: 0 }],
-    // What malloc keeps in a thread does not grow with the model.
+    // Memory that malloc keeps in a thread does not grow with the model.
     ['mapped', 'thread', 100, { perInstanceBytes: 80 * MIB, sharedBytes: 100 * MIB }],
     ['mapped', 'thread', 4000, { perInstanceBytes: 80 * MIB, sharedBytes: 4000 * MIB }],
     ['mapped', 'process', 100, { perInstanceBytes: 60 * MIB, sharedBytes: 100 * MIB }],

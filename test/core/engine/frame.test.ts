@@ -1,4 +1,4 @@
-/** Tensor maps in one message: all types and sizes come out as they went in, and nobody gets anybody else's bytes. */
+/** Tensor maps in one message: all types and sizes come out as they went in, and no map gets the bytes of another. */
 
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'

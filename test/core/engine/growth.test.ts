@@ -1,4 +1,4 @@
-/** A pool that grows, and cannot: what was set aside for the instance that did not come is there for others. */
+/** A pool that cannot grow: the reservation for the missing instance is free for others. */
 
 import { describe, expect, test } from 'vitest'
 import type { Channel } from '../../../src/core/engine/channel.ts'

@@ -1,4 +1,4 @@
-/** One copy of a model in a worker that does as told: what becomes of its load, of its runs, and of those when it goes. */
+/** One copy of a model in a worker that does as told: the outcome of its load, of its runs, and of those when it goes. */
 
 import { describe, expect, test } from 'vitest'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'

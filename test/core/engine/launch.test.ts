@@ -79,7 +79,7 @@ describe('what is loaded', () => {
   ])('the model itself, for good, when the form %s', async (_, form, load, why) => {
     const { launcher, log } = setUp({}, load)
     launcher.use(form)
-    // Two at once tell of it once.
+    // Two at once report it once.
     const both = await Promise.all([launcher.launch(), launcher.launch()])
     for (const launched of both) expect(launched.form).toBeUndefined()
     expect(log.filter((line) => line.startsWith('shared lost'))).toEqual([expect.stringMatching(why)])

@@ -1,4 +1,4 @@
-/** ONNX Runtime's sentences as codes of ours; what it said stands in the cause alone where it may quote the model. */
+/** ONNX Runtime's sentences as codes of ours; a sentence that may quote the model stands in the cause alone. */
 
 import { expect, test } from 'vitest'
 import { loadError, runError } from '../../../src/core/engine/ort-errors.ts'

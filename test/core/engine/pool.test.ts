@@ -1,4 +1,4 @@
-/** What a pool remembers and gives back over time, by a clock that is moved by hand and workers that do as told. */
+/** A pool's memory and releases over time, by a clock that is moved by hand and workers that do as told. */
 
 import { describe, expect, test, vi } from 'vitest'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
@@ -24,7 +24,7 @@ const REFUSED = 'the model changed on disk'
 
 interface Worker {
   readonly events: ChannelEvents
-  /** What it was sent. */
+  /** The messages that it received. */
   readonly sent: ToWorker['kind'][]
   /** The model that it was told to load. */
   source: unknown

@@ -98,7 +98,7 @@ describe('more', () => {
     wait(20_000, 0)
     expect(load.target).toBe(1)
     const from = clock.now()
-    // What was waited for is over; only this failure counts.
+    // The wait is over; only this failure counts.
     scaler.failed()
     for (const { length } = steps; steps.length === length; ) wait(10, 100)
     expect(clock.now() - from).toBeLessThanOrEqual(1020)

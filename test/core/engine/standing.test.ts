@@ -1,4 +1,4 @@
-/** What is expected of an endpoint after what it did, and which of several gets the next work. */
+/** Expectations of an endpoint after its answers, and the choice of one of several. */
 
 import { describe, expect, test } from 'vitest'
 import { createBalancer } from '../../../src/core/engine/balance.ts'

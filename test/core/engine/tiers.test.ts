@@ -1,4 +1,4 @@
-/** A model in a thread and in a child process: what each answers, what its end is called, and what it leaves. */
+/** A model in a thread and in a child process: the answers of each, the name of its end, and its remains. */
 
 import { describe, expect, test } from 'vitest'
 import { slowLoopModel } from '../../../tools/models.mjs'

@@ -1,4 +1,4 @@
-/** A signal that many share: one listener while somebody waits, none when nobody does. */
+/** A signal that many share: one listener while a caller waits, none otherwise. */
 
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'

@@ -1,4 +1,4 @@
-/** What Node and the loader say when a worker cannot start, as an error of ours; and folders for children. */
+/** Messages of Node and the loader about workers that cannot start, as errors of ours; and folders for children. */
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

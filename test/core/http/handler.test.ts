@@ -1,4 +1,4 @@
-/** One mount over time: what it remembers, and what it says of its own faults. */
+/** One mount over time: its memory, and its reports of its own faults. */
 
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'

@@ -62,7 +62,7 @@ test('the turnstile: never more inside than places, in order, and none of those 
         } else if (kind === 'leave') {
           const leave = inside.splice(which % (inside.length || 1), 1)[0]
           leave?.()
-          // Leaving twice lets nobody else in.
+          // Leaving twice admits no further body.
           leave?.()
         } else stops[which]?.abort()
         await Promise.resolve()
@@ -130,7 +130,7 @@ describe('unpacking', () => {
     await Promise.resolve()
     stop.abort()
     for (const outcome of await outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'ABORTED' } })
-    // What comes after them is unpacked.
+    // Later ones are unpacked.
     expect(bytesOf(await unpack('gzip', gzipSync('x'), { maxBytes: 10, held: free() })).toString()).toBe('x')
   })
 })

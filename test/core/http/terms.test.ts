@@ -1,4 +1,4 @@
-/** A request's deadline counts from its arrival: what was waited before the run is taken off. */
+/** A request's deadline counts from its arrival: waits before the run are subtracted. */
 
 import { expect, test } from 'vitest'
 import { readBy, termsOf } from '../../../src/core/http/terms.ts'

@@ -43,7 +43,7 @@ describe('certificates', OPENSSL, () => {
     await verify(await signed(by, [root, issue(root, AUTHORITY), between]))
     // One of several roots, in one file or several.
     await verify(await signed(by), { roots: [`${issue(undefined, AUTHORITY).pem}\n${root.pem}`] })
-    // Who trusts the authority in the middle trusts whom it certifies.
+    // Trust in the authority in the middle extends to the signers that it certifies.
     await verify(await signed(by, []), { roots: [between.pem] })
   })
 
@@ -230,7 +230,7 @@ describe('ways to a root', () => {
     const by = pair()
     const content = tbs({ serial: serial(), issuer: 'a', subject: 'a', spki: by.spki, ...ERA, extensions: SIGNS })
     const whole = (more: readonly number[]): Buffer => {
-      // What is inside, behind its tag and length of four bytes.
+      // The contents, after the tag and a length of four bytes.
       const inside = der.sequence(Buffer.concat([content.subarray(4), Buffer.from(more)]))
       return signedBy(inside, by.privateKey)
     }

@@ -24,7 +24,7 @@ async function loadedFrom(dir: string, deps = settled): Promise<Content> {
   return content
 }
 
-/** What comes of a worker that starts now; `during` happens while it loads. */
+/** Outcome of a worker that starts now; `during` happens while it loads. */
 const startOf = (content: Content, during = (): void => {}): Promise<string> =>
   content
     .open()

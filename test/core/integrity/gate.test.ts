@@ -1,4 +1,4 @@
-/** What the gate lets in: locks, revocations, bytes, and what lies beside a model. */
+/** Admission by the gate: locks, revocations, bytes, and files beside a model. */
 
 import { linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Files are hashed on their way into the store, piece by piece; what cannot be read, or is no one file, is refused. */
+/** Files are hashed on their way into the store, piece by piece; unreadable ones, and changing ones, are refused. */
 
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** Signature files that somebody wrote to be believed. */
+/** Forged signature files. */
 
 import { createHash, sign as rawSign } from 'node:crypto'
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
@@ -181,7 +181,7 @@ describe('a signature file is refused', () => {
         const mutated = `${signed.slice(0, at)}${insert}${signed.slice(at + drop)}`
         const outcome = await verify(mutated).catch((error) => error)
         if (isModelmountError(outcome)) expect(outcome.code).toBe('MODEL_UNTRUSTED')
-        // Space between tokens is nobody's claim.
+        // Space between tokens claims nothing.
         else expect(JSON.parse(mutated)).toEqual(JSON.parse(signed))
       }),
       { numRuns: 300 },

@@ -1,4 +1,4 @@
-/** What a store keeps when there is no room, among processes that share it; and what it takes for a model. */
+/** Retention in a full store, among processes that share it; and the entries that count as models. */
 
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** Signing and verifying models with keys: what holds, and what is refused. */
+/** Signing and verifying models with keys: valid signatures and refusals. */
 
 import { execFileSync } from 'node:child_process'
 import { createHash, createPrivateKey, generateKeyPairSync } from 'node:crypto'
@@ -42,7 +42,7 @@ const moveOutAndLink = (name: string): void => {
 describe('a signed folder', () => {
   test('verifies, and lists what was signed in the order of the format', async () => {
     const signed = await sign()
-    // Pinned: what the reference implementation makes of the same tree.
+    // Pinned: the reference implementation's result for the same tree.
     expect(signed.digest).toBe('sha256:02c3924208b91c97f35f46ea2fb0893a0f1bdd4fe76a9db5f4d71743e6a141a7')
     expect(signed.files).toEqual(['.hidden', 'a/b', 'a.b', 'empty', 'model.onnx', 'model.onnx.data', 'é.txt'])
     const verified = await verify()
@@ -106,7 +106,7 @@ describe('a signed folder', () => {
     const ignorePaths = ['notes.txt', './logs/', '../elsewhere']
     const { files } = await signModel(model, { privateKey: pair.privateKey, signature: signature(), ignorePaths })
     for (const name of ['.git/HEAD', 'notes.txt', 'logs/old/1', 'model.sig']) expect(files).not.toContain(name)
-    // What was left out is written in the signature: it need not be told again, and may change.
+    // The signature lists the files left out: a verifier need not name them again, and they may change.
     fs.writeFileSync(inModel('logs/old/2'), 'n')
     expect((await verify()).files.has('notes.txt')).toBe(false)
     fs.writeFileSync(inModel('logs.txt'), 'n')

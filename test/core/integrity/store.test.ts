@@ -1,4 +1,4 @@
-/** The gate and its store: what was hashed is what is loaded, and nothing is hashed or copied twice. */
+/** The gate and its store: the hashed bytes are the loaded ones, and nothing is hashed or copied twice. */
 
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -60,7 +60,7 @@ async function gate(warned: string[] = [], verification: 'require' | 'warn' = 'r
   return () => made.admit({ name: 'm', version: '1', source: join(folder, 'model.onnx'), signature: undefined })
 }
 
-/** What may happen to one file of the folder. */
+/** Possible changes of one file of the folder. */
 const CHANGES: Readonly<Record<string, (path: string) => void>> = {
   'is written to': (path) => fs.appendFileSync(path, '.'),
   'has another byte, the same size and the same time': (path) => {
@@ -92,7 +92,7 @@ describe.each(cases)('%s %s', (name, change) => {
     await sign()
     const admit = await gate()
     await admit()
-    // What the first load has seen is remembered.
+    // Observations of the first load are remembered.
     expect(await admit()).toMatchObject({ integrity: { signer: { method: 'key' } } })
     apply()
     await expect(admit()).rejects.toMatchObject(refused)

@@ -1,4 +1,4 @@
-/** What the scan refuses, that honest models pass, and that garbage does no harm. ONNX Runtime is not loaded here. */
+/** The scan's refusals, honest models that pass, and harmless garbage. ONNX Runtime is not loaded here. */
 
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** What readOnnx says of a model is what ONNX Runtime says of it. */
+/** readOnnx agrees with ONNX Runtime about a model. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'

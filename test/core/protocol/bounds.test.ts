@@ -28,7 +28,7 @@ function refusal(work: () => unknown): { code: string; message: string; field: u
   }
 }
 
-/** What a tree holds, told by walking it. */
+/** The contents of a tree, counted by walking it. */
 function countOf(tree: unknown, depth = 1): { depth: number; nodes: number; strings: number; members: number } {
   if (typeof tree !== 'object' || tree === null)
     return { depth: 0, nodes: 0, strings: Number(typeof tree === 'string' && !/^(NaN|-?Infinity)$/.test(tree)), members: 0 }

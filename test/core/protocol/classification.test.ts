@@ -25,7 +25,7 @@ describe('top classes', () => {
     expect(top(scores, 2, [2, 3])).toMatchObject({ dims: [2], data: ['6.000000:5', '5.000000:3'] })
     expect(top(scores, 99).dims).toEqual([2, 3])
     expect(top(floats([3], [1, 2, 3]), 1, ['N'])).toMatchObject({ dims: [1], data: ['3.000000:2'] })
-    // What is between the rows and the classes is one list.
+    // All dimensions between the rows and the classes are one list.
     expect(top(floats([1, 2, 2], [1, 2, 3, 4]), 1, ['N', null, null])).toMatchObject({ dims: [1, 1], data: ['4.000000:3'] })
     expect(top(floats([0, 3], []), 2)).toEqual({ type: 'string', dims: [0, 2], data: [] })
     expect(top(floats([2, 0], []), 2)).toEqual({ type: 'string', dims: [2, 0], data: [] })

@@ -87,7 +87,7 @@ const REQUESTS: readonly (readonly [name: string, read: Reader, body: Readonly<R
 
 type Path = readonly (string | number)[]
 
-/** Members of all objects of a request, but values: what stands in rows and records. */
+/** Members of all objects of a request, except values in rows and records. */
 function* membersOf(node: unknown, path: Path = []): Generator<Path> {
   if (typeof node !== 'object' || node === null) return
   for (const [key, value] of Object.entries(node)) {

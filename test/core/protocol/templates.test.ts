@@ -16,7 +16,7 @@ function signatureOf(types: readonly DType[]): ModelSignature {
   return { inputs, outputs: [{ name: 'y', type: 'float32', declaredType: 'float32', dims: ['N'] }] }
 }
 
-/** All that can be told of an outcome, bit for bit. */
+/** All facts about an outcome, bit for bit. */
 function outcomeOf(body: Uint8Array | string, signature: ModelSignature, maxElements = MAX_ELEMENTS): unknown {
   try {
     const { inputs, forms, ...rest } = decodeInfer(body, signature, { maxElements })

@@ -1,4 +1,4 @@
-/** What the files of a model's directory say together, without a server. */
+/** The combined settings of a model directory's files, without a server. */
 
 import { describe, expect, test } from 'vitest'
 import { readModelConfig } from '../../../src/core/registry/model-config.ts'

@@ -1,4 +1,4 @@
-/** What becomes of each field of a config.pbtxt: a setting, a note, or a refusal. */
+/** The result for each field of a config.pbtxt: a setting, a note, or a refusal. */
 
 import { describe, expect, test } from 'vitest'
 import { isModelmountError } from '../../../src/core/errors.ts'

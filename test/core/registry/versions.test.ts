@@ -93,7 +93,7 @@ describe('a folder of a model', () => {
         const versions = names.filter(isVersion).sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1))
         expect(models.map(({ version }) => version)).toEqual(versions)
         const warned = ignored.map(({ path }) => path)
-        // A hidden folder is somebody's own business, unless it is called like a version.
+        // A hidden folder is ignored, unless it is called like a version.
         for (const name of names)
           if (!isVersion(name) && !(name.startsWith('.') && !/^\.\d/.test(name)))
             expect(warned, name).toContain(join(repository, 'm', name))

@@ -1,4 +1,4 @@
-/** Who is turned away at the door, with which error, and when to come again. */
+/** Refusals at admission: their errors, and the time to come again. */
 
 import { describe, expect, test } from 'vitest'
 import type { Pool } from '../../../src/core/engine/pool.ts'
@@ -26,7 +26,7 @@ function entryOf(more: Partial<Ticket> = {}, bytes = 0): Entry {
   return createEntry(ticket, { lane: '', rows: 1 }, false)
 }
 
-/** What the door looks at. Each instance has that many milliseconds of work left. */
+/** The inputs of admission. Each instance has that many milliseconds of work left. */
 function doorOf(waiting: readonly Entry[], leftMs: readonly number[] = [0], more: Partial<Pool> = {}) {
   const curve = createCurve()
   for (let i = 0; i < 5; i++) curve.observe(1, RUN_MS)

@@ -167,6 +167,6 @@ test('a request weighs the bytes of its inputs, texts by a guess, and begins in 
     atWorker: false,
     alone: false,
   })
-  // Until it has a promise, an answer is nobody's.
+  // Until it has a promise, an answer has no owner.
   entry.resolve({ outputs: {}, queueMs: 0, inferMs: 0, batchSize: 1, endedAt: 0 })
 })

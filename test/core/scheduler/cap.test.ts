@@ -27,7 +27,7 @@ const SETTINGS = {
 }
 const ROW: Tensor = { type: 'float32', dims: [1, 1], data: new Float32Array(1) }
 
-/** What the warm-up finds when runs take that long: the product's own proof. */
+/** The warm-up's findings if runs take that long: the product's own proof. */
 async function warmUp(law: Law, settings: Partial<typeof SETTINGS> = {}): Promise<Batching> {
   const batching = await proveWith(SIGNATURE, { ...SETTINGS, ...settings }, async (runs) =>
     runs.map(({ inputs }): RunOutcome => ({ outputs: { ...inputs }, inferMs: law(inputs.x?.dims[0] ?? 1) })),

@@ -181,7 +181,7 @@ describe('a run that cost its worker', () => {
     await load.clock.letPass(1000)
     expect(load.lost).toBe(2)
     expect(load.runs[0]).toHaveLength(16)
-    // What was posted behind the culprit had not started, and runs once more.
+    // Runs posted behind the culprit had not started, and run once more.
     for (const run of load.runs.slice(1)) expect(run).toHaveLength(1)
     expect(load.messages.slice(1).every((runs) => runs === 1)).toBe(true)
     for (let i = 0; i < 16; i++) expect(load.answers.get(i)).toBe(i === place ? 'WORKER_LOST' : 'ok')

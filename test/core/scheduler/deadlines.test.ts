@@ -1,4 +1,4 @@
-/** One timer for many deadlines: it fires in time, and keeps the process for no longer than somebody waits. */
+/** One timer for many deadlines: it fires in time, and keeps the process only while a caller waits. */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -142,7 +142,7 @@ test('forgetting at once those who saved nothing up changes no turn', () => {
 
 describe('with more tenants than are remembered', () => {
   const MOST_ROWS = 5
-  /** What is done between two turns of the worker. */
+  /** Operations between two turns of the worker. */
   const turn = fc.record({
     strangers: fc.nat(4),
     /** Rows that the one who comes and goes asks for. */

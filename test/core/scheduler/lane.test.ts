@@ -1,4 +1,4 @@
-/** What waits and what is live, without holding on to what is not. */
+/** Waiting and live entries, without holding on to others. */
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'

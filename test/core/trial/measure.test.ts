@@ -1,4 +1,4 @@
-/** What a model is found to cost, on machines that have other work while it loads. Runs are made up: they take what the test says. */
+/** The measured cost of a model, on machines that have other work while it loads. Runs are made up: they take as long as the test says. */
 
 import { expect, onTestFinished, test, vi } from 'vitest'
 import type { Tensor } from '../../../src/core/tensor/types.ts'

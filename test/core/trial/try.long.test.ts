@@ -1,4 +1,4 @@
-/** What is made up stays small, whatever the signature says, and nothing is run with it but in the trial. */
+/** Made-up inputs stay small, whatever the signature, and only the trial runs them. */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -55,7 +55,7 @@ test('no run that is made up has more than 2^20 elements, over all inputs and ro
       const runAll = modelThat((elements) => elements < least, ran)
       const found = await tryOut({ signature, settings: SETTINGS, given: [] }, { fetches: ['y'], runAll })
       expect(Math.max(0, ...ran)).toBeLessThanOrEqual(MAX_MADE_UP)
-      // What the instance may run is what ran here.
+      // The instance may run only inputs that ran here.
       const row = found.rows[0]
       if (row) expect(ran).toContain(elementsOf({ inputs: row, fetches: [] }))
     }),

@@ -1,4 +1,4 @@
-/** What an instance runs before requests get to it, and what comes of runs that fail or hang. */
+/** Runs of an instance before requests get to it, and the outcome of runs that fail or hang. */
 
 import { expect, test } from 'vitest'
 import type { Done, Instance } from '../../../src/core/engine/instance.ts'

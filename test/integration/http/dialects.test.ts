@@ -226,7 +226,7 @@ describe('MLflow', () => {
     expect(await told({ inputs: [[1, 2]] }, 'application/json; charset=latin1')).toEqual([415, 'BAD_REQUEST'])
     expect(await told({ inputs: [[1, 2]] }, 'application/json; version=1')).toEqual([415, 'BAD_REQUEST'])
     expect(await get('/invocations')).toMatchObject({ status: 405, headers: { allow: 'POST, OPTIONS' } })
-    // What an adapter refuses has the shape of its path too.
+    // An adapter's own refusal has the shape of its path, too.
     const error = { [Symbol.for('modelmount.error')]: true, code: 'BODY_TOO_LARGE', status: 413, message: 'too large' }
     const mount = server.http.mount({ dialects: ['open-inference', 'mlflow'] })
     expect(JSON.parse(new TextDecoder().decode(mount.error(error, '/invocations').body))).toMatchObject({

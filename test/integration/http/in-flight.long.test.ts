@@ -1,4 +1,4 @@
-/** What 40 hostile bodies at once take in memory. */
+/** The memory that 40 hostile bodies at once take. */
 
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -31,7 +31,7 @@ afterAll(() => server.close())
 const post = (path: string, body?: unknown, headers?: Headers): Promise<Reply> => callerOf(mount).post(path, body, headers)
 const floats = (...values: number[]): Buffer => Buffer.from(Float32Array.from(values).buffer)
 
-/** What tritonclient sends for binary inputs and no outputs. */
+/** As tritonclient sends it for binary inputs and no outputs. */
 function binary(inputs: readonly { name: string; datatype: string; shape: number[]; blob: Buffer }[], more: object = {}) {
   const json = Buffer.from(
     JSON.stringify({

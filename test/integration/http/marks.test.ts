@@ -1,4 +1,4 @@
-/** What an answer says beside its body: the request's id, and where its time went. */
+/** An answer's facts beside its body: the request's id, and where its time went. */
 
 import { ConsoleLogger } from '@nestjs/common'
 import type { HttpHandler } from 'modelmount'
@@ -40,7 +40,7 @@ test('a defect has the id in its answer and, with its reason, in the log; the an
   expect([known.headers['x-request-id'], hostile.headers['x-request-id']]).toEqual(['r-17', undefined])
   const message = (id: string) => expect.stringMatching(new RegExp(`^internal error${id}: Error: a reason of ours`))
   expect(events).toEqual(['\\(request r-17\\)', ''].map((id) => ({ type: 'warning', message: message(id && ` ${id}`) })))
-  // What an adapter refuses by itself, too.
+  // For an adapter's own refusals, too.
   const early = mount.error(new Error('early'), '/v2', { 'x-request-id': 'r-19' })
   expect(early).toMatchObject({ status: 500, headers: { 'x-request-id': 'r-19' } })
   // Listeners are told in a microtask.

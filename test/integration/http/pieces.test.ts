@@ -1,4 +1,4 @@
-/** Bodies in pieces at the mount: whoever does not ask for them gets one, and no route is fooled by where a body was cut. */
+/** Bodies in pieces at the mount: callers that do not ask for pieces get one body, and cuts in a body fool no route. */
 
 import { gzipSync } from 'node:zlib'
 import { createModelServer, type HttpRequest, type HttpResponse, type ModelServer } from 'modelmount'

@@ -1,4 +1,4 @@
-/** What callers over HTTP may say of their deadline and their turn, in every dialect. */
+/** Deadlines and priorities of callers over HTTP, in every dialect. */
 
 import type { ModelServer, ModelSettings, MountOptions } from 'modelmount'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-/** What is bundled: a server that answers in one tier, over HTTP and by predict(). argv: tier, model file. */
+/** The bundled app: a server that answers in one tier, over HTTP and by predict(). argv: tier, model file. */
 
 import { createServer } from 'node:http'
 import express from 'express'

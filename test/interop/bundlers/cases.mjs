@@ -1,4 +1,4 @@
-/** What each bundler does with the app, and what is shipped of it: as docs/bundling.md says. */
+/** Each bundler's treatment of the app, and the shipped files: as docs/bundling.md says. */
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'

@@ -42,7 +42,7 @@ try {
   const install = (dir, ...packages) =>
     sh(dir, 'npm', 'install', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error', ...packages)
   install(project, ...production)
-  // What `npm ci --omit=dev` makes.
+  // As `npm ci --omit=dev` makes it.
   cpSync(join(project, 'node_modules'), join(work, 'production'), { recursive: true, verbatimSymlinks: true })
   install(project, ...new Set(cases.flatMap(({ packages }) => packages)))
 
