@@ -1,4 +1,4 @@
-/** What all adapters that carry `node:http` requests stand on: reads the body, asks the mount, writes the answer. */
+/** The base of all adapters that carry `node:http` requests: reads the body, asks the mount, writes the answer. */
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
@@ -12,17 +12,17 @@ import { isUnpacked } from './unpacked.ts'
 
 type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>
 
-/** What a framework knows better than the bare request. */
+/** Facts that a framework knows better than the bare request. */
 export interface Framework {
-  /** The body, where a hook of the app may have replaced the request's own stream; `null` for none. */
+  /** The body, if a hook of the app may have replaced the request's own stream; `null` for none. */
   readonly body?: Readable | null
   /** A lower limit than the server's. */
   readonly maxBodyBytes?: number
-  /** Asks the app on whose behalf the request comes. */
+  /** Asks the app for the identity behind the request. */
   readonly identify?: Ask | undefined
   /**
-   * Called once, right before writing: headers that the app has set so far, in an object of their own, or `undefined` when the app has answered
-   * by itself.
+   * Called once, right before writing: headers that the app has set so far, in an object of their own, or `undefined` if the app has
+   * answered by itself.
    */
   claim?(): Headers | undefined
 }
@@ -38,7 +38,7 @@ export async function answer(
   path: string,
   framework: Framework = {},
 ): Promise<void> {
-  // Gone while the app's own middleware ran: nobody waits for an answer.
+  // Gone while the app's own middleware ran: no client waits for an answer.
   if (res.destroyed) return
   const held = handler.hold()
   // One function, because each promise on the way costs a microsecond.
@@ -67,17 +67,17 @@ export async function answer(
     if (stream !== null && method !== 'GET' && method !== 'HEAD') {
       if (wasParsed(stream)) {
         body = (req as { body?: unknown }).body
-        // Parsers unpack, and leave the header as it was.
+        // Parsers unpack, and leave the header unchanged.
         if (headers['content-encoding'] !== undefined) headers = { ...headers, 'content-encoding': undefined }
       } else {
-        // Large bodies go on in the pieces in which they come: joining them takes longer than all else that the host does with them.
+        // Large bodies go on in their pieces: joining them takes longer than all other work of the host on them.
         const read = await readBody(stream, stream === req ? headers['content-length'] : undefined, limits, held, true)
         if (read.kind === 'gone' && (stream === req || res.destroyed)) return
         if (read.kind !== 'body') {
           // A stream of the app's that ends with an error has a client that waits for its answer.
           const kind = read.kind === 'gone' ? 'broken' : read.kind
           const refusal = handler.error(bodyFault(kind, limits), path, headers)
-          // What has not arrived of a slow body stands before the next request on this connection.
+          // The missing part of a slow body precedes the next request on this connection.
           const closes = read.kind === 'too-slow' && req.httpVersionMajor === 1
           const told = closes ? { ...refusal.headers, connection: 'close' } : refusal.headers
           write(res, { ...refusal, headers: told }, framework)
@@ -86,7 +86,7 @@ export async function answer(
         }
         body = read.body
         rest = read.rest
-        // Of a stream that an app has put in place of the request's own, nobody knows who has the pieces.
+        // If an app replaced the request's own stream, the owner of its pieces is unknown.
         if (stream === req) given = read.given
         else if (headers['content-encoding'] !== undefined && isUnpacked(stream))
           headers = { ...headers, 'content-encoding': undefined }
@@ -98,7 +98,7 @@ export async function answer(
     const connection = connectionOfRequest(req)
     const request = { method, path, headers, body, rest, given, identity, held, connection, signal: client, acceptsRest: true }
     const response = await handler.handle(request)
-    // What happens to the connection from now on concerns nobody.
+    // The further fate of the connection is irrelevant.
     res.off('close', onClose)
     if (!client.aborted) write(res, response, framework)
   } finally {
@@ -110,25 +110,25 @@ export async function answer(
 const wasParsed = (stream: Readable): boolean => stream.readableEnded || stream.readableDidRead
 
 function write(res: ServerResponse, { status, headers, body, rest = [], discard }: HttpResponse, { claim }: Framework): void {
-  // Whoever answered meanwhile (a time-out of the app, for example) was first.
+  // Other code may have answered meanwhile, for example a time-out of the app.
   if (res.headersSent || res.destroyed) return
   const earlier = claim?.()
   if (claim && !earlier) return
   const { vary } = headers
-  // What the app varies by (an origin, by its CORS middleware) stays true.
+  // Keep the app's `vary` fields, for example an origin from its CORS middleware.
   const also = vary === undefined ? undefined : (earlier?.vary ?? res.getHeader('vary'))
   const all = earlier ? Object.assign(earlier, headers) : headers
   res.writeHead(status, (also === undefined ? all : { ...all, vary: `${also}, ${vary}` }) as OutgoingHttpHeaders)
   const last = rest.at(-1)
   if (last === undefined) return void res.end(...chunk(body))
-  // Node gathers what is written within one turn, and hands it to the system as it is.
+  // Node gathers writes of one turn, and hands them to the system unchanged.
   res.write(...chunk(body))
   for (const piece of rest.slice(0, -1)) res.write(piece)
   res.end(last)
-  // All of it is with the system then. Listeners of the app may still look at what was written, in the same turn.
+  // All of it is with the system then. Listeners of the app may still look at the written data, in the same turn.
   if (discard) res.once('finish', () => setImmediate(discard))
 }
 
-/** As text a small body goes out with the head in one write. */
+/** As text, a small body goes out with the head in one write. */
 const chunk = (body: Uint8Array): [Uint8Array | string, BufferEncoding] =>
   body.byteLength <= ONE_WRITE_BYTES ? [latin1(body), 'latin1'] : [body, 'latin1']

@@ -1,16 +1,16 @@
-/** Mounts that stand in front of whatever else listens to an HTTP server: one wrapped `emit`, however often mounts come and go. */
+/** Mounts in front of all other listeners of an HTTP server: one wrapped `emit`, however often mounts come and go. */
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { fault } from './fault.ts'
 
-/** Answers a request that is its own; false for one that is not. */
+/** Answers one of its own requests; false for any other. */
 export type Taker = (req: IncomingMessage, res: ServerResponse) => boolean
 
 const attached = new WeakMap<Server, Map<string, Taker>>()
 
 /**
  * @param prefix in its canonical form
- * @returns takes it out again
+ * @returns a function that removes it
  * @throws ModelmountError `OPTIONS_INVALID` for a prefix that is taken
  */
 export function putInFront(http: Server, prefix: string, take: Taker): () => void {
@@ -25,7 +25,7 @@ export function putInFront(http: Server, prefix: string, take: Taker): () => voi
   }
 }
 
-/** Not a listener: those that others add would get the same request, whenever they were added. */
+/** Not a listener: other listeners would get the same request, whenever they were added. */
 function wrap(http: Server): Map<string, Taker> {
   const takers = new Map<string, Taker>()
   const emit = http.emit as (event: string | symbol, ...args: unknown[]) => boolean

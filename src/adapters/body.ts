@@ -1,4 +1,4 @@
-/** Reads a request body, within its limits, and says when the client went away. */
+/** Reads a request body, within its limits, and signals when the client goes away. */
 
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
@@ -10,7 +10,7 @@ export const DISCARD_BYTES = 16 * 1024 * 1024
 export const DISCARD_MS = 5000
 
 interface Read extends Collected {
-  /** Buffers of the body that nobody else has. */
+  /** Buffers of the body without another owner. */
   readonly given?: readonly ArrayBufferLike[] | undefined
 }
 
@@ -25,8 +25,8 @@ export type BodyFault = 'too-large' | 'too-slow' | 'too-much' | 'gone' | 'broken
 export type BodyResult = ({ readonly kind: 'body' } & Read) | { readonly kind: Exclude<BodyFault, 'broken'> }
 
 /**
- * @param stream the body; nobody has read of it
- * @param announced value of `content-length`, where the stream is what came over the wire
+ * @param stream the body, of which nothing has been read
+ * @param announced value of `content-length`, if the stream is the one that came over the wire
  * @param held counts its bytes
  * @param inPieces whether a body that comes in large pieces may stay in them
  */
@@ -41,35 +41,35 @@ export function readBody(
   if (length > limits.maxBodyBytes) return Promise.resolve({ kind: 'too-large' })
   if (!Number.isNaN(length) && !held.fits(length)) return Promise.resolve({ kind: 'too-much' })
   const collected = (): Promise<BodyResult> => collect(stream, collectorFor(length, inPieces), limits, held)
-  // Of a stream that has failed by now there is nothing to hear any more.
+  // A stream that has failed by now emits nothing any more.
   if (stream.destroyed) return Promise.resolve({ kind: 'gone' })
-  // Somebody of the app listens, too: nothing waits for us.
+  // The app listens, too: nothing waits for us.
   if (stream.readableFlowing !== null) return collected()
   return new Promise((resolve) => {
-    // A small body comes in one piece with its head, and is there once the parser is through with that piece. Not a microtask: what begins to
-    // listen in this turn, after us, would have the body before those.
+    // A small body comes in one piece with its head, and is there once the parser has finished with that piece. Not a microtask: a listener
+    // added in this turn, after us, would have the body before it.
     process.nextTick(() => {
       resolve(takeWhole(stream, length, held) ?? (stream.destroyed ? { kind: 'gone' } : collected()))
     })
   })
 }
 
-/** A body that has arrived as a whole and that nobody else reads: no listeners, no timer. */
+/** A body that has arrived as a whole and has no other reader: no listeners, no timer. */
 function takeWhole(stream: Readable, length: number, held: HeldBytes): BodyResult | undefined {
   if (stream.readableLength !== length || length === 0 || stream.readableFlowing !== null) return undefined
   if (!held.add(length)) return { kind: 'too-much' }
   const body = stream.read() as Uint8Array | null
-  // A stream that was destroyed gives nothing any more.
+  // A destroyed stream emits nothing any more.
   if (!body) return undefined
   // Its end has no data to bring it about.
   if (stream.listenerCount('end') > 0 || stream.listenerCount('close') > 0) stream.resume()
   return { kind: 'body', body }
 }
 
-/** What stands between a stream and its listeners where an app, or what watches it, wants to see a body too. */
+/** Signs that an app, or a tool that watches it, wants to see a body, too. */
 const TAPS = ['on', 'addListener', 'emit', 'push', 'pipe'] as const
 
-/** True when the pieces of a stream went to one listener alone. */
+/** True if the pieces of a stream went to one listener alone. */
 const isOnlyReader = (stream: Readable): boolean =>
   stream.listenerCount('data') === 1 &&
   stream.listenerCount('readable') === 0 &&
@@ -106,7 +106,7 @@ function collect(stream: Readable, collector: BodyCollector, limits: BodyLimits,
     stream.on('end', onEnd)
     stream.on('error', onGone)
     stream.on('close', onGone)
-    // Paused by what came before us, until somebody should read.
+    // Paused by earlier code, until the body is read.
     if (stream.isPaused()) stream.resume()
   })
 }
@@ -129,7 +129,9 @@ export function discardRest(req: IncomingMessage): void {
   req.resume()
 }
 
-/** What a body that was not read is answered with. Adapters hold no code of the core (a CommonJS build would hold it twice): the brand is enough. */
+/**
+ * The answer to a body that was not read. Adapters hold no code of the core (a CommonJS build would hold it twice): the brand is enough.
+ */
 export function bodyFault(kind: BodyFault, { maxBodyBytes, bodyTimeoutMs }: BodyLimits): unknown {
   const brand = { [Symbol.for('modelmount.error')]: true }
   switch (kind) {

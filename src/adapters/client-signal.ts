@@ -1,4 +1,4 @@
-/** Says that the client of one request went away. A real AbortController for every request costs as much as reading a small one. */
+/** Signals that the client of one request went away. A real AbortController for every request costs as much as reading a small one. */
 
 import type { AbortSignalLike } from '../core/host/abort.ts'
 
@@ -23,7 +23,7 @@ export class ClientSignal implements AbortSignalLike {
     this.#listeners = this.#listeners.filter((known) => known !== listener)
   }
 
-  /** The client went away, or the app has answered for us. */
+  /** The client went away, or the app has answered instead. */
   abort(): void {
     this.#aborted = true
     const told = this.#listeners

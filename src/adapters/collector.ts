@@ -1,11 +1,11 @@
-/** Puts a body together from the pieces in which it comes. */
+/** Assembles a body from its pieces. */
 
-/** What a length that is only announced is worth: a client that says 64 MiB and sends a byte gets no more than this. */
+/** Most bytes reserved for an announced length: a client that announces 64 MiB and sends a byte gets no more than this. */
 const TRUSTED_BYTES = 1024 * 1024
 
 export interface Collected {
   readonly body: Uint8Array
-  /** What follows, in pieces. */
+  /** The pieces after `body`. */
   readonly rest?: readonly Uint8Array[]
 }
 
@@ -17,7 +17,7 @@ export interface Collector {
   take(): Uint8Array
 }
 
-/** @param announced the length that the client promised, a hint; not a number where it promised none */
+/** @param announced the length that the client promised, a hint; not a number if it promised none */
 export function createCollector(announced = Number.NaN): Collector {
   let bytes: Uint8Array | undefined
   let owned = false
@@ -50,15 +50,15 @@ export function createCollector(announced = Number.NaN): Collector {
   }
 }
 
-/** A body as it is handed on. */
+/** A body in the form that is handed on. */
 export interface BodyCollector extends Pick<Collector, 'add' | 'length'> {
   take(): Collected
 }
 
-/** Pieces from this size are worth keeping as they are; what comes between them is joined, so that there are never many. */
+/** Pieces from this size on are kept as they are; smaller ones between them are joined, so that there are never many. */
 export const LARGE_PIECE_BYTES = 4 * 1024
 
-/** A body whose large pieces stay as they came, for whoever copies out of them. */
+/** A body whose large pieces stay as they came, for code that copies out of them. */
 function createPieces(): BodyCollector {
   const pieces: Uint8Array[] = []
   let small = createCollector()
@@ -87,7 +87,7 @@ function createPieces(): BodyCollector {
 }
 
 /**
- * @param announced the length that the client promised; not a number where it promised none
+ * @param announced the length that the client promised; not a number if it promised none
  * @param inPieces whether a body that comes in large pieces may stay in them
  */
 export function collectorFor(announced: number, inPieces: boolean): BodyCollector {

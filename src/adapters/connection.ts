@@ -1,4 +1,4 @@
-/** Tells connections apart without holding on to them. */
+/** Tells connections apart without keeping them alive. */
 
 import type { IncomingMessage } from 'node:http'
 
@@ -14,7 +14,7 @@ export function connectionOf(socket: object): symbol {
   return connection
 }
 
-/** The connection that a request came on. HTTP/2 gives each request a socket of its own to look at. */
+/** The connection of a request. HTTP/2 shows each request a socket of its own. */
 export function connectionOfRequest(req: IncomingMessage): symbol {
   const { stream } = req as { stream?: { session?: object } }
   return connectionOf(stream?.session ?? req.socket)

@@ -21,9 +21,9 @@ declare module 'fastify' {
 
 export interface ModelPluginOptions extends MountOptions, Identified<FastifyRequest> {
   readonly server: ModelServer
-  /** Where the routes are: with `/ml`, at `/ml/v2/…`. @default '' */
+  /** Prefix of the routes: with `/ml`, they are at `/ml/v2/…`. @default '' */
   readonly prefix?: string
-  /** Largest request body in bytes, no more than the server's `maxBodyBytes`. @default the app's `bodyLimit` where it has set one */
+  /** Largest request body in bytes, no more than the server's `maxBodyBytes`. @default the app's `bodyLimit`, if set */
   readonly bodyLimit?: number
   /** Close the model server when the app closes, after the last answer. @default true */
   readonly closeServer?: boolean
@@ -31,10 +31,10 @@ export interface ModelPluginOptions extends MountOptions, Identified<FastifyRequ
   readonly decorator?: string | false
 }
 
-/** What Fastify has where nobody has set a limit: meant for JSON, too small for tensors. */
+/** Fastify's default limit: meant for JSON, too small for tensors. */
 const FASTIFY_DEFAULT_BODY_LIMIT = 1024 * 1024
 
-/** From here on the reply is ours, with the headers that hooks of the app have set; unless somebody was first. */
+/** From here on the reply is ours, with the headers that hooks of the app have set, unless other code has answered first. */
 function claim(reply: FastifyReply): ReturnType<FastifyReply['getHeaders']> | undefined {
   if (reply.sent) return undefined
   reply.hijack()
@@ -48,10 +48,10 @@ const plugin: FastifyPluginAsync<ModelPluginOptions> = async (app, options) => {
   const maxBodyBytes = bodyLimit ?? (appLimit === FASTIFY_DEFAULT_BODY_LIMIT ? undefined : appLimit)
 
   if (decorator !== false && !app.hasDecorator(decorator)) app.decorate(decorator, server)
-  // Fastify runs these when no request is in flight any more.
+  // Fastify runs these when no request is running any more.
   if (closeServer) app.addHook('onClose', () => server.close())
 
-  // A scope of its own, so that its parsers are nobody else's.
+  // A scope of its own, so that its parsers apply nowhere else.
   await app.register(
     async (scope) => {
       const depth = segmentCount(scope.prefix)
@@ -62,7 +62,7 @@ const plugin: FastifyPluginAsync<ModelPluginOptions> = async (app, options) => {
         return answer(handler, request.raw, reply.raw, path, { body, maxBodyBytes, identify: ask, claim: () => claim(reply) })
       }
       scope.removeAllContentTypeParsers()
-      // The stream itself, whatever its type: it is read once the app's hooks have let the request pass. Fastify finds the usual types faster
+      // The stream itself, for any type: it is read once the app's hooks have let the request pass. Fastify finds the usual types faster
       // when they are named.
       const passOn: FastifyContentTypeParser = (_request, payload, done) => done(null, payload)
       scope.addContentTypeParser(['application/json', 'application/octet-stream'], passOn)

@@ -2,7 +2,7 @@
 
 import type { ErrorCode } from '../core/errors.ts'
 
-/** An error that the core, and `isModelmountError()`, take for one of their own. */
+/** An error that the core, and `isModelmountError()`, recognise as their own. */
 export function fault(
   code: ErrorCode,
   status: number,

@@ -12,7 +12,7 @@ import { type Identified, identityOf } from './identity.ts'
 import { belowPrefix } from './path.ts'
 
 export interface FetchHandlerOptions extends MountOptions, Identified<Request> {
-  /** Where the routes are: with `/ml`, at `/ml/v2/…`. @default '' */
+  /** Prefix of the routes: with `/ml`, they are at `/ml/v2/…`. @default '' */
   readonly prefix?: string
 }
 
@@ -98,7 +98,7 @@ async function readBody(
 }
 
 /**
- * Drops the rest of a refused body, within bounds. Cancelling at once would close the connection under the answer, where the carrier is
+ * Drops the rest of a refused body, within bounds. Cancelling at once would close the connection under the answer if the carrier is
  * `node:http`.
  */
 async function discardRest(reader: Reader): Promise<void> {
@@ -111,7 +111,7 @@ async function discardRest(reader: Reader): Promise<void> {
     }
     await reader.cancel()
   } catch {
-    // Gone, which is what we wanted.
+    // Gone, as intended.
   }
   clearTimeout(timer)
 }
@@ -122,7 +122,7 @@ const toResponse = ({ status, headers, body, rest, discard }: HttpResponse): Res
     ? new Response(streamOf([body, ...rest], discard), { status, headers })
     : new Response(body.byteLength === 0 ? null : (body as Uint8Array<ArrayBuffer>), { status, headers })
 
-/** Copied at a time: whoever reads may keep what it gets, and a long answer does not hold up the event loop. */
+/** Most bytes copied at a time: a reader may keep its chunk, and a long answer does not block the event loop. */
 const SLICE_BYTES = 256 * 1024
 
 function streamOf(pieces: readonly Uint8Array[], discard = (): void => {}): ReadableStream<Uint8Array<ArrayBuffer>> {

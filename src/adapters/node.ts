@@ -16,23 +16,23 @@ import { belowPrefix, pathOf, trimmed } from './path.ts'
 
 /** `identify` gets a request of `node:http`; in the fast lane one with method, target, headers and socket, and no body to read. */
 export interface NodeHandlerOptions extends MountOptions, Identified<IncomingMessage> {
-  /** Where the routes are: with `/ml`, at `/ml/v2/…`. @default '' */
+  /** Prefix of the routes: with `/ml`, they are at `/ml/v2/…`. @default '' */
   readonly prefix?: string
   /**
-   * Read plain requests from the connection itself, which costs half of what `node:http` does. Such requests pass by what the app has put on
-   * its server: response classes, patched prototypes, performance observers, async context.
+   * Read plain requests from the connection itself, at half the cost of `node:http`. Such requests bypass the app's additions to its
+   * server: response classes, patched prototypes, performance observers, async context.
    * @default false
    */
   readonly fastLane?: boolean
 }
 
-/** A request listener of `node:http`; with a third argument, middleware that passes on what is not its own. */
+/** A request listener of `node:http`; with a third argument, middleware that passes other requests on. */
 export type NodeHandler = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => void
 
 /**
- * The prediction routes as a request listener: `createServer(nodeHandler(server)).listen(8080)`. Other paths get a 404, or go to `next` where
- * there is one. With `fastLane: true`, and as the only listener of a server whose requests nothing else watches, it reads plain requests from the
- * connection itself.
+ * The prediction routes as a request listener: `createServer(nodeHandler(server)).listen(8080)`. Other paths get a 404, or go to `next` if
+ * there is one. With `fastLane: true`, as the only listener of a server whose requests have no other observer, it reads plain requests from
+ * the connection itself.
  * @throws ModelmountError `OPTIONS_INVALID`
  */
 export function nodeHandler(server: ModelServer, options: NodeHandlerOptions = {}): NodeHandler {
@@ -60,12 +60,12 @@ export function nodeHandler(server: ModelServer, options: NodeHandlerOptions = {
   return handle
 }
 
-/** What `node:http` tells of requests to whoever subscribes: tracing, mostly. */
+/** Channels of `node:http` about requests; mostly tracing subscribes to them. */
 const WATCHED = ['http.server.request.start', 'http.server.response.created', 'http.server.response.finish'].map((name) =>
   channel(name),
 )
 
-/** True when nobody would see a request that goes through the server as usual, except this listener. */
+/** True if nothing but this listener would see a request that goes through the server as usual. */
 function isAlone(http: Server, listener: NodeHandler): boolean {
   return (
     http.emit === EventEmitter.prototype.emit &&
@@ -84,10 +84,10 @@ function finderOf(handler: HttpHandler, prefix: string | undefined, identify: No
 }
 
 /**
- * Answers the routes below `prefix` before the app on `httpServer` sees the request. The app's middleware (its authentication, CORS, logging,
- * rate limits) is bypassed for them; everything inside modelmount holds as everywhere. With `fastLane: true` plain requests are read from the
- * connection itself; whatever else comes on a connection, and all that follows on it, goes through `node:http`.
- * @returns takes the routes out again
+ * Answers the routes below `prefix` before the app on `httpServer` sees the request. The app's middleware (its authentication, CORS,
+ * logging, rate limits) is bypassed for them; all checks inside modelmount apply. With `fastLane: true` plain requests are read from the
+ * connection itself. Any other request on a connection, and all that follows on it, goes through `node:http`.
+ * @returns a function that removes the routes
  * @throws ModelmountError `OPTIONS_INVALID`, also for a prefix at which another mount of this HTTP server is attached
  */
 export function attach(httpServer: Server, server: ModelServer, options: NodeHandlerOptions = {}): () => void {

@@ -1,4 +1,4 @@
-/** Where a request is below a mount point. Paths stay as the client wrote them: decoding is the core's, segment by segment. */
+/** Finds a request's path below a mount point. Paths stay as the client wrote them: the core decodes them, segment by segment. */
 
 import type { HttpDialect, MountOptions } from '../core/http/types.ts'
 
@@ -12,7 +12,7 @@ export function pathOf(target = '/'): string {
 /** A prefix in its canonical form: without slashes at its ends. */
 export const trimmed = (prefix = ''): string => prefix.replace(/^\/*|\/+$/g, '')
 
-/** Makes a function that gives the rest of a path below `prefix`; `undefined` for a path elsewhere. */
+/** Makes a function that returns the rest of a path below `prefix`; `undefined` for a path elsewhere. */
 export function belowPrefix(prefix = ''): (path: string) => string | undefined {
   const name = trimmed(prefix)
   if (name === '') return (path) => path
@@ -20,7 +20,7 @@ export function belowPrefix(prefix = ''): (path: string) => string | undefined {
   return (path) => (path.startsWith(start) && path[start.length] === '/' ? path.slice(start.length) : undefined)
 }
 
-/** The path without its first `count` segments: frameworks route prefixes with parameters in them, which have no fixed text. */
+/** The path without its first `count` segments: frameworks allow parameters in prefixes, which then have no fixed text. */
 export function skipSegments(path: string, count: number): string {
   let start = 0
   for (let i = 0; i < count && start >= 0; i++) start = path.indexOf('/', start + 1)
@@ -35,7 +35,7 @@ const ROOTS = {
   mlflow: ['/invocations', '/ping', '/health', '/version'],
 } as const satisfies Record<HttpDialect, readonly string[]>
 
-/** All that a mount owns, as routes of frameworks that want to know them in advance; a final `*` stands for any rest. */
+/** All paths of a mount, as routes for frameworks that want them in advance; a final `*` stands for any rest. */
 export function rootsOf({ dialects = ['open-inference'], metrics = false, openapi = true }: MountOptions): readonly string[] {
   return [
     ...dialects.flatMap((dialect) => ROOTS[dialect] ?? []),

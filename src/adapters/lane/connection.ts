@@ -1,6 +1,6 @@
 /**
- * One connection in the fast lane: request, answer, request, answer. At the first request that is not plain or not ours the connection goes to
- * `node:http`, with every byte that has not been answered, and stays there.
+ * One connection in the fast lane: request, answer, request, answer. At the first request that is not plain or not ours the connection goes
+ * to `node:http`, with every unanswered byte, and stays there.
  */
 
 import { IncomingMessage } from 'node:http'
@@ -15,7 +15,7 @@ import { latin1, ONE_WRITE_BYTES } from '../latin1.ts'
 import { type Head, LONGEST_HEAD, readHead } from './head.ts'
 import { headOf } from './written.ts'
 
-/** Who answers a request. */
+/** The handler of a request. */
 export interface Destination {
   readonly handler: HttpHandler
   /** Path below the mount point, without query. */
@@ -23,21 +23,21 @@ export interface Destination {
   readonly identify?: Identify<IncomingMessage> | undefined
 }
 
-/** What a connection asks of the lane it is in. */
+/** The connection's view of its lane. */
 export interface Surroundings {
   /** Seconds, by the lane's own count. */
   now(): number
-  /** Whose a request target is; `undefined` for what is the app's. */
+  /** The owner of a request target; `undefined` for the app's. */
   find(target: string): Destination | undefined
   /** Gives the socket to `node:http`. */
   handOver(socket: Socket): void
   /** It is closed, or handed over. */
   left(connection: LaneConnection): void
-  /** An error of the socket; true when the app cares for it. */
+  /** An error of the socket; true if the app handles it. */
   tellError(error: Error, socket: Socket): boolean
   /** The longest head that the app takes, in bytes. */
   longestHead(): number
-  /** How long an idle connection is kept, in ms, 0 for no limit; `undefined` when no connection is kept any more. */
+  /** How long an idle connection is kept, in ms, 0 for no limit; `undefined` once no connection is kept any more. */
   keepAliveMs(): number | undefined
   /** How long a request may take to arrive, in ms, 0 for no limit. */
   requestTimeoutMs(): number
@@ -60,7 +60,7 @@ interface Arriving {
   readonly held: HeldBytes
 }
 
-/** A request as the app knows them; its body is read already. */
+/** A request in the app's terms; its body is read already. */
 function asMessage({ method, target, headers }: Head, socket: Socket): IncomingMessage {
   const message = new IncomingMessage(socket)
   message.push(null)
@@ -69,10 +69,13 @@ function asMessage({ method, target, headers }: Head, socket: Socket): IncomingM
 
 type Body = Pick<HttpRequest, 'body' | 'rest' | 'given'>
 
-/** `fresh` until the first request; `gone` once it is closed or somebody else's. */
+/** `fresh` until the first request; `gone` once it is closed or handed over. */
 type State = 'fresh' | 'idle' | 'arriving' | 'busy' | 'gone'
 
-/** What helpers that end servers look for on a socket: whether an answer is on its way, and a way to have the connection closed after it. */
+/**
+ * The interface that server-ending helpers expect on a socket: whether an answer is being written, and a way to close the connection after
+ * it.
+ */
 class Exchange {
   readonly headersSent = false
   readonly finished = false
@@ -94,7 +97,7 @@ export class LaneConnection {
   /** Bytes of the request that is being answered. */
   #held: HeldBytes | undefined
   readonly #exchange = new Exchange()
-  /** What has come after the request that is being answered. */
+  /** Bytes that arrived after the request that is being answered. */
   #early: Buffer = NOTHING
   /** Heads of one client are mostly the same. */
   #known: { readonly text: string; readonly head: Head } | undefined
@@ -107,16 +110,16 @@ export class LaneConnection {
     socket.on('close', this.#onClose)
   }
 
-  /** Starts to read. Not at once: who else wants to look at connections has to have done so. */
+  /** Starts to read. Not at once: other observers of connections must have had their turn. */
   begin(): void {
     const socket = this.#socket
     if (this.state !== 'fresh' || socket.destroyed) return
-    // Somebody reads along, and would see twice what is handed over.
+    // Another listener reads along, and would see handed-over bytes twice.
     if (isRead(socket)) this.handOver(NOTHING)
     else socket.on('end', this.#onEnd).on('data', this.#onData)
   }
 
-  /** @param bytes what has come and not been answered */
+  /** @param bytes all unanswered bytes so far */
   handOver(bytes: Buffer): void {
     const socket = this.#socket
     this.state = 'gone'
@@ -139,20 +142,20 @@ export class LaneConnection {
     this.#socket.destroy()
   }
 
-  /** As `node:http` does: a connection that has not asked for anything yet is not idle, it is about to. */
+  /** As in `node:http`, a connection without a request so far is not idle, because one is about to come. */
   closeIdle(): void {
     if (this.state === 'idle') this.destroy()
   }
 
   readonly #onData = (bytes: Buffer): void => {
-    // Closing: nobody answers what still comes.
+    // Closing: further bytes are not answered.
     if (this.state === 'gone') return
     if (this.state === 'arriving') this.#add(bytes)
     else if (this.state === 'busy') this.#keep(bytes)
     else if (!this.#start(bytes)) this.handOver(bytes)
   }
 
-  /** Whoever sends ahead waits: the kernel's buffer is bounded, ours is not. */
+  /** A client that sends ahead must wait: the kernel's buffer is bounded, ours is not. */
   #keep(bytes: Buffer): void {
     this.#early = this.#early.length === 0 ? bytes : Buffer.concat([this.#early, bytes])
     this.#socket.pause()
@@ -168,10 +171,10 @@ export class LaneConnection {
     const from = end + HEAD_END.length
     const available = bytes.length - from
     const held = to.handler.hold()
-    // Node answers what is too much, and reads the rest away.
+    // Node answers an excess, and reads the rest away.
     if (!held.fits(head.length)) return false
     if (available < head.length) {
-      // Node has what it takes to ask the app before more of a body is read.
+      // Node has the means to ask the app before more of a body is read.
       if (to.identify) return false
       this.#await(head, to, held)
       if (available > 0) this.#add(bytes.subarray(from))
@@ -185,7 +188,7 @@ export class LaneConnection {
 
   #headOf(text: string): Head | undefined {
     const known = this.#known
-    // The headers are the request's own: what is remembered of a request goes by them.
+    // The headers belong to the request itself: data about a request is keyed by them.
     if (known?.text === text) {
       const { method, target, headers, length } = known.head
       return { method, target, headers: { ...headers }, length }
@@ -211,19 +214,19 @@ export class LaneConnection {
       return
     }
     collector.add(bytes.length > missing ? bytes.subarray(0, missing) : bytes)
-    // What the socket gives has memory of its own.
+    // Bytes from the socket have memory of their own.
     if (bytes.length >= LARGE_PIECE_BYTES) buffers.add(bytes.buffer)
     if (bytes.length < missing) return
     if (bytes.length > missing) this.#early = bytes.subarray(missing)
     clearTimeout(timer)
     this.#arriving = undefined
     const { body, rest } = collector.take()
-    // In the last of it the next request may begin; and others may have read along.
+    // The last piece may hold the start of the next request; and others may have read along.
     const isAlone = this.#early.length === 0 && this.#socket.listenerCount('data') === 1
     this.#ask(head, to, held, { body, rest, given: isAlone ? [...buffers] : undefined })
   }
 
-  /** Ends a connection of which more of a body would come. */
+  /** Ends a connection that still has a body to come. */
   #refuse(kind: BodyFault): void {
     const { head, to, timer, held } = this.#arriving as Arriving
     const { maxBodyBytes, bodyTimeoutMs } = to.handler
@@ -272,7 +275,7 @@ export class LaneConnection {
     this.#release()
     if (this.state !== 'busy') return
     this.#write(response)
-    // Whoever does not read its answers gets no more of them: they would pile up here.
+    // A client that does not read its answers gets no more of them: they would pile up here.
     if (this.#socket.writableNeedDrain) this.#socket.once('drain', this.#next)
     else this.#next()
   }
@@ -316,7 +319,7 @@ export class LaneConnection {
   }
 
   readonly #onEnd = (): void => {
-    // Half a connection is none, as for `node:http`.
+    // Treat a half-closed socket as closed, like `node:http`.
     this.#abort()
     this.#socket.end()
   }

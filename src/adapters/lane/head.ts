@@ -1,7 +1,7 @@
 /**
- * Reads the heads of plain requests, and of no others: what it takes means the same to every reader of HTTP/1.1 (RFC 9112). All that leaves
- * room for a second opinion (a transfer coding, a name twice, a folded or padded line, a character that is not ASCII) is somebody else's, as is
- * all that wants more than an answer (an upgrade, `expect`, a connection that should close).
+ * Reads the heads of plain requests, and of no others: an accepted head means the same to every reader of HTTP/1.1 (RFC 9112). Heads that
+ * two readers may understand differently go to `node:http`: a transfer coding, a name twice, a folded or padded line, a character that is
+ * not ASCII. So do requests that want more than an answer: an upgrade, `expect`, a connection that should close.
  */
 
 export interface Head {
@@ -18,7 +18,7 @@ export interface Head {
 export const LONGEST_HEAD = 8 * 1024
 
 const START = /^(GET|POST) (\/[!-~]*) HTTP\/1\.1\r\n/
-/** Underscores are what proxies do not agree on. */
+/** Proxies disagree about underscores in field names. */
 const FIELD = /([A-Za-z0-9-]+):[ \t]*([\t -~]*)\r\n/y
 const LENGTH = /^\d{1,15}$/
 const REFUSED: ReadonlySet<string> = new Set(['transfer-encoding', 'expect', 'upgrade', 'trailer', 'te'])
@@ -33,10 +33,10 @@ export function readHead(text: string): Head | undefined {
     const field = FIELD.exec(text)
     if (!field) return undefined
     const name = (field[1] as string).toLowerCase()
-    // Also what every object has: `constructor` is nobody's header.
+    // Names that every object has, too: `constructor` is no real header.
     if (headers[name] !== undefined || REFUSED.has(name)) return undefined
     const value = field[2] as string
-    // Readers differ in which blanks may stand behind a number.
+    // Readers disagree about the blanks that may follow a number.
     if (name === 'content-length' && !LENGTH.test(value)) return undefined
     headers[name] = value.trimEnd()
   }

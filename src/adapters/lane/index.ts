@@ -1,6 +1,6 @@
 /**
- * The fast lane of an HTTP server: plain requests for models are read from the socket and answered on it, without the request and response objects
- * of `node:http`, which cost more than everything else that happens to a small request here. All others go to `node:http` as they came.
+ * The fast lane of an HTTP server: plain requests for models are read from the socket and answered on it. The request and response objects
+ * of `node:http` cost more than all other work on a small request here. All other requests go to `node:http` unchanged.
  */
 
 import { Server } from 'node:http'
@@ -9,7 +9,7 @@ import { type Destination, LaneConnection, type Surroundings } from './connectio
 
 export type { Destination } from './connection.ts'
 
-/** Whose a request target is; `undefined` for what is not the finder's. */
+/** The owner of a request target; `undefined` for any other. */
 export type Finder = (target: string) => Destination | undefined
 
 type ConnectionListener = (this: Server, socket: Socket) => void
@@ -19,9 +19,9 @@ const SWEEP_MS = 1000
 const lanes = new WeakMap<Server, Lane>()
 
 /**
- * Lets requests that `find` knows take the lane; where the server is not one that can have a lane (TLS, HTTP/2, a server of another kind), nothing
- * happens. New connections only: those that are open stay with `node:http`.
- * @returns takes it back
+ * Lets requests that `find` knows take the lane. On a server that cannot have a lane (TLS, HTTP/2, another kind) nothing happens. New
+ * connections only: open ones stay with `node:http`.
+ * @returns a function that ends the lane
  */
 export function enterLane(http: Server, find: Finder): () => void {
   const lane = lanes.get(http) ?? createLane(http)
@@ -34,7 +34,7 @@ interface Lane {
   add(find: Finder): () => void
 }
 
-/** What `node:http` itself does with connections: always the first listener. */
+/** Node's own connection listener: always the first one. */
 function listenerOf(http: Server): ConnectionListener | undefined {
   const [first] = http.listeners('connection')
   return first?.name === 'connectionListener' ? (first as ConnectionListener) : undefined
@@ -71,7 +71,7 @@ function createLane(http: Server): Lane | undefined {
     requestTimeoutMs: () => http.requestTimeout,
   }
 
-  /** What only `node:http` can do for a connection, and nobody asks for by default. */
+  /** Features that only `node:http` offers for a connection, all off by default. */
   const wantsMore = (): boolean =>
     http.timeout > 0 || (http.maxRequestsPerSocket ?? 0) > 0 || (http.maxHeadersCount ?? null) !== null
 
@@ -96,7 +96,7 @@ function createLane(http: Server): Lane | undefined {
     sweeper ??= setInterval(sweep, SWEEP_MS).unref()
   })
 
-  // What Node closes are the connections that it knows.
+  // Node closes only the connections that it knows.
   const { closeIdleConnections, closeAllConnections } = http
   http.closeIdleConnections = function (this: Server) {
     for (const connection of connections) connection.closeIdle()

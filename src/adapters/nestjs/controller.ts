@@ -1,4 +1,4 @@
-/** The routes as a controller, so that the app's guards, interceptors and versioning hold for them. */
+/** The routes as a controller, so that the app's guards, interceptors and versioning apply to them. */
 
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
@@ -9,7 +9,7 @@ import { answer, type Framework } from '../answer.ts'
 import { pathOf, segmentCount, skipSegments } from '../path.ts'
 import { getModelServerToken } from './tokens.ts'
 
-/** What Express's requests and Fastify's have in common. */
+/** The common part of Express's and Fastify's requests. */
 export interface NestRequest {
   readonly method: string
   readonly url: string
@@ -17,17 +17,17 @@ export interface NestRequest {
   readonly headers: IncomingHttpHeaders
   readonly params?: unknown
   readonly query?: unknown
-  /** Where guards put whom they have recognised. */
+  /** The place where guards put the recognised user. */
   readonly user?: unknown
 }
 
 export interface RouteOptions extends MountOptions, Pick<ControllerOptions, 'version' | 'host'> {
   /**
-   * Says on whose behalf a request comes, behind the app's guards. May take `Request` of Express, or `FastifyRequest`.
+   * Returns the identity behind a request, after the app's guards. May take `Request` of Express, or `FastifyRequest`.
    * @default none: all requests are of one tenant
    */
   identify?(request: NestRequest): ReturnType<Identify<NestRequest>>
-  /** Where the routes are, behind the app's global prefix: with `ml`, at `/ml/v2/…`. @default '' */
+  /** Path of the routes, behind the app's global prefix: with `ml`, they are at `/ml/v2/…`. @default '' */
   readonly path?: string
 }
 
@@ -50,7 +50,7 @@ export function createController(options: RouteOptions, roots: readonly string[]
   const { path = '', version, host, identify, ...mount } = options
   const depths = new Map<string, number>()
 
-  /** How many segments stand before ours in a full route, whatever prefixes and versions the app puts there. */
+  /** Number of segments before ours in a full route, with any prefixes and versions of the app. */
   function depthOf(route: string): number {
     const known = depths.get(route)
     if (known !== undefined) return known
@@ -68,7 +68,7 @@ export function createController(options: RouteOptions, roots: readonly string[]
       this.#handler = server.http.mount(mount)
     }
 
-    /** Resolves when the answer is written: interceptors see how long it took, and cannot change what protocols prescribe. */
+    /** Resolves when the answer is written: interceptors see its duration, and cannot change an answer that a protocol prescribes. */
     handle(req: PlatformRequest, res: ServerResponse | FastifyReplyLike): Promise<void> {
       const route = req.route?.path ?? req.routeOptions?.url ?? ''
       const below = skipSegments(pathOf(req.originalUrl), depthOf(route))
@@ -87,18 +87,18 @@ export function createController(options: RouteOptions, roots: readonly string[]
     }
   }
 
-  // The build emits no types of parameters for Nest to read, so everything is said in so many words.
+  // The build emits no parameter types for Nest to read, so everything is spelled out.
   Inject(getModelServerToken(key))(ModelServerController, undefined, 0)
   Req()(ModelServerController.prototype, 'handle', 0)
   Res()(ModelServerController.prototype, 'handle', 1)
   Controller({ path, version, host })(ModelServerController)
   setRoutes(ModelServerController, roots)
-  // @nestjs/swagger: what each route takes depends on the models, which /openapi.json describes.
+  // @nestjs/swagger: the inputs of each route depend on the models, which /openapi.json describes.
   Reflect.defineMetadata('swagger/apiExcludeController', [true], ModelServerController)
   return ModelServerController
 }
 
-/** Says which paths below its own the controller has. May be said again until the app registers its routes. */
+/** Sets the controller's paths below its own. May be called again until the app registers its routes. */
 export function setRoutes(controller: Type<object>, paths: readonly string[]): void {
   const handle = Object.getOwnPropertyDescriptor(controller.prototype, 'handle') as PropertyDescriptor
   All([...paths])(controller.prototype, 'handle', handle)

@@ -1,4 +1,4 @@
-/** Whether the models can serve, in the words of `@nestjs/terminus`, which is not imported. */
+/** A health indicator for `@nestjs/terminus`, which is not imported. */
 
 import type { ModelServer } from '../../core/server/types.ts'
 import { IS_NEST_10 } from './platform.ts'
@@ -15,9 +15,9 @@ export class ModelServerHealth {
   }
 
   /**
-   * Up when every model has a ready version that takes requests; tells the state of each version.
+   * Up when every model has a ready version that takes requests; reports the state of each version.
    * @param key its name in the result. @default 'models'
-   * @throws with terminus 10, whose way this is of saying that something is down
+   * @throws with terminus 10, which signals "down" that way
    */
   async isHealthy<Key extends string = 'models'>(key: Key = 'models' as Key): Promise<HealthResult<Key>> {
     const { ready, models } = this.#server.health()

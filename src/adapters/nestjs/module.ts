@@ -18,7 +18,7 @@ import { type HttpAdapter, passBodies, toRoute } from './platform.ts'
 import { createHandle, getModelServerToken, getModelToken, wantedModels } from './tokens.ts'
 
 export interface ModuleExtras {
-  /** Where the HTTP routes are and what they answer; `false` for none. @default {} */
+  /** Place and options of the HTTP routes; `false` for none. @default {} */
   readonly routes?: RouteOptions | false
   /** Tells several servers in one app apart: `@InjectModelServer(key)`, `@InjectModel(model, key)`. */
   readonly key?: string
@@ -30,7 +30,7 @@ export interface ModelServerModuleOptions extends ModelServerOptions, ModuleExtr
 
 export interface ModelServerModuleAsyncOptions extends ModuleExtras, Pick<ModuleMetadata, 'imports'> {
   readonly inject?: (InjectionToken | OptionalFactoryDependency)[]
-  /** Gives the options of the server to make, or a server. Either is closed with the app. */
+  /** Returns options for a server, or a server. Either is closed with the app. */
   // biome-ignore lint/suspicious/noExplicitAny: what `inject` names, as everywhere in Nest
   useFactory(...deps: any[]): Promise<ModelServerOptions | ModelServer> | ModelServerOptions | ModelServer
 }
@@ -81,7 +81,7 @@ function setUp({ routes = {}, key, isGlobal = true, imports = [], server }: Setu
   const roots = routes === false ? [] : rootsOf(routes)
   const controllers = routes === false ? [] : [createController(routes, roots, key)]
 
-  /** Paths can be said once the platform is known, which is before Nest registers routes. */
+  /** Paths can be set once the platform is known, before Nest registers routes. */
   const mount = (adapter: HttpAdapter | undefined): void => {
     if (!adapter) return
     const paths = roots.map((root) => toRoute(root, adapter))

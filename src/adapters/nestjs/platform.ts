@@ -1,6 +1,6 @@
 /**
- * What differs between Nest's platforms: how a route says "and everything below", and how a body gets past Nest's own parsers, which would
- * refuse it (no content type, 100 kB) or change it (integers beyond 2^53).
+ * Differences between Nest's platforms: the wildcard of a route, and the way past Nest's own body parsers. Those would refuse a body (no
+ * content type, 100 kB) or change it (integers beyond 2^53).
  */
 
 import type { IncomingMessage } from 'node:http'
@@ -10,7 +10,7 @@ import * as nest from '@nestjs/common'
 /** Exported since Nest 11, which brought Express 5, Fastify 5 and terminus 11. */
 export const IS_NEST_10 = !('IntrinsicException' in nest)
 
-/** What is used here of Nest's HTTP adapter. */
+/** The used part of Nest's HTTP adapter. */
 export interface HttpAdapter {
   getType(): string
   getInstance(): unknown
@@ -58,7 +58,7 @@ interface ExpressRequest extends IncomingMessage {
 
 type Middleware = (req: ExpressRequest, res: unknown, next: () => void) => unknown
 
-/** Express has one line of parsers for all routes: ours go past each of them. */
+/** Express has one line of parsers for all routes: ours skip each of them. */
 function passBodiesOfExpress(adapter: HttpAdapter, isOurs: (path: string) => boolean): void {
   const past =
     (parser: Middleware): Middleware =>
@@ -92,7 +92,7 @@ interface FastifyLike {
   addHook(name: 'preValidation', hook: (request: FastifyRequestLike, reply: unknown, done: Done) => void): unknown
 }
 
-/** No client means this one. */
+/** Private media type; no client sends it. */
 const RAW_TYPE = 'application/vnd.modelmount.raw'
 
 /** Fastify chooses a parser by content type for the whole app, so ours get a type of their own until they are past it. */

@@ -1,4 +1,4 @@
-/** What is injected under which name. */
+/** Injection tokens and their values. */
 
 import { Inject } from '@nestjs/common'
 import type { ModelInfo } from '../../core/model/types.ts'
@@ -20,13 +20,13 @@ export const getModelServerToken = (key = 'default'): string => `modelmount.serv
 /** The token of one model of a server. */
 export const getModelToken = (model: string, key = 'default'): string => `modelmount.model.${key}.${model}`
 
-/** Injects the model server. @param key which one, where there are several */
+/** Injects the model server. @param key selects one of several */
 export const InjectModelServer = (key?: string): ParameterDecorator & PropertyDecorator => Inject(getModelServerToken(key))
 
-/** Models that were asked for by `@InjectModel`, by server: decorators run before modules are put together. */
+/** Models requested by `@InjectModel`, by server: decorators run before modules are put together. */
 const wanted = new Map<string, Set<string>>()
 
-/** Injects a {@link ModelHandle}. @param key of which server, where there are several */
+/** Injects a {@link ModelHandle}. @param key selects one of several servers */
 export function InjectModel(model: string, key = 'default'): ParameterDecorator & PropertyDecorator {
   const models = wanted.get(key) ?? new Set()
   wanted.set(key, models.add(model))
