@@ -4,7 +4,7 @@ import type { ResultCache } from '../cache/index.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { BatchingInfo, QueueInfo } from '../scheduler/types.ts'
 import type { About } from './about.ts'
-import { type Phase, runningIn, STATES } from './phases.ts'
+import { failureIn, type Phase, runningIn, STATES } from './phases.ts'
 import { leastInstances } from './provision.ts'
 import type { ModelInfo } from './types.ts'
 
@@ -26,12 +26,13 @@ const NO_QUEUE: QueueInfo = {
 export function infoOf(about: About, { phase, isDefault, cache }: Now): ModelInfo {
   const { config, contract, facts, labels, hazard } = about
   const running = runningIn(phase)
+  const failure = failureIn(phase)
   const sequences = 'serving' in phase ? phase.serving.sequences : undefined
   return {
     name: config.name,
     version: config.version,
     state: STATES[phase.name],
-    ...(phase.name === 'failed' ? { reason: { code: phase.reason.code, message: phase.reason.message } } : {}),
+    ...(failure ? { reason: { code: failure.reason.code, message: failure.reason.message } } : {}),
     isDefault,
     ...about.integrity,
     inputs: contract.signature.inputs,

@@ -14,7 +14,7 @@ import { infoOf } from './info.ts'
 import type { LoadContext } from './load/context.ts'
 import { LOAD } from './load/load.ts'
 import { createLoadTimes } from './load/times.ts'
-import { type Phase, STATES } from './phases.ts'
+import { failureIn, type Phase, runningIn, STATES } from './phases.ts'
 import { createResources } from './resources.ts'
 import type { Running } from './running.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
@@ -82,7 +82,7 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
   let retired = false
   let start = (): Promise<void> => {
     const started = load()
-    phase = { name: 'reading', loading: { ended: started.catch(() => {}), hurry } }
+    phase = { name: 'reading', loading: { ended: started.catch(() => {}), hurry: () => callAll(hurried) } }
     start = () => started
     return started
   }
@@ -107,17 +107,13 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
     },
   }
 
-  function hurry(): void {
-    for (const action of hurried) action()
-  }
-
   const stateOf = (): ModelState => STATES[phase.name]
-  const reasonOf = (): ModelmountError | undefined => (phase.name === 'failed' ? phase.reason : undefined)
+  const reasonOf = (): ModelmountError | undefined => failureIn(phase)?.reason
 
   function enter(next: Phase): void {
     phase = next
     const manifestId = about.integrity?.manifestId
-    const why = reasonOf()?.message
+    const why = phase.name === 'failed' ? phase.failure.reason.message : undefined
     emit({
       type: 'state',
       state: stateOf(),
@@ -139,15 +135,13 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
       enter({ name: 'serving', serving })
       serving.improve()
     } catch (error) {
-      const reason = isModelmountError(error)
-        ? error
-        : new ModelmountError('INTERNAL', `internal error: ${String(error)}`, { cause: error })
+      const reason = reasonOfFailure(error)
       // Not waited for: a thread that hangs in native code would keep the reason from its caller.
-      const closed = resources.closeAtOnce()
-      enter({ name: 'failed', reason, closed })
+      const failure = { reason, running: runningIn(phase), closed: resources.closeAtOnce() }
+      enter({ name: 'failed', failure })
       throw reason
     } finally {
-      for (const end of endings) end()
+      callAll(endings)
       const { name: model, version } = given
       telemetry?.load?.({ model, version, error: reasonOf()?.code, startedAt, endedAt: clock.now(), steps: times.done })
     }
@@ -161,9 +155,16 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
     // Requests that still ask the shared cache were accepted: their runs are queued first.
     const lookUps = cache?.close()
     if (lookUps) await lookUps
-    if (phase.name === 'serving') enter({ name: 'draining', serving: phase.serving })
-    await (phase.name === 'failed' ? phase.closed : resources.close())
-    enter({ name: 'unloaded' })
+    if (phase.name === 'serving') {
+      const { serving } = phase
+      enter({ name: 'draining', serving })
+      await resources.close()
+      enter({ name: 'unloaded', serving })
+    } else {
+      const failure = failureIn(phase)
+      await failure?.closed
+      enter({ name: 'dropped', failure })
+    }
   }
 
   return {
@@ -220,6 +221,13 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
     drain: () => drain(),
     abandon: resources.abandon,
   }
+}
+
+const reasonOfFailure = (error: unknown): ModelmountError =>
+  isModelmountError(error) ? error : new ModelmountError('INTERNAL', `internal error: ${String(error)}`, { cause: error })
+
+function callAll(actions: readonly (() => void)[]): void {
+  for (const action of actions) action()
 }
 
 const isTaking = ({ pool, provision }: Running): boolean =>

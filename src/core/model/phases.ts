@@ -13,15 +13,27 @@ export interface Loading {
   hurry(): void
 }
 
+/** A load that came to nothing. */
+export interface Failure {
+  readonly reason: ModelmountError
+  /** What it had started by then; all of it is closed. */
+  readonly running: Running | undefined
+  /** Resolves when that is gone. */
+  readonly closed: Promise<void>
+}
+
 export type Phase =
   | { readonly name: 'waiting' }
   | { readonly name: 'reading'; readonly loading: Loading }
   /** Its instances load, or wait for memory. */
   | { readonly name: 'starting'; readonly loading: Loading; readonly running: Running }
   | { readonly name: 'serving'; readonly serving: Serving }
-  | { readonly name: 'failed'; readonly reason: ModelmountError; readonly closed: Promise<void> }
+  | { readonly name: 'failed'; readonly failure: Failure }
   | { readonly name: 'draining'; readonly serving: Serving }
-  | { readonly name: 'unloaded' }
+  /** Its last figures can still be read. */
+  | { readonly name: 'unloaded'; readonly serving: Serving }
+  /** Unloaded without having served. */
+  | { readonly name: 'dropped'; readonly failure: Failure | undefined }
 
 export const STATES: Readonly<Record<Phase['name'], ModelState>> = {
   waiting: 'loading',
@@ -31,10 +43,13 @@ export const STATES: Readonly<Record<Phase['name'], ModelState>> = {
   failed: 'failed',
   draining: 'draining',
   unloaded: 'unloaded',
+  dropped: 'unloaded',
 }
 
 /** Instances, queue and memory, in the phases that have them. */
 export function runningIn(phase: Phase): Running | undefined {
   if ('serving' in phase) return phase.serving
-  return 'running' in phase ? phase.running : undefined
+  return 'running' in phase ? phase.running : failureIn(phase)?.running
 }
+
+export const failureIn = (phase: Phase): Failure | undefined => ('failure' in phase ? phase.failure : undefined)
