@@ -120,7 +120,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/version': [],
   'core/telemetry': ['errors', 'host (types)', 'model (types)'],
   'core/tensor': ['errors', 'host'],
-  'core/onnx': ['errors', 'host', 'integrity'],
+  'core/onnx': ['errors', 'host', 'integrity', 'tensor'],
   'core/decoding': ['errors', 'host', 'protocol', 'tensor'],
   'core/protocol': ['errors', 'model (types)', 'tensor'],
   'core/cache': ['errors', 'host', 'telemetry (types)', 'tensor'],

@@ -1,8 +1,8 @@
 /** Writes requests of the Open Inference Protocol. */
 
 import { ModelmountError } from '../core/errors.ts'
-import { fromHalf, toWireType } from '../core/tensor/index.ts'
-import type { Tensor } from '../core/tensor/types.ts'
+import { codeOf, DTYPES, type Kind, type KindArrays, toWireType } from '../core/tensor/index.ts'
+import type { DType, Tensor } from '../core/tensor/types.ts'
 import { concat } from './concat.ts'
 import { IS_LITTLE_ENDIAN, JSON_LENGTH, swapped } from './wire.ts'
 
@@ -45,18 +45,16 @@ const parametersToJson = (parameters: NonNullable<Envelope['parameters']>): stri
     .map(([name, value]) => `${JSON.stringify(name)}:${typeof value === 'bigint' ? value : JSON.stringify(value)}`)
     .join(',')}}`
 
-function toJson(name: string, tensor: Tensor): string {
-  switch (tensor.type) {
-    case 'string':
-      return JSON.stringify(tensor.data)
-    case 'bool':
-      return `[${Array.from(tensor.data, (value) => value !== 0).join(',')}]`
-    case 'float16':
-      return numbers(name, Array.from(tensor.data, fromHalf))
-    default:
-      return numbers(name, tensor.data)
-  }
+const TEXTS: { readonly [K in Kind]: (data: KindArrays[K], name: string, type: DType) => string } = {
+  float: (data, name) => numbers(name, data),
+  coded: (data, name, type) => numbers(name, Array.from(data, codeOf(type).toNumber)),
+  integer: (data, name) => numbers(name, data),
+  long: (data, name) => numbers(name, data),
+  bool: (data) => `[${Array.from(data, (value) => value !== 0).join(',')}]`,
+  string: (data) => JSON.stringify(data),
 }
+
+const toJson = (name: string, { type, data }: Tensor): string => TEXTS[DTYPES[type].kind](data as never, name, type)
 
 /** A missing value is `null` to the servers that take JSON alone (MLServer, KServe), and to modelmount. */
 const numberText = (value: number | bigint): string =>

@@ -1,30 +1,30 @@
 /** TensorProto.DataType: numbers, the names ONNX prints, and the types onnxruntime-node carries. */
 
+import { DTYPES } from '../tensor/index.ts'
 import type { DType } from '../tensor/types.ts'
 
 interface ElementType {
   readonly name: string
   /** Size of one element in raw data; strings have none. */
   readonly bits?: number
-  readonly dtype?: DType
 }
 
 /** https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, index = number; 0 is UNDEFINED. */
 const ELEMENT_TYPES: readonly (ElementType | undefined)[] = [
   undefined,
-  { name: 'float', bits: 32, dtype: 'float32' },
-  { name: 'uint8', bits: 8, dtype: 'uint8' },
-  { name: 'int8', bits: 8, dtype: 'int8' },
-  { name: 'uint16', bits: 16, dtype: 'uint16' },
-  { name: 'int16', bits: 16, dtype: 'int16' },
-  { name: 'int32', bits: 32, dtype: 'int32' },
-  { name: 'int64', bits: 64, dtype: 'int64' },
-  { name: 'string', dtype: 'string' },
-  { name: 'bool', bits: 8, dtype: 'bool' },
-  { name: 'float16', bits: 16, dtype: 'float16' },
-  { name: 'double', bits: 64, dtype: 'float64' },
-  { name: 'uint32', bits: 32, dtype: 'uint32' },
-  { name: 'uint64', bits: 64, dtype: 'uint64' },
+  { name: 'float', bits: 32 },
+  { name: 'uint8', bits: 8 },
+  { name: 'int8', bits: 8 },
+  { name: 'uint16', bits: 16 },
+  { name: 'int16', bits: 16 },
+  { name: 'int32', bits: 32 },
+  { name: 'int64', bits: 64 },
+  { name: 'string' },
+  { name: 'bool', bits: 8 },
+  { name: 'float16', bits: 16 },
+  { name: 'double', bits: 64 },
+  { name: 'uint32', bits: 32 },
+  { name: 'uint64', bits: 64 },
   { name: 'complex64', bits: 64 },
   { name: 'complex128', bits: 128 },
   { name: 'bfloat16', bits: 16 },
@@ -40,6 +40,10 @@ const ELEMENT_TYPES: readonly (ElementType | undefined)[] = [
   { name: 'int2', bits: 2 },
 ]
 
+const BY_NAME: ReadonlyMap<string | undefined, DType> = new Map(
+  (Object.keys(DTYPES) as DType[]).map((type) => [DTYPES[type].onnx, type]),
+)
+
 /** The highest number in IR version 13. */
 export const LAST_ELEMENT_TYPE = 26
 
@@ -50,7 +54,7 @@ export function elementName(elemType: number): string {
 
 /** `undefined` for types that onnxruntime-node cannot carry. */
 export function elementDType(elemType: number): DType | undefined {
-  return ELEMENT_TYPES[elemType]?.dtype
+  return BY_NAME.get(ELEMENT_TYPES[elemType]?.name)
 }
 
 /** Bits of one element in raw data; `undefined` for strings and for types that do not exist. */

@@ -1,7 +1,7 @@
 /** Tensors in JSON Schema, with examples. Only keywords that OpenAPI 3.0 has too, so that documents can be joined. */
 
 import type { JsonValue } from '../protocol/types.ts'
-import { countOf, DTYPES, type ExampleInput, toWireType } from '../tensor/index.ts'
+import { countOf, DTYPES, type ExampleInput, isFloat, toWireType } from '../tensor/index.ts'
 import type { DType, ValueInfo } from '../tensor/types.ts'
 
 export type Json = { readonly [key: string]: JsonValue }
@@ -29,8 +29,6 @@ const inRequest = ({ type = 'float32', nonFinite }: ValueInfo): readonly Json[] 
 
 const inAnswer = ({ type = 'float32' }: ValueInfo): readonly Json[] =>
   isFloat(type) ? [elementSchema(type), { enum: NON_FINITE }] : [elementSchema(type)]
-
-const isFloat = (type: DType): boolean => type !== 'string' && type !== 'bool' && !DTYPES[type].isInteger
 
 /** An input of the Open Inference Protocol. */
 export const inputSchema = (value: ValueInfo): Json => wireSchema(value, inRequest(value))

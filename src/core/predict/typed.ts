@@ -28,20 +28,12 @@ export type TypedInput<Type extends DType, Dims extends readonly number[]> =
   | (IsOne<Dims> extends true ? Elements[Type] : never)
 
 /** Values that can stand for an element. */
-interface Elements {
-  float32: number
-  float64: number
-  float16: number
-  int8: number
-  int16: number
-  int32: number
-  int64: number | bigint
-  uint8: number
-  uint16: number
-  uint32: number
-  uint64: number | bigint
-  bool: boolean | 0 | 1
-  string: string
+type Elements = {
+  [Type in DType]: Type extends 'bool'
+    ? boolean | 0 | 1
+    : DTypeArrays[Type] extends BigInt64Array | BigUint64Array
+      ? number | bigint
+      : DTypeArrays[Type][number]
 }
 
 /** Typed arrays that can stand for a whole tensor. */

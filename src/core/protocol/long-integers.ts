@@ -1,5 +1,6 @@
 /** Exact 64-bit integers where a model has them, and the speed of JSON.parse where it has not. */
 
+import { DTYPES } from '../tensor/index.ts'
 import type { ModelSignature } from '../tensor/types.ts'
 import { type Bounds, COUNTED_BYTES } from './bounds.ts'
 import { refuseExcess } from './count.ts'
@@ -12,7 +13,8 @@ const LONG_INTEGER = /(?<![\d.])\d{16,}(?![\d.eE])/
 const SEQUENCE_ID = 'sequence_id'
 
 /** Whether a model has an input whose elements may be long integers. */
-export const takesLong = ({ inputs }: ModelSignature): boolean => inputs.some(({ type }) => type === 'int64' || type === 'uint64')
+export const takesLong = ({ inputs }: ModelSignature): boolean =>
+  inputs.some(({ type }) => type !== undefined && DTYPES[type].kind === 'long')
 
 export interface ParseOptions {
   /** Long integers matter wherever they stand, and not only in the id of a sequence. */

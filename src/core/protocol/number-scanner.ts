@@ -3,7 +3,7 @@
  * `JSON.parse` and a conversion would; whatever is not plainly a list of numbers is left to those.
  */
 
-import { allocate, DTYPES, type ElementArrays } from '../tensor/index.ts'
+import { allocate, DTYPES, type ElementArrays, type Kind } from '../tensor/index.ts'
 import type { DType } from '../tensor/types.ts'
 import type { Span } from './data-spans.ts'
 import { type Room, takeRoom } from './room.ts'
@@ -101,19 +101,30 @@ export function createNumberScanner(
   const elements = takeRoom(room, type, count) ?? allocate(type, count)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const cursor: Cursor = { bytes, view, to, count, at: from, index: 0 }
-  const isFloat = type === 'float32' || type === 'float64'
+  const { kind, bytes: width } = DTYPES[type]
   return {
     elements,
     read: (budget) =>
-      isFloat
-        ? readFloats(cursor, elements as Float32Array, type === 'float32', cursor.at + budget)
+      kind === 'float'
+        ? readFloats(cursor, elements as Float32Array, width === SINGLE, cursor.at + budget)
         : readIntegers(cursor, elements as Int32Array, type, cursor.at + budget),
   }
 }
 
 /** True for element types that are read this way. */
-export const isScannable = (type: DType): type is Exclude<DType, 'string' | 'bool' | 'float16'> =>
-  type !== 'string' && type !== 'bool' && type !== 'float16'
+export const isScannable = (type: DType): type is Exclude<DType, 'string'> => SCANNABLE[DTYPES[type].kind]
+
+const SCANNABLE: Readonly<Record<Kind, boolean>> = {
+  float: true,
+  coded: false,
+  integer: true,
+  long: true,
+  bool: false,
+  string: false,
+}
+
+/** Bytes of a float of single precision. */
+const SINGLE = 4
 
 /**
  * Reads a short list in one go.
@@ -123,8 +134,8 @@ export function scanAll(type: DType, bytes: Uint8Array, { from, to }: Span, elem
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const cursor: Cursor = { bytes, view, to, count: elements.length, at: from, index: 0 }
   const progress =
-    type === 'float32' || type === 'float64'
-      ? readFloats(cursor, elements as Float32Array, type === 'float32', Number.POSITIVE_INFINITY)
+    DTYPES[type].kind === 'float'
+      ? readFloats(cursor, elements as Float32Array, DTYPES[type].bytes === SINGLE, Number.POSITIVE_INFINITY)
       : readIntegers(cursor, elements as Int32Array, type, Number.POSITIVE_INFINITY)
   return progress === 'done'
 }
@@ -224,8 +235,8 @@ function readFloats(cursor: Cursor, target: Float32Array | Float64Array, isSingl
 
 function readIntegers(cursor: Cursor, target: Int32Array, type: DType, pause: number): Progress {
   const { bytes, to, count } = cursor
-  const { min, max } = DTYPES[type]
-  const isLong = type === 'int64' || type === 'uint64'
+  const { min, max, kind } = DTYPES[type]
+  const isLong = kind === 'long'
   let { at, index } = cursor
   while (at < pause) {
     let code = bytes[at] as number

@@ -1,7 +1,7 @@
 /** Tensors as JSON text, piece by piece: one string could pass V8's limit of 2^29 characters. */
 
-import { fromHalf } from '../tensor/index.ts'
-import type { Tensor } from '../tensor/types.ts'
+import { codeOf, DTYPES, type Kind, type KindArrays } from '../tensor/index.ts'
+import type { DType, Tensor } from '../tensor/types.ts'
 import { floatsBytes, floatsText } from './float-text.ts'
 
 /** Elements per piece. */
@@ -171,27 +171,29 @@ export const writeShort = (tensor: Tensor, sink: TextSink): void => sink.write(`
 export const shortText = (tensor: Tensor): string =>
   tensor.type === 'float32' ? floatsText(tensor.data) : pieceOf(tensor, 0, tensor.data.length)
 
-function pieceOf(tensor: Exclude<Tensor, { readonly type: 'float32' }>, start: number, end: number): string {
-  switch (tensor.type) {
-    case 'float64':
-      return joinDoubles(tensor.data.subarray(start, end))
-    case 'float16':
-      return floatsText(Float32Array.from(tensor.data.subarray(start, end), fromHalf))
-    case 'bool':
-      return Array.from(tensor.data.subarray(start, end), (byte) => byte !== 0).join(',')
-    case 'string':
-      return JSON.stringify(tensor.data.slice(start, end)).slice(1, -1)
-    default:
-      return tensor.data.subarray(start, end).join(',')
-  }
+/** Elements from one index to another, between commas, by kind. */
+const PIECES: { readonly [K in Kind]: (data: KindArrays[K], start: number, end: number, type: DType) => string } = {
+  float: (data, start, end) => joinDoubles(data.subarray(start, end)),
+  coded: (data, start, end, type) => floatsText(Float32Array.from(data.subarray(start, end), codeOf(type).toNumber)),
+  integer: joined,
+  long: joined,
+  bool: (data, start, end) => Array.from(data.subarray(start, end), (byte) => byte !== 0).join(','),
+  string: (data, start, end) => JSON.stringify(data.slice(start, end)).slice(1, -1),
 }
 
-function joinDoubles(values: Float64Array): string {
+function joined(data: KindArrays['integer' | 'long'], start: number, end: number): string {
+  return data.subarray(start, end).join(',')
+}
+
+const pieceOf = ({ type, data }: Tensor, start: number, end: number): string =>
+  PIECES[DTYPES[type].kind](data as never, start, end, type)
+
+function joinDoubles(values: KindArrays['float']): string {
   // The native join is by far the fastest way, and right for all numbers but these.
   return hasSpecial(values) ? Array.from(values, formatDouble).join(',') : values.join(',')
 }
 
-function hasSpecial(values: Float64Array): boolean {
+function hasSpecial(values: KindArrays['float']): boolean {
   for (const value of values) {
     if (!Number.isFinite(value) || Object.is(value, -0)) return true
   }

@@ -1,6 +1,6 @@
 /** Tensors as nested JSON arrays, as TensorFlow Serving and MLflow write them. */
 
-import { fromHalf, product } from '../tensor/index.ts'
+import { codeOf, DTYPES, type Kind, type KindArrays, product } from '../tensor/index.ts'
 import type { Tensor } from '../tensor/types.ts'
 import { shortest } from './float-text.ts'
 import { isOneStretch, type Steps, type TextSink } from './write-json.ts'
@@ -66,21 +66,24 @@ export function* writeNested(tensor: Tensor, sink: TextSink, style: NestedStyle,
   } else yield* write(0, start)
 }
 
-function speller(tensor: Tensor, { shortFloats }: NestedStyle): (at: number) => string {
-  const { type, data } = tensor
-  switch (type) {
-    case 'float32':
-      return (at) => spellFloat(shortFloats ? shortest(data[at] as number) : (data[at] as number))
-    case 'float64':
-      return (at) => spellFloat(data[at] as number)
-    case 'float16':
-      return (at) => spellFloat(fromHalf(data[at] as number))
-    case 'bool':
-      return (at) => (data[at] === 0 ? 'false' : 'true')
-    default:
-      return (at) => `${data[at]}`
-  }
+type Spell = (at: number) => string
+
+/** By kind. Each gives the function that spells the element at an index of `data`. */
+const SPELLERS: { readonly [K in Kind]: (data: KindArrays[K], tensor: Tensor, style: NestedStyle) => Spell } = {
+  float: (data, { type }, { shortFloats }) =>
+    shortFloats && type === 'float32' ? (at) => spellFloat(shortest(data[at] as number)) : (at) => spellFloat(data[at] as number),
+  coded(data, { type }) {
+    const { toNumber } = codeOf(type)
+    return (at) => spellFloat(toNumber(data[at] as number))
+  },
+  integer: (data) => (at) => `${data[at]}`,
+  long: (data) => (at) => `${data[at]}`,
+  bool: (data) => (at) => (data[at] === 0 ? 'false' : 'true'),
+  string: (data) => (at) => `${data[at]}`,
 }
+
+const speller = (tensor: Tensor, style: NestedStyle): Spell =>
+  SPELLERS[DTYPES[tensor.type].kind](tensor.data as never, tensor, style)
 
 function spellFloat(value: number): string {
   if (Object.is(value, -0)) return '-0.0'

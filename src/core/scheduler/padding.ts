@@ -1,6 +1,6 @@
 /** Lengthens and shortens tensors along one dimension. */
 
-import { allocate, toHalf } from '../tensor/index.ts'
+import { allocate, toElement } from '../tensor/index.ts'
 import type { Tensor } from '../tensor/types.ts'
 import { cut, type NumericData, product } from './batch.ts'
 
@@ -18,7 +18,7 @@ export function lengthen(tensor: Tensor, axis: number, size: number, fill: numbe
     return { type: 'string', dims, data }
   }
   const data = allocate(tensor.type, outer * room) as NumericData
-  if (fill !== 0) data.fill(elementOf(tensor.type, fill) as never)
+  if (fill !== 0) data.fill(toElement(tensor.type, fill) as never)
   for (let o = 0; o < outer; o++) data.set(tensor.data.subarray(o * chunk, (o + 1) * chunk) as never, o * room)
   return { type: tensor.type, dims, data } as Tensor
 }
@@ -36,10 +36,5 @@ export function shorten(tensor: Tensor, axis: number, size: number): Tensor {
 /** True if all elements are the same. */
 export function filled(type: Exclude<Tensor['type'], 'string'>, dims: readonly number[], value: number): Tensor {
   const data = allocate(type, product(dims, 0, dims.length)) as NumericData
-  return { type, dims, data: data.fill(elementOf(type, value) as never) } as Tensor
-}
-
-function elementOf(type: Tensor['type'], value: number): number | bigint {
-  if (type === 'int64' || type === 'uint64') return BigInt(value)
-  return type === 'float16' ? toHalf(value) : value
+  return { type, dims, data: data.fill(toElement(type, value) as never) } as Tensor
 }

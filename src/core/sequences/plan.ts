@@ -4,8 +4,8 @@
  */
 
 import { ModelmountError } from '../errors.ts'
-import { allocate, checkInputs, inputFault, product, quote } from '../tensor/index.ts'
-import type { ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
+import { allocate, checkInputs, DTYPES, inputFault, product, quote } from '../tensor/index.ts'
+import type { DType, ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
 import type { SequenceCall } from './call.ts'
 import type { SequenceSettings } from './options.ts'
 import { createRows, type Rows, type Sizes } from './sizes.ts'
@@ -206,19 +206,14 @@ function kept({ input, output, sizes, returned }: State, after: Tensor | undefin
 
 // ---------------------------------------------------------------- controls
 
-/** Types that hold an id, with the largest. */
-const ID_TYPES: Readonly<Record<string, bigint>> = {
-  uint64: 2n ** 64n - 1n,
-  int64: 2n ** 63n - 1n,
-  uint32: 2n ** 32n - 1n,
-  int32: 2n ** 31n - 1n,
-}
+/** The largest id that a type holds; 0 for types that hold none. */
+const largestId = (type: DType): bigint => (DTYPES[type].isInteger && DTYPES[type].bytes >= 4 ? BigInt(DTYPES[type].max) : 0n)
 
 function controlOf(graph: ModelSignature, name: string, declared: SequenceControl, rows: Rows): Control {
   const field = `sequences.controls.${name}`
   const input = namedIn('input', graph.inputs, name, field)
   const isId = declared.is === 'id'
-  if (isId ? input.type !== 'string' && !Object.hasOwn(ID_TYPES, input.type ?? '') : input.type === 'string')
+  if (isId ? input.type !== 'string' && (input.type === undefined || largestId(input.type) === 0n) : input.type === 'string')
     throw contradiction(field, `${field} is ${quote(declared.is)}, which an input of ${input.declaredType} cannot hold`)
   const words = isId ? [] : (declared.values ?? [0, 1]).map((value) => rowFor(input, value, `${field}.values`))
   return { ...declared, input, words, sizes: rows.sizesFor(input, undefined, field) }
@@ -226,7 +221,7 @@ function controlOf(graph: ModelSignature, name: string, declared: SequenceContro
 
 function tell({ is, words, input, sizes }: Control, inputs: Tensors, call: SequenceCall): Tensor {
   const dims = sizes.of(inputs)
-  const { type = 'int32' } = input
+  const { type = 'float32' } = input
   const length = product(dims)
   if (is !== 'id') {
     const isSo = is === 'ready' || (is === 'start' ? call.start : call.end) === true
@@ -235,7 +230,7 @@ function tell({ is, words, input, sizes }: Control, inputs: Tensors, call: Seque
   }
   if (type === 'string') return { type, dims, data: Array.from({ length }, () => String(call.id)) }
   const id = typeof call.id === 'string' ? undefined : BigInt(call.id)
-  if (id === undefined || id > (ID_TYPES[type] as bigint))
+  if (id === undefined || id > largestId(type))
     throw inputFault(`this model takes the id of a sequence as a number of type ${type}`, {
       input: input.name,
       expected: type,

@@ -1,5 +1,6 @@
-/** The fixed facts of each element type: size, array, range, and name on the wire. */
+/** The facts of each element type: size, array, range, and names in the protocols and in ONNX. Other rooms ask here instead of comparing names. */
 
+import { type FloatCode, HALF, PLAIN } from './float16.ts'
 import type { DType, DTypeArrays } from './types.ts'
 
 /** {@link DTypeArrays} with a writable array of strings. */
@@ -27,12 +28,39 @@ interface TypedArrayConstructor<A> {
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): A
 }
 
-interface DTypeFacts<T extends DType> {
+/**
+ * How elements are kept, which decides how they are read, made and written: `float` as numbers, `coded` as the bits of floats that JavaScript
+ * has no array for, `integer` as numbers, `long` as bigints, `bool` as 0 or 1.
+ */
+export type Kind = 'float' | 'coded' | 'integer' | 'long' | 'bool' | 'string'
+
+/** The arrays of each {@link Kind}. */
+export interface KindArrays {
+  float: Float32Array | Float64Array
+  coded: Uint16Array
+  integer: Int8Array | Int16Array | Int32Array | Uint8Array | Uint16Array | Uint32Array
+  long: BigInt64Array | BigUint64Array
+  bool: Uint8Array
+  string: string[]
+}
+
+type Keeping =
+  | { readonly kind: Exclude<Kind, 'coded'>; readonly code?: undefined }
+  /** How floats become bits. */
+  | { readonly kind: 'coded'; readonly code: FloatCode }
+
+type DTypeFacts<T extends DType> = Keeping & {
   /** Bytes per element; 0 for strings, whose size varies. */
   readonly bytes: number
   /** `undefined` for strings, which live in a plain array. */
   readonly array: T extends 'string' ? undefined : TypedArrayConstructor<ElementArrays[T]>
+  /** Name of another typed array that may stand for the elements. */
+  readonly alike?: string
   readonly wire: WireType
+  /** In TensorFlow. */
+  readonly tf: `DT_${string}`
+  /** In ONNX, inside `tensor(…)`. */
+  readonly onnx: string
   readonly isInteger: boolean
   /** Smallest and largest finite element, both included. A bigint if a number cannot hold them exactly, 0 for unordered types. */
   readonly min: number | bigint
@@ -44,19 +72,152 @@ const FLOAT16_MAX = 65504
 
 /** The facts of every element type. */
 export const DTYPES: { readonly [T in DType]: DTypeFacts<T> } = {
-  float32: { bytes: 4, array: Float32Array, wire: 'FP32', isInteger: false, min: -FLOAT32_MAX, max: FLOAT32_MAX },
-  float64: { bytes: 8, array: Float64Array, wire: 'FP64', isInteger: false, min: -Number.MAX_VALUE, max: Number.MAX_VALUE },
-  float16: { bytes: 2, array: Uint16Array, wire: 'FP16', isInteger: false, min: -FLOAT16_MAX, max: FLOAT16_MAX },
-  int8: { bytes: 1, array: Int8Array, wire: 'INT8', isInteger: true, min: -128, max: 127 },
-  int16: { bytes: 2, array: Int16Array, wire: 'INT16', isInteger: true, min: -32768, max: 32767 },
-  int32: { bytes: 4, array: Int32Array, wire: 'INT32', isInteger: true, min: -2147483648, max: 2147483647 },
-  int64: { bytes: 8, array: BigInt64Array, wire: 'INT64', isInteger: true, min: -(2n ** 63n), max: 2n ** 63n - 1n },
-  uint8: { bytes: 1, array: Uint8Array, wire: 'UINT8', isInteger: true, min: 0, max: 255 },
-  uint16: { bytes: 2, array: Uint16Array, wire: 'UINT16', isInteger: true, min: 0, max: 65535 },
-  uint32: { bytes: 4, array: Uint32Array, wire: 'UINT32', isInteger: true, min: 0, max: 4294967295 },
-  uint64: { bytes: 8, array: BigUint64Array, wire: 'UINT64', isInteger: true, min: 0n, max: 2n ** 64n - 1n },
-  bool: { bytes: 1, array: Uint8Array, wire: 'BOOL', isInteger: false, min: 0, max: 1 },
-  string: { bytes: 0, array: undefined, wire: 'BYTES', isInteger: false, min: 0, max: 0 },
+  float32: {
+    kind: 'float',
+    bytes: 4,
+    array: Float32Array,
+    wire: 'FP32',
+    tf: 'DT_FLOAT',
+    onnx: 'float',
+    isInteger: false,
+    min: -FLOAT32_MAX,
+    max: FLOAT32_MAX,
+  },
+  float64: {
+    kind: 'float',
+    bytes: 8,
+    array: Float64Array,
+    wire: 'FP64',
+    tf: 'DT_DOUBLE',
+    onnx: 'double',
+    isInteger: false,
+    min: -Number.MAX_VALUE,
+    max: Number.MAX_VALUE,
+  },
+  float16: {
+    kind: 'coded',
+    code: HALF,
+    bytes: 2,
+    array: Uint16Array,
+    alike: 'Float16Array',
+    wire: 'FP16',
+    tf: 'DT_HALF',
+    onnx: 'float16',
+    isInteger: false,
+    min: -FLOAT16_MAX,
+    max: FLOAT16_MAX,
+  },
+  int8: {
+    kind: 'integer',
+    bytes: 1,
+    array: Int8Array,
+    wire: 'INT8',
+    tf: 'DT_INT8',
+    onnx: 'int8',
+    isInteger: true,
+    min: -128,
+    max: 127,
+  },
+  int16: {
+    kind: 'integer',
+    bytes: 2,
+    array: Int16Array,
+    wire: 'INT16',
+    tf: 'DT_INT16',
+    onnx: 'int16',
+    isInteger: true,
+    min: -32768,
+    max: 32767,
+  },
+  int32: {
+    kind: 'integer',
+    bytes: 4,
+    array: Int32Array,
+    wire: 'INT32',
+    tf: 'DT_INT32',
+    onnx: 'int32',
+    isInteger: true,
+    min: -2147483648,
+    max: 2147483647,
+  },
+  int64: {
+    kind: 'long',
+    bytes: 8,
+    array: BigInt64Array,
+    wire: 'INT64',
+    tf: 'DT_INT64',
+    onnx: 'int64',
+    isInteger: true,
+    min: -(2n ** 63n),
+    max: 2n ** 63n - 1n,
+  },
+  uint8: {
+    kind: 'integer',
+    bytes: 1,
+    array: Uint8Array,
+    alike: 'Uint8ClampedArray',
+    wire: 'UINT8',
+    tf: 'DT_UINT8',
+    onnx: 'uint8',
+    isInteger: true,
+    min: 0,
+    max: 255,
+  },
+  uint16: {
+    kind: 'integer',
+    bytes: 2,
+    array: Uint16Array,
+    wire: 'UINT16',
+    tf: 'DT_UINT16',
+    onnx: 'uint16',
+    isInteger: true,
+    min: 0,
+    max: 65535,
+  },
+  uint32: {
+    kind: 'integer',
+    bytes: 4,
+    array: Uint32Array,
+    wire: 'UINT32',
+    tf: 'DT_UINT32',
+    onnx: 'uint32',
+    isInteger: true,
+    min: 0,
+    max: 4294967295,
+  },
+  uint64: {
+    kind: 'long',
+    bytes: 8,
+    array: BigUint64Array,
+    wire: 'UINT64',
+    tf: 'DT_UINT64',
+    onnx: 'uint64',
+    isInteger: true,
+    min: 0n,
+    max: 2n ** 64n - 1n,
+  },
+  bool: {
+    kind: 'bool',
+    bytes: 1,
+    array: Uint8Array,
+    wire: 'BOOL',
+    tf: 'DT_BOOL',
+    onnx: 'bool',
+    isInteger: false,
+    min: 0,
+    max: 1,
+  },
+  string: {
+    kind: 'string',
+    bytes: 0,
+    array: undefined,
+    wire: 'BYTES',
+    tf: 'DT_STRING',
+    onnx: 'string',
+    isInteger: false,
+    min: 0,
+    max: 0,
+  },
 }
 
 const FROM_WIRE: ReadonlyMap<string, DType> = new Map((Object.keys(DTYPES) as DType[]).map((type) => [DTYPES[type].wire, type]))
@@ -65,6 +226,19 @@ const FROM_WIRE: ReadonlyMap<string, DType> = new Map((Object.keys(DTYPES) as DT
 export function isDType(value: unknown): value is DType {
   return typeof value === 'string' && Object.hasOwn(DTYPES, value)
 }
+
+/** True for types whose elements may be not-a-number or infinite. */
+export const isFloat = (type: DType): boolean => {
+  const { kind } = DTYPES[type]
+  return kind === 'float' || kind === 'coded'
+}
+
+/** How numbers and elements of a type become each other. */
+export const codeOf = (type: DType): FloatCode => DTYPES[type].code ?? PLAIN
+
+/** A number as an element of a numeric type. */
+export const toElement = (type: DType, value: number): number | bigint =>
+  DTYPES[type].kind === 'long' ? BigInt(value) : codeOf(type).toBits(value)
 
 /** The Open Inference datatype of an element type: `float32` -> `FP32`, `string` -> `BYTES`. */
 export function toWireType(type: DType): WireType {
@@ -95,8 +269,8 @@ export function typedArrayName(value: unknown): string | undefined {
 export function typedArrayNames(type: DType): readonly string[] {
   const usual = DTYPES[type].array?.name
   if (usual === undefined) return []
-  if (type === 'float16') return [usual, 'Float16Array']
-  return type === 'uint8' ? [usual, 'Uint8ClampedArray'] : [usual]
+  const { alike } = DTYPES[type]
+  return alike === undefined ? [usual] : [usual, alike]
 }
 
 /**

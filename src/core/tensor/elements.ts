@@ -1,7 +1,6 @@
 /** Converts JavaScript values into elements: one tight loop per kind of element, and the wording for a refused value. */
 
-import { DTYPES, type ElementArrays } from './dtypes.ts'
-import { isFiniteHalf, toHalf } from './float16.ts'
+import { codeOf, DTYPES, type ElementArrays, type Kind, type KindArrays } from './dtypes.ts'
 import type { DType } from './types.ts'
 
 /**
@@ -27,23 +26,20 @@ export interface ElementPolicy {
   readonly nothing?: string
 }
 
-type Fill<T extends DType> = (target: ElementArrays[T], at: number, row: readonly unknown[], policy: ElementPolicy) => number
+type Fill<K extends Kind> = (target: KindArrays[K], at: number, row: readonly unknown[], policy: ElementPolicy) => number
 
-const FILLS: { readonly [T in DType]: Fill<T> } = {
-  float32: fillFloats,
-  float64: fillFloats,
-  float16: fillHalves,
-  int8: integersFor('int8'),
-  int16: integersFor('int16'),
-  int32: integersFor('int32'),
-  int64: longIntegersFor('int64'),
-  uint8: integersFor('uint8'),
-  uint16: integersFor('uint16'),
-  uint32: integersFor('uint32'),
-  uint64: longIntegersFor('uint64'),
-  bool: fillBooleans,
-  string: fillStrings,
+const FILLS_OF: { readonly [K in Kind]: (type: DType) => Fill<K> } = {
+  float: () => fillFloats,
+  coded: codedFor,
+  integer: integersFor,
+  long: longIntegersFor,
+  bool: () => fillBooleans,
+  string: () => fillStrings,
 }
+
+const FILLS = Object.fromEntries(
+  (Object.keys(DTYPES) as DType[]).map((type) => [type, FILLS_OF[DTYPES[type].kind](type)]),
+) as Readonly<Record<DType, Fill<Kind>>>
 
 /**
  * Converts one row of values into `target`, starting at element `at`.
@@ -56,7 +52,7 @@ export function fillRow<T extends DType>(
   row: readonly unknown[],
   policy: ElementPolicy,
 ): number {
-  return FILLS[type](target, at, row, policy)
+  return FILLS[type](target as never, at, row, policy)
 }
 
 /** Names what {@link fillRow} expected and the kind of the refused value: no tensor value may reach a message. */
@@ -76,8 +72,8 @@ export function describeRefusal(
   if (!DTYPES[type].isInteger || (policy.json && !Number.isFinite(value)))
     return { expected, got: `a number out of range for ${typeName}` }
   if (!Number.isInteger(value)) return { expected, got: 'a non-integer number' }
-  const isLong = type === 'int64' || type === 'uint64'
-  if (!isLong || Number.isSafeInteger(value)) return { expected, got: `a number out of range for ${typeName}` }
+  if (DTYPES[type].kind !== 'long' || Number.isSafeInteger(value))
+    return { expected, got: `a number out of range for ${typeName}` }
   return { expected, got: `an integer beyond 2^53, which a number cannot hold exactly: ${policy.bigIntegerAdvice}` }
 }
 
@@ -97,7 +93,7 @@ function describeElement(type: DType, policy: ElementPolicy): string {
   return policy.json ? 'a number, null, "NaN", "Infinity" or "-Infinity"' : 'a number'
 }
 
-function fillFloats(target: Float32Array | Float64Array, at: number, row: readonly unknown[], policy: ElementPolicy): number {
+function fillFloats(target: KindArrays['float'], at: number, row: readonly unknown[], policy: ElementPolicy): number {
   for (let i = 0; i < row.length; i++) {
     const value = row[i]
     if (typeof value === 'number') {
@@ -112,15 +108,18 @@ function fillFloats(target: Float32Array | Float64Array, at: number, row: readon
   return -1
 }
 
-function fillHalves(target: Uint16Array, at: number, row: readonly unknown[], policy: ElementPolicy): number {
-  for (let i = 0; i < row.length; i++) {
-    const number = floatOf(row[i], policy)
-    if (number === undefined) return i
-    const bits = toHalf(number)
-    if (Number.isFinite(number) && !isFiniteHalf(bits)) return i
-    target[at + i] = bits
+function codedFor(type: DType): Fill<'coded'> {
+  const code = codeOf(type)
+  return function fillCoded(target, at, row, policy) {
+    for (let i = 0; i < row.length; i++) {
+      const number = floatOf(row[i], policy)
+      if (number === undefined) return i
+      const bits = code.toBits(number)
+      if (Number.isFinite(number) && !code.isFinite(bits)) return i
+      target[at + i] = bits
+    }
+    return -1
   }
-  return -1
 }
 
 function floatOf(value: unknown, policy: ElementPolicy): number | undefined {
@@ -133,12 +132,10 @@ function floatOf(value: unknown, policy: ElementPolicy): number | undefined {
   return typeof number === 'number' && Number.isFinite(number) ? number : undefined
 }
 
-type ShortArray = Int8Array | Int16Array | Int32Array | Uint8Array | Uint16Array | Uint32Array
-
-function integersFor(type: 'int8' | 'int16' | 'int32' | 'uint8' | 'uint16' | 'uint32') {
+function integersFor(type: DType): Fill<'integer'> {
   const min = Number(DTYPES[type].min)
   const max = Number(DTYPES[type].max)
-  return function fillIntegers(target: ShortArray, at: number, row: readonly unknown[]): number {
+  return function fillIntegers(target, at, row) {
     for (let i = 0; i < row.length; i++) {
       const value = row[i]
       if (typeof value === 'number') {
@@ -153,10 +150,10 @@ function integersFor(type: 'int8' | 'int16' | 'int32' | 'uint8' | 'uint16' | 'ui
   }
 }
 
-function longIntegersFor(type: 'int64' | 'uint64') {
+function longIntegersFor(type: DType): Fill<'long'> {
   const min = BigInt(DTYPES[type].min)
   const max = BigInt(DTYPES[type].max)
-  return function fillLongIntegers(target: BigInt64Array | BigUint64Array, at: number, row: readonly unknown[]): number {
+  return function fillLongIntegers(target, at, row) {
     for (let i = 0; i < row.length; i++) {
       const value = row[i]
       if (typeof value === 'number') {

@@ -1,7 +1,6 @@
 /** Example requests for a model's descriptions: few plain values. A trial run shows whether the model accepts one. */
 
-import { allocate, DTYPES, type ElementArrays } from './dtypes.ts'
-import { toHalf } from './float16.ts'
+import { allocate, type ElementArrays, isFloat, toElement } from './dtypes.ts'
 import type { DType, Tensor, ValueInfo } from './types.ts'
 
 /** One way to make such a request. */
@@ -57,8 +56,6 @@ export const countOf = (shape: readonly number[]): number => shape.reduce((produ
 
 const isNeeded = ({ optional }: ValueInfo): boolean => optional !== true
 
-const isFloat = (type: DType): boolean => type !== 'string' && type !== 'bool' && !DTYPES[type].isInteger
-
 function elementOf(type: DType, whole: 0 | 1): ExampleInput['element'] {
   if (type === 'string') return whole === 0 ? 'text' : '1'
   if (type === 'bool') return whole === 1
@@ -68,6 +65,5 @@ function elementOf(type: DType, whole: 0 | 1): ExampleInput['element'] {
 function filled(type: DType, count: number, element: ExampleInput['element']): ElementArrays[DType] {
   const data = allocate(type, count)
   if (Array.isArray(data)) return data.fill(String(element))
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array) return data.fill(BigInt(element))
-  return data.fill(type === 'float16' ? toHalf(Number(element)) : Number(element))
+  return (data as Float32Array).fill(toElement(type, Number(element)) as number)
 }

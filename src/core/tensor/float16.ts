@@ -52,3 +52,19 @@ export function isFiniteHalf(bits: number): boolean {
 function roundToEven(value: number): number {
   return value + ROUNDER - ROUNDER
 }
+
+/** A way of keeping floats as bits, in numbers that an array of integers holds. */
+export interface FloatCode {
+  /** The nearest float, ties to even. */
+  readonly toBits: (value: number) => number
+  readonly toNumber: (bits: number) => number
+  readonly isFinite: (bits: number) => boolean
+}
+
+const same = (value: number): number => value
+
+/** Numbers as they are. */
+export const PLAIN: FloatCode = { toBits: same, toNumber: same, isFinite: Number.isFinite }
+
+/** IEEE 754 binary16. */
+export const HALF: FloatCode = { toBits: toHalf, toNumber: fromHalf, isFinite: isFiniteHalf }

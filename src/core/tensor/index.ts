@@ -7,10 +7,15 @@ export { formatShape, product } from './dims.ts'
 export { discard, freeUnused } from './discard.ts'
 export {
   allocate,
+  codeOf,
   DTYPES,
   type ElementArrays,
   fromWireType,
   isDType,
+  isFloat,
+  type Kind,
+  type KindArrays,
+  toElement,
   toWireType,
   typedArrayName,
   type WireType,
@@ -18,5 +23,5 @@ export {
 export { type ElementPolicy, INFINITE, kindOf } from './elements.ts'
 export { countOf, type ExampleForm, type ExampleInput, exampleForms, exampleOf, exampleTensors } from './example.ts'
 export { isRefused } from './finite.ts'
-export { fromHalf, isFiniteHalf, toHalf } from './float16.ts'
+export { type FloatCode, fromHalf, isFiniteHalf, toHalf } from './float16.ts'
 export { MAX_RANK } from './nested.ts'

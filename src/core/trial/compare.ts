@@ -1,6 +1,6 @@
 /** Decides when two answers of a model are the same. */
 
-import { fromHalf } from '../tensor/index.ts'
+import { codeOf, DTYPES, isFloat } from '../tensor/index.ts'
 import type { Tensor } from '../tensor/types.ts'
 
 /** Kernels for several rows may sum in another order: the permitted difference, as a share of the number itself. */
@@ -17,8 +17,9 @@ const HALF_STEPS = 4
  */
 export function sameWithin(alone: Tensor, other: Tensor): boolean {
   if (alone.type !== other.type || !sameDims(alone.dims, other.dims) || alone.data.length !== other.data.length) return false
-  const read = READERS[alone.type]
-  return read ? sameFloats(alone.data as FloatData, other.data as FloatData, read) : sameElements(alone.data, other.data)
+  if (!isFloat(alone.type)) return sameElements(alone.data, other.data)
+  const steps = DTYPES[alone.type].kind === 'coded' ? HALF_STEPS : 0
+  return sameFloats(alone.data as FloatData, other.data as FloatData, codeOf(alone.type).toNumber, steps)
 }
 
 const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
@@ -30,14 +31,7 @@ const sameElements = (a: Tensor['data'], b: Tensor['data']): boolean => {
 }
 
 type FloatData = Readonly<ArrayLike<number>>
-const plain = (value: number): number => value
-const READERS: Readonly<Partial<Record<Tensor['type'], (element: number) => number>>> = {
-  float16: fromHalf,
-  float32: plain,
-  float64: plain,
-}
-
-function sameFloats(alone: FloatData, other: FloatData, read: (element: number) => number): boolean {
+function sameFloats(alone: FloatData, other: FloatData, read: (element: number) => number, steps: number): boolean {
   let largest = 1
   for (let i = 0; i < alone.length; i++) {
     const size = Math.abs(read(alone[i] as number))
@@ -50,7 +44,7 @@ function sameFloats(alone: FloatData, other: FloatData, read: (element: number) 
     // The tolerance of an infinite difference would be infinite.
     if (!Number.isFinite(x)) return false
     if (Math.abs(x - y) <= RELATIVE * Math.abs(x) + OF_LARGEST * largest) continue
-    if (read === fromHalf && Math.abs(a - b) <= HALF_STEPS) continue
+    if (steps > 0 && Math.abs(a - b) <= steps) continue
     return false
   }
   return true

@@ -5,6 +5,7 @@ import type { Run, RunOutcome } from '../engine/run.ts'
 import type { ModelAxes } from '../scheduler/axes.ts'
 import { copyAll } from '../scheduler/join.ts'
 import type { Ragged } from '../scheduler/ragged.ts'
+import { isFloat } from '../tensor/index.ts'
 import type { ModelSignature } from '../tensor/types.ts'
 import { FREE_SIZES, RANGES, sampleInputs } from './samples.ts'
 import { equal, scaleFloats, VARIATIONS, varied } from './vary.ts'
@@ -75,15 +76,13 @@ function elementsOf({ inputs }: ModelSignature, axes: ModelAxes | undefined, fre
 
 type RangeOf = (name: string) => number
 
-const FLOATS: ReadonlySet<string | undefined> = new Set(['float16', 'float32', 'float64'])
-
 /** Rows with as many different integers and texts as the model accepts: for all inputs, then for one after the other. */
 async function widest(
   { inputs }: ModelSignature,
   makeWith: (rangeOf: RangeOf) => MakeRow,
   trial: Trial,
 ): Promise<MakeRow | undefined> {
-  const ranged = inputs.flatMap(({ name, type }) => (FLOATS.has(type) ? [] : [name]))
+  const ranged = inputs.flatMap(({ name, type }) => (type !== undefined && isFloat(type) ? [] : [name]))
   const works = (rangeOf: RangeOf) => takes(makeWith(rangeOf), trial)
   if (ranged.length === 0) return (await works(() => 1)) ? makeWith(() => 1) : undefined
   const common = await firstOf(RANGES, (range) => works(() => range))

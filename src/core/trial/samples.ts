@@ -1,8 +1,8 @@
 /** Made-up inputs for trying a model. Deterministic. */
 
 import type { BatchAxes } from '../scheduler/batch.ts'
-import { allocate, toHalf } from '../tensor/index.ts'
-import type { Dim, ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
+import { allocate, DTYPES, toElement } from '../tensor/index.ts'
+import type { Dim, DType, ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
 
 /**
  * Sizes tried for dynamic dimensions that do not count rows, small ones first. A size of one proves little, but some models take no other.
@@ -53,24 +53,28 @@ function sampleTensor(info: ValueInfo, opts: SampleOptions, random: () => number
   const dims = (info.dims ?? []).map(size)
   const count = dims.reduce((product, dim) => product * dim, 1)
   const { seed, scale } = opts
-  const range = Math.min(opts.rangeOf(info.name), MOST[type] ?? Number.POSITIVE_INFINITY)
+  const range = Math.min(opts.rangeOf(info.name), mostOf(type))
   // The first element differs from seed to seed, whatever is drawn.
   const whole = (i: number): number => {
     if (scale !== 1) return scale < 0 ? 0 : range - 1
     return i === 0 ? (seed * (1 + (range >> 2)) + Math.floor(random() * (range >> 2))) % range : Math.floor(random() * range)
   }
   if (type === 'string') return { type, dims, data: Array.from({ length: count }, (_, i) => textOf(whole(i), range, seed + i)) }
-  const data = allocate(type, count) as Exclude<Tensor['data'], readonly string[]>
+  const { kind } = DTYPES[type]
+  const data = allocate(type, count)
   for (let i = 0; i < count; i++) {
-    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(whole(i))
-    else if (type === 'float16') data[i] = toHalf(Math.max(-60000, Math.min(60000, random() * scale)))
-    else data[i] = type === 'float32' || type === 'float64' ? random() * scale : whole(i)
+    const value = kind === 'coded' ? clamped(random() * scale) : kind === 'float' ? random() * scale : whole(i)
+    ;(data as Float32Array)[i] = toElement(type, value) as number
   }
   return { type, dims, data } as Tensor
 }
 
-/** Types that hold fewer integers than are tried. */
-const MOST: Readonly<Partial<Record<Tensor['type'], number>>> = { bool: 2, int8: 128, uint8: 256 }
+/** How many integers from 0 on a type of one byte holds; larger types hold more than are tried. */
+const mostOf = (type: DType): number => (DTYPES[type].bytes === 1 ? Number(DTYPES[type].max) + 1 : Number.POSITIVE_INFINITY)
+
+/** Bits of floats hold no more than that. */
+const MOST_CODED = 60000
+const clamped = (x: number): number => Math.max(-MOST_CODED, Math.min(MOST_CODED, x))
 
 const WORDS = ['a', 'word', 'be', 'longest-of-them', 'Case', '42', 'etc.', 'ünlike']
 const MOST_WORDS = 5

@@ -1,7 +1,7 @@
 /** Makes other rows from a given one. Deterministic. */
 
 import type { TensorRecord } from '../engine/frame.ts'
-import { fromHalf, toHalf } from '../tensor/index.ts'
+import { codeOf, DTYPES, isFloat, type Kind, type KindArrays } from '../tensor/index.ts'
 import type { Tensor } from '../tensor/types.ts'
 
 type Numeric = Exclude<Tensor, { type: 'string' }>
@@ -29,10 +29,7 @@ export function varied(row: TensorRecord, names: readonly string[], seed: number
 
 /** The row with floats times `scale`. */
 export const scaleFloats = (row: TensorRecord, names: readonly string[], scale: number): TensorRecord =>
-  changed(row, names, (tensor) => {
-    if (tensor.type === 'float16') return tensor.data.map((bits) => toHalf(clamped(fromHalf(bits) * scale)))
-    return tensor.type === 'float32' || tensor.type === 'float64' ? tensor.data.map((x) => x * scale) : tensor.data
-  })
+  changed(row, names, (tensor) => (isFloat(tensor.type) ? eachFloat(tensor, (x) => x * scale) : tensor.data))
 
 export const equal = (a: Tensor, b: Tensor): boolean =>
   a.data.length === b.data.length &&
@@ -58,22 +55,30 @@ function rotated({ type, data }: Tensor, step: number): Tensor['data'] | undefin
   return turned
 }
 
-function grown(tensor: Tensor, step: number): Tensor['data'] {
-  if (tensor.type === 'string') return tensor.data.map((text) => `${text}${' more'.repeat(step)}`)
-  if (tensor.type === 'bool') return tensor.data.map((flag) => (step % 2 === 0 ? flag : 1 - flag))
-  if (tensor.type === 'float16') return tensor.data.map((bits) => toHalf(clamped(fromHalf(bits) * (1 + step / 8) + step / 8)))
-  if (tensor.type === 'float32' || tensor.type === 'float64')
-    return tensor.data.map((x, i) => x * (1 + ((step + i) % VARIETY) / 8) + step / 8)
-  if (tensor.data instanceof BigInt64Array || tensor.data instanceof BigUint64Array) {
-    const by = BigInt(step)
-    return (tensor.data as BigInt64Array).map((x) => (x < 0n ? x - by : x + by))
-  }
-  return (tensor.data as Int32Array).map((x) => (x < 0 ? x - step : x + step))
+/** Bits of floats hold no more than these. */
+const MOST_CODED = 60000
+
+function eachFloat({ type, data }: Tensor, change: (x: number, index: number) => number): Tensor['data'] {
+  const code = codeOf(type)
+  if (DTYPES[type].kind !== 'coded') return (data as Float32Array).map(change)
+  return (data as KindArrays['coded']).map((bits, i) => code.toBits(clamped(change(code.toNumber(bits), i))))
 }
+
+const GROWN: { readonly [K in Kind]: (data: KindArrays[K], step: number, tensor: Tensor) => Tensor['data'] } = {
+  float: (_, step, tensor) => eachFloat(tensor, (x, i) => x * (1 + ((step + i) % VARIETY) / 8) + step / 8),
+  coded: (_, step, tensor) => eachFloat(tensor, (x) => x * (1 + step / 8) + step / 8),
+  integer: (data, step) => (data as Int32Array).map((x) => (x < 0 ? x - step : x + step)),
+  long: (data, step) => (data as BigInt64Array).map((x) => (x < 0n ? x - BigInt(step) : x + BigInt(step))),
+  bool: (data, step) => data.map((flag) => (step % 2 === 0 ? flag : 1 - flag)),
+  string: (data, step) => data.map((text) => `${text}${' more'.repeat(step)}`),
+}
+
+const grown = (tensor: Tensor, step: number): Tensor['data'] =>
+  GROWN[DTYPES[tensor.type].kind](tensor.data as never, step, tensor)
 
 function emptied(tensor: Tensor, step: number): Tensor['data'] {
   if (step % 2 === 0) return tensor.data
   return tensor.type === 'string' ? tensor.data.map(() => '') : tensor.data.slice().fill(0 as never)
 }
 
-const clamped = (x: number): number => Math.max(-60000, Math.min(60000, x))
+const clamped = (x: number): number => Math.max(-MOST_CODED, Math.min(MOST_CODED, x))

@@ -1,12 +1,11 @@
 /** Cells of tables: what pandas makes of them on the way to the types that a model wants. */
 
+import { isFloat } from '../../tensor/index.ts'
 import type { DType } from '../../tensor/types.ts'
-
-const isFloat = (type: DType | undefined): boolean => type === 'float32' || type === 'float64' || type === 'float16'
 
 /** Nothing is not-a-number where there is one; elsewhere the check of elements refuses it. */
 export function jsonCell(value: unknown, type: DType | undefined): unknown {
-  return (value === null || value === undefined) && isFloat(type) ? 'NaN' : (value ?? null)
+  return (value === null || value === undefined) && type !== undefined && isFloat(type) ? 'NaN' : (value ?? null)
 }
 
 /** What pandas reads as nothing. */

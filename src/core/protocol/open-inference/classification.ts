@@ -3,7 +3,7 @@
  * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_classification.md
  */
 
-import { product } from '../../tensor/index.ts'
+import { DTYPES, product } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor } from '../../tensor/types.ts'
 import type { Steps } from '../write-json.ts'
 import { hasRows } from './forms.ts'
@@ -119,7 +119,7 @@ function isHigher(a: number | bigint | undefined, b: number | bigint | undefined
 
 /** As C++ `std::to_string` writes it: floats with six decimals and without exponent, whatever their size. */
 function format(score: number | bigint, type: Tensor['type']): string {
-  if (typeof score === 'bigint' || (type !== 'float32' && type !== 'float64')) return `${score}`
+  if (typeof score === 'bigint' || DTYPES[type].kind !== 'float') return `${score}`
   if (Number.isNaN(score)) return 'nan'
   if (!Number.isFinite(score)) return score > 0 ? 'inf' : '-inf'
   if (Object.is(score, -0)) return '-0.000000'

@@ -117,8 +117,7 @@ export function refuseLabelCount(labels: number): void {
 }
 
 /** Types that Triton ranks too. */
-const hasOrder = ({ type }: ValueInfo): boolean =>
-  type !== undefined && (DTYPES[type].isInteger || type === 'float32' || type === 'float64')
+const hasOrder = ({ type }: ValueInfo): boolean => type !== undefined && (DTYPES[type].isInteger || DTYPES[type].kind === 'float')
 
 function unknownOutput(name: string, field: string, signature: ModelSignature): ModelmountError {
   const left = signature.leftOut?.find((output) => output.name === name)

@@ -1,7 +1,8 @@
 /** State and signature of a model, as TensorFlow Serving tells them. */
 
 import type { ModelInfo, ModelState } from '../../model/types.ts'
-import type { DType, ValueInfo } from '../../tensor/types.ts'
+import { DTYPES } from '../../tensor/index.ts'
+import type { ValueInfo } from '../../tensor/types.ts'
 import { SIGNATURE } from './request.ts'
 
 const STATES: Readonly<Record<ModelState, string>> = {
@@ -21,22 +22,6 @@ export function encodeTfStatus(models: readonly ModelInfo[]): Uint8Array {
     status: reason ? { error_code: 'INTERNAL', error_message: reason.code } : { error_code: 'OK', error_message: '' },
   }))
   return encode({ model_version_status: statuses })
-}
-
-const TF_TYPES: Readonly<Record<DType, string>> = {
-  float32: 'DT_FLOAT',
-  float64: 'DT_DOUBLE',
-  float16: 'DT_HALF',
-  int8: 'DT_INT8',
-  int16: 'DT_INT16',
-  int32: 'DT_INT32',
-  int64: 'DT_INT64',
-  uint8: 'DT_UINT8',
-  uint16: 'DT_UINT16',
-  uint32: 'DT_UINT32',
-  uint64: 'DT_UINT64',
-  bool: 'DT_BOOL',
-  string: 'DT_STRING',
 }
 
 /** The answer to `GET /v1/models/NAME/metadata`. */
@@ -62,7 +47,7 @@ function describe({ name, type, dims }: ValueInfo): object {
     name: typeof size === 'string' ? size : '',
   }))
   return {
-    dtype: type === undefined ? 'DT_INVALID' : TF_TYPES[type],
+    dtype: type === undefined ? 'DT_INVALID' : DTYPES[type].tf,
     tensor_shape: { dim: dim ?? [], unknown_rank: dims === undefined },
     name,
   }

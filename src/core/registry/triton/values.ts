@@ -2,27 +2,17 @@
 
 import { ModelmountError } from '../../errors.ts'
 import type { JsonValue } from '../../protocol/types.ts'
+import { DTYPES } from '../../tensor/index.ts'
 import type { DType } from '../../tensor/types.ts'
 
 /** Records a setting that is not honoured as written. */
 export type Note = (field: string, reason: string) => void
 export type Json = { readonly [field: string]: JsonValue }
 
-export const TYPES: Readonly<Record<string, DType>> = {
-  TYPE_BOOL: 'bool',
-  TYPE_UINT8: 'uint8',
-  TYPE_UINT16: 'uint16',
-  TYPE_UINT32: 'uint32',
-  TYPE_UINT64: 'uint64',
-  TYPE_INT8: 'int8',
-  TYPE_INT16: 'int16',
-  TYPE_INT32: 'int32',
-  TYPE_INT64: 'int64',
-  TYPE_FP16: 'float16',
-  TYPE_FP32: 'float32',
-  TYPE_FP64: 'float64',
-  TYPE_STRING: 'string',
-}
+/** Triton's names: those of the protocol, but for strings. */
+export const TYPES: Readonly<Record<string, DType>> = Object.fromEntries(
+  (Object.keys(DTYPES) as DType[]).map((type) => [type === 'string' ? 'TYPE_STRING' : `TYPE_${DTYPES[type].wire}`, type]),
+)
 
 export const object = (value: JsonValue | undefined): Json =>
   (typeof value === 'object' && !Array.isArray(value) ? (value as Json | null) : null) ?? {}

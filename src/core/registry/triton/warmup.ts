@@ -2,7 +2,7 @@
 
 import { ModelmountError } from '../../errors.ts'
 import type { PredictInputs } from '../../predict/types.ts'
-import { allocate, DTYPES, type ElementArrays, toHalf } from '../../tensor/index.ts'
+import { allocate, DTYPES, type ElementArrays, isFloat, toElement } from '../../tensor/index.ts'
 import type { DType, Tensor } from '../../tensor/types.ts'
 import type { WarmupInput, WarmupSample } from '../found.ts'
 import { pathInside, readSmallFile } from '../read-file.ts'
@@ -51,15 +51,13 @@ async function dataOf(
 function randomOf(type: DType, count: number): ElementArrays[DType] {
   const data = allocate(type, count)
   if (type === 'string') return data
-  const { isInteger } = DTYPES[type]
   let state = 1
   for (let i = 0; i < count; i++) {
     // Park and Miller, "Random number generators: good ones are hard to find", 1988.
     state = (state * 48_271) % 2_147_483_647
     const random = state / 2_147_483_647
-    const bit = Math.round(random)
-    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(bit)
-    else (data as Float32Array)[i] = type === 'float16' ? toHalf(random) : isInteger || type === 'bool' ? bit : random
+    const element = toElement(type, isFloat(type) ? random : Math.round(random))
+    ;(data as Float32Array)[i] = element as number
   }
   return data
 }
