@@ -33,7 +33,14 @@ export interface Watching {
   watch(source: TelemetrySource, wanted: Wanted): () => void
 }
 
-const ON_NVIDIA = new Set<ModelInfo['executionProvider']>(['cuda', 'tensorrt'])
+const ON_NVIDIA: Readonly<Record<NonNullable<ModelInfo['executionProvider']>, boolean>> = {
+  cpu: false,
+  cuda: true,
+  tensorrt: true,
+  dml: false,
+  coreml: false,
+  webgpu: false,
+}
 
 export function createWatching(instruments: Instruments): Watching {
   const metrics = createMetrics(instruments)
@@ -78,7 +85,7 @@ export function createWatching(instruments: Instruments): Watching {
       const unsubscribe = source.subscribe((event) => {
         saw(source, event)
         if (event.type !== 'worker-ready' || hasGpu) return
-        hasGpu = source.models().some(({ executionProvider }) => ON_NVIDIA.has(executionProvider))
+        hasGpu = source.models().some(({ executionProvider }) => executionProvider !== undefined && ON_NVIDIA[executionProvider])
         if (hasGpu) ends.push(gpus())
       })
       return () => {

@@ -45,7 +45,17 @@ export interface OrtSessionOptions {
   readonly extra: Readonly<Record<string, string>>
 }
 
-const providerName = oneOf('cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu')
+/** The union as a list that lacks none. */
+const PROVIDERS: Readonly<Record<ExecutionProviderName, true>> = {
+  cpu: true,
+  cuda: true,
+  tensorrt: true,
+  dml: true,
+  coreml: true,
+  webgpu: true,
+}
+
+const providerName = oneOf(...(Object.keys(PROVIDERS) as ExecutionProviderName[]))
 
 const SESSION = {
   intraOpNumThreads: integer(1, 1024),

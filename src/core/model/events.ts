@@ -167,35 +167,48 @@ const shown = (event: ServerEvent): ServerEvent =>
     Object.entries(event).map(([field, value]) => [field, typeof value === 'string' ? printable(value) : value]),
   ) as ServerEvent
 
+type EventOf<T extends ServerEvent['type']> = Extract<ServerEvent, { readonly type: T }>
+/** `undefined` for an event that is for listeners alone. */
+type Line = readonly [level: Level, message: string] | undefined
+
+/** Lines of the log; `of` is the model's name and version. */
+const LINES: { readonly [T in ServerEvent['type']]: (event: EventOf<T>, of: string) => Line } = {
+  model: ({ state, reason }, of) => (state === 'failed' ? ['error', `${of}: failed: ${reason}`] : ['info', `${of}: ${state}`]),
+  'provider-fallback': ({ wanted, using, reason }, of) => [
+    'warn',
+    `${of}: execution provider '${wanted}' could not start, using '${using}': ${reason}`,
+  ],
+  'worker-lost': ({ reason, restartInMs }, of) => ['error', `${of}: worker lost (${reason}), restarting in ${restartInMs} ms`],
+  'start-refused': ({ reason, retryInMs }, of) => [
+    'error',
+    `${of}: no worker is started (${reason}), looking again in ${retryInMs} ms`,
+  ],
+  weights: ({ failed, reason }, of) => (failed ? ['warn', `${of}: weights are not shared: ${reason}`] : undefined),
+  untried: ({ reason }, of) => ['warn', `${of}: could not be tried, so its requests run alone: ${reason}`],
+  breaker: ({ state, crashes }, of) => ['error', `${of}: circuit breaker ${state} after ${crashes} crashes`],
+  scaled: ({ reason, instances, detail }, of) =>
+    reason === 'failed'
+      ? ['warn', `${of}: an instance could not be added, going on with ${instances}: ${detail}`]
+      : ['info', `${of}: ${instances} instances (${reason})`],
+  residency: ({ resident, reason }, of) => ['info', `${of}: ${resident ? 'loaded again' : 'out of memory'} (${reason})`],
+  integrity({ outcome, reason, manifestId, signer }, of) {
+    if (outcome === 'refused') return ['error', `${of}: refused: ${reason}`]
+    if (outcome === 'verified') return ['info', `${of}: ${manifestId} signed by ${signer}`]
+    return reason ? ['warn', `${of}: runs although it is not trusted: ${reason}`] : undefined
+  },
+  batching: ({ reason }, of) => ['warn', `${of}: requests do not share runs any more: ${reason}`],
+  isolation: ({ reason }, of) => ['warn', `${of}: runs in a process of its own: ${reason}`],
+  'worker-output': ({ line }, of) => ['warn', `${of}: ${line}`],
+  'worker-ready': () => undefined,
+  warning: ({ message }) => ['warn', message],
+}
+
 function log(write: Write, event: ServerEvent): void {
   const { type, ...rest } = event
+  const line = LINES[type](event as never, 'model' in event ? `${event.model}@${event.version}` : '')
+  if (!line) return
   const fields: Record<string, unknown> = { event: type, ...rest }
   // It is the line itself.
   delete fields.message
-  const say = (level: Level, message: string): void => write(level, message, fields)
-  const of = 'model' in event ? `${event.model}@${event.version}` : ''
-  if (event.type === 'warning') say('warn', event.message)
-  else if (event.type === 'provider-fallback')
-    say('warn', `${of}: execution provider '${event.wanted}' could not start, using '${event.using}': ${event.reason}`)
-  else if (event.type === 'worker-lost')
-    say('error', `${of}: worker lost (${event.reason}), restarting in ${event.restartInMs} ms`)
-  else if (event.type === 'start-refused')
-    say('error', `${of}: no worker is started (${event.reason}), looking again in ${event.retryInMs} ms`)
-  else if (event.type === 'weights' && event.failed) say('warn', `${of}: weights are not shared: ${event.reason}`)
-  else if (event.type === 'untried') say('warn', `${of}: could not be tried, so its requests run alone: ${event.reason}`)
-  else if (event.type === 'breaker') say('error', `${of}: circuit breaker ${event.state} after ${event.crashes} crashes`)
-  else if (event.type === 'scaled' && event.reason === 'failed')
-    say('warn', `${of}: an instance could not be added, going on with ${event.instances}: ${event.detail}`)
-  else if (event.type === 'scaled') say('info', `${of}: ${event.instances} instances (${event.reason})`)
-  else if (event.type === 'residency')
-    say('info', `${of}: ${event.resident ? 'loaded again' : 'out of memory'} (${event.reason})`)
-  else if (event.type === 'integrity' && event.outcome === 'refused') say('error', `${of}: refused: ${event.reason}`)
-  else if (event.type === 'integrity' && event.outcome === 'verified')
-    say('info', `${of}: ${event.manifestId} signed by ${event.signer}`)
-  else if (event.type === 'integrity' && event.reason) say('warn', `${of}: runs although it is not trusted: ${event.reason}`)
-  else if (event.type === 'batching') say('warn', `${of}: requests do not share runs any more: ${event.reason}`)
-  else if (event.type === 'isolation') say('warn', `${of}: runs in a process of its own: ${event.reason}`)
-  else if (event.type === 'worker-output') say('warn', `${of}: ${event.line}`)
-  else if (event.type === 'model' && event.state === 'failed') say('error', `${of}: failed: ${event.reason}`)
-  else if (event.type === 'model') say('info', `${of}: ${event.state}`)
+  write(line[0], line[1], fields)
 }
