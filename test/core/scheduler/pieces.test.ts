@@ -1,7 +1,7 @@
 /** A request in pieces: in order, a few at a time, and over as soon as one of them fails or its caller leaves. */
 
 import { getEventListeners } from 'node:events'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import { type Batching, unbatched } from '../../../src/core/scheduler/batching.ts'
 import type { Finished, Ticket } from '../../../src/core/scheduler/entry.ts'
@@ -101,4 +101,44 @@ test('one that was answered leaves no listener either', async () => {
   }
   await answer
   expect(getEventListeners(signal, 'abort')).toEqual([])
+})
+
+describe('rows that cannot be cut', () => {
+  const ticketOf = (rows: number): Ticket => ({
+    run: { inputs: { x: { type: 'float32', dims: [rows], data: new Float32Array() } }, fetches: ['x'] },
+    enqueuedAt: 0,
+    deadline: 1000,
+    signal: undefined,
+    priority: 'normal',
+    tenant: 'a',
+    shareable: true,
+  })
+  let submitted = 0
+  const ask = (rows: number, batching: Batching): Promise<Finished> =>
+    inPieces(ticketOf(rows), { lane: '*', rows }, batching, 2, async () => {
+      submitted++
+      throw new ModelmountError('ABORTED', 'enough')
+    })
+
+  test('more than 100,000 pieces are refused before one runs, and so many are not', async () => {
+    submitted = 0
+    const many = { ...BATCHING, cut: (_: unknown, sizes: readonly number[]) => sizes.map(() => ({})) }
+    await expect(ask(400_001, many)).rejects.toMatchObject({
+      code: 'INPUT_INVALID',
+      details: { field: 'inputs', expected: 'at most 400000 rows', got: '400001 rows' },
+    })
+    expect(submitted).toBe(0)
+    await expect(ask(400_000, many)).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(submitted).toBe(2)
+  })
+
+  test('inputs that do not cut are our defect, and none of them runs', async () => {
+    submitted = 0
+    await expect(ask(10, { ...BATCHING, cut: () => undefined })).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: 'internal error',
+      cause: new Error('a request could not be cut into pieces'),
+    })
+    expect(submitted).toBe(0)
+  })
 })
