@@ -13,7 +13,6 @@ const KNOWN: Known = {
   },
   function: {
     'src/core/cache/index.ts createResultCache': 153,
-    'src/core/model/fleet.ts createFleet': 152,
     'src/core/integrity/gate.ts createGate': 202,
     'src/core/onnx/wire.ts createReader': 155,
     'src/core/protocol/json.ts parseTextExact': 151,

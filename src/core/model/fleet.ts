@@ -65,7 +65,7 @@ export function createFleet({ registry, create, closed }: Deps): Fleet {
     const model = create(config, opts.replace ? undefined : previous?.integrity?.manifestId)
     const serves = previous?.state === 'ready'
     if (opts.visible && !serves) registry.set(model)
-    const undeclare = opts.visible ? declareLabels(config) : () => {}
+    const undeclare = opts.visible ? declareLabels(registry, config) : () => {}
     coming.add(model)
     try {
       await model.start()
@@ -85,8 +85,8 @@ export function createFleet({ registry, create, closed }: Deps): Fleet {
         refuseRetired(model)
         registry.set(model)
         failures.delete(keyOf(config))
-        declareLabels(config)
-        moveLabels(config)
+        declareLabels(registry, config)
+        moveLabels(registry, config)
         if (previous) retire(previous)
       },
       async discard() {
@@ -99,21 +99,6 @@ export function createFleet({ registry, create, closed }: Deps): Fleet {
   function refuseRetired(model: Model): void {
     if (!model.retired) return
     throw closed() ?? new ModelmountError('MODEL_LOAD_FAILED', `model '${model.config.name}' was unloaded while it loaded`)
-  }
-
-  /** A label that is new points at once at what it will be; until that is ready its callers are told so. */
-  function declareLabels({ name, versionLabels }: ModelConfig): () => void {
-    const declared = [...versionLabels].filter(([label]) => !registry.labels(name).has(label))
-    for (const [label, version] of declared) registry.setLabel(name, label, version)
-    return () => {
-      for (const [label, version] of declared)
-        if (registry.labels(name).get(label) === version) registry.setLabel(name, label, undefined)
-    }
-  }
-
-  /** One that is in use waits for the version that it moves to. */
-  function moveLabels({ name, version, versionLabels }: ModelConfig): void {
-    for (const [label, target] of versionLabels) if (target === version) registry.setLabel(name, label, version)
   }
 
   function retire(model: Model): void {
@@ -202,4 +187,19 @@ export function createFleet({ registry, create, closed }: Deps): Fleet {
       return { models, done: Promise.all([...drains, ...models.map((model) => model.drain()), lines.idle()]) }
     },
   }
+}
+
+/** A label that is new points at once at what it will be; until that is ready its callers are told so. */
+function declareLabels(registry: Registry<Model>, { name, versionLabels }: ModelConfig): () => void {
+  const declared = [...versionLabels].filter(([label]) => !registry.labels(name).has(label))
+  for (const [label, version] of declared) registry.setLabel(name, label, version)
+  return () => {
+    for (const [label, version] of declared)
+      if (registry.labels(name).get(label) === version) registry.setLabel(name, label, undefined)
+  }
+}
+
+/** One that is in use waits for the version that it moves to. */
+function moveLabels(registry: Registry<Model>, { name, version, versionLabels }: ModelConfig): void {
+  for (const [label, target] of versionLabels) if (target === version) registry.setLabel(name, label, version)
 }
