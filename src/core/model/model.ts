@@ -9,7 +9,7 @@ import type { Finished } from '../scheduler/entry.ts'
 import type { Sequences } from '../sequences/index.ts'
 import type { ModelSignature } from '../tensor/types.ts'
 import { type About, unread } from './about.ts'
-import type { ModelDeps } from './deps.ts'
+import type { ModelDeps, ModelEvent } from './deps.ts'
 import { infoOf } from './info.ts'
 import type { LoadContext } from './load/context.ts'
 import { LOAD } from './load/load.ts'
@@ -112,14 +112,7 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
 
   function enter(next: Phase): void {
     phase = next
-    const manifestId = about.integrity?.manifestId
-    const why = phase.name === 'failed' ? phase.failure.reason.message : undefined
-    emit({
-      type: 'state',
-      state: stateOf(),
-      ...(why === undefined ? {} : { reason: why }),
-      ...(manifestId ? { manifestId } : {}),
-    })
+    emit(stateEvent(phase, about))
   }
 
   async function load(): Promise<void> {
@@ -228,6 +221,17 @@ const reasonOfFailure = (error: unknown): ModelmountError =>
 
 function callAll(actions: readonly (() => void)[]): void {
   for (const action of actions) action()
+}
+
+function stateEvent(phase: Phase, { integrity }: About): ModelEvent {
+  const manifestId = integrity?.manifestId
+  const reason = phase.name === 'failed' ? phase.failure.reason.message : undefined
+  return {
+    type: 'state',
+    state: STATES[phase.name],
+    ...(reason === undefined ? {} : { reason }),
+    ...(manifestId ? { manifestId } : {}),
+  }
 }
 
 const isTaking = ({ pool, provision }: Running): boolean =>
