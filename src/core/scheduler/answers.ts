@@ -1,0 +1,101 @@
+/** Answers of runs: to the callers, or their requests go back into the queue to find out which of them a run failed for. */
+
+import type { Pool } from '../engine/pool.ts'
+import type { RunOutcome } from '../engine/run.ts'
+import { ModelmountError } from '../errors.ts'
+import type { Clock } from '../host/clock.ts'
+import { discard } from '../tensor/index.ts'
+import type { Accepted } from './accepted.ts'
+import { createAgain } from './again.ts'
+import { checkOne } from './check-run.ts'
+import type { Batch, Entry } from './entry.ts'
+import type { FairQueue } from './fair-queue.ts'
+import type { Recheck } from './recheck.ts'
+import { type Sharing, stopSharing } from './sharing.ts'
+import { originOf, type Suspects } from './suspects.ts'
+
+export interface Answers {
+  /** A run has ended. */
+  finish(batch: Batch, outcome: RunOutcome, endedAt: number): void
+  /** The worker is gone. */
+  lose(entries: readonly Entry[], how: 'lost' | 'unstarted'): void
+}
+
+interface Deps {
+  readonly pool: Pool
+  readonly clock: Clock
+  readonly queue: FairQueue<Entry>
+  readonly sharing: Sharing
+  readonly suspects: Suspects
+  readonly settle: Accepted['settle']
+  readonly recheck?: Recheck | undefined
+  readonly onRefuted?: ((reason: string) => void) | undefined
+  /** An instance has ended the repetition of a row, and may be free. */
+  onChecked(): void
+}
+
+export function createAnswers(deps: Deps): Answers {
+  const { pool, clock, queue, sharing, suspects, settle, recheck, onRefuted, onChecked } = deps
+  const again = createAgain(queue)
+
+  function finish({ entries, rows }: Batch, outcome: RunOutcome, endedAt: number): void {
+    const [first] = entries as readonly [Entry]
+    const { inferMs } = outcome
+    if ('error' in outcome) {
+      if (entries.length > 1) again.inHalves(entries)
+      else refuted(first, outcome.error)
+      return
+    }
+    pool.succeeded()
+    recheck?.ran(inferMs)
+    const { batching } = sharing
+    batching.observe(first.lane, rows, inferMs, endedAt)
+    const pieces = entries.length === 1 ? [outcome.outputs] : batching.split(outcome.outputs, entries.map(rowsOfEntry), entries)
+    if (!pieces) {
+      // Sharing may be off by now, for another reason: results of shared runs meanwhile are not trusted either.
+      stopSharing(sharing, 'an output did not have as many rows as the inputs')
+      again.alone(entries)
+      return
+    }
+    // Each has a copy of its own rows.
+    if (entries.length > 1) discard(outcome.outputs)
+    if (recheck && entries.length > 1)
+      checkOne(entries, pieces, batching.curveOf(first.lane).estimate(1) ?? inferMs, { recheck, pool, clock, done: checked })
+    for (const [index, entry] of entries.entries()) {
+      const outputs = pieces[index] ?? Object.create(null)
+      settle(entry, { outputs, queueMs: entry.startedAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt })
+    }
+  }
+
+  /** It failed by itself, so the cause is not a neighbour. */
+  function refuted(entry: Entry, error: ModelmountError): void {
+    if (sharing.batching.shared(entry.lane)) suspects.add(originOf(entry))
+    settle(entry, error)
+  }
+
+  function checked(reason: string | undefined): void {
+    if (reason !== undefined && stopSharing(sharing, reason)) onRefuted?.(reason)
+    onChecked()
+  }
+
+  /**
+   * The worker is gone. Runs that had not started go back into the queue. Of those that ran, a single request may be the cause; its caller
+   * decides. Several get another chance, each alone at once: halves would cost a worker each time that the culprit is among them.
+   */
+  function lose(entries: readonly Entry[], how: 'lost' | 'unstarted'): void {
+    // A thread received large tensors for good; there is nothing left to run again.
+    if (pool.killable && (how === 'unstarted' || entries.length > 1)) {
+      if (how === 'lost') again.alone(entries)
+      else again.unchanged(entries)
+      return
+    }
+    for (const entry of entries) {
+      if (how === 'lost' && entries.length === 1) suspects.add(originOf(entry))
+      settle(entry, new ModelmountError('WORKER_LOST', 'the worker was lost while running this request', { retryAfterS: 1 }))
+    }
+  }
+
+  return { finish, lose }
+}
+
+const rowsOfEntry = (entry: Entry): number => entry.rows

@@ -1,0 +1,109 @@
+/** Forms the work of an instance: batches that share a message, as many as it should have now. */
+
+import type { Next } from '../engine/balance.ts'
+import type { Memory } from '../engine/buffers.ts'
+import type { Instance } from '../engine/instance.ts'
+import type { Pool } from '../engine/pool.ts'
+import type { Run } from '../engine/run.ts'
+import type { Clock } from '../host/clock.ts'
+import type { Accepted } from './accepted.ts'
+import type { Batch, Entry } from './entry.ts'
+import type { FairQueue } from './fair-queue.ts'
+import { type FormOptions, formBatch } from './former.ts'
+import type { Sharing } from './sharing.ts'
+
+/** Runs that share a message are answered together, so all of them together must be short. */
+const BURST_MS = 1
+/**
+ * Most work of an instance when another message is posted behind it, that one included. Without it the worker would idle for a hop after
+ * each run. Posted work can no longer be dropped, be overtaken, or grow, so beyond `BURST_MS` it must have nothing to grow for.
+ */
+const AHEAD_MS = 10
+const MAX_RUNS = 64
+export interface Bursts {
+  /** The waiting work, from the balancer's point of view. */
+  next(): Next
+  /** Work for an instance now: any amount if it is idle, only little ahead of time. */
+  form(instance: Instance): Batch[] | undefined
+  /** Expected milliseconds of a run; 0 if nothing is known. */
+  msOf(batch: Batch): number
+  /** The run of a batch, with its inputs joined. */
+  runOf(batch: Batch): Run
+}
+
+interface Deps extends Pick<FormOptions, 'maxDelayMs' | 'mixTenants'> {
+  readonly pool: Pool
+  readonly clock: Clock
+  readonly queue: FairQueue<Entry>
+  readonly sharing: Sharing
+  readonly accepted: Pick<Accepted, 'draining' | 'dropLate'>
+  /** Memory for the inputs of shared runs. @default fresh */
+  readonly memory?: Memory | undefined
+  /** A batch that waits for others has waited long enough. */
+  lookAgain(): void
+}
+
+export function createBursts(deps: Deps): Bursts {
+  const { pool, clock, queue, sharing, accepted, maxDelayMs, mixTenants, memory, lookAgain } = deps
+
+  function next(): Next {
+    const { cap, curve } = sharing.batching
+    return { ms: curve.estimate(Math.min(cap, queue.rows)) ?? 0, runs: Math.ceil(queue.rows / cap) }
+  }
+
+  function form(instance: Instance): Batch[] | undefined {
+    const burst: Batch[] = []
+    const idle = instance.bursts === 0
+    let burstMs = 0
+    // Half of the waiting work, so that the worker runs the other half while the host reads these answers.
+    const most = Math.min(MAX_RUNS, Math.ceil(next().runs / 2))
+    while (burst.length < most) {
+      if (burst.length > 0 ? !mayFollow(burstMs, BURST_MS) : !idle && !mayFollow(pool.balancer.remainingMs(instance), AHEAD_MS))
+        break
+      const now = clock.now()
+      const { draining } = accepted
+      const formed = formBatch(queue, sharing.batching, { now, maxDelayMs, mixTenants, draining }, accepted.dropLate)
+      if (formed && 'waitUntil' in formed) clock.after(formed.waitUntil - now, lookAgain)
+      if (!formed || 'waitUntil' in formed) break
+      const { batch } = formed
+      burst.push(batch)
+      for (const entry of batch.entries) entry.state = 'packed'
+      if (isLone(batch.entries[0])) break
+      burstMs += msOf(batch)
+    }
+    return burst.length > 0 ? burst : undefined
+  }
+
+  /** The next run may be posted behind others if all of them together are short enough, and none has to be alone. */
+  function mayFollow(othersMs: number, limitMs: number): boolean {
+    const head = queue.peek()
+    if (!head || isLone(head)) return false
+    // Callers answered now may ask again in the same turn, and would find the worker taken.
+    if (head.apart && !queue.owesApart) return false
+    const { batching } = sharing
+    const cap = batching.capOf(head.lane)
+    const rows = batching.shared(head.lane) ? Math.min(cap, queue.rowsBeside(head)) : head.rows
+    const ms = batching.curveOf(head.lane).estimate(rows)
+    const isComplete = !batching.shared(head.lane) || rows >= cap
+    return ms !== undefined && othersMs + ms <= (isComplete ? limitMs : BURST_MS)
+  }
+
+  /** Must be the only run of its message, because it may cost the worker. */
+  const isLone = (head: Entry | undefined): boolean => head?.alone === true || (head?.apart === true && pool.killable)
+
+  const msOf = ({ entries, rows }: Batch): number => sharing.batching.curveOf(entries[0]?.lane ?? '').estimate(rows) ?? 0
+
+  function runOf({ entries }: Batch): Run {
+    const [first] = entries as readonly [Entry]
+    if (entries.length === 1) return first.run
+    return {
+      inputs: sharing.batching.join(
+        entries.map((entry) => entry.run.inputs),
+        memory,
+      ),
+      fetches: first.run.fetches,
+    }
+  }
+
+  return { next, form, msOf, runOf }
+}
