@@ -72,7 +72,7 @@ const plugin: FastifyPluginAsync<ModelPluginOptions> = async (app, options) => {
         if (error.code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') throw error
         return serve(request, reply)
       })
-      for (const url of rootsOf(mount)) scope.all(url, { schema: { hide: true } as object }, serve)
+      for (const url of [...rootsOf(mount), ...handler.roots]) scope.all(url, { schema: { hide: true } as object }, serve)
     },
     { prefix },
   )

@@ -19,15 +19,28 @@ const LONGEST = 256
 
 /**
  * @returns the identity; a promise only where the app gave one; `undefined` for requests that need none
- * @throws ModelmountError `UNAUTHENTICATED`, `FORBIDDEN`, `IDENTITY_FAILED`
+ * @throws ModelmountError `UNAUTHENTICATED`, `FORBIDDEN`, `IDENTITY_FAILED`, and the refusal of a guard
  */
 export function identityOf(
-  { runsModel }: HttpHandler,
+  { runsModel, admit }: HttpHandler,
   method: string,
   path: string,
   ask: Ask | undefined,
 ): Identity | Promise<Identity> | undefined {
-  if (!ask || !runsModel(method, path)) return undefined
+  if (!ask || !(admit || runsModel(method, path))) {
+    admit?.(method, path, undefined)
+    return undefined
+  }
+  const identity = saidBy(ask)
+  if (!admit) return identity
+  const admitted = (checkedOne: Identity): Identity => {
+    admit(method, path, checkedOne)
+    return checkedOne
+  }
+  return identity instanceof Promise ? identity.then(admitted) : admitted(identity)
+}
+
+function saidBy(ask: Ask): Identity | Promise<Identity> {
   try {
     const said = ask()
     return isPromise(said) ? Promise.resolve(said).then(checked).catch(refuse) : checked(said)

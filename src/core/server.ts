@@ -166,6 +166,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       predict: prediction.predict,
       target: prediction.target,
       ledger: prediction.ledger,
+      ask: prediction.ask,
+      routes: prediction.routes,
       metricsText: telemetry?.metricsText,
     }),
     close,

@@ -129,7 +129,7 @@ describe('discardRest()', () => {
 
 test('fetchHandler(): whatever ends a body, no timer is left', async () => {
   const deps = { maxBodyBytes: 1000, bodyTimeoutMs: 500, inFlight: createInFlight(10_000), report() {} }
-  const routes = [{ method: 'POST', path: '/v2', handle: () => json(200, {}) }] as const
+  const routes = [{ method: 'POST', path: '/v2', action: 'read', handle: () => json(200, {}) }] as const
   const handler = createHandler([{ owns: () => true, routes }], deps)
   const handle = fetchHandler({ http: { ...handler, mount: () => handler } } as unknown as ModelServer)
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)

@@ -2,6 +2,7 @@
 
 import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts'
 import type { Answer } from '../predict/call.ts'
+import type { Action, Demand } from '../predict/guard.ts'
 import { encodeError } from '../protocol/index.ts'
 import { TAKEN_CODINGS } from './content-coding.ts'
 import { refuseCrossSite } from './cross-site.ts'
@@ -12,7 +13,7 @@ import { bytesIn, joined } from './rest.ts'
 import { type Call, type Handler, type HttpDeps, json, type Route, type RouteTable } from './route.ts'
 import type { ServerTiming } from './server-timing.ts'
 import { deadlineHeaders } from './terms.ts'
-import type { HttpHandler, HttpRequest, HttpResponse } from './types.ts'
+import type { HttpHandler, HttpRequest, HttpResponse, Identity } from './types.ts'
 
 /** All methods of one path. */
 type Methods = Map<string, Omit<Route, 'method' | 'path'>>
@@ -32,9 +33,10 @@ const REPORTED: ReadonlySet<ErrorCode> = new Set(['INTERNAL', 'IDENTITY_FAILED']
 
 export function createHandler(
   tables: readonly RouteTable[],
-  deps: Pick<HttpDeps, 'maxBodyBytes' | 'bodyTimeoutMs' | 'inFlight' | 'report'>,
+  deps: Pick<HttpDeps, 'maxBodyBytes' | 'bodyTimeoutMs' | 'inFlight' | 'report'> & Partial<Pick<HttpDeps, 'ask' | 'routes'>>,
   timing?: ServerTiming,
 ): HttpHandler {
+  const { ask } = deps
   const paths = new Map<string, Methods>()
   const patterns = new Map<string, { readonly pattern: RegExp; readonly methods: Methods }>()
   for (const route of tables.flatMap((table) => table.routes)) methodsOf(route.path).set(route.method, route)
@@ -69,6 +71,7 @@ export function createHandler(
     const target = methods.get(method)
     if (target) {
       if (target.isManagement) refuseCrossSite(request)
+      if (ask) ask(demandOf(target.action, params, request.identity))
       return target.handle({ request, params })
     }
     const allow = [...methods.keys(), ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
@@ -121,10 +124,19 @@ export function createHandler(
     }
   }
 
+  /** Before the body is read, for carriers. */
+  function admit(method: string, path: string, identity: Identity | undefined): void {
+    const found = find(path)
+    const target = found?.methods.get(method === 'HEAD' ? 'GET' : method)
+    if (found && target) ask?.(demandOf(target.action, found.params, identity))
+  }
+
   return {
+    ...(ask ? { admit } : {}),
     maxBodyBytes: deps.maxBodyBytes,
     bodyTimeoutMs: deps.bodyTimeoutMs,
     hold: deps.inFlight.hold,
+    roots: tables.flatMap(({ roots = [] }) => roots),
     owns: (path) => tables.some((table) => table.owns(path)),
     runsModel(method, path) {
       try {
@@ -147,6 +159,14 @@ function responseOf(given: HttpResponse | Answer): HttpResponse {
     cause: new Error('a stage has answered a request without a response'),
   })
 }
+
+const demandOf = (action: Action, { model, version }: Call['params'], principal: Identity | undefined): Demand => ({
+  action,
+  via: 'http',
+  principal,
+  model,
+  version,
+})
 
 /** What a client can do about it, where HTTP has a header for that. */
 function adviceOf({ status, retryAfterS, details }: ModelmountError): Record<string, string> {

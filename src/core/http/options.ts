@@ -2,6 +2,7 @@
 
 import { boolean, type Declared, decided, integer, list, name, object, oneOf } from '../options/kinds.ts'
 import { ensure, refuse } from '../options/refuse.ts'
+import { ROUTE_CLASSES, type RouteClass } from '../predict/route-class.ts'
 
 /** A request format with its own routes and its own shape of errors. */
 export type HttpDialect = 'open-inference' | 'tf-serving' | 'mlflow'
@@ -53,6 +54,11 @@ export interface MountOptions {
   readonly metrics?: boolean
   /** Answer `/openapi.json`. @default true */
   readonly openapi?: boolean
+  /**
+   * Classes of routes that this mount answers, those of extensions among them. `management` and `metrics` add their own routes.
+   * @default ['inference']
+   */
+  readonly show?: readonly RouteClass[]
   /** The model of the one-model routes of `mlflow`. @default the only model of the server, in its default version */
   readonly mlflow?: { readonly model: string; readonly version?: string }
 }
@@ -95,6 +101,7 @@ export const MOUNT_OPTIONS = {
     .default(false)
     .asFlag({ says: 'answer /metrics for Prometheus; needs OpenTelemetry, and follows its OTEL_* variables' }),
   openapi: boolean.default(true),
+  show: list(oneOf(...ROUTE_CLASSES)).default(['inference']),
   mlflow: object<NonNullable<MountOptions['mlflow']>>({ model: name.required(), version: name }),
 } satisfies Declared<MountOptions>
 

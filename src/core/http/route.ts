@@ -5,13 +5,15 @@ import type { ModelmountError } from '../errors.ts'
 import type { ModelInfo } from '../model/types.ts'
 import type { OpenApiDocument } from '../openapi/types.ts'
 import type { Answer, Predict, Call as PredictCall } from '../predict/call.ts'
+import type { ExtensionRoute } from '../predict/extension.ts'
+import type { Action, Demand } from '../predict/guard.ts'
 import type { Ledger } from '../predict/ledger.ts'
 import type { Served } from '../predict/served.ts'
 import type { RepositoryControl } from '../registry/control.ts'
 import type { ServerHealth } from '../server/types.ts'
 import type { Telemetry } from '../telemetry.ts'
 import type { InFlight } from './inflight.ts'
-import type { MountConfig } from './options.ts'
+import type { HttpDialect, MountConfig } from './options.ts'
 import type { ServerTiming } from './server-timing.ts'
 import type { HttpRequest, HttpResponse } from './types.ts'
 
@@ -51,6 +53,10 @@ export interface HttpDeps {
   readonly ledger: Ledger
   /** The servable that a call names. @throws ModelmountError as `resolve`, and `LABEL_NOT_FOUND` */
   target(call: PredictCall): Served
+  /** Asks the guards; `undefined` where there are none. */
+  readonly ask: ((demand: Demand) => void) | undefined
+  /** Routes of extensions. */
+  readonly routes: readonly ExtensionRoute[]
   /** The metrics as text; `undefined` where the server's telemetry keeps none. */
   readonly metricsText: Telemetry['metricsText']
   /** A defect of our own, for the log: the response says nothing of it. */
@@ -81,6 +87,8 @@ export interface Route {
   readonly method: 'GET' | 'POST'
   /** An exact path, which goes before every pattern; or a pattern whose named groups are single segments. */
   readonly path: string | RegExp
+  /** The action that guards are asked for. */
+  readonly action: Action
   readonly handle: Handler
   /** Runs a model for whoever asks. @default false */
   readonly runsModel?: boolean
@@ -95,12 +103,18 @@ export interface RouteTable {
   readonly routes: readonly Route[]
   /** The body of a failed call. @default the Open Inference Protocol's `{ error, code, details? }` */
   encodeError?(error: ModelmountError): Uint8Array
+  /** Paths that no dialect has, for frameworks that want to know them in advance. */
+  readonly roots?: readonly string[]
   /** What the server metadata lists; only what works. */
   readonly extensions?: readonly string[]
 }
 
 /** Makes the table for one mount; `undefined` where the mount does not want it. */
 export type TableMaker = (deps: HttpDeps, mount: MountContext) => RouteTable | undefined
+
+/** Whether a mount answers the routes of a dialect. */
+export const shows = ({ show, dialects }: Pick<MountConfig, 'show' | 'dialects'>, dialect: HttpDialect): boolean =>
+  show.includes('inference') && dialects.includes(dialect)
 
 const encoder = new TextEncoder()
 

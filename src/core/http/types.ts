@@ -89,6 +89,8 @@ export interface HttpHandler {
   hold(): HeldBytes
   /** Answers a request; never rejects. A path that is not ours gets a 404. */
   handle(request: HttpRequest): Promise<HttpResponse>
+  /** Paths of extensions that this mount answers, with `:name` for a parameter. */
+  readonly roots: readonly string[]
   /** True for the paths that this mount answers, be it with a 404; an adapter leaves all others to the app. */
   owns(path: string): boolean
   /**
@@ -97,6 +99,11 @@ export interface HttpHandler {
    * @param headers of the request, whose `x-request-id` the answer and the log then have
    */
   error(error: unknown, path?: string, headers?: HttpRequest['headers']): HttpResponse
+  /**
+   * Asks the guards of the server's extensions, where there are any, as far as method and path decide. Carriers call it before they read a body.
+   * @throws ModelmountError `FORBIDDEN`, `UNAUTHENTICATED`
+   */
+  admit?(method: string, path: string, identity: Identity | undefined): void
   /** True for requests that run a model: those that need an identity where there are any. */
   runsModel(method: string, path: string): boolean
 }

@@ -6,26 +6,22 @@ import type { ModelInfo } from '../model/types.ts'
 import type { JsonValue } from '../protocol/types.ts'
 import type { Principal, Servable } from './call.ts'
 import type { Action, Guard } from './guard.ts'
+import type { RouteClass } from './route-class.ts'
 import type { Stages } from './stage.ts'
 import type { PredictInputs, PredictOptions, PredictResult } from './types.ts'
 
 /** The version of these interfaces. An extension for another one is refused when the server is made. */
 export const API_VERSION = 1
 
-/** Whom a route is for. A mount shows classes, not extensions. */
-export const ROUTE_CLASSES = ['inference', 'observe', 'manage'] as const
-
-export type RouteClass = (typeof ROUTE_CLASSES)[number]
-
 export interface ExtensionRoute {
   readonly class: RouteClass
   /** GET answers HEAD too. */
   readonly method: 'GET' | 'POST'
-  /** Below the mount: an exact path, or a pattern whose named groups are single segments. */
-  readonly path: string | RegExp
-  /** What guards are asked. A group `model` and a group `version` of the pattern are part of the demand. */
+  /** Below the mount, such as `/audit/:model`: a segment after a colon is a parameter. */
+  readonly path: string
+  /** The action that guards are asked for. Parameters `model` and `version` are part of the demand. */
   readonly action: Action
-  /** @param params named groups of the pattern, percent-decoded */
+  /** @param params of the path, percent-decoded */
   handle(
     request: HttpRequest,
     params: Readonly<Record<string, string | undefined>>,

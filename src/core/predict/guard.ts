@@ -33,7 +33,7 @@ export interface Demand {
 }
 
 /**
- * Refuses by throwing, before the body of a request is read. Decides from what it has at hand, because methods that return at once ask it, too;
+ * Refuses by throwing, before the body of a request is read. May be asked twice for one request, so it counts nothing. Decides from what it has at hand, because methods that return at once ask it, too;
  * what takes time belongs into a stage in the place `admit` or `authorize`.
  * @throws ModelmountError `FORBIDDEN`, `UNAUTHENTICATED`; anything else answers 500
  */

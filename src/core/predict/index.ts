@@ -20,9 +20,8 @@ export {
   type ExtensionContext,
   type ExtensionRoute,
   type Panel,
-  ROUTE_CLASSES,
-  type RouteClass,
   type Source,
 } from './extension.ts'
 export { ACTIONS, type Action, type Demand, type Guard } from './guard.ts'
+export { ROUTE_CLASSES, type RouteClass } from './route-class.ts'
 export { PLACES, type Place, type Stage, type Stages } from './stage.ts'

@@ -47,6 +47,7 @@ export function createPrediction(extensions: readonly Extension[], deps: Deps) {
 
   return {
     ask,
+    routes: extensions.flatMap(({ routes = [] }) => routes),
     front,
     ledger,
     predict: pipeline.predict,

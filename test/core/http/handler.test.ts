@@ -28,7 +28,10 @@ function mount(handle: Route['handle'] = ({ params }) => json(200, params)) {
     inFlight: createInFlight(1000),
     report: (...args: [ModelmountError, string?]) => void reported.push([args[0], args[1]]),
   }
-  const table = { owns: (path: string) => path.startsWith('/v2'), routes: [{ method: 'GET', path: pattern, handle }] as const }
+  const table = {
+    owns: (path: string) => path.startsWith('/v2'),
+    routes: [{ method: 'GET', path: pattern, action: 'read', handle }] as const,
+  }
   const handler = createHandler([table], deps)
   const searchedFor = async (path: string): Promise<number> => {
     const before = searches

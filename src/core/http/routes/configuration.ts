@@ -1,7 +1,7 @@
 /** Triton's model configuration extension. */
 
 import { encodeConfig } from '../../protocol/index.ts'
-import { type Call, json, type TableMaker } from '../route.ts'
+import { type Call, json, shows, type TableMaker } from '../route.ts'
 import type { HttpResponse } from '../types.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
@@ -9,7 +9,7 @@ import { isOpenInference, MODEL } from './open-inference.ts'
 const USUAL_ROWS = 64
 
 export const configuration: TableMaker = (deps, { config }) => {
-  if (!config.dialects.includes('open-inference')) return undefined
+  if (!shows(config, 'open-inference')) return undefined
 
   function answer({ params: { model: name = '', version } }: Call): HttpResponse {
     const model = deps.resolve(name, version)
@@ -21,6 +21,6 @@ export const configuration: TableMaker = (deps, { config }) => {
   return {
     extensions: ['model_configuration'],
     owns: isOpenInference,
-    routes: [{ method: 'GET', path: new RegExp(`^${MODEL}/config$`), handle: answer }],
+    routes: [{ method: 'GET', path: new RegExp(`^${MODEL}/config$`), action: 'read', handle: answer }],
   }
 }

@@ -4,7 +4,7 @@ import { encodeGenerate, encodeGenerateEvent, type GenerateRequest, type Steps }
 import { type Operation, WHOLE } from '../codec.ts'
 import { inference } from '../inference.ts'
 import { checkInferenceType } from '../media-type.ts'
-import { type TableMaker, written } from '../route.ts'
+import { shows, type TableMaker, written } from '../route.ts'
 import type { HttpResponse } from '../types.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
@@ -26,8 +26,14 @@ const WHOLE_ANSWER = operation(encodeGenerate, true)
 const EVENTS = operation(encodeGenerateEvent, false, 'text/event-stream; charset=utf-8')
 
 export const generate: TableMaker = (deps, mount) => {
-  if (!mount.config.dialects.includes('open-inference')) return undefined
+  if (!shows(mount.config, 'open-inference')) return undefined
   const route = (end: string, of: Operation<GenerateRequest>) =>
-    ({ method: 'POST', path: new RegExp(`^${MODEL}/${end}$`), handle: inference(deps, mount, of), runsModel: true }) as const
+    ({
+      method: 'POST',
+      path: new RegExp(`^${MODEL}/${end}$`),
+      action: 'infer',
+      handle: inference(deps, mount, of),
+      runsModel: true,
+    }) as const
   return { owns: isOpenInference, routes: [route('generate', WHOLE_ANSWER), route('generate_stream', EVENTS)] }
 }

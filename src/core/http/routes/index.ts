@@ -2,6 +2,7 @@
 
 import type { TableMaker } from '../route.ts'
 import { configuration } from './configuration.ts'
+import { extensions } from './extensions.ts'
 import { generate } from './generate.ts'
 import { metrics } from './metrics.ts'
 import { mlflow } from './mlflow.ts'
@@ -21,4 +22,5 @@ export const TABLES: readonly TableMaker[] = [
   openapi,
   tfServing,
   mlflow,
+  extensions,
 ]

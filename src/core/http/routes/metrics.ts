@@ -7,7 +7,7 @@ const PATH = '/metrics'
 const encoder = new TextEncoder()
 
 export const metrics: TableMaker = ({ metricsText }, { config }) => {
-  if (!config.metrics) return undefined
+  if (!config.metrics && !(config.show.includes('observe') && metricsText)) return undefined
   if (!metricsText)
     throw new ModelmountError(
       'OPTIONS_INVALID',
@@ -19,6 +19,7 @@ export const metrics: TableMaker = ({ metricsText }, { config }) => {
       {
         method: 'GET',
         path: PATH,
+        action: 'metrics',
         async handle() {
           const { contentType, text } = await metricsText()
           return {

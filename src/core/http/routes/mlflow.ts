@@ -5,7 +5,7 @@ import { encodeInvocation, encodeMlflowError, type InvocationRequest, type Steps
 import { VERSION } from '../../version.ts'
 import type { Operation } from '../codec.ts'
 import { inference } from '../inference.ts'
-import { json, type TableMaker, written } from '../route.ts'
+import { json, shows, type TableMaker, written } from '../route.ts'
 import type { HttpRequest, HttpResponse } from '../types.ts'
 
 interface Target {
@@ -28,7 +28,7 @@ const INVOKE: Operation<InvocationRequest> = {
 
 export const mlflow: TableMaker = (deps, mount) => {
   const { config } = mount
-  if (!config.dialects.includes('mlflow')) return undefined
+  if (!shows(config, 'mlflow')) return undefined
 
   /** The model that the mount was made for, or the only one there is. */
   function target(): Target {
@@ -57,14 +57,16 @@ export const mlflow: TableMaker = (deps, mount) => {
       {
         method: 'POST',
         path: '/invocations',
+        action: 'infer',
         handle: inference(deps, mount, INVOKE, target),
         runsModel: true,
       },
-      { method: 'GET', path: '/ping', handle: ping },
-      { method: 'GET', path: '/health', handle: ping },
+      { method: 'GET', path: '/ping', action: 'list', handle: ping },
+      { method: 'GET', path: '/health', action: 'list', handle: ping },
       {
         method: 'GET',
         path: '/version',
+        action: 'list',
         handle: () => ({ status: 200, headers: { 'content-type': 'text/plain' }, body: Buffer.from(VERSION) }),
       },
     ],

@@ -16,7 +16,7 @@ import { VERSION } from '../../version.ts'
 import { type Operation, WHOLE } from '../codec.ts'
 import { inference } from '../inference.ts'
 import { checkInferenceType, headerLengthOf } from '../media-type.ts'
-import { type Call, json, type TableMaker, whole, written } from '../route.ts'
+import { type Call, json, shows, type TableMaker, whole, written } from '../route.ts'
 import type { HttpResponse } from '../types.ts'
 
 /** The start of every path about one model. */
@@ -26,7 +26,7 @@ export const MODEL = '/v2/models/(?<model>[^/]+)(?:/versions/(?<version>[^/]+))?
 export const isOpenInference = (path: string): boolean => path === '/v2' || path.startsWith('/v2/')
 
 export const openInference: TableMaker = (deps, mount) => {
-  if (!mount.config.dialects.includes('open-inference')) return undefined
+  if (!shows(mount.config, 'open-inference')) return undefined
 
   function live(): HttpResponse {
     const { live } = deps.health()
@@ -66,14 +66,20 @@ export const openInference: TableMaker = (deps, mount) => {
     extensions: ['classification', 'schedule_policy', 'binary_tensor_data', 'parameters'],
     owns: isOpenInference,
     routes: [
-      { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), handle: inference(deps, mount, INFER), runsModel: true },
-      { method: 'GET', path: '/v2', handle: server },
-      { method: 'GET', path: '/v2/', handle: server },
-      { method: 'GET', path: '/v2/health/live', handle: live },
-      { method: 'GET', path: '/v2/health/ready', handle: ready },
-      { method: 'GET', path: '/v2/models', handle: () => json(200, { models: deps.modelNames() }) },
-      { method: 'GET', path: new RegExp(`^${MODEL}/ready$`), handle: modelReady },
-      { method: 'GET', path: new RegExp(`^${MODEL}$`), handle: metadata },
+      {
+        method: 'POST',
+        path: new RegExp(`^${MODEL}/infer$`),
+        action: 'infer',
+        handle: inference(deps, mount, INFER),
+        runsModel: true,
+      },
+      { method: 'GET', path: '/v2', action: 'list', handle: server },
+      { method: 'GET', path: '/v2/', action: 'list', handle: server },
+      { method: 'GET', path: '/v2/health/live', action: 'list', handle: live },
+      { method: 'GET', path: '/v2/health/ready', action: 'list', handle: ready },
+      { method: 'GET', path: '/v2/models', action: 'list', handle: () => json(200, { models: deps.modelNames() }) },
+      { method: 'GET', path: new RegExp(`^${MODEL}/ready$`), action: 'read', handle: modelReady },
+      { method: 'GET', path: new RegExp(`^${MODEL}$`), action: 'read', handle: metadata },
     ],
   }
 }

@@ -8,6 +8,6 @@ export const openapi: TableMaker = (deps, { config }) => {
   if (!config.openapi) return undefined
   return {
     owns: (path) => path === PATH,
-    routes: [{ method: 'GET', path: PATH, handle: () => json(200, deps.openapi(config)) }],
+    routes: [{ method: 'GET', path: PATH, action: 'list', handle: () => json(200, deps.openapi(config)) }],
   }
 }

@@ -21,7 +21,7 @@ const short = (request: HttpRequest): unknown => startOf(request, MOST_REPOSITOR
 const done = (): HttpResponse => ({ status: 200, headers: {}, body: new Uint8Array() })
 
 export const repository: TableMaker = (deps, { config }) => {
-  if (!config.management) return undefined
+  if (!config.management && !(config.show.includes('manage') && config.dialects.includes('open-inference'))) return undefined
 
   async function index({ request }: Call): Promise<HttpResponse> {
     const onlyReady = readIndexRequest(short(request))
@@ -50,9 +50,21 @@ export const repository: TableMaker = (deps, { config }) => {
     extensions: ['model_repository'],
     owns: isOpenInference,
     routes: [
-      { method: 'POST', path: '/v2/repository/index', handle: index, isManagement: true },
-      { method: 'POST', path: /^\/v2\/repository\/models\/(?<model>[^/]+)\/load$/, handle: load, isManagement: true },
-      { method: 'POST', path: /^\/v2\/repository\/models\/(?<model>[^/]+)\/unload$/, handle: unload, isManagement: true },
+      { method: 'POST', path: '/v2/repository/index', action: 'list', handle: index, isManagement: true },
+      {
+        method: 'POST',
+        path: /^\/v2\/repository\/models\/(?<model>[^/]+)\/load$/,
+        action: 'load',
+        handle: load,
+        isManagement: true,
+      },
+      {
+        method: 'POST',
+        path: /^\/v2\/repository\/models\/(?<model>[^/]+)\/unload$/,
+        action: 'unload',
+        handle: unload,
+        isManagement: true,
+      },
     ],
   }
 }

@@ -1,12 +1,12 @@
 /** Triton's statistics extension. */
 
 import { encodeStatistics } from '../../protocol/index.ts'
-import { type Call, json, type TableMaker } from '../route.ts'
+import { type Call, json, shows, type TableMaker } from '../route.ts'
 import type { HttpResponse } from '../types.ts'
 import { isOpenInference, MODEL } from './open-inference.ts'
 
 export const statistics: TableMaker = (deps, { config }) => {
-  if (!config.dialects.includes('open-inference')) return undefined
+  if (!shows(config, 'open-inference')) return undefined
 
   function stats({ params: { model: name, version } }: Call): HttpResponse {
     // An unknown or unready one is told as elsewhere.
@@ -20,8 +20,8 @@ export const statistics: TableMaker = (deps, { config }) => {
     extensions: ['statistics'],
     owns: isOpenInference,
     routes: [
-      { method: 'GET', path: '/v2/models/stats', handle: stats },
-      { method: 'GET', path: new RegExp(`^${MODEL}/stats$`), handle: stats },
+      { method: 'GET', path: '/v2/models/stats', action: 'metrics', handle: stats },
+      { method: 'GET', path: new RegExp(`^${MODEL}/stats$`), action: 'metrics', handle: stats },
     ],
   }
 }

@@ -13,7 +13,7 @@ import {
 import { type Operation, WHOLE } from '../codec.ts'
 import { inference } from '../inference.ts'
 import { refuseParsedForm } from '../media-type.ts'
-import { type Call, json, type Route, type TableMaker, written } from '../route.ts'
+import { type Call, json, type Route, shows, type TableMaker, written } from '../route.ts'
 import type { HttpResponse } from '../types.ts'
 
 /** Names are matched as TensorFlow Serving matches them: any case of the fixed words, no colon in a name. */
@@ -38,7 +38,7 @@ const PREDICT: Operation<TfPredictRequest> = {
 }
 
 export const tfServing: TableMaker = (deps, mount) => {
-  if (!mount.config.dialects.includes('tf-serving')) return undefined
+  if (!shows(mount.config, 'tf-serving')) return undefined
 
   const versionOf = ({ model = '', version, label }: Call['params']): string | undefined =>
     label === undefined ? version : deps.labelled(model, label)
@@ -60,17 +60,18 @@ export const tfServing: TableMaker = (deps, mount) => {
   }
 
   const routes: Route[] = [
-    { method: 'POST', path: pattern(':predict'), handle: inference(deps, mount, PREDICT), runsModel: true },
-    { method: 'POST', path: pattern(':(?:classify|regress)'), handle: unserved },
-    { method: 'GET', path: /^\/v1\/models\/?$/i, handle: () => json(200, { models: deps.modelNames() }) },
-    { method: 'GET', path: pattern(''), handle: status },
+    { method: 'POST', path: pattern(':predict'), action: 'infer', handle: inference(deps, mount, PREDICT), runsModel: true },
+    { method: 'POST', path: pattern(':(?:classify|regress)'), action: 'infer', handle: unserved },
+    { method: 'GET', path: /^\/v1\/models\/?$/i, action: 'list', handle: () => json(200, { models: deps.modelNames() }) },
+    { method: 'GET', path: pattern(''), action: 'read', handle: status },
     {
       method: 'GET',
       path: pattern('/metadata'),
+      action: 'read',
       handle: ({ params }) => json(200, encodeTfMetadata(deps.info(modelOf(params)))),
     },
-    { method: 'GET', path: BOTH, handle: both },
-    { method: 'POST', path: BOTH, handle: both },
+    { method: 'GET', path: BOTH, action: 'read', handle: both },
+    { method: 'POST', path: BOTH, action: 'read', handle: both },
   ]
 
   return { owns: (path) => /^\/v1\/models(?:$|\/)/i.test(path), routes, encodeError: encodeTfError }
