@@ -5,16 +5,16 @@
 
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { isModelmountError, ModelmountError } from '../errors.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
 import type { Priority } from '../scheduler/types.ts'
 import type { Trace } from '../telemetry.ts'
 import type { Tensor } from '../tensor/types.ts'
 import { aborted, createFlights, type Flight } from './flights.ts'
-import { bytesOf, copyOutputs, dataBytes, type Kept, keep, type Outputs } from './kept.ts'
+import { bytesOf, copyOutputs, type Kept, keep, type Outputs } from './kept.ts'
 import { identityBytes, keyOf } from './key.ts'
 import { createShared, derivedKey, type Shared, type SharedDeps } from './shared.ts'
 import type { CacheInfo, CacheOptions } from './types.ts'
+import { createWaiters } from './waiters.ts'
 
 export { contentId } from './content.ts'
 
@@ -84,9 +84,6 @@ type Landing = { readonly own: RunResult; readonly kept: Kept | undefined } | { 
 /** No one outside this process can compute a key, or tell from one what was asked. */
 const PROCESS_SECRET = createSecretKey(randomBytes(32))
 
-/** A waiting request has a cost even if its inputs are tiny. */
-const WAITER_BYTES = 1024
-
 export function createResultCache(settings: CacheSettings, deps: SharedDeps): ResultCache {
   const { name: model, version, cache, timeoutMs, maxQueueBytes } = settings
   const { maxBytes, ttlMs, store } = cache
@@ -98,13 +95,13 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
     ...(ttlMs === undefined ? {} : { ttl: ttlMs, ttlResolution: 0, perf: { now: () => clock.now() } }),
   })
   const flights = createFlights<Landing>(clock)
+  const waiters = createWaiters({ flights, clock, maxBytes: maxQueueBytes })
   /** Look-ups in the shared level that may still start a run. */
   const lookUps = new Set<Promise<unknown>>()
   let secret = PROCESS_SECRET
   let identity = identityBytes({ model, version, load: randomUUID() })
   let shared: Shared | undefined
   let closed = false
-  let waitingBytes = 0
   let hits = 0
   let misses = 0
 
@@ -117,7 +114,7 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
       if (kept) return hit(kept, call)
       const flight = flights.get(key)
       if (!flight) return lead(key, inputs, call, deadline, run)
-      const landing = await join(flight, inputs, call.signal, deadline)
+      const landing = await waiters.join(flight, inputs, call.signal, deadline)
       if (landing?.kept) return hit(landing.kept, call)
       // Its leader had less time than this request, so it must run again.
     }
@@ -190,30 +187,6 @@ export function createResultCache(settings: CacheSettings, deps: SharedDeps): Re
       level?.set(key, kept.outputs)
     }
     return { own, kept }
-  }
-
-  /** `undefined` if the flight exceeded its leader's deadline but not this request's. */
-  async function join(
-    flight: Flight<Landing>,
-    inputs: Inputs,
-    signal: AbortSignalLike | undefined,
-    deadline: number,
-  ): Promise<Landing | undefined> {
-    let bytes = WAITER_BYTES
-    for (const name in inputs) bytes += inputs[name] ? dataBytes(inputs[name]) : 0
-    // The run's own queue is bounded, but requests that wait beside it keep their inputs as well.
-    if (waitingBytes > 0 && waitingBytes + bytes > maxQueueBytes)
-      throw new ModelmountError('QUEUE_FULL', 'too many requests are waiting for the run of an equal one', { retryAfterS: 1 })
-    waitingBytes += bytes
-    try {
-      return await flights.wait(flight, signal, deadline)
-    } catch (error) {
-      const ranOut = isModelmountError(error) && error.code === 'DEADLINE_EXCEEDED'
-      if (ranOut && !signal?.aborted && clock.now() < deadline) return undefined
-      throw error
-    } finally {
-      waitingBytes -= bytes
-    }
   }
 
   // ---------------------------------------------------------------- dropping
