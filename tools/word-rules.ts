@@ -145,8 +145,7 @@ const withoutSigns = (comment: string): string =>
     .replace(/^[ \t]*\*[ \t]?/gm, '')
     .replace(/```.*?```/gs, '')
     .replace(/@example\n.*?(?=\n@|$(?![\s\S]))/gs, '')
-    .replace(/\n@\w+/g, '\n\n')
-    .replace(/^\s*@\w+\s*/, '')
+    .replace(/(?:^|\n)\s*@(?:param\s+\S+|\w+)/g, '\n\n')
 
 function textsOf(source: ts.SourceFile): Prose[] {
   const texts: Prose[] = []

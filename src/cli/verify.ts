@@ -31,7 +31,7 @@ export const verifyCommand: Command = {
   --signature FILE            OpenSSF Model Signing v1.0, for example model.sig
   --public-key FILE...        EC keys that may have signed it, PEM
   --certificate-roots FILE... authorities that the signer's certificate must lead to, PEM
-  --certificate-subject S...  who may have signed it: 'CN=..., O=...' or sha256:FINGERPRINT    (default anyone certified)
+  --certificate-subject S...  permitted signers: 'CN=..., O=...' or sha256:FINGERPRINT    (default anyone certified)
   --certificate-validity T    when certificates must be valid: notBefore, now or both          (default notBefore)
   --identity ID               who has signed it without a key (needs the package sigstore)
   --identity-issuer URL       who vouched for that identity

@@ -48,7 +48,7 @@ export const ERROR_TABLE = {
   QUOTA_EXCEEDED: kind(429, true),
   /** The caller went away or its signal fired. */
   ABORTED: kind(499),
-  /** Nobody trusted has signed these bytes, or the policy, the revocation list or the lock file says no. */
+  /** No trusted signer has signed these bytes, or the policy, the revocation list or the lock file refuses them. */
   MODEL_UNTRUSTED: kind(500),
   /** A model's `config.pbtxt` or `model.json` is wrong, or its settings contradict the graph. */
   CONFIG_INVALID: kind(500),
@@ -88,7 +88,7 @@ export const ERROR_TABLE = {
 /** Stable machine-readable error code. */
 export type ErrorCode = keyof typeof ERROR_TABLE
 
-/** What exactly was wrong; never contains tensor values. */
+/** The fault in detail; never contains tensor values. */
 export interface ErrorDetails {
   /** Path of the offending field, for example `inputs[0].shape` or `models[0].source`. */
   readonly field?: string

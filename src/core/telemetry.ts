@@ -1,6 +1,6 @@
 /**
- * What the core tells of its work, for metrics and traces: names, numbers and codes, never a tensor value. Everything is synchronous and
- * optional; a server without telemetry pays one comparison per request. `modelmount/telemetry` implements it with OpenTelemetry.
+ * The core's reports for metrics and traces: names, numbers and codes, never a tensor value. Everything is synchronous and optional; a
+ * server without telemetry pays one comparison per request. `modelmount/telemetry` implements it with OpenTelemetry.
  */
 
 import type { ExecutionProviderName } from './engine/types.ts'
@@ -27,7 +27,7 @@ export interface RequestStart {
 }
 
 export interface RequestEnd {
-  /** `undefined` where the request named no model that the server knows: what callers make up must not become a label. */
+  /** `undefined` if the request named no model that the server knows: names from callers must not become labels. */
   readonly model: string | undefined
   readonly version: string | undefined
   /** `undefined` for an answer. */
@@ -65,7 +65,7 @@ export interface RunEnd {
   readonly inferMs: number
   /** From ONNX Runtime's end until the answers were ready. */
   readonly outputMs: number
-  /** What `begin` gave for its requests. */
+  /** The results of `begin` for its requests. */
   readonly traces: readonly Trace[]
 }
 
@@ -77,25 +77,25 @@ export interface LoadEnd {
   readonly startedAt: number
   readonly endedAt: number
   /**
-   * In order. `verify` checks who made the files, `read` reads the graph, `prepare` lays out shared weights,
-   * `trialRun` tries the model in a process of its own, `load` starts the first instances, `warmup` runs them and proves batching.
+   * In order. `verify` checks the signatures, `read` reads the graph, and `prepare` lays out shared weights. `trialRun` tries the model in
+   * a process of its own. `load` starts the first instances; `warmup` runs them and proves batching.
    */
   readonly steps: readonly { readonly name: LoadStep; readonly startedAt: number; readonly endedAt: number }[]
 }
 
 export type LoadStep = 'verify' | 'read' | 'prepare' | 'trialRun' | 'load' | 'warmup'
 
-/** What gauges are read from, when they are collected. */
+/** The source of gauges, read at a collection. */
 export interface TelemetrySource {
   models(): readonly ModelInfo[]
   subscribe(listener: (event: ServerEvent) => void): () => void
 }
 
-/** Nothing here may throw, block or wait; what throws all the same is caught, and reported once. */
+/** Nothing here may throw, block or wait; an error is caught all the same, and reported once. */
 export interface Telemetry {
-  /** A server begins. What is returned is called when it has ended. */
+  /** A server begins. The returned function is called at its end. */
   watch?(source: TelemetrySource): (() => void) | undefined
-  /** A request goes to a model. What is returned comes back with its runs and its end; `undefined` where nothing is recorded. */
+  /** A request goes to a model. The returned value comes back with its runs and its end; `undefined` if nothing is recorded. */
   begin?(request: RequestStart): Trace | undefined
   /** A request has its answer or its error; also for those that `begin` never saw because they were refused before. */
   end?(request: RequestEnd, trace: Trace | undefined): void
@@ -105,7 +105,7 @@ export interface Telemetry {
   metricsText?(): Promise<{ readonly contentType: string; readonly text: string }>
 }
 
-/** A telemetry that harms nobody: what throws is caught, and said once. */
+/** A telemetry that does no harm: its errors are caught, and reported once. */
 export function isolated(telemetry: Telemetry, warn: (message: string) => void): Telemetry {
   let said = false
   const guard = <A extends unknown[], R>(call: ((...args: A) => R) | undefined) =>

@@ -192,7 +192,7 @@ export const METRICS = {
     kind: 'counter',
     unit: 's',
     description:
-      'What the same rows would have taken one by one, by the learned cost of a run. Divided by the time above it is the gain of batching.',
+      'Time that the same rows would have taken one by one, by the learned cost of a run. Divided by the time above it is the gain of batching.',
     attributes: OF_MODEL,
   },
   waiting: {
@@ -248,7 +248,7 @@ export const METRICS = {
     name: 'modelmount.model.info',
     kind: 'updown',
     unit: '{model}',
-    description: 'Always 1: what a version runs on, and whether requests without a version get it.',
+    description: 'Always 1: the provider of a version, and whether requests without a version get it.',
     attributes: [...OF_MODEL, ATTR_STATE, ATTR_PROVIDER, ATTR_ISOLATION, ATTR_DEFAULT],
   },
   instances: {
@@ -270,7 +270,7 @@ export const METRICS = {
     kind: 'counter',
     unit: '{check}',
     description:
-      'Looks at models before they may run, by how they ended: `verified`, `unverified` (runs although nobody trusted has signed it), `refused`, `revoked`, `trial-run-failed`.',
+      'Looks at models before they may run, by how they ended: `verified`, `unverified` (runs without a trusted signature), `refused`, `revoked`, `trial-run-failed`.',
     attributes: [ATTR_MODEL, ATTR_OUTCOME],
   },
   loadDuration: {
@@ -284,7 +284,7 @@ export const METRICS = {
     name: 'modelmount.instance.memory',
     kind: 'gauge',
     unit: 'By',
-    description: 'Memory of one instance: measured where it is a process, else reckoned from the weights.',
+    description: 'Memory of one instance: measured if it is a process, else estimated from the weights.',
     attributes: OF_MODEL,
   },
   workerUtilization: {

@@ -1,4 +1,6 @@
-/** A model is tried in a process of its own first: what crashes or hangs there never meets what serves. Real children, killed for real. */
+/**
+ * A model is tried in a process of its own first: a crash or hang there never reaches the serving process. Real children, killed for real.
+ */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

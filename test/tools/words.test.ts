@@ -29,6 +29,7 @@ describe('refuses', () => {
 
   test.each([
     'Says what was expected and who asked.',
+    '@param what of both',
     'What is a row?',
     'What to send.',
     'Takes nothing other than `a`.',

@@ -24,8 +24,8 @@ export interface CacheOptions {
 }
 
 /**
- * A key-value store outside this process. Its errors and delays never fail a request. Values are sealed, so that nothing but what a process with
- * the same `secret` has put there is believed; they are not encrypted.
+ * A key-value store outside this process. Its errors and delays never fail a request. Values are sealed, so that only those of a process
+ * with the same `secret` are trusted; they are not encrypted.
  */
 export interface CacheStore {
   /** At least 32 bytes, the same in every process that shares results. Another secret finds nothing. */

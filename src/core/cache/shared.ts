@@ -22,7 +22,7 @@ export interface Shared {
   get(key: string, withinMs: number): Promise<Found | undefined>
   /** Not waited for. */
   set(key: string, outputs: Outputs): void
-  /** What was computed until now is a miss from here on: a store has no way to delete. */
+  /** Earlier results are misses from here on: a store has no way to delete. */
   forget(): void
   /** Look-ups under way become misses at once. */
   hurry(): void

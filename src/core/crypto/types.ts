@@ -4,7 +4,7 @@ import type { KeyProvider } from './options.ts'
 
 export type { EncryptionKey, EncryptionOptions, KeyProvider } from './options.ts'
 
-/** What an encrypted model is bound to besides its own content: it is refused under any other name. */
+/** The binding of an encrypted model besides its own content: it is refused under any other name. */
 export interface ModelBinding {
   readonly model: string
   /** @default '1' */

@@ -31,7 +31,7 @@ export interface Answer {
   readonly verdict: 'good' | 'bad' | 'neutral'
 }
 
-/** What all endpoints together imply for one. */
+/** The verdict of all endpoints together on one. */
 export interface Fleet {
   /** Median of the known factors. */
   readonly medianFactor: number

@@ -4,7 +4,7 @@ import { type Check, type Declared, filled, integer, object, special } from '../
 import type { Telemetry } from '../telemetry.ts'
 import type { Logger } from './logger.ts'
 
-/** What the process lends a server. */
+/** Parts of the process that a server uses. */
 export interface HostOptions {
   /**
    * Memory for the instances of all models together. A load that would go beyond it first unloads idle models, the least recently used

@@ -94,7 +94,7 @@ export const MOUNT_OPTIONS = {
     .asFlag({ value: 'LIST', says: 'request formats, separated by commas' }),
   management: boolean
     .default(false)
-    .asFlag({ says: 'let clients load and unload models of DIR: only where nobody else can reach the port' }),
+    .asFlag({ says: 'let clients load and unload models of DIR: only if no one else can reach the port' }),
   allowPriority: boolean.default(false).asFlag({ says: 'let clients say how urgent a request is' }),
   serverTiming: boolean.default(false),
   metrics: boolean

@@ -1,4 +1,4 @@
-/** What a signature is checked against, read once; and whether a signature holds. */
+/** The trusted keys and certificates, read once, and the check of a signature against them. */
 
 import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'

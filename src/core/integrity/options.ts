@@ -33,7 +33,7 @@ export interface CertificateTrust {
   /** Certificates of authorities; a chain must end in one of them. A file may hold several. */
   readonly roots: readonly PemSource[]
   /**
-   * Who may sign: subjects as `CN=…, O=…` (all of it, in the certificate's order), or `sha256:` and the fingerprint of a certificate in hex.
+   * Subjects that may sign: `CN=…, O=…` (all of it, in the certificate's order), or `sha256:` and the fingerprint of a certificate in hex.
    * @default anyone whom an authority has given a certificate for signing
    */
   readonly subjects?: readonly string[]
@@ -72,7 +72,7 @@ export interface TrustOptions {
   /** A model runs when one of those that its name fits has signed it. */
   readonly signers: readonly TrustedSigner[]
   /**
-   * Manifest ids that never run again, whoever has signed them: `sha256:…` each, or the path of a file with one on each line (`#` starts a
+   * Manifest ids that never run again, with any signature: `sha256:…` each, or the path of a file with one on each line (`#` starts a
    * comment), which is read again at every load.
    * @default none
    */
@@ -85,7 +85,7 @@ export type Verification = 'require' | 'warn' | 'off'
 /** Where verified models are copied to, and loaded from. */
 export interface StoreOptions {
   /**
-   * A folder that is nobody else's; made when it is first needed.
+   * A private folder; made when it is first needed.
    * @default `modelmount-models` in the user's cache folder (`$XDG_CACHE_HOME`, `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`)
    */
   readonly dir?: string

@@ -39,7 +39,7 @@ export async function createPolicy({ signers, revoked = [] }: TrustOptions, nowM
           refusal = error
         }
       }
-      throw refusal ?? refuse(`nobody is trusted to sign model '${model}'`)
+      throw refusal ?? refuse(`no signer is trusted for model '${model}'`)
     },
     async refuseRevoked(manifestId) {
       if ((await revokedIds(revoked)).has(manifestId)) throw refuse(`${manifestId} is revoked`, { manifestId, revoked: true })

@@ -51,8 +51,8 @@ export function writeStatement({ name, resources, ignorePaths }: Statement): Uin
 
 /** Reads a statement whose signature was verified. @throws ModelmountError `MODEL_UNTRUSTED` */
 export function readStatement(payload: Uint8Array): Statement {
-  const statement = parseJson(payload, 'what was signed')
-  if (!isRecord(statement)) throw refuse('what was signed is not a JSON object')
+  const statement = parseJson(payload, 'the signed statement')
+  if (!isRecord(statement)) throw refuse('the signed statement is not a JSON object')
   expectValue(statement._type, STATEMENT_TYPE, '_type')
   expectValue(statement.predicateType, PREDICATE_TYPE, 'predicateType')
   const { subject, predicate } = statement

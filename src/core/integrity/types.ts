@@ -64,17 +64,17 @@ export interface VerifiedModel {
   /** SHA-256 over the digests of all files, `sha256:…`; says nothing about their names. */
   readonly digest: string
   readonly signer: Signer
-  /** Every signed file, by its name inside the model; `.` where the model is one file. What is not in here was not verified. */
+  /** Every signed file, by its name inside the model; `.` if the model is one file. Files that are not listed were not verified. */
   readonly files: ReadonlyMap<string, { readonly sha256: string; readonly size: number }>
   /** SHA-256 of the signature file, `sha256:…`. */
   readonly signatureDigest: string
 }
 
-/** What is known of the files of a model that was admitted. */
+/** Facts about the files of an admitted model. */
 export interface Integrity {
   /** SHA-256 over the names and digests of all files that the model consists of, `sha256:…`; equal exactly for equal models. */
   readonly manifestId: string
-  /** Who has signed it; absent when nobody trusted has. */
+  /** Its signer; absent without a trusted one. */
   readonly signer?: Signer
   /** SHA-256 of the signature file, `sha256:…`. */
   readonly signatureDigest?: string

@@ -1,6 +1,6 @@
 /**
- * Which models are in memory: those that nobody asks for leave it, those that are asked for come back, and all together stay within a
- * budget. Knows models only as residents that can be loaded and unloaded.
+ * Decides which models are in memory: unused ones leave it, requested ones come back, and all together stay within a budget. It knows
+ * models only as residents that can be loaded and unloaded.
  */
 
 import { ModelmountError } from '../errors.ts'
@@ -33,13 +33,13 @@ export interface Resident {
   unload(): Promise<void>
   /** It left, or came back because it was asked for. */
   moved(resident: boolean, reason: UnloadReason | 'demand'): void
-  /** It was asked for and cannot be loaded: what waits for it waits in vain. */
+  /** It was requested and cannot be loaded: requests must not wait for it. */
   failed(error: ModelmountError): void
 }
 
 export interface Seat {
   readonly resident: boolean
-  /** Set while it was asked for in vain a moment ago. */
+  /** Set shortly after a request for it has failed. */
   readonly refusal: ModelmountError | undefined
   /** First load, once there is room. @throws ModelmountError `MODEL_LOAD_FAILED` when it cannot fit, and what `load()` throws */
   enter(): Promise<void>
@@ -80,7 +80,7 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
   const budget = budgetBytes ?? Number.POSITIVE_INFINITY
   const entries = new Set<Entry>()
   const watchers = new Set<() => void>()
-  /** Who needs room comes one after the other, or two would count on the same free bytes. */
+  /** Claims for room take turns, or two would count on the same free bytes. */
   let turn: Promise<unknown> = Promise.resolve()
 
   const holds = ({ place }: Entry): boolean => place === 'loading' || place === 'in' || place === 'leaving'
@@ -91,7 +91,7 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
   let lent = 0
   const used = (): number => bytesOf(holds) + lent
 
-  /** What will be free in a moment; one that does not manage to leave is not counted on. */
+  /** Bytes about to be freed. Models whose unload is stuck do not count. */
   const leavingSoon = (): number => bytesOf(({ place, since }) => place === 'leaving' && clock.now() - since < TURN_MS) + lent
 
   const lastUse = ({ resident, askedAt }: Entry): number => Math.max(askedAt, resident.usedAt())
@@ -150,7 +150,7 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
     return true
   }
 
-  /** What was measured may be more than what was reckoned. */
+  /** The measured memory may exceed the estimate. */
   async function keepWithin(latest: Entry): Promise<void> {
     const isOver = (): boolean => used() - lent > budget
     for (let over = isOver(); over; over = isOver()) {
@@ -222,7 +222,7 @@ export function createResidency(clock: Clock, budgetBytes: number | undefined): 
 
     function onBack(isIn: boolean): void {
       if (!isIn) {
-        // Whoever came after the last one had given up.
+        // All requests after the last one had given up.
         if (resident.busy()) demand()
         return
       }

@@ -64,7 +64,7 @@ export function openInferencePaths(models: readonly Described[]): Paths {
   for (const info of models) {
     const { at, id } = placeOf(info)
     paths[`/v2/models/${at}`] = {
-      get: operation({ id: `metadata_${id}`, summary: `What ${info.name} takes and gives`, error: ERROR }),
+      get: operation({ id: `metadata_${id}`, summary: `Inputs and outputs of ${info.name}`, error: ERROR }),
     }
     paths[`/v2/models/${at}/ready`] = { get: probe(`ready_${id}`, `Does ${info.name} take requests?`) }
     paths[`/v2/models/${at}/infer`] = { post: infer(info, `infer_${id}`) }

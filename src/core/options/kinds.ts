@@ -14,7 +14,7 @@ export type Check = (value: unknown, problems: Problem[]) => void
 /** Keywords of JSON Schema. */
 export type JsonSchema = Readonly<Record<string, unknown>>
 
-/** What a value consists of, for whatever walks the declarations. */
+/** The parts of a value, for code that walks the declarations. */
 export type Form =
   /** `json` is `undefined` for what JSON cannot hold. */
   | { readonly is: 'value'; readonly test: (value: unknown) => boolean; readonly json: JsonSchema | undefined }
@@ -33,7 +33,7 @@ export interface Flag {
 
 export interface AnyKind {
   readonly check: Check
-  /** What is expected, as it follows "must be". */
+  /** The expectation, as it follows "must be". */
   readonly says: string
   readonly form: Form
   readonly fallback: unknown
@@ -133,7 +133,7 @@ function isLike(value: unknown, form: Form): boolean {
 export const isPlainObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value))
 
-/** What came, in a few words; no text of more than 60 characters. */
+/** The given value, in a few words; no text of more than 60 characters. */
 export const got = (value: unknown): string => {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'an array'
@@ -167,7 +167,7 @@ export const scalar = <T>(says: string, test: (value: unknown) => boolean, json?
     },
   })
 
-/** What JSON cannot hold, with a check of its own. */
+/** Values that JSON cannot hold, with a check of its own. */
 export const special = <T>(says: string, check: Check): Kind<T> =>
   kind({ says, check, form: { is: 'value', test: () => true, json: undefined } })
 
@@ -262,7 +262,7 @@ function instead(key: string, known: readonly string[]): string {
 interface ListOptions {
   readonly min?: number
   readonly max?: number
-  /** What its elements are. */
+  /** The kind of its elements. */
   readonly of?: string
 }
 

@@ -1,4 +1,4 @@
-/** What a model's directory says of the model: `model.json`, which wins, over Triton's `config.pbtxt`. */
+/** Settings in a model's directory: `model.json`, which wins, over Triton's `config.pbtxt`. */
 
 import { join } from 'node:path'
 import { isModelmountError, ModelmountError } from '../errors.ts'
@@ -18,7 +18,7 @@ const TRITON = 'config.pbtxt'
 
 const NONE: FileConfig = { settings: {} }
 
-/** Never rejects: what is wrong is the fault of this model alone. */
+/** Never rejects: a fault concerns this model alone. */
 export async function readModelConfig(directory: string, name: string): Promise<DirectoryConfig> {
   const configNotes: ConfigNote[] = []
   let tritonConfig: DirectoryConfig['tritonConfig']

@@ -89,7 +89,7 @@ async function versionsOf(directory: string, config: DirectoryConfig, ignored: I
   return found
 }
 
-/** A directory that somebody may take for a version: it is called like one, or holds a model. Labels and warm-up data are neither. */
+/** A directory that may be mistaken for a version: it is called like one, or holds a model. Labels and warm-up data are neither. */
 async function isMistaken(name: string, path: string, file: string | undefined): Promise<boolean> {
   if (looksLikeVersion(name)) return true
   // The bare model of this directory, together with its external data.
@@ -173,6 +173,6 @@ export async function scanRepository(directory: string, policy?: VersionPolicy):
   return { models: models.sort((a, b) => compareVersions(a.name, b.name)), ignored }
 }
 
-/** What the files of each model ask for and do not get, once however many versions there are. */
+/** Requests of each model's files that are not met, once for any number of versions. */
 export const notesOf = ({ models }: RepositoryScan): ReadonlyMap<string, DirectoryConfig['configNotes']> =>
   new Map(models.map(({ name, config }) => [name, config.configNotes]))

@@ -4,7 +4,7 @@ const NUMBER = /^[1-9][0-9]{0,18}$/
 /** Triton and TensorFlow Serving keep versions in signed integers of 64 bits. */
 const HIGHEST = 2n ** 63n - 1n
 
-/** A whole number from 1 to 2^63 - 1 without leading zeros: what the name of a version directory must be. */
+/** A whole number from 1 to 2^63 - 1 without leading zeros: the only valid name of a version directory. */
 export const isVersionNumber = (name: string): boolean => NUMBER.test(name) && BigInt(name) <= HIGHEST
 
 /** A name that was meant as a version, or hides one: it starts with a digit, perhaps behind a sign, a dot or a space. */

@@ -34,8 +34,8 @@ export interface BatchOptions {
   /** Most elements of all inputs of one run. @default 16777216 (2^24) */
   readonly maxElements?: number
   /**
-   * By tensor name, the dimension that counts rows where it is not the first one (recurrent state often has it second), or `'shared'` for an
-   * input that all rows of a run have in common (a sampling rate). Requests share a run only when their shared inputs are equal.
+   * By tensor name, the dimension that counts rows if it is not the first one; recurrent state often has it second. `'shared'` marks an
+   * input that all rows of a run have in common (a sampling rate). Requests share a run only if their shared inputs are equal.
    * @default {}
    */
   readonly axes?: Readonly<Record<string, number | 'shared'>>
@@ -172,7 +172,7 @@ export function batchingContradictions(batching: BatchOptions, timeoutMs: number
   const problems: string[] = []
   const { maxDelayMs = 0, maxSize, axes: rows = {}, ragged } = batching
   const add = (problem: string): void => void problems.push(`batching.${problem}`)
-  if (maxDelayMs > 0 && maxSize === 1) add('maxDelayMs waits for company that a maxSize of 1 has no room for')
+  if (maxDelayMs > 0 && maxSize === 1) add('maxDelayMs waits for more rows than a maxSize of 1 allows')
   if (maxDelayMs > 0 && maxDelayMs >= timeoutMs) add(`maxDelayMs (${maxDelayMs}) must be under timeoutMs (${timeoutMs})`)
   if (!ragged) return problems
   const { mask, axes = {}, padValue } = ragged

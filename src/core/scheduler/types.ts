@@ -14,13 +14,13 @@ export interface BatchingInfo {
   readonly maxSize: number
   /** Learned cost of a run: `baseMs + rows * perRowMs`. */
   readonly curve?: { readonly baseMs: number; readonly perRowMs: number }
-  /** What one instance can do by that curve, in runs of `maxSize` rows. */
+  /** Capacity of one instance by that curve, in runs of `maxSize` rows. */
   readonly rowsPerSecond?: number
   /** Whether rows of different lengths share runs, and what stands against it. Set where `batching.ragged` asks for it. */
   readonly padding?: { readonly enabled: boolean; readonly reason: string }
 }
 
-/** What a model version has to do, and has done. */
+/** Pending and past work of a model version. */
 export interface QueueInfo {
   /** Requests that wait, and that a worker has. */
   readonly waiting: number

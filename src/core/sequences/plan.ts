@@ -134,7 +134,7 @@ function stateOf(graph: ModelSignature, name: string, declared: SequenceState, r
   if (input.type !== output.type || clash)
     throw contradiction(
       field,
-      `${field}: what the output ${quote(output.name)} gives (${shown(output)}) is not what the input takes (${shown(input)})`,
+      `${field}: the output ${quote(output.name)} (${shown(output)}) does not fit the input (${shown(input)})`,
     )
   const sizes = rows.sizesFor(input, declared.dims, `${field}.dims`)
   const row = rowFor(input, declared.initial ?? 0, `${field}.initial`)

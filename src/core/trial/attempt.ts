@@ -14,7 +14,7 @@ import { type Job, type Trials, whyNot } from './trials.ts'
 export interface Description {
   /** `undefined` if there is nothing to try. */
   readonly plan: TrialPlan | undefined
-  /** What a trial run is given instead. */
+  /** Replacements during a trial run. */
   readonly samples: readonly TensorRecord[]
   readonly fetches: readonly string[]
 }
@@ -42,7 +42,7 @@ interface Deps {
 }
 
 export interface Attempt {
-  /** What comes before the first instance. @throws ModelmountError `MODEL_LOAD_FAILED` when the trial run fails */
+  /** The work before the first instance. @throws ModelmountError `MODEL_LOAD_FAILED` when the trial run fails */
   prepare(): Promise<void>
   readonly tryOut: TryOut
   /** Resolves once it takes no memory any more. */

@@ -1,4 +1,4 @@
-/** Who is in memory, with residents that are nothing but numbers, on a simulated clock. */
+/** Models in memory, as residents that are nothing but numbers, on a simulated clock. */
 
 import { describe, expect, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'

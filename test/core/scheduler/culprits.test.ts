@@ -1,4 +1,4 @@
-/** Some callers bring values that fail their run, or cost the worker: who pays for it, and for how long. */
+/** Some callers bring values that fail their run, or cost the worker. The tests show the cost for others, and its end. */
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

@@ -125,7 +125,7 @@ function judgeExternal(watch: Watch, { type, isSparse }: TensorFacts, external: 
   if (isSparse)
     watch.find('external-sparse', `a sparse tensor is kept in "${shown(location)}": only dense ones may lie in other files`)
   if (type === STRING) watch.find('tensor-type', `a tensor of strings is kept in "${shown(location)}"`)
-  if (prepacked) watch.find('external-prepacked', 'a tensor brings weights in the form of a kernel, which nobody can check')
+  if (prepacked) watch.find('external-prepacked', 'a tensor brings weights in the form of a kernel, which cannot be checked')
   if (locations.length > 1 || offsets.length > 1 || lengths.length > 1)
     watch.find('external-entry', 'a tensor says more than once where its data is')
   const ends = [...(offsets.length === 0 ? ['0'] : offsets)].map((text) => rangeEnd(watch, text, lengths, bytes))

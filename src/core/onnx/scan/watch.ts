@@ -32,7 +32,7 @@ export interface Watch {
   operator(id: string): void
   /** Imports of the model, or of one of its functions. */
   opset(opset: { readonly domain: string; readonly version: number }): void
-  /** @param what names the kind of thing in a sentence: `the name of a tensor` */
+  /** @param what the kind of thing, worded for a sentence: `the name of a tensor` */
   name(what: string, text: string): void
 }
 
