@@ -144,7 +144,9 @@ interface Answered {
   readonly ageMs?: number | undefined
 }
 
-/** Tells of requests what the server knows of them. Calls, not a wrapper: a promise more for each request is what the rest of it costs together. */
+/**
+ * Reports the server's facts about requests. By calls, not a wrapper: one more promise per request costs as much as all the rest together.
+ */
 export interface RequestObserver {
   begin(
     model: Named,

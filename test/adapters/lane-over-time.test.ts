@@ -51,7 +51,7 @@ async function connected({ port }: Lane): Promise<RawSocket> {
   return raw
 }
 
-/** @param mark what the body begins with */
+/** @param mark the start of the body */
 const post = (length: number, mark = ''): string =>
   `POST /ml/v2 HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n${mark.padEnd(length, '_')}`
 const until = (what: () => boolean) => expect.poll(what, { timeout: 10_000, interval: 5 }).toBe(true)

@@ -45,7 +45,7 @@ const lifecycleOf = (server: ModelServer) => ({ onApplicationShutdown: () => ser
 
 const isServer = (value: ModelServerOptions | ModelServer): value is ModelServer => 'predict' in value
 
-// biome-ignore lint/complexity/noStaticOnlyClass: what a module of Nest looks like
+// biome-ignore lint/complexity/noStaticOnlyClass: the usual form of a Nest module
 export class ModelServerModule {
   static forRoot(options: ModelServerModuleOptions): DynamicModule {
     const { routes, key, isGlobal, ...server } = options

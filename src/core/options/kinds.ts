@@ -203,7 +203,7 @@ export const boolean: Kind<boolean> = scalar('true or false', (value) => typeof 
 
 export const text: Kind<string> = scalar('a string', (value) => typeof value === 'string', { type: 'string' })
 
-/** @param says what it is a name of, for example */
+/** @param says the kind of named thing, for example */
 export const filled = (says = 'a string that is not empty'): Kind<string> =>
   scalar(says, (value) => typeof value === 'string' && value !== '', { type: 'string', minLength: 1 })
 
