@@ -208,7 +208,9 @@ describe('with a trusted key', () => {
     await mounted.load({ name: 'abc', source: theirs })
     await expect(mounted.load({ name: 'fraud', source: theirs })).rejects.toMatchObject(untrusted('another key'))
     await expect(mounted.load({ name: 'ab', source: theirs })).rejects.toMatchObject(untrusted('no signer is trusted for model'))
-    await expect(mounted.load({ name: 'ocr2', source: theirs })).rejects.toMatchObject(untrusted('no signer is trusted for model'))
+    await expect(mounted.load({ name: 'ocr2', source: theirs })).rejects.toMatchObject(
+      untrusted('no signer is trusted for model'),
+    )
   })
 
   test('each of several keys for one model is tried', async () => {
