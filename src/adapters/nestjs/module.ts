@@ -31,7 +31,7 @@ export interface ModelServerModuleOptions extends ModelServerOptions, ModuleExtr
 export interface ModelServerModuleAsyncOptions extends ModuleExtras, Pick<ModuleMetadata, 'imports'> {
   readonly inject?: (InjectionToken | OptionalFactoryDependency)[]
   /** Returns options for a server, or a server. Either is closed with the app. */
-  // biome-ignore lint/suspicious/noExplicitAny: what `inject` names, as everywhere in Nest
+  // biome-ignore lint/suspicious/noExplicitAny: the arguments of `inject` have any type, as everywhere in Nest
   useFactory(...deps: any[]): Promise<ModelServerOptions | ModelServer> | ModelServerOptions | ModelServer
 }
 
