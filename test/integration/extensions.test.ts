@@ -1,8 +1,8 @@
 /** Extensions, written against the interfaces of `modelmount/extension` and nothing else of the library. */
 
 import { ModelmountError } from 'modelmount'
+import { type Call, type Demand, type Extension, PLACES, type Servable } from 'modelmount/extension'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { type Call, type Demand, type Extension, PLACES, type Servable } from '../../src/core/predict/index.ts'
 import { addModel, gatherModel } from '../../tools/models.mjs'
 import { HOSTS } from '../adapters/hosts.ts'
 import { ADD } from '../adapters/requests.ts'

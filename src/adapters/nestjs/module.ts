@@ -9,8 +9,7 @@ import {
   type Provider,
 } from '@nestjs/common'
 import { HttpAdapterHost } from '@nestjs/core'
-import { createModelServer } from 'modelmount'
-import type { ModelServer, ModelServerOptions } from '../../core/server/types.ts'
+import { createModelServer, type ModelServer, type ModelServerOptions } from 'modelmount'
 import { rootsOf } from '../path.ts'
 import { createController, type RouteOptions, setRoutes } from './controller.ts'
 import { ModelServerHealth } from './health.ts'
