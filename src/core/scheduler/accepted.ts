@@ -30,15 +30,20 @@ export interface Accepted {
   drain(hurry: () => void): Promise<void>
 }
 
-interface Deps {
-  readonly pool: Pool
-  readonly clock: Clock
-  readonly queue: FairQueue<Entry>
+/** Bounds of waiting, beside the deadline of each request. */
+export interface WaitLimits {
   /** Longest time that a request waits for an instance. @default no bound but its deadline */
   readonly maxWaitMs?: number | undefined
 }
 
-export function createAccepted({ pool, clock, queue, maxWaitMs }: Deps): Accepted {
+interface Deps {
+  readonly pool: Pool
+  readonly clock: Clock
+  readonly queue: FairQueue<Entry>
+  readonly limits: WaitLimits
+}
+
+export function createAccepted({ pool, clock, queue, limits: { maxWaitMs } }: Deps): Accepted {
   const live = createRoster<Entry>()
   const deadlines = createDeadlines(
     clock,

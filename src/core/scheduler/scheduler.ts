@@ -8,7 +8,7 @@ import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
-import { createAccepted } from './accepted.ts'
+import { createAccepted, type WaitLimits } from './accepted.ts'
 import { type Limits, refuse, unavailable } from './admission.ts'
 import { createAnswers } from './answers.ts'
 import { type Batching, type Place, unbatched } from './batching.ts'
@@ -46,7 +46,7 @@ export interface Scheduler {
   abandon(error: ModelmountError): void
 }
 
-interface Deps extends Limits {
+interface Deps extends Limits, WaitLimits {
   readonly pool: Pool
   readonly clock: Clock
   /** Longest time that a request waits for others to share its run, in milliseconds. */
@@ -56,8 +56,6 @@ interface Deps extends Limits {
   readonly memory?: Memory | undefined
   /** Receives every answered run, before its requests do. */
   readonly onRun?: (run: BatchReport) => void
-  /** Longest time that a request waits for an instance. @default no bound but its deadline */
-  readonly maxWaitMs?: number
   /** Repeats rows of shared runs alone. @default none */
   readonly recheck?: Recheck | undefined
   /** Called when that has ended the sharing of runs. */
@@ -67,11 +65,11 @@ interface Deps extends Limits {
 }
 
 export function createScheduler(deps: Deps): Scheduler {
-  const { pool, clock, maxDelayMs, mixTenants, memory, maxWaitMs, onRun, recheck, onRefuted, defer = setImmediate } = deps
+  const { pool, clock, maxDelayMs, mixTenants, memory, onRun, recheck, onRefuted, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   const sharing: Sharing = { batching: unbatched('not tried yet') }
   const suspects = createSuspects(clock)
-  const accepted = createAccepted({ pool, clock, queue, maxWaitMs })
+  const accepted = createAccepted({ pool, clock, queue, limits: deps })
   const { settle } = accepted
   const lookAgain = scheduleFlush
   const bursts = createBursts({ pool, clock, queue, sharing, accepted, maxDelayMs, mixTenants, memory, lookAgain })

@@ -67,7 +67,7 @@ test('an option of a model costs its declaration and its use', () => {
     files.filter((file) => new RegExp(`\\b${word}\\b`).test(read(`src/${file}`))).sort()
   // Triton has a setting of the same meaning, which is a third place by choice.
   expect(mentions('maxWaitMs').filter((file) => !/^core[\\/]registry[\\/]triton/.test(file))).toEqual([
+    join('core', 'scheduler', 'accepted.ts'),
     join('core', 'scheduler', 'options.ts'),
-    join('core', 'scheduler', 'scheduler.ts'),
   ])
 })
