@@ -1,4 +1,4 @@
-/** Access control: who may do what. A sketch that compiles: its types are real, its bodies are small. */
+/** Access control by roles: guards, a stage and a route. A sketch that compiles: its types are real, its bodies are small. */
 
 import { ModelmountError } from 'modelmount'
 import type { Action, Demand, Extension, Principal } from 'modelmount/extension'
