@@ -2,8 +2,9 @@
 
 import type { ResultCache } from '../cache/index.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
-import type { BatchingInfo, QueueInfo } from '../scheduler/types.ts'
+import type { BatchingInfo } from '../scheduler/types.ts'
 import type { About } from './about.ts'
+import { NO_QUEUE } from './no-queue.ts'
 import { failureIn, type Phase, runningIn, STATES } from './phases.ts'
 import { leastInstances } from './provision.ts'
 import type { ModelInfo } from './types.ts'
@@ -12,15 +13,6 @@ interface Now {
   readonly phase: Phase
   readonly isDefault: boolean
   readonly cache: ResultCache | undefined
-}
-
-const NO_QUEUE: QueueInfo = {
-  waiting: 0,
-  running: 0,
-  batches: 0,
-  rows: 0,
-  padding: 0,
-  released: { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 },
 }
 
 export function infoOf(about: About, { phase, isDefault, cache }: Now): ModelInfo {

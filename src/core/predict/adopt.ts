@@ -1,6 +1,7 @@
 /** Completes a servable that was made elsewhere with all that the server needs of one. */
 
 import { toModelmountError } from '../errors.ts'
+import { NO_QUEUE } from '../model/no-queue.ts'
 import { createStatistics } from '../model/statistics.ts'
 import type { ModelInfo } from '../model/types.ts'
 import { createIntake, type Intake } from '../model/view/intake.ts'
@@ -17,14 +18,7 @@ const NOTHING = {
   resident: true,
   batching: { enabled: false, reason: 'it is no local model', maxSize: 1 },
   weights: { form: 'plain', reason: 'it is no local model' },
-  queue: {
-    waiting: 0,
-    running: 0,
-    batches: 0,
-    rows: 0,
-    padding: 0,
-    released: { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 },
-  },
+  queue: NO_QUEUE,
   providerFallbacks: [],
   opsets: {},
   producer: '',
