@@ -62,5 +62,5 @@ export type {
   Telemetry,
   TelemetrySource,
   Trace,
-} from './core/telemetry.ts'
+} from './core/telemetry/index.ts'
 export type * from './core/types.ts'

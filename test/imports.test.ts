@@ -175,6 +175,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'core/crypto': ['core/crypto/index.ts'],
   'core/http': ['core/http/index.ts'],
   'core/decoding': ['core/decoding/index.ts'],
+  'core/telemetry': ['core/telemetry/index.ts'],
   'core/sequences': ['core/sequences/index.ts'],
 }
 

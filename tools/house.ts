@@ -23,9 +23,7 @@ const KNOWN: Known = {
     'src/core/onnx/wire.ts createReader': 10,
     'src/core/model/weights.ts createWeights': 9,
   },
-  loose: {
-    'src/core': 5,
-  },
+  loose: {},
   imports: {
     'src/core/server.ts': 26,
   },

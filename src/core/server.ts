@@ -24,7 +24,7 @@ import { guardMethods } from './server/guarded.ts'
 import { controlOf, firstModels } from './server/repository.ts'
 import type { ModelServer, ModelServerOptions } from './server/types.ts'
 import { createViews } from './server/views.ts'
-import { isolated, observeRequests } from './telemetry.ts'
+import { isolated, observeRequests } from './telemetry/index.ts'
 import { createTrials } from './trial/trials.ts'
 
 /** How long close() waits for killed workers after it has given up on their runs. */

@@ -4,7 +4,7 @@
  */
 
 import type { ModelInfo } from '../core/model/types.ts'
-import type { TelemetrySource } from '../core/telemetry.ts'
+import type { TelemetrySource } from '../core/telemetry/index.ts'
 import type { Metrics, Series } from './metrics.ts'
 
 interface Seen {

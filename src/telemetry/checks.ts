@@ -1,7 +1,7 @@
 /** Results of the checks before models may run: signature, revocation list, lock file, and trial run. */
 
 import type { ServerEvent } from '../core/model/events.ts'
-import type { LoadEnd } from '../core/telemetry.ts'
+import type { LoadEnd } from '../core/telemetry/index.ts'
 import type { Instruments } from './instruments.ts'
 import { ATTR_MODEL, ATTR_OUTCOME, METRICS, OTHER } from './names.ts'
 

@@ -4,7 +4,7 @@
  */
 
 import { type Meter, metrics as metricsApi, type Tracer, trace as traceApi } from '@opentelemetry/api'
-import type { Telemetry } from '../core/telemetry.ts'
+import type { Telemetry } from '../core/telemetry/index.ts'
 import { VERSION } from '../core/version.ts'
 import { meterInstruments } from './instruments.ts'
 import { SCOPE } from './names.ts'

@@ -5,7 +5,7 @@
 
 import type { Attributes } from '@opentelemetry/api'
 import type { ErrorCode } from '../core/errors.ts'
-import type { RequestEnd, RunEnd } from '../core/telemetry.ts'
+import type { RequestEnd, RunEnd } from '../core/telemetry/index.ts'
 import type { Instruments } from './instruments.ts'
 import { ATTR_ERROR, ATTR_MODEL, ATTR_VERSION, METRICS, OTHER } from './names.ts'
 

@@ -12,7 +12,7 @@ import {
 } from '@opentelemetry/sdk-metrics'
 import { NodeSDK, type NodeSDKConfiguration } from '@opentelemetry/sdk-node'
 import { ModelmountError } from '../core/errors.ts'
-import type { Telemetry } from '../core/telemetry.ts'
+import type { Telemetry } from '../core/telemetry/index.ts'
 import { VERSION } from '../core/version.ts'
 import { meterInstruments } from './instruments.ts'
 import { type MetricsPort, portOfEnvironment, serveMetrics } from './metrics-port.ts'

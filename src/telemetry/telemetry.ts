@@ -1,7 +1,7 @@
 /** The telemetry of a server: spans, counted numbers and numbers that are read. */
 
 import type { Tracer } from '@opentelemetry/api'
-import type { Telemetry } from '../core/telemetry.ts'
+import type { Telemetry } from '../core/telemetry/index.ts'
 import { createTraces, type TracesOptions } from './traces.ts'
 import type { Watching } from './watching.ts'
 

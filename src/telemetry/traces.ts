@@ -13,7 +13,7 @@ import {
   trace,
 } from '@opentelemetry/api'
 import type { ErrorCode } from '../core/errors.ts'
-import type { LoadEnd, RequestEnd, RequestStart, RunEnd, Trace } from '../core/telemetry.ts'
+import type { LoadEnd, RequestEnd, RequestStart, RunEnd, Trace } from '../core/telemetry/index.ts'
 import * as names from './names.ts'
 import { createWallClock } from './wall-clock.ts'
 

@@ -1,7 +1,7 @@
 /** The versions of models over all servers of a telemetry: two servers that serve the same version make one series of it. */
 
 import type { ModelInfo } from '../core/model/types.ts'
-import type { TelemetrySource } from '../core/telemetry.ts'
+import type { TelemetrySource } from '../core/telemetry/index.ts'
 
 export interface Version {
   readonly model: string

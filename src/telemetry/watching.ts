@@ -6,7 +6,7 @@
 import type { Meter } from '@opentelemetry/api'
 import type { ServerEvent } from '../core/model/events.ts'
 import type { ModelInfo } from '../core/model/types.ts'
-import type { TelemetrySource } from '../core/telemetry.ts'
+import type { TelemetrySource } from '../core/telemetry/index.ts'
 import { VERSION } from '../core/version.ts'
 import { createCacheTally } from './cache-tally.ts'
 import { type Checks, createChecks } from './checks.ts'

@@ -1,7 +1,7 @@
 /** Options of what the process lends a server: its log, its telemetry, its memory and a folder. */
 
 import { type Check, type Declared, filled, integer, object, special } from '../options/kinds.ts'
-import type { Telemetry } from '../telemetry.ts'
+import type { Telemetry } from '../telemetry/index.ts'
 import type { Logger } from './logger.ts'
 
 /** Parts of the process that a server uses. */

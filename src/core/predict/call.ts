@@ -6,7 +6,7 @@ import type { HttpRequest, HttpResponse, Identity } from '../http/types.ts'
 import type { ModelInfo, ModelState } from '../model/types.ts'
 import type { Priority } from '../scheduler/types.ts'
 import type { SequencePlace } from '../sequences/types.ts'
-import type { Trace } from '../telemetry.ts'
+import type { Trace } from '../telemetry/index.ts'
 import type { ModelSignature, Tensor } from '../tensor/types.ts'
 import type { PredictInputs } from './types.ts'
 

@@ -1,7 +1,7 @@
 /** `check`: inputs and outputs held against the signature, once it is known what answers. */
 
 import { ModelmountError } from '../errors.ts'
-import type { RequestObserver } from '../telemetry.ts'
+import type { RequestObserver } from '../telemetry/index.ts'
 import type { Predict, Servable } from './call.ts'
 import type { Served } from './served.ts'
 import type { Stage } from './stage.ts'

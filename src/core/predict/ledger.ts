@@ -1,7 +1,7 @@
 /** Counts every call: in the statistics of the servable that answered it, and for telemetry. Both front doors call it. */
 
 import type { Registry } from '../registry/registry.ts'
-import type { RequestObserver } from '../telemetry.ts'
+import type { RequestObserver } from '../telemetry/index.ts'
 import type { Answer, Call } from './call.ts'
 import type { Served } from './served.ts'
 import { completeStack } from './stack.ts'

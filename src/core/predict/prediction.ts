@@ -3,7 +3,7 @@
 import type { ModelmountError } from '../errors.ts'
 import type { Model } from '../model/model.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { RequestObserver } from '../telemetry.ts'
+import type { RequestObserver } from '../telemetry/index.ts'
 import { adopt } from './adopt.ts'
 import type { Call } from './call.ts'
 import { createCheck } from './check.ts'

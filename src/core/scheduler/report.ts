@@ -2,7 +2,7 @@
 
 import type { Done, Instance } from '../engine/instance.ts'
 import type { Answer } from '../engine/standing.ts'
-import type { RunEnd, Trace } from '../telemetry.ts'
+import type { RunEnd, Trace } from '../telemetry/index.ts'
 import type { Batch } from './entry.ts'
 
 /** The part of a run's report that the scheduler knows. */

@@ -6,7 +6,7 @@ import type { ModelInfo } from '../../../src/core/model/types.ts'
 import { encodeStatistics } from '../../../src/core/protocol/open-inference/statistics.ts'
 import type { Batch, Entry } from '../../../src/core/scheduler/entry.ts'
 import { type BatchReport, reportBurst } from '../../../src/core/scheduler/report.ts'
-import type { Trace } from '../../../src/core/telemetry.ts'
+import type { Trace } from '../../../src/core/telemetry/index.ts'
 
 const run = { instance: 1, reason: 'full', error: undefined, sentAt: 0, endedAt: 0, queueMs: 0, padding: 0, traces: [] } as const
 

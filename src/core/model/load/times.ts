@@ -1,7 +1,7 @@
 /** How long the steps of a load took, for telemetry. */
 
 import type { Clock } from '../../host/clock.ts'
-import type { LoadStep } from '../../telemetry.ts'
+import type { LoadStep } from '../../telemetry/index.ts'
 
 export interface DoneStep {
   readonly name: LoadStep

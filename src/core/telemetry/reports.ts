@@ -3,12 +3,11 @@
  * server without telemetry pays one comparison per request. `modelmount/telemetry` implements it with OpenTelemetry.
  */
 
-import type { ExecutionProviderName } from './engine/types.ts'
-import { type ErrorCode, toModelmountError } from './errors.ts'
-import type { Clock } from './host/clock.ts'
-import type { ServerEvent } from './model/events.ts'
-import type { ModelInfo } from './model/types.ts'
-import type { QueueInfo } from './scheduler/types.ts'
+import type { ExecutionProviderName } from '../engine/types.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { ServerEvent } from '../model/events.ts'
+import type { ModelInfo } from '../model/types.ts'
+import type { QueueInfo } from '../scheduler/types.ts'
 
 /** A request as the telemetry knows it again: opaque to the core, which carries it from `begin` past its runs to `end`. */
 export type Trace = object
@@ -103,100 +102,4 @@ export interface Telemetry {
   load?(load: LoadEnd): void
   /** The metrics in Prometheus' text format, where they are collected in this process. */
   metricsText?(): Promise<{ readonly contentType: string; readonly text: string }>
-}
-
-/** A telemetry that does no harm: its errors are caught, and reported once. */
-export function isolated(telemetry: Telemetry, warn: (message: string) => void): Telemetry {
-  let said = false
-  const guard = <A extends unknown[], R>(call: ((...args: A) => R) | undefined) =>
-    call &&
-    ((...args: A): R | undefined => {
-      try {
-        return call.apply(telemetry, args)
-      } catch (error) {
-        if (!said)
-          warn(`telemetry failed, and is ignored where it does: ${error instanceof Error ? error.message : String(error)}`)
-        said = true
-        return undefined
-      }
-    })
-  const watch = guard(telemetry.watch)
-  return {
-    watch: watch && ((source) => guard(watch(source))),
-    begin: guard(telemetry.begin),
-    end: guard(telemetry.end),
-    run: guard(telemetry.run),
-    load: guard(telemetry.load),
-    metricsText: telemetry.metricsText?.bind(telemetry),
-  }
-}
-
-interface Named {
-  readonly name: string
-  readonly version: string
-}
-
-interface Answered {
-  readonly queueMs: number
-  readonly inferMs: number
-  readonly batchSize: number
-  readonly endedAt: number
-  readonly ageMs?: number | undefined
-}
-
-/**
- * Reports the server's facts about requests. By calls, not a wrapper: one more promise per request costs as much as all the rest together.
- */
-export interface RequestObserver {
-  begin(
-    model: Named,
-    startedAt: number,
-    asked: Pick<RequestStart, 'id' | 'label'>,
-    headers: RequestStart['headers'],
-  ): Trace | undefined
-  answered(model: Named, startedAt: number, answer: Answered, trace: Trace | undefined): void
-  failed(model: Named | undefined, startedAt: number, error: unknown, trace: Trace | undefined): void
-  /** A request ended before it began; does nothing for an error that was told already. */
-  refused(model: Named | undefined, startedAt: number, error: unknown): void
-}
-
-/** @param idOf the id that the headers of an HTTP request bring, where it is one */
-export function observeRequests(
-  telemetry: Telemetry,
-  clock: Clock,
-  idOf: (headers: RequestStart['headers']) => string | undefined,
-): RequestObserver {
-  /** Errors that were told: one that leaves by an HTTP route passes here twice. */
-  const told = new WeakSet<object>()
-
-  function failed(model: Named | undefined, startedAt: number, error: unknown, trace: Trace | undefined): void {
-    if (typeof error === 'object' && error !== null) told.add(error)
-    telemetry.end?.(
-      {
-        model: model?.name,
-        version: model?.version,
-        error: toModelmountError(error).code,
-        startedAt,
-        endedAt: clock.now(),
-        queueMs: 0,
-        inferMs: 0,
-        batchSize: 0,
-        cached: false,
-      },
-      trace,
-    )
-  }
-
-  return {
-    begin: ({ name, version }, startedAt, { id, label }, headers) =>
-      telemetry.begin?.({ model: name, version, startedAt, id: id || idOf(headers), label, headers }),
-    answered({ name, version }, startedAt, { queueMs, inferMs, batchSize, endedAt, ageMs }, trace) {
-      const cached = ageMs !== undefined
-      telemetry.end?.({ model: name, version, error: undefined, startedAt, endedAt, queueMs, inferMs, batchSize, cached }, trace)
-    },
-    failed,
-    refused(model, startedAt, error) {
-      if (!told.has(error as object)) failed(model, startedAt, error, undefined)
-    },
-  }
 }
