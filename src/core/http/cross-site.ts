@@ -1,6 +1,6 @@
 /**
- * Keeps pages of other sites from changing what the server does through the browser of somebody who may: requests that a page may send anywhere
- * without asking first. As Go's `CrossOriginProtection` does, by what browsers say of themselves; other clients say nothing, and pass.
+ * Keeps pages of other sites from changing what the server does, through the browser of an operator. It refuses requests that a page may send
+ * anywhere without asking first. As Go's `CrossOriginProtection` does, by what browsers say of themselves; other clients say nothing, and pass.
  */
 
 import { ModelmountError } from '../errors.ts'

@@ -28,7 +28,7 @@ const NO_PARAMS: Call['params'] = Object.freeze({})
 const MOST_PATHS = 1000
 const LONGEST_PATH = 256
 const NOTHING = new Uint8Array()
-/** What the caller is told nothing of, and the operator must see. */
+/** Codes whose cause is kept from the caller, and shown to the operator. */
 const REPORTED: ReadonlySet<ErrorCode> = new Set(['INTERNAL', 'IDENTITY_FAILED'])
 
 export function createHandler(
@@ -80,7 +80,7 @@ export function createHandler(
     return { ...refusal, headers: { ...refusal.headers, allow } }
   }
 
-  /** What a client needs to find its request again, to see where its time went, and which deadline held. */
+  /** Adds headers by which a client finds its request again, sees where its time went, and learns which deadline held. */
   function marked(asked: HttpRequest['headers'] | undefined, response: HttpResponse): HttpResponse {
     if (!asked) return response
     const id = requestIdOf(asked)
@@ -168,7 +168,7 @@ const demandOf = (action: Action, { model, version }: Call['params'], principal:
   version,
 })
 
-/** What a client can do about it, where HTTP has a header for that. */
+/** Headers that tell a client how to do better, where HTTP has one for that. */
 function adviceOf({ status, retryAfterS, details }: ModelmountError): Record<string, string> {
   if (status === 429 || status === 503) return { 'retry-after': String(retryAfterS ?? 1) }
   // RFC 7694.

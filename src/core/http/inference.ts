@@ -8,7 +8,7 @@ import type { HttpRequest } from './types.ts'
 
 /**
  * A route that runs a model. Its pattern names the model `model`, the version `version` and the label `label`.
- * @param target what is run, where the path does not say so
+ * @param target names the model where the path names none
  */
 export function inference<A extends Asked>(
   deps: HttpDeps,

@@ -1,4 +1,4 @@
-/** What a body is, by its headers. */
+/** The kind of a body, by its headers. */
 
 import { ModelmountError } from '../errors.ts'
 import type { HttpRequest } from './types.ts'
@@ -25,7 +25,7 @@ const FORM = /^\s*application\/x-www-form-urlencoded\s*$/
 
 /**
  * JSON, no content type at all, or "bytes": the protocol's own clients send none, or the label that their HTTP library gives to every body.
- * What is certainly something else is refused, and so is a form, which a page of any site can make a browser send.
+ * A type that is certainly another is refused, and so is a form, which a page of any site can make a browser send.
  * @throws ModelmountError `MEDIA_TYPE_UNSUPPORTED`
  */
 export function checkJsonType(request: HttpRequest): void {

@@ -42,7 +42,7 @@ async function unpackedFirst<T>(
   }
 }
 
-/** What was unpacked is nobody else's. */
+/** Unpacked bytes have no other owner. */
 const asBody = ([body, ...rest]: readonly Uint8Array[]): Body => {
   const given = [...new Set([body as Uint8Array, ...rest].map(({ buffer }) => buffer))]
   return rest.length > 0 ? { body, rest, given } : { body, given }

@@ -4,7 +4,7 @@ import type { HttpRequest } from './types.ts'
 
 export const REQUEST_ID = 'x-request-id'
 
-/** What may stand in a header, a log line and a span without harm; anything else is treated as no id. */
+/** Text that does no harm in a header, a log line or a span. Anything else is treated as no id. */
 const HARMLESS = /^[\w.:+/=@-]{1,128}$/
 
 export function requestIdOf(headers: HttpRequest['headers'] | undefined): string | undefined {

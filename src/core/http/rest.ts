@@ -1,4 +1,4 @@
-/** Large tensors come and go in pieces. Who cannot do with that gets the body in one, which is a copy of all of it into fresh memory. */
+/** Large tensors come and go in pieces. A reader that wants the body in one piece gets a copy in fresh memory. */
 
 import type { HttpRequest, HttpResponse } from './types.ts'
 

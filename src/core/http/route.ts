@@ -1,4 +1,4 @@
-/** What a route is, and what routes are given to answer with. */
+/** Routes, and the facts of the server that they answer with. */
 
 import type { Decode } from '../decoding/index.ts'
 import type { ModelmountError } from '../errors.ts'
@@ -17,7 +17,7 @@ import type { HttpDialect, MountConfig } from './options.ts'
 import type { ServerTiming } from './server-timing.ts'
 import type { HttpRequest, HttpResponse } from './types.ts'
 
-/** What the server lends to its routes. */
+/** Lent by the server to its routes. */
 export interface HttpDeps {
   readonly serverName: string
   readonly maxBodyBytes: number
@@ -90,7 +90,7 @@ export interface Route {
   /** The action that guards are asked for. */
   readonly action: Action
   readonly handle: Handler
-  /** Runs a model for whoever asks. @default false */
+  /** Runs a model. @default false */
   readonly runsModel?: boolean
   /** Is for operators alone, and refuses what pages of other sites send. @default false */
   readonly isManagement?: boolean
@@ -105,7 +105,7 @@ export interface RouteTable {
   encodeError?(error: ModelmountError): Uint8Array
   /** Paths that no dialect has, for frameworks that want to know them in advance. */
   readonly roots?: readonly string[]
-  /** What the server metadata lists; only what works. */
+  /** Listed by the server metadata, which lists working features alone. */
   readonly extensions?: readonly string[]
 }
 

@@ -47,7 +47,7 @@ export function termsOf(
   return { timeoutMs: granted - waitedMs, priority }
 }
 
-/** What the answer to a request says of its deadline, if it is not the one that was asked for. */
+/** Tells the deadline of a request in its answer, if it is not the one that was asked for. */
 export function deadlineHeaders(headers: HttpRequest['headers'] | undefined): Readonly<Record<string, string>> | undefined {
   const ms = headers && cut.get(headers)
   return ms === undefined ? undefined : { [TIMEOUT_HEADER]: String(ms) }

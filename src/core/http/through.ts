@@ -2,14 +2,14 @@
 
 import type { Transform } from 'node:stream'
 
-/** Put into the stream at a time: it is copied by nobody, and what comes of it is little enough for one turn of the event loop. */
+/** Put into the stream at a time: no code copies it, and its result is little enough for one turn of the event loop. */
 const STEP_BYTES = 256 * 1024
 /** Less than that of memory is not left lying behind a few bytes. */
 const WORTH_COPYING = 4
 
 /**
- * @returns what comes out
- * @throws what the stream fails with
+ * @returns the pieces that come out
+ * @throws the error of the stream
  */
 export function through(stream: Transform, pieces: readonly Uint8Array[]): Promise<readonly Uint8Array[]> {
   return new Promise((resolve, reject) => {

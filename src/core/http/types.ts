@@ -32,9 +32,9 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
   /** The raw bytes, or what an app-level body parser already made of them. `undefined` when there is no body. */
   readonly body?: unknown
-  /** What follows `body`, which is bytes then: large pieces that the adapter has not joined, because tensors are copied out of them anyway. */
+  /** Follows `body`, which is bytes then: large pieces that the adapter has not joined, because tensors are copied out of them anyway. */
   readonly rest?: readonly Uint8Array[]
-  /** Buffers of `body` and `rest` that nobody else has, nor will: they may be freed once tensors have been copied out of them. @default none */
+  /** Buffers of `body` and `rest` without another owner: they may be freed once tensors have been copied out of them. @default none */
   readonly given?: readonly ArrayBufferLike[] | undefined
   /** Fires when the client goes away. */
   readonly signal?: AbortSignalLike
@@ -44,7 +44,7 @@ export interface HttpRequest {
    */
   readonly connection?: symbol
   /**
-   * What the adapter has counted its bytes in; the adapter releases it when the request is over.
+   * Counts its bytes for the adapter, which releases it when the request is over.
    * @default counted from here until the answer is there
    */
   readonly held?: HeldBytes | undefined
@@ -70,13 +70,13 @@ export interface HttpResponse {
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
   /**
-   * What follows `body`, in this order, and counts for `content-length`: large tensors, because joining them costs as much as running a small
+   * Follows `body`, in this order, and counts for `content-length`: large tensors, because joining them costs as much as running a small
    * model. Only in answers to requests with `acceptsRest`.
    */
   readonly rest?: readonly Uint8Array[]
   /**
-   * Frees the memory of `rest`. For whoever can tell when the answer has left and nobody looks at it any more; without it the memory is freed
-   * by the next garbage collections.
+   * Frees the memory of `rest`. An adapter calls it when the answer has left and no code reads it any more. Otherwise the next garbage
+   * collections free the memory.
    */
   discard?(): void
 }
@@ -85,7 +85,7 @@ export interface HttpResponse {
 export interface HttpHandler {
   readonly maxBodyBytes: number
   readonly bodyTimeoutMs: number
-  /** Counts the bytes of one request while they arrive. What does not fit is refused with `OVERLOADED` before more of it is read. */
+  /** Counts the bytes of one request while they arrive. A body that does not fit is refused with `OVERLOADED` before more of it is read. */
   hold(): HeldBytes
   /** Answers a request; never rejects. A path that is not ours gets a 404. */
   handle(request: HttpRequest): Promise<HttpResponse>

@@ -18,7 +18,7 @@ const MOST_TIMES = 100
 export const mayUnpackToMuch = (bytes: number): boolean => bytes * MOST_TIMES > FREE_BYTES
 
 export interface UnpackOptions {
-  /** What follows the body, where it came in pieces. */
+  /** Follows the body, where it came in pieces. */
   readonly rest?: readonly Uint8Array[] | undefined
   readonly maxBytes: number
   readonly held: HeldBytes
@@ -29,7 +29,7 @@ export interface UnpackOptions {
 const chunkFor = (bytes: number): number => Math.min(Math.max(bytes * 4, 1024), 256 * 1024)
 
 /**
- * @returns pieces in memory that nobody else has; at least one
+ * @returns pieces in memory without another owner; at least one
  * @throws ModelmountError `BODY_TOO_LARGE`, `OVERLOADED`, `REQUEST_INVALID`, `ABORTED`
  */
 export function unpack(

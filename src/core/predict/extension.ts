@@ -1,4 +1,4 @@
-/** What a capability brings to a server, as one handle. */
+/** All that a capability brings to a server, as one handle. */
 
 import type { HttpRequest, HttpResponse } from '../http/types.ts'
 import type { ServerEvent } from '../model/events.ts'
@@ -42,7 +42,7 @@ export interface Panel {
   readonly source: string
 }
 
-/** What a server lends to its extensions. */
+/** Lent by a server to its extensions. */
 export interface ExtensionContext {
   /** Milliseconds, on the server's clock. */
   now(): number
@@ -67,7 +67,7 @@ export interface Extension {
   readonly guards?: readonly Guard[]
   readonly sources?: readonly Source[]
   readonly panels?: readonly Panel[]
-  /** Awaited before the first prediction. What it throws fails `createModelServer()`. */
+  /** Awaited before the first prediction. An error here fails `createModelServer()`. */
   start?(context: ExtensionContext): void | Promise<void>
   /** Called once when the server has answered its last request, in reverse order of the list. */
   close?(): void | Promise<void>

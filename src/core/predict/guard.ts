@@ -1,4 +1,4 @@
-/** Who may do what: every route of every carrier and every method of the server names one action, and every guard is asked for it. */
+/** Permission by action: every route of every carrier and every method of the server names one, and every guard is asked for it. */
 
 import type { Principal } from './call.ts'
 
@@ -21,7 +21,7 @@ export const ACTIONS = [
 
 export type Action = (typeof ACTIONS)[number]
 
-/** What is to be done. */
+/** A question to the guards. */
 export interface Demand {
   readonly action: Action
   /** `server` for a method that the application itself calls, `http` for a route. */

@@ -1,4 +1,4 @@
-/** What happens around every prediction: stages in places that are nested, composed once when the server is made. */
+/** Steps around every prediction: stages in places that are nested, composed once when the server is made. */
 
 import type { Predict } from './call.ts'
 
@@ -6,7 +6,7 @@ import type { Predict } from './call.ts'
 export type Stage = (next: Predict) => Predict
 
 /**
- * The places of a prediction, outermost first; an answer passes them in reverse. What a place of the server's own does:
+ * The places of a prediction, outermost first; an answer passes them in reverse. Work of the server in each place:
  *
  * - `observe` counts and traces, refusals and kept results included;
  * - `identify` knows on whose behalf the request comes;

@@ -20,7 +20,7 @@ export interface TypedTensor<Type extends DType, Dims extends readonly number[]>
   readonly data: DTypeArrays[Type]
 }
 
-/** What one input takes: a tensor, arrays nested to its rank, and a typed array where at most one size is open and so can be inferred. */
+/** Values for one input: a tensor, arrays nested to its rank, and a typed array where at most one size is open and so can be inferred. */
 export type TypedInput<Type extends DType, Dims extends readonly number[]> =
   | TypedTensor<Type, Dims>
   | Nested<Elements[Type], Dims>
@@ -71,7 +71,7 @@ type Shape<Name> = Name extends Known
     : never
   : { readonly inputs: PredictInputs; readonly outputs: Record<string, Tensor> }
 
-/** What `predict()` takes for a model. */
+/** Inputs of `predict()` for a model. */
 export type InputsOf<Name extends string> = Shape<Name>['inputs']
 
 /** Names of the outputs of a model. */
@@ -83,7 +83,7 @@ export type PredictOptionsFor<Outputs extends string> = Omit<PredictOptions, 'ou
   readonly outputs?: readonly Outputs[]
 }
 
-/** What `predict()` gives for a model: the outputs that were asked for. */
+/** Result of `predict()` for a model: the outputs that were asked for. */
 export type PredictResultFor<Name extends string, Outputs extends string> = Name extends Known
   ? Omit<PredictResult, 'outputs'> & {
       readonly outputs: Readonly<Pick<Shape<Name>['outputs'], Outputs & keyof Shape<Name>['outputs']>>
