@@ -18,6 +18,8 @@ const EDGES = [
 /** Of a request of `createPoisonedLoad`. */
 const REQUEST_BYTES = 8
 
+const RUN = { batchId: 1, runMs: 0, tier: 'thread' } as const
+
 describe('maxQueueBytes', () => {
   test.each(EDGES)('of the queue, with %i bytes beyond it', async (beyond, fits) => {
     const load = createPoisonedLoad({ cap: 1, law: () => 10, maxQueueBytes: 3 * REQUEST_BYTES - beyond })
@@ -127,7 +129,14 @@ describe('bytes of sequences', () => {
           () =>
             new Promise((resolve) =>
               waiting.push(() =>
-                resolve({ outputs: { y: rows(count), next: rows(count) }, queueMs: 0, inferMs: 0, batchSize: 1, endedAt: 0 }),
+                resolve({
+                  outputs: { y: rows(count), next: rows(count) },
+                  queueMs: 0,
+                  inferMs: 0,
+                  batchSize: 1,
+                  endedAt: 0,
+                  run: RUN,
+                }),
               ),
             ),
         )

@@ -1,7 +1,7 @@
 /** Extensions, written against the interfaces of `modelmount/extension` and nothing else of the library. */
 
 import { ModelmountError } from 'modelmount'
-import { type Call, type Demand, type Extension, PLACES, type Servable } from 'modelmount/extension'
+import { type Answer, type Call, type Demand, type Extension, PLACES, type Servable } from 'modelmount/extension'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { addModel, gatherModel } from '../../tools/models.mjs'
 import { HOSTS } from '../adapters/hosts.ts'
@@ -9,6 +9,7 @@ import { ADD } from '../adapters/requests.ts'
 import { watch } from '../support/events.ts'
 import { callerOf } from '../support/mount.ts'
 import { serverFor } from '../support/server.ts'
+import { sharedCost } from '../support/small-models.ts'
 
 /** Sees every prediction from its first step on. */
 function watcher(seen: string[]): Extension {
@@ -146,6 +147,43 @@ describe('a stage', () => {
       ],
     })
     expect(await server.predict('sum', SUMMANDS)).toMatchObject({ model: 'add', version: '1' })
+  })
+})
+
+describe('an answer', () => {
+  const answersOf = (answers: Answer[]): Extension => ({
+    apiVersion: 1,
+    name: 'answers',
+    stages: {
+      observe: (next) => async (call) => {
+        const answer = await next(call)
+        answers.push(answer)
+        return answer
+      },
+    },
+  })
+
+  test.each(['thread', 'process'] as const)('names its run, which all requests in it share: %s', async (isolation) => {
+    const answers: Answer[] = []
+    const models = { m: { source: sharedCost(), isolation, instances: 1, cache: { maxBytes: 1e6 } } }
+    const server = await serverFor({ models, extensions: [answersOf(answers)] })
+    expect(server.model('m').batching.reason).toMatch(/times the rows per second/)
+    const [{ name = '', dims = [] } = {}] = server.model('m').inputs
+    const width = dims.at(-1) as number
+    const ask = (value: number, cache = false) =>
+      server.predict('m', { [name]: { type: 'float32', dims: [1, width], data: new Float32Array(width).fill(value) } }, { cache })
+    await Promise.all(Array.from({ length: 8 }, (_, i) => ask(i)))
+    const runs = new Map(answers.map(({ run }) => [run?.batchId, run]))
+    expect(runs.size).toBeLessThan(8)
+    for (const { run, batchSize } of answers) {
+      expect(run).toEqual({ batchId: expect.any(Number), runMs: expect.any(Number), tier: isolation })
+      expect(run).toBe(runs.get(run?.batchId))
+      expect(answers.filter((other) => other.run === run)).toHaveLength(batchSize)
+    }
+    await ask(9, true)
+    await ask(9, true)
+    expect(answers.at(-2)?.run?.batchId).toBeGreaterThan(Math.max(...[...runs.keys()].map(Number)))
+    expect(answers.at(-1)?.run).toBeUndefined()
   })
 })
 

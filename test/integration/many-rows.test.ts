@@ -36,7 +36,14 @@ const piecesOf = (count: number, submitted: () => void) => {
   const place = { lane: undefined, rows: count } as unknown as Place
   return inPieces(ticket, place, batching, 2, async (_, index) => {
     submitted()
-    return { outputs: {}, queueMs: 0, inferMs: 0, batchSize: (index % 3) + 1, endedAt: index }
+    return {
+      outputs: {},
+      queueMs: 0,
+      inferMs: 0,
+      batchSize: (index % 3) + 1,
+      endedAt: index,
+      run: { batchId: index, runMs: 0, tier: 'thread' },
+    }
   })
 }
 

@@ -1,5 +1,6 @@
 /** One request on its way, in one shape from the front door to the queue; the servable that answers it; and one answer on the way back. */
 
+import type { RunFacts } from '../engine/run.ts'
 import type { ModelmountError } from '../errors.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
 import type { HttpRequest, HttpResponse, Identity } from '../http/types.ts'
@@ -88,14 +89,6 @@ export interface Codec {
   through(call: Call, next: Predict): Promise<Answer>
 }
 
-/** One run of ONNX Runtime, or of whatever answers; shared by the answers of all requests that were in it. */
-export interface RunFacts {
-  /** Counts up over the life of the servable. */
-  readonly batchId: number
-  readonly runMs: number
-  readonly tier: 'thread' | 'process' | 'elsewhere'
-}
-
 export interface Answer {
   /** Null-prototype object, output name -> tensor. The tensors are the caller's own. */
   readonly outputs: Tensors
@@ -109,7 +102,7 @@ export interface Answer {
   readonly endedAt: number
   /** Set where no run was made for this request: milliseconds since the result was computed. */
   readonly ageMs?: number | undefined
-  /** The run that it comes from; `undefined` where none was made for it. */
+  /** The run that it comes from, of a request in several runs the last one; `undefined` where none was made for it. */
   readonly run?: RunFacts | undefined
   /** Further outputs as they come, for what answers more than once; `outputs` are the first then. */
   readonly stream?: AsyncIterable<Tensors> | undefined

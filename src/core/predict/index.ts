@@ -1,5 +1,6 @@
 /** The seam that extensions are written against. */
 
+export type { RunFacts } from '../engine/run.ts'
 export type {
   Account,
   Answer,
@@ -8,7 +9,6 @@ export type {
   Decoded,
   Predict,
   Principal,
-  RunFacts,
   Servable,
   ServableInfo,
   ServableKind,

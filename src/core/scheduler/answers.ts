@@ -1,7 +1,7 @@
 /** Answers of runs: to the callers, or their requests go back into the queue to find out which of them a run failed for. */
 
 import type { Pool } from '../engine/pool.ts'
-import type { RunOutcome } from '../engine/run.ts'
+import type { RunFacts, RunOutcome } from '../engine/run.ts'
 import { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
 import { discard } from '../tensor/index.ts'
@@ -37,6 +37,8 @@ interface Deps {
 export function createAnswers(deps: Deps): Answers {
   const { pool, clock, queue, sharing, suspects, settle, recheck, onRefuted, onChecked } = deps
   const again = createAgain(queue)
+  const tier = pool.killable ? 'process' : 'thread'
+  let runs = 0
 
   function finish({ entries, rows }: Batch, outcome: RunOutcome, endedAt: number): void {
     const [first] = entries as readonly [Entry]
@@ -61,9 +63,10 @@ export function createAnswers(deps: Deps): Answers {
     if (entries.length > 1) discard(outcome.outputs)
     if (recheck && entries.length > 1)
       checkOne(entries, pieces, batching.curveOf(first.lane).estimate(1) ?? inferMs, { recheck, pool, clock, done: checked })
+    const run: RunFacts = { batchId: ++runs, runMs: inferMs, tier }
     for (const [index, entry] of entries.entries()) {
       const outputs = pieces[index] ?? Object.create(null)
-      settle(entry, { outputs, queueMs: entry.startedAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt })
+      settle(entry, { outputs, queueMs: entry.startedAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt, run })
     }
   }
 

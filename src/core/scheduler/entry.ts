@@ -2,7 +2,7 @@
 
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Instance } from '../engine/instance.ts'
-import type { Run, RunOutcome } from '../engine/run.ts'
+import type { Run, RunFacts, RunOutcome } from '../engine/run.ts'
 import type { ModelmountError } from '../errors.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
 import type { Trace } from '../telemetry/index.ts'
@@ -34,6 +34,8 @@ export interface Finished {
   readonly batchSize: number
   /** Time of the answer, on the scheduler's clock. */
   readonly endedAt: number
+  /** The same object in the answers of all requests of the run. */
+  readonly run: RunFacts
 }
 
 export interface Entry extends Ticket, Queued<Entry>, Listed {

@@ -47,13 +47,15 @@ export async function inPieces(
   } finally {
     end()
   }
+  const last = finished.reduce((later, piece) => (piece.endedAt > later.endedAt ? piece : later))
   return {
     outputs: batching.paste(finished.map(({ outputs }) => outputs)),
     queueMs: finished.reduce((sum, { queueMs }) => sum + queueMs, 0),
     inferMs: finished.reduce((sum, { inferMs }) => sum + inferMs, 0),
     // Not Math.max(...): arguments lie on the stack.
     batchSize: finished.reduce((most, { batchSize }) => Math.max(most, batchSize), 0),
-    endedAt: finished.reduce((last, { endedAt }) => Math.max(last, endedAt), 0),
+    endedAt: last.endedAt,
+    run: last.run,
   }
 }
 

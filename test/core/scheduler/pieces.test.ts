@@ -45,7 +45,7 @@ function start(signal?: AbortSignal) {
       ;[resolve, reject] = settle
     })
     const outputs = ticket.run.inputs
-    const done = { outputs, queueMs: 1, inferMs: 2, batchSize: 3 + index, endedAt: 10 * index }
+    const done = { outputs, queueMs: 1, inferMs: 2, batchSize: 3 + index, endedAt: 10 * index, run: runOf(index) }
     pieces.push({ ticket, index, answer: () => resolve(done), fail: reject })
     ticket.signal?.addEventListener('abort', () => reject(new ModelmountError('ABORTED', 'the request was aborted')))
     return promise
@@ -53,6 +53,7 @@ function start(signal?: AbortSignal) {
   return { answer, pieces, values }
 }
 
+const runOf = (index: number) => ({ batchId: index, runMs: 2, tier: 'thread' }) as const
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 test('two at a time, joined in order whichever ends first', async () => {
@@ -68,7 +69,7 @@ test('two at a time, joined in order whichever ends first', async () => {
   pieces[0]?.answer()
   const { outputs, ...times } = await answer
   expect(valuesOf(outputs)).toEqual(values)
-  expect(times).toEqual({ queueMs: 3, inferMs: 6, batchSize: 5, endedAt: 20 })
+  expect(times).toEqual({ queueMs: 3, inferMs: 6, batchSize: 5, endedAt: 20, run: runOf(2) })
 })
 
 test('when one fails the others are told, no other begins, and the caller’s signal has no listener left', async () => {
