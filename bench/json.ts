@@ -1,7 +1,7 @@
 /** Numbers in and out of JSON: the codecs by themselves. */
 
-import { readLargeJson } from '../src/core/protocol/large-json.ts'
-import { atOnce, createTextSink, writeElements } from '../src/core/protocol/write-json.ts'
+import { readLargeJson } from '../src/core/dialects/codec/large-json.ts'
+import { atOnce, createTextSink, writeElements } from '../src/core/dialects/codec/write-json.ts'
 import type { ModelSignature } from '../src/core/tensor/types.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { type Bench, pairedRow, perSecond, type Row } from './lib/row.ts'

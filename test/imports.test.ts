@@ -74,9 +74,10 @@ function circlesOf(arrows: readonly Pick<Import, 'from' | 'to'>[]): string[] {
   return circles
 }
 
-/** `core/tensor/dims.ts` is in the room `core/tensor`, `core/server.ts` is the room `core/server`. */
+/** `core/tensor/dims.ts` is in the room `core/tensor`, `core/server.ts` is the room `core/server`. Dialects share a room of its own. */
 const roomOf = (file: string): string => {
   const [top = '', room = ''] = file.split('/')
+  if (file.startsWith('core/dialects/codec/')) return 'core/dialects/codec'
   return top === 'core' ? `core/${room.replace(/\.ts$/, '')}` : top
 }
 
@@ -104,7 +105,7 @@ const isDeclaring = ({ from, to }: Import): boolean =>
  * A room that is not named here may import nothing, so a new one is a decision.
  */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
-  'core/host': ['errors', 'protocol (types)', 'telemetry (types)'],
+  'core/host': ['dialects/codec (types)', 'errors', 'telemetry (types)'],
   'core/predict': [
     'engine (types)',
     'errors',
@@ -121,8 +122,19 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/telemetry': ['errors', 'host (types)', 'model (types)'],
   'core/tensor': ['errors', 'host'],
   'core/onnx': ['errors', 'host', 'integrity', 'tensor'],
-  'core/decoding': ['errors', 'host', 'protocol', 'tensor'],
-  'core/protocol': ['errors', 'model (types)', 'tensor'],
+  'core/decoding': ['dialects', 'dialects/codec', 'errors', 'host', 'tensor'],
+  'core/dialects/codec': ['errors', 'tensor'],
+  'core/dialects': [
+    'dialects/codec',
+    'errors',
+    'http',
+    'model (types)',
+    'predict (types)',
+    'scheduler (types)',
+    'sequences (types)',
+    'tensor',
+    'version',
+  ],
   'core/cache': ['errors', 'host', 'telemetry (types)', 'tensor'],
   'core/integrity': ['errors', 'host'],
   'core/crypto': ['errors', 'host', 'integrity', 'onnx'],
@@ -152,15 +164,15 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   ],
   'core/http': [
     'decoding (types)',
+    'dialects',
+    'dialects/codec (types)',
     'errors',
     'host',
     'model (types)',
     'predict',
-    'protocol',
     'registry (types)',
     'telemetry (types)',
     'tensor',
-    'version',
   ],
 }
 
@@ -169,11 +181,19 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'core/tensor': ['core/tensor/index.ts'],
   // Patches travel to workers, which hold no reader of graphs.
   'core/onnx': ['core/onnx/index.ts', 'core/onnx/splice.ts'],
-  'core/protocol': ['core/protocol/index.ts'],
+  // Its routes until they are one list.
+  'core/dialects': [
+    'core/dialects/index.ts',
+    ...['configuration', 'generate', 'inference', 'repository', 'statistics'].map(
+      (name) => `core/dialects/open-inference/routes/${name}.ts`,
+    ),
+    'core/dialects/tf-serving/routes.ts',
+    'core/dialects/mlflow/routes.ts',
+  ],
   'core/cache': ['core/cache/index.ts'],
   'core/integrity': ['core/integrity/index.ts'],
   'core/crypto': ['core/crypto/index.ts'],
-  'core/http': ['core/http/index.ts'],
+  'core/http': ['index', 'codec', 'inference', 'media-type', 'rest', 'route'].map((name) => `core/http/${name}.ts`),
   'core/decoding': ['core/decoding/index.ts'],
   'core/telemetry': ['core/telemetry/index.ts'],
   'core/sequences': ['core/sequences/index.ts'],
@@ -336,7 +356,7 @@ describe('rooms', () => {
       'core/host/abort.ts',
       'core/host/printable.ts',
       'core/tensor/index.ts',
-      'core/protocol/index.ts',
+      'core/dialects/codec/index.ts',
     ]
     expect(
       breaches(

@@ -11,7 +11,7 @@ const KNOWN: Known = {
   function: {
     'src/core/integrity/gate.ts createGate': 202,
     'src/core/onnx/wire.ts createReader': 155,
-    'src/core/protocol/json.ts parseTextExact': 151,
+    'src/core/dialects/codec/json.ts parseTextExact': 151,
     'src/core/model/residency.ts createResidency': 220,
     'src/core/scheduler/fair-queue.ts createFairQueue': 228,
     'src/core/sequences/turns.ts createSequences': 205,

@@ -1,7 +1,7 @@
 /** Parses a server's JSON exactly as written, within the bounds of memory. */
 
+import { COUNTED_BYTES, COUNTED_WORDS, firstExcess, parseJson, parseJsonExact } from '../core/dialects/codec/index.ts'
 import type { ModelmountError } from '../core/errors.ts'
-import { COUNTED_BYTES, COUNTED_WORDS, firstExcess, parseJson, parseJsonExact } from '../core/protocol/index.ts'
 
 export type Json = Readonly<Record<string, unknown>>
 

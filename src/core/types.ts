@@ -1,6 +1,7 @@
 /** Public types of the core, from the rooms that own them. Only the public index imports this file. */
 
 export type * from './cache/types.ts'
+export type * from './dialects/types.ts'
 export type * from './engine/types.ts'
 export type { AbortSignalLike } from './host/abort.ts'
 export type { Logger } from './host/logger.ts'
@@ -10,7 +11,6 @@ export type * from './model/types.ts'
 export type * from './onnx/types.ts'
 export type * from './openapi/types.ts'
 export type * from './predict/types.ts'
-export type * from './protocol/types.ts'
 export type * from './registry/types.ts'
 export type * from './scheduler/types.ts'
 export type * from './sequences/types.ts'

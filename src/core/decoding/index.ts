@@ -1,9 +1,10 @@
 /** Request bodies become requests: small ones at once, larger ones in a thread of their own, so that no body holds up the event loop. */
 
+import { COUNTED_BYTES, createLaterCopies, type LaterCopies, type Room, type Steps } from '../dialects/codec/index.ts'
+import { decodeNumbers } from '../dialects/index.ts'
 import { ModelmountError } from '../errors.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
 import { inTurns, tellWork } from '../host/turns.ts'
-import { COUNTED_BYTES, createLaterCopies, decodeNumbers, type LaterCopies, type Room, type Steps } from '../protocol/index.ts'
 import type { ModelSignature } from '../tensor/types.ts'
 import { type Body, isBytes, sizeOf } from './body.ts'
 import { DECODERS, type Decoded, type JobOptions, type Kind } from './jobs.ts'

@@ -1,8 +1,7 @@
 /** The kinds of bodies: one table for the host's thread and the decoding thread, so that both do and say the same. */
 
-import { ModelmountError } from '../errors.ts'
+import { type Copies, MOST_STRINGS, type Room } from '../dialects/codec/index.ts'
 import {
-  type Copies,
   decodeGenerate,
   decodeInfer,
   decodeInvocation,
@@ -10,10 +9,9 @@ import {
   type GenerateRequest,
   type InferRequest,
   type InvocationRequest,
-  MOST_STRINGS,
-  type Room,
   type TfPredictRequest,
-} from '../protocol/index.ts'
+} from '../dialects/index.ts'
+import { ModelmountError } from '../errors.ts'
 import type { ModelSignature, Tensor } from '../tensor/types.ts'
 
 /** The result of each kind of body. */

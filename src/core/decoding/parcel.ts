@@ -3,7 +3,7 @@
  * turns that into strings again, a slice at a time.
  */
 
-import type { Steps } from '../protocol/index.ts'
+import type { Steps } from '../dialects/codec/index.ts'
 import type { Tensor } from '../tensor/types.ts'
 
 type NumericTensor = Exclude<Tensor, { readonly type: 'string' }>

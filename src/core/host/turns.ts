@@ -2,7 +2,7 @@
 
 import { channel } from 'node:diagnostics_channel'
 import { setImmediate } from 'node:timers/promises'
-import type { Steps } from '../protocol/index.ts'
+import type { Steps } from '../dialects/codec/index.ts'
 
 /** Publishes how many bytes of a request each slice processed: `{ bytes }`. Nothing is published without a subscriber. */
 const work = channel('modelmount:host-work')

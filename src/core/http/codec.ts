@@ -1,11 +1,12 @@
 /** The way of a request through a dialect: its body becomes inputs, and the outputs become an answer. One function for every dialect. */
 
 import type { Body, Kind } from '../decoding/index.ts'
+import type { Parameters, Result, Steps } from '../dialects/codec/index.ts'
+import { sequenceOf } from '../dialects/index.ts'
 import { inTurns } from '../host/turns.ts'
 import { servedOf } from '../predict/adopt.ts'
 import type { Answer, Call, Codec, Predict, Tensors } from '../predict/call.ts'
 import type { Served } from '../predict/served.ts'
-import { type Parameters, type Result, type Steps, sequenceOf } from '../protocol/index.ts'
 import { discard, freeUnused } from '../tensor/index.ts'
 import { packed } from './content-coding.ts'
 import { received } from './received.ts'

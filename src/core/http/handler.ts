@@ -1,9 +1,9 @@
 /** One mount: finds the route of a request, answers HEAD, OPTIONS and wrong methods, and turns errors into answers. */
 
+import { encodeError } from '../dialects/index.ts'
 import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts'
 import type { Answer } from '../predict/call.ts'
 import type { Action, Demand } from '../predict/guard.ts'
-import { encodeError } from '../protocol/index.ts'
 import { TAKEN_CODINGS } from './content-coding.ts'
 import { refuseCrossSite } from './cross-site.ts'
 import { tooMuchInFlight } from './inflight.ts'

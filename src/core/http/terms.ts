@@ -1,9 +1,9 @@
 /** The terms of a request over HTTP: its deadline, its turn and its tenant, as far as the operator lets callers say so. */
 
+import { type Schedule, scheduleOf } from '../dialects/index.ts'
 import { ModelmountError } from '../errors.ts'
 import type { Call } from '../predict/call.ts'
 import type { Served } from '../predict/served.ts'
-import { type Schedule, scheduleOf } from '../protocol/index.ts'
 import type { MountConfig } from './options.ts'
 import { earlier, TIMEOUT_HEADER, timeoutOf } from './timeout.ts'
 import type { HttpRequest } from './types.ts'

@@ -1,11 +1,11 @@
 /** One model version: its state, and what is known of it. */
 
 import type { CacheInfo } from '../cache/types.ts'
+import type { JsonValue } from '../dialects/types.ts'
 import type { ExecutionProviderName, Isolation, MemoryInfo, WeightsInfo } from '../engine/types.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Signer } from '../integrity/types.ts'
 import type { GraphEdit } from '../onnx/types.ts'
-import type { JsonValue } from '../protocol/types.ts'
 import type { ConfigNote } from '../registry/types.ts'
 import type { BatchingInfo, QueueInfo } from '../scheduler/types.ts'
 import type { SequencesInfo } from '../sequences/types.ts'

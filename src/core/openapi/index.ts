@@ -1,6 +1,6 @@
 /** An OpenAPI 3.1 document of a mount's routes, from the models that are served: https://spec.openapis.org/oas/v3.1.1.html */
 
-import type { JsonValue } from '../protocol/types.ts'
+import type { JsonValue } from '../dialects/types.ts'
 import { type Described, ERROR_SCHEMAS, mlflowPaths, openInferencePaths, type Paths, tfServingPaths } from './dialects.ts'
 import type { OpenApiDocument } from './types.ts'
 

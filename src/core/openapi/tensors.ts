@@ -1,6 +1,6 @@
 /** Tensors in JSON Schema, with examples. Only keywords that OpenAPI 3.0 has too, so that documents can be joined. */
 
-import type { JsonValue } from '../protocol/types.ts'
+import type { JsonValue } from '../dialects/types.ts'
 import { countOf, DTYPES, type ExampleInput, isFloat, toWireType } from '../tensor/index.ts'
 import type { DType, ValueInfo } from '../tensor/types.ts'
 

@@ -1,6 +1,6 @@
 /** The OpenAPI document of a mount. */
 
-import type { JsonValue } from '../protocol/types.ts'
+import type { JsonValue } from '../dialects/types.ts'
 
 export type { OpenApiOptions } from './options.ts'
 

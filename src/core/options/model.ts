@@ -1,6 +1,7 @@
 /** The settings of one model version, put together from the rooms that own them. */
 
 import { FILE_CACHE, RESULT_OPTIONS, type ResultOptions, resultConfig } from '../cache/options.ts'
+import type { JsonValue } from '../dialects/types.ts'
 import { ENGINE_OPTIONS, type EngineOptions, engineConfig } from '../engine/options.ts'
 import type { ModelmountError } from '../errors.ts'
 import { SIGNATURE_OPTIONS, type SignatureOptions } from '../integrity/options.ts'
@@ -15,7 +16,6 @@ import {
   ownConfig,
   sourceOf,
 } from '../model/options.ts'
-import type { JsonValue } from '../protocol/types.ts'
 import { LABEL_OPTIONS, type LabelOptions } from '../registry/options.ts'
 import type { ConfigNote } from '../registry/types.ts'
 import { SCHEDULER_OPTIONS, type SchedulerOptions, schedulerConfig } from '../scheduler/options.ts'

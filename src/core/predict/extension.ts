@@ -1,9 +1,9 @@
 /** All that a capability brings to a server, as one handle. */
 
+import type { JsonValue } from '../dialects/types.ts'
 import type { HttpRequest, HttpResponse } from '../http/types.ts'
 import type { ServerEvent } from '../model/events.ts'
 import type { ModelInfo } from '../model/types.ts'
-import type { JsonValue } from '../protocol/types.ts'
 import type { Principal, Servable } from './call.ts'
 import type { Action, Guard } from './guard.ts'
 import type { RouteClass } from './route-class.ts'

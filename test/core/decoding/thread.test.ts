@@ -18,7 +18,7 @@ import {
   MOST_WAITING,
   type ThreadOptions,
 } from '../../../src/core/decoding/thread.ts'
-import { atOnce } from '../../../src/core/protocol/index.ts'
+import { atOnce } from '../../../src/core/dialects/codec/index.ts'
 import type { ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 import { input } from '../tensor/support.ts'

@@ -62,8 +62,8 @@ test('a type that is added to the table is checked, written, padded, made up and
   const { sampleInputs } = await import('../../../src/core/trial/samples.ts')
   const { scaleFloats, VARIATIONS } = await import('../../../src/core/trial/vary.ts')
   const { sameWithin } = await import('../../../src/core/trial/compare.ts')
-  const { atOnce, createTextSink, writeElements } = await import('../../../src/core/protocol/write-json.ts')
-  const { writeNested } = await import('../../../src/core/protocol/write-nested.ts')
+  const { atOnce, createTextSink, writeElements } = await import('../../../src/core/dialects/codec/write-json.ts')
+  const { writeNested } = await import('../../../src/core/dialects/codec/write-nested.ts')
   const { inputSchema } = await import('../../../src/core/openapi/tensors.ts')
   const { elementDType } = await import('../../../src/core/onnx/element-types.ts')
 

@@ -1,16 +1,16 @@
 /** Every route table there is, in the order in which patterns are tried. A new one is a file and a line here. */
 
+import { mlflow } from '../../dialects/mlflow/routes.ts'
+import { configuration } from '../../dialects/open-inference/routes/configuration.ts'
+import { generate } from '../../dialects/open-inference/routes/generate.ts'
+import { openInference } from '../../dialects/open-inference/routes/inference.ts'
+import { repository } from '../../dialects/open-inference/routes/repository.ts'
+import { statistics } from '../../dialects/open-inference/routes/statistics.ts'
+import { tfServing } from '../../dialects/tf-serving/routes.ts'
 import type { TableMaker } from '../route.ts'
-import { configuration } from './configuration.ts'
 import { extensions } from './extensions.ts'
-import { generate } from './generate.ts'
 import { metrics } from './metrics.ts'
-import { mlflow } from './mlflow.ts'
-import { openInference } from './open-inference.ts'
 import { openapi } from './openapi.ts'
-import { repository } from './repository.ts'
-import { statistics } from './statistics.ts'
-import { tfServing } from './tf-serving.ts'
 
 export const TABLES: readonly TableMaker[] = [
   openInference,

@@ -3,8 +3,8 @@
  * https://github.com/triton-inference-server/common/blob/main/protobuf/model_config.proto
  */
 
+import type { JsonValue } from '../../dialects/types.ts'
 import { ModelmountError } from '../../errors.ts'
-import type { JsonValue } from '../../protocol/types.ts'
 import type { TextMessage, TextValue } from './text-proto.ts'
 
 type Scalar = 'string' | 'bool' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'double'

@@ -1,7 +1,7 @@
 /** Reads a parsed `config.pbtxt`: values of its JSON, and their faults. */
 
+import type { JsonValue } from '../../dialects/types.ts'
 import { ModelmountError } from '../../errors.ts'
-import type { JsonValue } from '../../protocol/types.ts'
 import { DTYPES } from '../../tensor/index.ts'
 import type { DType } from '../../tensor/types.ts'
 

@@ -1,0 +1,37 @@
+/**
+ * What a request's own parameters say of its turn: Triton's schedule policy.
+ * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_schedule_policy.md
+ */
+
+import type { Priority } from '../../scheduler/types.ts'
+import { type Parameters, readCount } from '../codec/fields.ts'
+
+export interface Schedule {
+  /** `undefined` for the model's usual one. */
+  readonly priority: Priority | undefined
+  /** From `timeout`, which is in microseconds; `undefined` for none. */
+  readonly timeoutMs: number | undefined
+}
+
+const MAX_TIMEOUT_MS = 3_600_000
+const NOTHING: Schedule = { priority: undefined, timeoutMs: undefined }
+
+/**
+ * `priority` 1 is the highest and 0 the model's own; larger numbers are lower, and from 3 on they are all `low`. `timeout` bounds the whole
+ * request, not only its wait: an answer that comes too late is of no use either.
+ * @throws ModelmountError `REQUEST_INVALID`
+ */
+export function scheduleOf(parameters: Readonly<Parameters>): Schedule {
+  // Most requests say nothing.
+  for (const _ in parameters) return read(parameters)
+  return NOTHING
+}
+
+function read(parameters: Readonly<Parameters>): Schedule {
+  const priority = readCount(parameters, 'priority', 'parameters') ?? 0
+  const timeoutUs = readCount(parameters, 'timeout', 'parameters') ?? 0
+  return {
+    priority: priority === 0 ? undefined : priority === 1 ? 'high' : priority === 2 ? 'normal' : 'low',
+    timeoutMs: timeoutUs === 0 ? undefined : Math.min(timeoutUs / 1000, MAX_TIMEOUT_MS),
+  }
+}
