@@ -28,8 +28,8 @@ export function createCacheTally(metrics: Metrics): CacheTally {
       if (!cache || state === 'unloaded') continue
       const series = metrics.seriesOf(name, version)
       const before = seen.get(series)
-      series.cacheHits += since(cache.hits, before?.hits)
-      series.cacheMisses += since(cache.misses, before?.misses)
+      series.cache.hits += since(cache.hits, before?.hits)
+      series.cache.misses += since(cache.misses, before?.misses)
       seen.set(series, { hits: cache.hits, misses: cache.misses })
     }
   }

@@ -48,14 +48,14 @@ export function observeModels(instruments: Instruments, versions: () => readonly
   }
 
   function observeSeries(observe: ObserveModel, series: Series): void {
-    const { attributes, outcomes, executions } = series
-    for (const [outcome, count] of outcomes) observe('requests', count, { ...attributes, [names.ATTR_OUTCOME]: outcome })
+    const { attributes, requests, runs } = series
+    for (const [outcome, count] of requests.outcomes) observe('requests', count, { ...attributes, [names.ATTR_OUTCOME]: outcome })
     if (attributes[names.ATTR_MODEL] === names.OTHER) return
-    for (const [reason, count] of executions) observe('executions', count, { ...attributes, [names.ATTR_REASON]: reason })
-    observe('rows', series.sentRows, attributes)
-    if (series.padding > 0) observe('padding', series.padding, attributes)
+    for (const [reason, count] of runs.executions) observe('executions', count, { ...attributes, [names.ATTR_REASON]: reason })
+    observe('rows', runs.sentRows, attributes)
+    if (runs.padding > 0) observe('padding', runs.padding, attributes)
     observe('restarts', series.restarts, attributes)
-    observe('computeTime', series.inferMs / SECOND, attributes)
+    observe('computeTime', runs.inferMs / SECOND, attributes)
   }
 
   function observeModel(observe: ObserveModel, { infos }: Version, series: Series): void {
@@ -78,8 +78,8 @@ export function observeModels(instruments: Instruments, versions: () => readonly
     const perInstanceBytes = greatestOf(infos, ({ memory }) => memory?.perInstanceBytes)
     if (perInstanceBytes !== undefined) observe('memory', perInstanceBytes, attributes)
     if (infos.some(({ cache }) => cache)) {
-      observe('cacheRequests', series.cacheHits, { ...attributes, [names.ATTR_CACHE_RESULT]: 'hit' })
-      observe('cacheRequests', series.cacheMisses, { ...attributes, [names.ATTR_CACHE_RESULT]: 'miss' })
+      observe('cacheRequests', series.cache.hits, { ...attributes, [names.ATTR_CACHE_RESULT]: 'hit' })
+      observe('cacheRequests', series.cache.misses, { ...attributes, [names.ATTR_CACHE_RESULT]: 'miss' })
       const bytes = sumOf(infos, ({ cache }) => cache?.bytes ?? 0)
       observe('cacheSize', bytes, attributes)
     }
@@ -90,18 +90,18 @@ export function observeModels(instruments: Instruments, versions: () => readonly
   /**
    * Cost of the rows since the last look, had each run alone, at the current learned cost: the mean of the servers that have learned one.
    */
-  function observeGain(observe: ObserveModel, infos: readonly ModelInfo[], series: Series): void {
+  function observeGain(observe: ObserveModel, infos: readonly ModelInfo[], { runs, alone, attributes }: Series): void {
     const curves = infos.map(({ batching }) => batching.curve).filter((curve) => curve !== undefined)
     if (curves.length > 0) {
       const perRowMs = curves.reduce((sum, { baseMs, perRowMs }) => sum + baseMs + perRowMs, 0) / curves.length
-      series.aloneMs += (series.rows - series.aloneRows) * perRowMs
-      series.aloneRows = series.rows
+      alone.ms += (runs.rows - alone.rows) * perRowMs
+      alone.rows = runs.rows
     }
-    if (series.aloneRows > 0) observe('computeAloneTime', series.aloneMs / SECOND, series.attributes)
+    if (alone.rows > 0) observe('computeAloneTime', alone.ms / SECOND, attributes)
   }
 
   function observeWorkers(observe: ObserveModel, ready: number, series: Series): void {
-    const now = { at: performance.now(), inferMs: series.inferMs }
+    const now = { at: performance.now(), inferMs: series.runs.inferMs }
     const before = busy.get(series)
     busy.set(series, now)
     if (!before || ready === 0 || now.at === before.at) return

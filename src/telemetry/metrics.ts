@@ -9,33 +9,51 @@ import type { RequestEnd, RunEnd } from '../core/telemetry/index.ts'
 import type { Instruments } from './instruments.ts'
 import { ATTR_ERROR, ATTR_MODEL, ATTR_VERSION, METRICS, OTHER } from './names.ts'
 
+/** Over requests. */
+interface RequestSums {
+  readonly outcomes: Map<ErrorCode | 'ok', number>
+  ms: number
+  queueMs: number
+}
+
+/** Over runs. */
+interface RunSums {
+  /** By the reason for sending them, failed ones included. */
+  readonly executions: Map<RunEnd['reason'], number>
+  /** Rows and elements that were sent to instances. */
+  sentRows: number
+  padding: number
+  /** Of the answered runs. */
+  rows: number
+  inputMs: number
+  inferMs: number
+  outputMs: number
+}
+
+/** Cost of the same rows, had each run alone. */
+interface AloneSums {
+  ms: number
+  /** Rows whose separate cost is in `ms`. */
+  rows: number
+}
+
+/** Look-ups in the result cache. */
+interface CacheSums {
+  hits: number
+  misses: number
+}
+
 /** Sums of one model version since the process began, over all servers that have it. */
 export interface Series {
   readonly model: string
   readonly version: string
   /** Shared by every record of the series. */
   readonly attributes: Attributes
-  readonly outcomes: Map<ErrorCode | 'ok', number>
   readonly failedAttributes: Map<ErrorCode, Attributes>
-  /** Runs by the reason for sending them, failed ones included. */
-  readonly executions: Map<RunEnd['reason'], number>
-  /** Rows and elements that were sent to instances. */
-  sentRows: number
-  padding: number
-  cacheHits: number
-  cacheMisses: number
-  /** Rows of the answered runs. */
-  rows: number
-  /** Milliseconds, over requests. */
-  requestMs: number
-  queueMs: number
-  /** Milliseconds, over runs. */
-  inputMs: number
-  inferMs: number
-  outputMs: number
-  aloneMs: number
-  /** Rows whose separate cost is in `aloneMs`. */
-  aloneRows: number
+  readonly requests: RequestSums
+  readonly runs: RunSums
+  readonly alone: AloneSums
+  readonly cache: CacheSums
   restarts: number
 }
 
@@ -76,24 +94,24 @@ export function createMetrics(instruments: Instruments): Metrics {
   function end({ model = OTHER, version = OTHER, error, startedAt, endedAt, queueMs }: RequestEnd): void {
     const series = seriesOf(model, version)
     const outcome = error ?? 'ok'
-    series.outcomes.set(outcome, (series.outcomes.get(outcome) ?? 0) + 1)
+    const { requests } = series
+    requests.outcomes.set(outcome, (requests.outcomes.get(outcome) ?? 0) + 1)
     const ms = endedAt - startedAt
-    series.requestMs += ms
-    series.queueMs += queueMs
+    requests.ms += ms
+    requests.queueMs += queueMs
     requestDuration.record(ms / SECOND, error === undefined ? series.attributes : failedAttributes(series, error))
   }
 
   function run({ model, version, error, reason, rows, padding, queueMs, inputMs, inferMs, outputMs }: RunEnd): void {
-    const series = seriesOf(model, version)
-    const { attributes, executions } = series
-    executions.set(reason, (executions.get(reason) ?? 0) + 1)
-    series.sentRows += rows
-    series.padding += padding
+    const { attributes, runs } = seriesOf(model, version)
+    runs.executions.set(reason, (runs.executions.get(reason) ?? 0) + 1)
+    runs.sentRows += rows
+    runs.padding += padding
     if (error !== undefined) return
-    series.rows += rows
-    series.inputMs += inputMs
-    series.inferMs += inferMs
-    series.outputMs += outputMs
+    runs.rows += rows
+    runs.inputMs += inputMs
+    runs.inferMs += inferMs
+    runs.outputMs += outputMs
     queueDuration.record(queueMs / SECOND, attributes)
     inputDuration.record(inputMs / SECOND, attributes)
     inferDuration.record(inferMs / SECOND, attributes)
@@ -132,20 +150,10 @@ const newSeries = (model: string, version: string): Series => ({
   model,
   version,
   attributes: { [ATTR_MODEL]: model, [ATTR_VERSION]: version },
-  outcomes: new Map(),
   failedAttributes: new Map(),
-  executions: new Map(),
-  sentRows: 0,
-  padding: 0,
-  cacheHits: 0,
-  cacheMisses: 0,
-  rows: 0,
-  requestMs: 0,
-  queueMs: 0,
-  inputMs: 0,
-  inferMs: 0,
-  outputMs: 0,
-  aloneMs: 0,
-  aloneRows: 0,
+  requests: { outcomes: new Map(), ms: 0, queueMs: 0 },
+  runs: { executions: new Map(), sentRows: 0, padding: 0, rows: 0, inputMs: 0, inferMs: 0, outputMs: 0 },
+  alone: { ms: 0, rows: 0 },
+  cache: { hits: 0, misses: 0 },
   restarts: 0,
 })

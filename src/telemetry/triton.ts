@@ -24,23 +24,24 @@ const REASON_OF: Partial<Record<ErrorCode, (typeof REASONS)[number]>> = {
   WORKER_LOST: 'BACKEND',
 }
 
-const runsOf = ({ executions }: Series): number => [...executions.values()].reduce((sum, runs) => sum + runs, 0)
+const runsOf = ({ runs }: Series): number => [...runs.executions.values()].reduce((sum, runs) => sum + runs, 0)
 
 /** @returns a function that ends the observation */
 export function observeAsTriton(instruments: Instruments, versions: () => readonly Version[], metrics: Metrics): () => void {
   function observeSeries(observe: ObserveTriton, series: Series): void {
+    const { requests, runs } = series
     const labels = { model: series.model, version: series.version }
     const failures = { REJECTED: 0, CANCELED: 0, BACKEND: 0, OTHER: 0 }
-    for (const [outcome, count] of series.outcomes) if (outcome !== 'ok') failures[REASON_OF[outcome] ?? 'OTHER'] += count
-    observe('success', series.outcomes.get('ok') ?? 0, labels)
+    for (const [outcome, count] of requests.outcomes) if (outcome !== 'ok') failures[REASON_OF[outcome] ?? 'OTHER'] += count
+    observe('success', requests.outcomes.get('ok') ?? 0, labels)
     for (const reason of REASONS) observe('failure', failures[reason], { ...labels, reason })
-    observe('count', series.rows, labels)
+    observe('count', runs.rows, labels)
     observe('executions', runsOf(series), labels)
-    observe('requestUs', Math.round(series.requestMs * MICROSECONDS), labels)
-    observe('queueUs', Math.round(series.queueMs * MICROSECONDS), labels)
-    observe('inputUs', Math.round(series.inputMs * MICROSECONDS), labels)
-    observe('inferUs', Math.round(series.inferMs * MICROSECONDS), labels)
-    observe('outputUs', Math.round(series.outputMs * MICROSECONDS), labels)
+    observe('requestUs', Math.round(requests.ms * MICROSECONDS), labels)
+    observe('queueUs', Math.round(requests.queueMs * MICROSECONDS), labels)
+    observe('inputUs', Math.round(runs.inputMs * MICROSECONDS), labels)
+    observe('inferUs', Math.round(runs.inferMs * MICROSECONDS), labels)
+    observe('outputUs', Math.round(runs.outputMs * MICROSECONDS), labels)
   }
 
   function read(observe: ObserveTriton): void {
@@ -53,9 +54,9 @@ export function observeAsTriton(instruments: Instruments, versions: () => readon
         labels,
       )
       if (!infos.some(({ cache }) => cache)) continue
-      const { cacheHits, cacheMisses } = metrics.seriesOf(model, version)
-      observe('cacheHits', cacheHits, labels)
-      observe('cacheMisses', cacheMisses, labels)
+      const { cache } = metrics.seriesOf(model, version)
+      observe('cacheHits', cache.hits, labels)
+      observe('cacheMisses', cache.misses, labels)
     }
   }
 
