@@ -19,7 +19,6 @@ const KNOWN: Known = {
     'src/core/model/weights.ts createWeights': 183,
   },
   lets: {
-    'src/core/engine/scaler.ts createScaler': 9,
     'src/core/onnx/wire.ts createReader': 10,
     'src/core/model/weights.ts createWeights': 9,
   },
@@ -30,7 +29,6 @@ const KNOWN: Known = {
   server: {},
   mutable: {
     'src/core/scheduler/entry.ts Entry': 10,
-    'src/telemetry/metrics.ts Series': 13,
   },
   notYet: {
     'src/core/engine/standing.ts Standing': 2,

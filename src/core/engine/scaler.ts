@@ -4,6 +4,7 @@
  */
 
 import type { Clock, Timer } from '../host/clock.ts'
+import { createPatience } from './patience.ts'
 
 /**
  * The wait must stay too long for this long without a break. Queues exist for lines that clear within that time.
@@ -16,8 +17,6 @@ const RETRY_MS = 1000
 const MAX_RETRY_MS = 30_000
 /** Largest load that one instance fewer would have had. */
 const LOW_LOAD = 0.5
-/** Growing soon after shrinking slows the next shrinking down, at most this many times. */
-const MAX_PATIENCE = 8
 
 export interface ScalerSettings {
   readonly min: number
@@ -68,8 +67,7 @@ export function createScaler({ min, max, targetDelayMs, idleMs }: ScalerSettings
   let retryMs = RETRY_MS
   /** When the line was last too long for too long. */
   let pressedAt = Number.NEGATIVE_INFINITY
-  let shrankAt: number | undefined
-  let patience = 1
+  const patience = createPatience(idleMs)
   let tick: Timer | undefined
   /** The period that decides about shrinking; open while there are more instances than `min`. */
   let period: { readonly from: number; readonly busyMs: number; readonly timer: Timer } | undefined
@@ -105,15 +103,13 @@ export function createScaler({ min, max, targetDelayMs, idleMs }: ScalerSettings
     }
     overSince = now
     closePeriod()
-    if (shrankAt === undefined) return
-    patience = now - shrankAt < idleMs * patience ? Math.min(MAX_PATIENCE, patience * 2) : 1
-    shrankAt = undefined
+    patience.grew(now)
   }
 
   // ---------------------------------------------------------------- shrinking
 
   function openPeriod(): void {
-    const timer = clock.after(idleMs * patience, endPeriod)
+    const timer = clock.after(patience.idleMs, endPeriod)
     period = { from: clock.now(), busyMs: look().busyMs, timer }
   }
 
@@ -131,7 +127,7 @@ export function createScaler({ min, max, targetDelayMs, idleMs }: ScalerSettings
     // A starting instance can be neither spared nor taken back.
     if (!load.starting && load.target > min && pressedAt < ended.from && meanBusy <= LOW_LOAD * (load.target - 1)) {
       shrink()
-      shrankAt = clock.now()
+      patience.shrank(clock.now())
       retryMs = RETRY_MS
     }
     if (look().target > min) openPeriod()
