@@ -9,8 +9,10 @@
  * https://protobuf.dev/programming-guides/encoding/
  */
 
+import { createKept } from './kept.ts'
 import { Malformed } from './malformed.ts'
 import type { Source } from './source.ts'
+import { createWindow } from './window.ts'
 
 /** A piece of parsing that yields when the window has to move. */
 export type Reading<T> = Generator<undefined, T, undefined>
@@ -24,16 +26,11 @@ export const FIXED32 = 5
 /** Names are compared and shown. Real models stay far below this length. */
 export const MAX_NAME_BYTES = 4096
 
-const WINDOW_BYTES = 64 * 1024
 /** A tag and a value or length, ten bytes each at most. */
 const MAX_HEADER_BYTES = 20
 const MAX_VARINT_BYTES = 10
 /** Message levels; ONNX Runtime's own parser stops at the same number. */
 const MAX_DEPTH = 100
-/** Most memory that one model may make us keep. */
-const MAX_KEPT_BYTES = 64 * 1024 * 1024
-/** Cost of a kept item besides its characters. */
-const OVERHEAD_BYTES = 64
 
 const lenient = new TextDecoder('utf-8', { ignoreBOM: true })
 const strict = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true })
@@ -80,26 +77,24 @@ export interface Reader {
   refill(source: Source): Promise<void>
 }
 
+/** The field that the reader is at. Before the first one, its end is the start of the message. */
+interface Field {
+  number: number
+  wire: number
+  /** As in `Span`. */
+  start: number
+  lengthAt: number
+  end: number
+}
+
 /** A reader at the start of a message of `size` bytes. */
 export function createReader(size: number): Reader {
   const ends = [size]
-  let window: Uint8Array = new Uint8Array(0)
-  let windowStart = 0
-  let wanted = 0
-  let kept = 0
-
+  const window = createWindow(size)
+  const keep = createKept()
+  const field: Field = { number: 0, wire: VARINT, start: 0, lengthAt: 0, end: 0 }
+  /** At the start of the field's payload, between two calls. */
   let position = 0
-  let fieldEnd = 0
-  let fieldNumber = 0
-  let fieldStart = 0
-  let lengthAt = 0
-  let wireType = VARINT
-
-  /** True if the window lacks the next `count` bytes, as far as the file has them. */
-  function lacks(count: number): boolean {
-    wanted = Math.min(count, size - position)
-    return position < windowStart || position + wanted > windowStart + window.length
-  }
 
   /** An unsigned varint; above 2^53 it is rounded, which every later bounds check refuses. */
   function varint(end: number): number {
@@ -107,7 +102,7 @@ export function createReader(size: number): Reader {
     let scale = 1
     for (let i = 0; i < MAX_VARINT_BYTES; i++) {
       if (position >= end) throw overrun(position - i, end)
-      const byte = window[position - windowStart] ?? 0
+      const byte = window.at(position)
       position++
       value += (byte & 0x7f) * scale
       if (byte < 0x80) return value
@@ -123,58 +118,60 @@ export function createReader(size: number): Reader {
   }
 
   function* next(): Reading<boolean> {
-    position = fieldEnd
+    position = field.end
     const end = ends[ends.length - 1] ?? 0
     if (position === end) {
       ends.pop()
       return false
     }
-    if (lacks(MAX_HEADER_BYTES)) yield
-    const start = position
+    if (window.lacks(position, MAX_HEADER_BYTES)) yield
+    field.start = position
     const tag = varint(end)
-    fieldStart = start
-    fieldNumber = Math.floor(tag / 8)
-    wireType = tag % 8
-    lengthAt = position
-    if (fieldNumber === 0 || tag > 0xffffffff) throw new Malformed(`there is no valid field at byte ${start}`)
-    readExtent(start, end)
-    if (fieldEnd > end) throw overrun(start, end)
+    field.number = Math.floor(tag / 8)
+    field.wire = tag % 8
+    field.lengthAt = position
+    if (field.number === 0 || tag > 0xffffffff) throw new Malformed(`there is no valid field at byte ${field.start}`)
+    readExtent(end)
+    if (field.end > end) throw overrun(field.start, end)
     return true
   }
 
-  /** Sets `position` and `fieldEnd` to the borders of the payload. */
-  function readExtent(start: number, end: number): void {
-    if (wireType === BYTES) {
+  /** Sets `position` and the field's end to the borders of the payload. */
+  function readExtent(end: number): void {
+    const { wire } = field
+    if (wire === BYTES) {
       const length = varint(end)
-      fieldEnd = position + length
-    } else if (wireType === VARINT) {
+      field.end = position + length
+    } else if (wire === VARINT) {
       const valueStart = position
       varint(end)
-      fieldEnd = position
+      field.end = position
       position = valueStart
-    } else if (wireType === FIXED32 || wireType === FIXED64) {
-      fieldEnd = position + (wireType === FIXED32 ? 4 : 8)
+    } else if (wire === FIXED32 || wire === FIXED64) {
+      field.end = position + (wire === FIXED32 ? 4 : 8)
     } else {
       // 3 and 4 are groups, which ONNX does not have
-      throw new Malformed(`the field at byte ${start} has the unknown wire type ${wireType}`)
+      throw new Malformed(`the field at byte ${field.start} has the unknown wire type ${wire}`)
     }
   }
 
   function enter(): void {
     if (ends.length > MAX_DEPTH) throw new Malformed(`it is nested deeper than ${MAX_DEPTH} levels`)
-    ends.push(fieldEnd)
-    fieldEnd = position
+    ends.push(field.end)
+    field.end = position
   }
 
   function int(): bigint {
     let value = 0n
-    for (let at = fieldEnd - 1; at >= position; at--) value = (value << 7n) | BigInt((window[at - windowStart] ?? 0) & 0x7f)
+    for (let at = field.end - 1; at >= position; at--) value = (value << 7n) | BigInt(window.at(at) & 0x7f)
     return BigInt.asIntN(64, value)
   }
 
+  const length = (): number => field.end - position
+
   function* payload(): Reading<Uint8Array> {
-    if (lacks(fieldEnd - position)) yield
-    return window.subarray(position - windowStart, fieldEnd - windowStart)
+    if (window.lacks(position, length())) yield
+    return window.view(position, field.end)
   }
 
   function* float(): Reading<number> {
@@ -182,29 +179,22 @@ export function createReader(size: number): Reader {
     return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getFloat32(0, true)
   }
 
-  function keep(bytes: number): void {
-    kept += bytes + OVERHEAD_BYTES
-    if (kept > MAX_KEPT_BYTES)
-      throw new Malformed(`its names, shapes, documentation and metadata take more than ${MAX_KEPT_BYTES} bytes`)
-  }
-
   function* text(): Reading<string> {
-    keep(fieldEnd - position)
+    keep(length())
     return lenient.decode(yield* payload())
   }
 
   function* bytes(): Reading<Uint8Array> {
-    keep(fieldEnd - position)
+    keep(length())
     return (yield* payload()).slice()
   }
 
   function* peek(maxBytes: number): Reading<Uint8Array | undefined> {
-    return fieldEnd - position > maxBytes ? undefined : yield* payload()
+    return length() > maxBytes ? undefined : yield* payload()
   }
 
   function* name(what: string): Reading<string> {
-    const length = fieldEnd - position
-    if (length > MAX_NAME_BYTES) throw new Malformed(`${what} is ${length} bytes long, more than ${MAX_NAME_BYTES}`)
+    if (length() > MAX_NAME_BYTES) throw new Malformed(`${what} is ${length()} bytes long, more than ${MAX_NAME_BYTES}`)
     const bytes = yield* payload()
     try {
       return strict.decode(bytes)
@@ -213,18 +203,12 @@ export function createReader(size: number): Reader {
     }
   }
 
-  async function refill(source: Source): Promise<void> {
-    window = await source.read(position, Math.max(wanted, WINDOW_BYTES))
-    windowStart = position
-    if (window.length < wanted) throw new Malformed('the file became shorter while it was read')
-  }
-
   return {
     next,
-    is: (field, wire) => field === fieldNumber && wire === wireType,
-    field: () => fieldNumber,
-    length: () => fieldEnd - position,
-    span: () => ({ start: fieldStart, lengthAt, body: position, end: fieldEnd }),
+    is: (number, wire) => number === field.number && wire === field.wire,
+    field: () => field.number,
+    length,
+    span: () => ({ start: field.start, lengthAt: field.lengthAt, body: position, end: field.end }),
     enter,
     int,
     float,
@@ -233,7 +217,7 @@ export function createReader(size: number): Reader {
     peek,
     name,
     keep,
-    refill,
+    refill: (source) => window.refill(source, position),
   }
 }
 
