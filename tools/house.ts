@@ -9,8 +9,6 @@ import { judge, type Known, measure } from './house-rules.ts'
 const KNOWN: Known = {
   lines: {},
   function: {
-    'src/core/integrity/gate.ts createGate': 202,
-    'src/core/onnx/wire.ts createReader': 155,
     'src/core/dialects/codec/json.ts parseTextExact': 151,
     'src/core/model/residency.ts createResidency': 220,
     'src/core/scheduler/fair-queue.ts createFairQueue': 228,
@@ -19,7 +17,6 @@ const KNOWN: Known = {
     'src/core/model/weights.ts createWeights': 183,
   },
   lets: {
-    'src/core/onnx/wire.ts createReader': 10,
     'src/core/model/weights.ts createWeights': 9,
   },
   loose: {},

@@ -1,10 +1,11 @@
 /** Proving where a model comes from and what it is: signatures, the private store, the lock file, and the gate that asks for them. */
 
+export type { Admitted } from './admitted.ts'
 export type { Collected } from './collect.ts'
 export { type Confirm, type Content, fixedContent, idOfBytes, openContent } from './content.ts'
 export { type Described, describeModel } from './describe.ts'
 export { GIT_PATHS, listFiles } from './files.ts'
-export { type Admitted, createGate, type Gate } from './gate.ts'
+export { createGate, type Gate } from './gate.ts'
 export { identityOf } from './hash.ts'
 export { hashFiles, withCollector } from './hash-thread.ts'
 export { LOCK_FILE, type Lock, type LockedModel, lockOf, readLock, writeLock } from './lock-file.ts'
