@@ -12,7 +12,7 @@ const KNOWN: Known = {
     'src/core/dialects/codec/json.ts parseTextExact': 151,
     'src/core/model/residency.ts createResidency': 220,
     'src/core/scheduler/fair-queue.ts createFairQueue': 228,
-    'src/core/sequences/turns.ts createSequences': 205,
+    'src/core/sequences/sequence-queue.ts createSequences': 205,
     'src/core/server.ts createModelServer': 155,
     'src/core/model/weights.ts createWeights': 183,
   },
@@ -33,7 +33,7 @@ const KNOWN: Known = {
     'src/core/predict/call.ts Call': 2,
     'src/core/scheduler/entry.ts Entry': 4,
     'src/core/scheduler/fair-queue.ts Queued': 1,
-    'src/core/sequences/book.ts Sequence': 1,
+    'src/core/sequences/sequence-table.ts Sequence': 1,
   },
 }
 

@@ -6,4 +6,4 @@
 export { type SequenceCall, sequenceKey } from './call.ts'
 export type { SequenceSettings } from './options.ts'
 export { planSequences, type SequencePlan } from './plan.ts'
-export { createSequences, type Sequences } from './turns.ts'
+export { createSequences, type Sequences } from './sequence-queue.ts'

@@ -4,7 +4,7 @@ import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import { createSequences, planSequences, type SequenceCall } from '../../../src/core/sequences/index.ts'
-import { createTally } from '../../../src/core/sequences/tally.ts'
+import { createTenantCounts } from '../../../src/core/sequences/tenant-counts.ts'
 import type { Dim, ModelSignature, Tensor, ValueInfo } from '../../../src/core/tensor/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
@@ -363,7 +363,7 @@ test('sequences that have ended count no more for their tenant, by however many 
     runs.at(-1)?.answer()
     expect(await answer).toMatchObject({ y: 1 })
   }
-  const tally = createTally()
+  const tally = createTenantCounts()
   for (let i = 0; i < 100_000; i++) {
     tally.add(`tenant ${i}`, 1)
     tally.add(`tenant ${i}`, 1)

@@ -7,12 +7,12 @@ import type { Clock } from '../host/clock.ts'
 import { createDeadlines } from '../scheduler/deadlines.ts'
 import type { Finished } from '../scheduler/entry.ts'
 import type { Tensor } from '../tensor/types.ts'
-import { createBook, type Sequence } from './book.ts'
 import { type SequenceCall, sequenceKey } from './call.ts'
 import type { SequenceSettings } from './options.ts'
 import { bytesOf, type SequencePlan } from './plan.ts'
 import { lateInLine, noSequence, notOpen, tooLargeAlone, tooManyWaiting, tooManyWaitingOfTenant } from './refusals.ts'
-import { createTally } from './tally.ts'
+import { createSequenceTable, type Sequence } from './sequence-table.ts'
+import { createTenantCounts } from './tenant-counts.ts'
 import type { SequencesInfo } from './types.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
@@ -80,9 +80,9 @@ interface Deps {
 
 export function createSequences(plan: SequencePlan, settings: Settings, { clock, memory }: Deps): Sequences {
   const { model, idleTimeoutMs, maxSequences, maxBytes, maxQueue, maxQueueBytes, maxQueuePerTenant } = settings
-  const book = createBook<Turn>(settings, clock)
+  const table = createSequenceTable<Turn>(settings, clock)
   const waiting = new Set<Turn>()
-  const waitingOf = createTally()
+  const waitingOf = createTenantCounts()
   const deadlines = createDeadlines(
     clock,
     () => waiting,
@@ -101,11 +101,11 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
     if (!call) throw noSequence(model)
     if (signal?.aborted) throw aborted(signal)
     const key = sequenceKey(tenant, call)
-    const known = book.find(key)
+    const known = table.find(key)
     if (!known && !call.start) throw notOpen(model, call, idleTimeoutMs)
     const needed = call.start ? plan.freshBytes(inputs) : 0
     if (needed > maxBytes) throw tooLargeAlone(needed, maxBytes)
-    const sequence = known ?? book.begin(key, tenant, needed)
+    const sequence = known ?? table.begin(key, tenant, needed)
     const last = sequence.line.at(-1)
     const bytes = bytesOf(inputs)
     if (last) checkRoom(tenant, bytes, call, last)
@@ -190,7 +190,7 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
         fail(turn, error)
       }
     }
-    book.rest(sequence)
+    table.rest(sequence)
   }
 
   function dispatch(turn: Turn): void {
@@ -228,7 +228,7 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
     if (call.start) {
       // The sequence before is over, whatever the outcome.
       sequence.state = undefined
-      book.setAside(sequence, plan.freshBytes(inputs))
+      table.setAside(sequence, plan.freshBytes(inputs))
       return plan.fresh(inputs)
     }
     if (!sequence.state) throw notOpen(model, call, idleTimeoutMs)
@@ -239,15 +239,15 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
   /** Throws if the new state cannot be kept; the old one then remains. */
   function keep({ sequence, call, closes }: Turn, outputs: Tensors, before: Tensors): void {
     const state = plan.next(outputs, before)
-    if (call.end || closes) book.close(sequence)
+    if (call.end || closes) table.close(sequence)
     else {
-      book.setAside(sequence, bytesOf(state))
+      table.setAside(sequence, bytesOf(state))
       sequence.state = state
     }
   }
 
   function fail(turn: Turn, error: unknown): void {
-    if (turn.call.start || turn.closes) book.close(turn.sequence)
+    if (turn.call.start || turn.closes) table.close(turn.sequence)
     turn.sequence.line.shift()
     turn.reject(error)
     settled()
@@ -261,22 +261,22 @@ export function createSequences(plan: SequencePlan, settings: Settings, { clock,
         return Promise.reject(error)
       }
     },
-    has: (key) => book.find(key) !== undefined,
+    has: (key) => table.find(key) !== undefined,
     end(key) {
-      const sequence = book.find(key)
+      const sequence = table.find(key)
       const last = sequence?.line.at(-1)
       if (last) last.closes = true
-      else if (sequence) book.forget(sequence)
+      else if (sequence) table.forget(sequence)
     },
     get info() {
-      return { open: book.size, bytes: book.bytes, waiting: waiting.size, idleTimeoutMs, maxSequences, maxBytes }
+      return { open: table.size, bytes: table.bytes, waiting: waiting.size, idleTimeoutMs, maxSequences, maxBytes }
     },
     async drain() {
       if (turns > 0)
         await new Promise<void>((resolve) => {
           drained = resolve
         })
-      book.clear()
+      table.clear()
     },
     abandon(error) {
       for (const turn of [...waiting]) leave(turn, error)

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../host/clock.ts'
 import type { Tensor } from '../tensor/types.ts'
 import type { SequenceSettings } from './options.ts'
 import { tooLarge, tooMany, tooManyOfTenant } from './refusals.ts'
-import { createTally } from './tally.ts'
+import { createTenantCounts } from './tenant-counts.ts'
 
 export interface Sequence<Turn = unknown> {
   readonly key: string
@@ -18,7 +18,7 @@ export interface Sequence<Turn = unknown> {
   usedAt: number
 }
 
-export interface Book<Turn> {
+export interface SequenceTable<Turn> {
   find(key: string): Sequence<Turn> | undefined
   /** @throws ModelmountError `SEQUENCE_LIMIT`, `QUOTA_EXCEEDED` */
   begin(key: string, tenant: string, bytes: number): Sequence<Turn>
@@ -40,11 +40,14 @@ export interface Book<Turn> {
 /** Longest retry advice: a place may become free at any time. */
 const MAX_RETRY_S = 60
 
-export function createBook<Turn>(settings: Omit<SequenceSettings, 'state' | 'controls'>, clock: Clock): Book<Turn> {
+export function createSequenceTable<Turn>(
+  settings: Omit<SequenceSettings, 'state' | 'controls'>,
+  clock: Clock,
+): SequenceTable<Turn> {
   const { idleTimeoutMs, maxSequences, maxPerTenant, maxBytes } = settings
   /** Most recently used last. */
   const open = new Map<string, Sequence<Turn>>()
-  const byTenant = createTally()
+  const byTenant = createTenantCounts()
   let bytes = 0
   let timer: Timer | undefined
 

@@ -1,12 +1,12 @@
 /** Counts by tenant; a tenant with a count of zero takes no memory. */
-export interface Tally {
+export interface TenantCounts {
   of(tenant: string): number
   add(tenant: string, count: 1 | -1): void
   /** Number of remembered tenants. */
   readonly size: number
 }
 
-export function createTally(): Tally {
+export function createTenantCounts(): TenantCounts {
   const counts = new Map<string, number>()
   const of = (tenant: string): number => counts.get(tenant) ?? 0
   return {
