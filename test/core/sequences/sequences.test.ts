@@ -363,12 +363,12 @@ test('sequences that have ended count no more for their tenant, by however many 
     runs.at(-1)?.answer()
     expect(await answer).toMatchObject({ y: 1 })
   }
-  const tally = createTenantCounts()
+  const counts = createTenantCounts()
   for (let i = 0; i < 100_000; i++) {
-    tally.add(`tenant ${i}`, 1)
-    tally.add(`tenant ${i}`, 1)
-    tally.add(`tenant ${i}`, -1)
-    tally.add(`tenant ${i}`, -1)
+    counts.add(`tenant ${i}`, 1)
+    counts.add(`tenant ${i}`, 1)
+    counts.add(`tenant ${i}`, -1)
+    counts.add(`tenant ${i}`, -1)
   }
-  expect(tally.size).toBe(0)
+  expect(counts.size).toBe(0)
 })
