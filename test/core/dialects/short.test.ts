@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { atOnce } from '../../../src/core/dialects/codec/write-json.ts'
 import { ALL_BINARY } from '../../../src/core/dialects/open-inference/forms.ts'
-import { encodeInfer, encodeShort } from '../../../src/core/dialects/open-inference/response.ts'
+import { encodeInfer, encodeRaw, encodeShort } from '../../../src/core/dialects/open-inference/response.ts'
 import type { PredictResult } from '../../../src/core/predict/types.ts'
 import type { Tensor } from '../../../src/core/tensor/types.ts'
 
@@ -61,4 +61,33 @@ test('binary answers, those with classes and long text take the longer way', () 
   // Many outputs of which each is short.
   const half: Tensor = { type: 'string', dims: [1], data: ['x'.repeat(40_000)] }
   expect(encodeShort({ ...result, outputs: { a: half, b: half, c: half } })).toBeUndefined()
+})
+
+test('an answer of nothing but raw numbers is the same, whichever of the two ways has written it', () => {
+  const seen = { raw: 0, other: 0 }
+  fc.assert(
+    fc.property(results, fc.option(name, { nil: undefined }), (result, id) => {
+      const raw = encodeRaw(result, { id, forms: ALL_BINARY })
+      const tensors = Object.values(result.outputs)
+      const isRaw = tensors.length > 0 && tensors.every(({ type, data }) => type !== 'string' && data.length > 0)
+      expect(raw !== undefined).toBe(isRaw)
+      seen[isRaw ? 'raw' : 'other']++
+      if (raw) expect(raw).toEqual(atOnce(encodeInfer(result, { id, forms: ALL_BINARY })))
+    }),
+    { numRuns: 300, examples: [[resultOf(new Float32Array(8192)), undefined]] },
+  )
+  expect(seen.raw).toBeGreaterThan(20)
+  expect(seen.other).toBeGreaterThan(0)
+})
+
+test('labels and answers in JSON are left to the longer way', () => {
+  const result = resultOf(new Float32Array(4))
+  const formsOf = (binary: boolean, classes: number) => ({
+    named: new Map([['y', { binary, classes }]]),
+    otherwise: { binary: true, classes: 0 },
+  })
+  expect(encodeRaw(result, {})).toBeUndefined()
+  expect(encodeRaw(result, { forms: formsOf(false, 0) })).toBeUndefined()
+  expect(encodeRaw(result, { forms: formsOf(true, 2) })).toBeUndefined()
+  expect(encodeRaw(result, { forms: formsOf(true, 0) })).toBeDefined()
 })

@@ -20,41 +20,38 @@ export interface LaterCopies extends Copies {
 const SLICE_BYTES = 640 * 1024
 
 /** Copies the first slice at once, as most requests have no more, and leaves the rest for later. */
-export function createLaterCopies(): LaterCopies {
-  const later: { readonly target: Uint8Array; readonly source: Uint8Array }[] = []
-  let atOnce = 0
-  let bytes = 0
+export const createLaterCopies = (): LaterCopies => new Slices()
 
-  return {
-    get atOnce() {
-      return atOnce
-    },
-    get bytes() {
-      return bytes
-    },
-    add(target, source) {
-      if (atOnce + source.byteLength <= SLICE_BYTES) {
-        atOnce += source.byteLength
-        target.set(source)
-      } else {
-        bytes += source.byteLength
-        later.push({ target, source })
+/** A class, because V8 makes a hidden class for every object literal with a getter. */
+class Slices implements LaterCopies {
+  #later: { readonly target: Uint8Array; readonly source: Uint8Array }[] | undefined
+  atOnce = 0
+  bytes = 0
+
+  add(target: Uint8Array, source: Uint8Array): void {
+    if (this.atOnce + source.byteLength <= SLICE_BYTES) {
+      this.atOnce += source.byteLength
+      target.set(source)
+    } else {
+      this.bytes += source.byteLength
+      this.#later ??= []
+      this.#later.push({ target, source })
+    }
+  }
+
+  *copy(): Steps<void> {
+    // The first slice is this turn's, like what was copied at once.
+    let slice = this.atOnce
+    for (const { target, source } of this.#later ?? []) {
+      for (let at = 0; at < source.byteLength; ) {
+        const part = source.subarray(at, at + SLICE_BYTES - slice)
+        target.set(part, at)
+        at += part.byteLength
+        slice += part.byteLength
+        if (slice < SLICE_BYTES) continue
+        yield slice
+        slice = 0
       }
-    },
-    *copy() {
-      // The first slice is this turn's, like what was copied at once.
-      let slice = atOnce
-      for (const { target, source } of later) {
-        for (let at = 0; at < source.byteLength; ) {
-          const part = source.subarray(at, at + SLICE_BYTES - slice)
-          target.set(part, at)
-          at += part.byteLength
-          slice += part.byteLength
-          if (slice < SLICE_BYTES) continue
-          yield slice
-          slice = 0
-        }
-      }
-    },
+    }
   }
 }

@@ -19,7 +19,11 @@ type NumericConstructor = new (buffer: ArrayBufferLike, byteOffset: number, leng
 /** Bytes in the pieces they came in, mostly one. */
 export type Blob = readonly Uint8Array[]
 
-export const bytesOf = (blob: Blob): number => blob.reduce((sum, { byteLength }) => sum + byteLength, 0)
+export function bytesOf(blob: Blob): number {
+  let bytes = 0
+  for (const piece of blob) bytes += piece.byteLength
+  return bytes
+}
 
 /** The same in one piece. */
 export function wholeOf(blob: Blob): Uint8Array {

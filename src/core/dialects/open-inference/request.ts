@@ -28,8 +28,9 @@ import {
   refuseParameters,
 } from '../codec/fields.ts'
 import { isLarge, readLargeJson } from '../codec/large-json.ts'
-import { type Blobs, createBlobs, elementsIn, type Target } from './blobs.ts'
+import { type Blobs, bytesOf, createBlobs, elementsIn, type Target } from './blobs.ts'
 import { ALL_BINARY, readOutputs, refuseLabels } from './forms.ts'
+import { headsOf } from './heads.ts'
 import type { InferRequest } from './infer-request.ts'
 import { rawInput } from './raw.ts'
 import { templatesOf } from './templates.ts'
@@ -73,11 +74,31 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   const templates = isJson ? templatesOf(signature) : undefined
   const like = templates?.read(bytes, maxElements)
   if (like) return like
-  const json = headerLength === undefined ? body : bytes.subarray(0, headerLength)
-  const blobs = headerLength === undefined ? undefined : createBlobs([bytes.subarray(headerLength), ...rest], opts)
-  const { json: request, isRaw } = readJsonObject(json, signature, opts)
-  const read = requestFrom(request, signature, { maxElements, isRaw, paths, blobs })
+  if (headerLength !== undefined) return decodeBinary(bytes, headerLength, signature, opts, paths)
+  const { json: request, isRaw } = readJsonObject(body, signature, opts)
+  const read = requestFrom(request, signature, { maxElements, isRaw, paths })
   templates?.learn(bytes, [...paths.keys()], read)
+  return read
+}
+
+/** JSON and the tensors after it. */
+function decodeBinary(
+  bytes: Uint8Array,
+  headerLength: number,
+  signature: ModelSignature,
+  opts: DecodeOptions,
+  paths: Map<string, string>,
+): InferRequest {
+  const { maxElements, rest } = opts
+  const heads = headsOf(signature)
+  const json = bytes.subarray(0, headerLength)
+  const start = bytes.subarray(headerLength)
+  const tensors = rest ? [start, ...rest] : [start]
+  const like = heads.read(json, tensors, maxElements, opts)
+  if (like) return like
+  const { json: request, isRaw } = readJsonObject(json, signature, opts)
+  const read = requestFrom(request, signature, { maxElements, isRaw, paths, blobs: createBlobs(tensors, opts) })
+  heads.learn(json, bytesOf(tensors), paths, read)
   return read
 }
 

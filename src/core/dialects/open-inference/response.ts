@@ -80,6 +80,40 @@ function inQuotes(name: string): string {
   return quoted
 }
 
+/**
+ * The answer where it is nothing but numbers as raw bytes.
+ * @returns `undefined` for any other answer, which {@link encodeInfer} writes
+ */
+export function encodeRaw(
+  { model, version, outputs }: Result,
+  { id, forms = ALL_JSON }: EncodeOptions = {},
+): EncodedInfer | undefined {
+  if (forms.named.size === 0 && !forms.otherwise.binary) return undefined
+  const blobs: Uint8Array[] = []
+  let text = startOf(model, version, id)
+  let bytes = 0
+  for (const name in outputs) {
+    const tensor = outputs[name]
+    if (!tensor) continue
+    const { binary, classes } = formOf(forms, name)
+    if (!binary || classes > 0 || tensor.type === 'string') return undefined
+    const { buffer, byteOffset, byteLength } = tensor.data
+    text += `${bytes > 0 ? ',' : ''}${headOf(name, tensor)}"parameters":{"binary_data_size":${byteLength}}}`
+    blobs.push(new Uint8Array(buffer, byteOffset, byteLength))
+    if (byteLength === 0) return undefined
+    bytes += byteLength
+  }
+  if (bytes === 0) return undefined
+  return withBlobs(Buffer.from(`${text}]}`, 'utf8'), blobs, bytes)
+}
+
+function withBlobs(json: Uint8Array, blobs: readonly Uint8Array[], bytes: number): EncodedInfer {
+  const headerLength = json.byteLength
+  return headerLength + bytes < APART_BYTES
+    ? { body: Buffer.concat([json, ...blobs], headerLength + bytes), hasViews: false, headerLength }
+    : { body: json, rest: blobs, hasViews: true, headerLength }
+}
+
 /** @throws ModelmountError `REQUEST_INVALID` for more labels than an answer may have */
 export function* encodeInfer(result: Result, opts: EncodeOptions = {}): Steps<EncodedInfer> {
   const { id, forms = ALL_JSON } = opts

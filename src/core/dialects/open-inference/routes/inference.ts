@@ -11,7 +11,7 @@ import { VERSION } from '../../../version.ts'
 import type { Result, Steps } from '../../codec/index.ts'
 import type { InferRequest } from '../infer-request.ts'
 import { encodeModelMetadata, encodeServerMetadata } from '../metadata.ts'
-import { type EncodedInfer, encodeInfer, encodeShort } from '../response.ts'
+import { type EncodedInfer, encodeInfer, encodeRaw, encodeShort } from '../response.ts'
 
 /** The start of every path about one model. */
 export const MODEL = '/v2/models/(?<model>[^/]+)(?:/versions/(?<version>[^/]+))?'
@@ -91,7 +91,9 @@ const INFER: Operation<InferRequest> = {
   encode(result, { id, forms }, { signature, labels }) {
     const encoding = { id, forms, signature, labels }
     const short = encodeShort(result, encoding)
-    return short ? whole(short) : encodeLong(result, encoding)
+    if (short) return whole(short)
+    const raw = encodeRaw(result, encoding)
+    return raw ? inferAnswer(raw, () => discard(result.outputs)) : encodeLong(result, encoding)
   },
 }
 
