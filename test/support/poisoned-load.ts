@@ -14,7 +14,8 @@ import { createRandom, createSimulatedClock, type SimulatedClock } from './simul
 
 /** The effect of a row on its run. */
 export type Kind = 'good' | 'bad' | 'deadly'
-const CODES: Readonly<Record<Kind, number>> = { good: 0, bad: 1, deadly: 2 }
+/** The values that have it, second in a row. */
+export const CODES: Readonly<Record<Kind, number>> = { good: 0, bad: 1, deadly: 2 }
 
 export interface Asked {
   readonly kind?: Kind

@@ -81,7 +81,6 @@ function symbolOfRows(inputs: readonly ValueInfo[]): string | undefined {
 
 /** The one dimension of that name, else the first. */
 function placeOf(symbol: string | undefined, { dims = [] }: ValueInfo): number {
-  if (symbol === undefined || dims[0] === symbol) return 0
-  const place = dims.indexOf(symbol)
-  return place >= 0 && place === dims.lastIndexOf(symbol) ? place : 0
+  const places = dims.flatMap((dim, i) => (dim === symbol ? [i] : []))
+  return places.length === 1 ? (places[0] as number) : 0
 }

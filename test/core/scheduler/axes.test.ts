@@ -51,6 +51,30 @@ test.each<[string, Shapes, Shapes, Record<string, number>, Record<string, number
     [],
   ],
   ['time first alone', { X: ['seq', 'N', 8] }, { Y: ['seq', 'N'] }, { X: 1 }, { Y: 1 }, []],
+  [
+    'rows named in one input, second in the output',
+    { x: ['items', 4], z: [null] },
+    { y: ['time', 'items'] },
+    { x: 0, z: 0 },
+    { y: 1 },
+    [],
+  ],
+  [
+    'a name that stands first in one input alone',
+    { x: ['time', 'items'], z: ['items', 4] },
+    { y: ['items'] },
+    { x: 1, z: 0 },
+    { y: 0 },
+    [],
+  ],
+  [
+    'a batch that one input has, and a name that both have',
+    { x: ['time', 'N'], z: ['time', 4] },
+    { y: ['time'] },
+    { x: 0, z: 0 },
+    { y: 0 },
+    [],
+  ],
   ['the same name twice', { x: ['N', 'N'] }, { y: ['N', 'N'] }, { x: 0 }, { y: 0 }, []],
 ])('%s', (_, inputs, outputs, ins, outs, shared) => {
   expect(axes(inputs, outputs)).toEqual({ in: ins, out: outs, shared })
@@ -69,6 +93,16 @@ test.each<[string, Shapes, string]>([
     'different names first, one in common',
     { x: ['A', 'time'], z: ['B', 'time'] },
     'the inputs have different names for their rows (A, B)',
+  ],
+  [
+    'two names, each of them first in one input',
+    { x: ['seq', 'items'], z: ['items', 'seq'] },
+    'the inputs have different names for their rows (seq, items)',
+  ],
+  [
+    'state of the name, beside an input without names',
+    { x: ['items', 4], h: [2, 'items', 4], z: [null] },
+    "the first dimension of 'h' is fixed at 2",
   ],
   ['a rank that is not known', { x: undefined }, "the rank of 'x' is unknown"],
 ])('%s: none', (_, inputs, reason) => {

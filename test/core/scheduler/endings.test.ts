@@ -4,7 +4,7 @@ import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import type { AbortSignalLike } from '../../../src/core/host/abort.ts'
-import { createPoisonedLoad, type PoisonedLoad, type PoisonedOptions } from '../../support/poisoned-load.ts'
+import { CODES, createPoisonedLoad, type PoisonedLoad, type PoisonedOptions } from '../../support/poisoned-load.ts'
 
 interface Ending {
   readonly opts?: PoisonedOptions
@@ -113,6 +113,32 @@ test('while a request waits or runs, its deadline keeps the process', async () =
   expect(clock.held).toBe(1)
   await clock.letPass(50)
   expect(clock.held).toBe(0)
+})
+
+test('one that cost its worker may be sent again in a second, and is told so', async () => {
+  const { scheduler, clock } = createPoisonedLoad({ killable: true })
+  const x = { type: 'float32', dims: [1, 2], data: Float32Array.of(0, CODES.deadly) } as const
+  const answer = scheduler.submit({
+    run: { inputs: { x }, fetches: ['x'] },
+    enqueuedAt: 0,
+    deadline: 1000,
+    signal: undefined,
+    priority: 'normal',
+    tenant: '',
+    shareable: true,
+  })
+  const told = expect(answer).rejects.toMatchObject({ code: 'WORKER_LOST', retryAfterS: 1 })
+  await clock.letPass(100)
+  await told
+})
+
+test('a scheduler that has had no request drains at once, and one that has drains after its answers', async () => {
+  await createPoisonedLoad().scheduler.drain()
+  const { scheduler, clock, send, answers } = createPoisonedLoad({ law: () => 10 })
+  for (let i = 0; i < 3; i++) send()
+  const drained = scheduler.drain().then(() => answers.size)
+  await clock.letPass(100)
+  expect(await drained).toBe(3)
 })
 
 describe.each(Object.entries(ENDINGS))('%s', (code, { opts, end }) => {
