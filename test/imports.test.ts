@@ -138,7 +138,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/cache': ['errors', 'host', 'telemetry (types)', 'tensor'],
   'core/integrity': ['errors', 'host'],
   'core/crypto': ['errors', 'host', 'integrity', 'onnx'],
-  'core/registry': ['errors', 'host', 'options', 'tensor'],
+  'core/registry': ['errors', 'host', 'options', 'predict (types)', 'tensor'],
   // The child in which models are tried is a worker.
   'core/engine': ['errors', 'host', 'onnx', 'tensor', 'trial'],
   'core/scheduler': ['engine (types)', 'errors', 'host', 'telemetry (types)', 'tensor'],

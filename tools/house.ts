@@ -13,16 +13,13 @@ const KNOWN: Known = {
     'src/core/model/residency.ts createResidency': 220,
     'src/core/scheduler/fair-queue.ts createFairQueue': 228,
     'src/core/sequences/sequence-queue.ts createSequences': 205,
-    'src/core/server.ts createModelServer': 155,
     'src/core/model/weights.ts createWeights': 183,
   },
   lets: {
     'src/core/model/weights.ts createWeights': 9,
   },
   loose: {},
-  imports: {
-    'src/core/server.ts': 26,
-  },
+  imports: {},
   server: {},
   mutable: {
     'src/core/scheduler/entry.ts Entry': 10,

@@ -1,34 +1,27 @@
 /** createModelServer(): wires the rooms. The way of a prediction is in `predict/`. */
 
-import { createDecrypt } from './crypto/index.ts'
 import { createDecoding } from './decoding/index.ts'
 import { createBuffers } from './engine/buffers.ts'
 import { openProcess } from './engine/process.ts'
-import { ModelmountError, toModelmountError } from './errors.ts'
 import { systemClock } from './host/clock.ts'
 import { checkHost, disableOrtTelemetry } from './host/environment.ts'
 import { createIds } from './host/ids.ts'
-import { onnxRuntimeVersion } from './host/packages.ts'
 import { createHttp, createInFlight, requestIdOf } from './http/index.ts'
-import { createGate } from './integrity/index.ts'
 import { createEvents } from './model/events.ts'
 import { createFleet } from './model/fleet.ts'
-import { dataNamesOf } from './model/load/files.ts'
 import { createMaker } from './model/make.ts'
-import type { Model } from './model/model.ts'
-import { resolveOpenApi } from './openapi/index.ts'
-import { checkLoadOptions, checkVersionLabel, resolveOptions, resolveSpec } from './options/index.ts'
+import { checkLoadOptions, resolveOptions, resolveSpec } from './options/index.ts'
 import { createPrediction } from './predict/prediction.ts'
+import type { Served } from './predict/served.ts'
 import { createRegistry } from './registry/registry.ts'
+import { createClosing, shutDown } from './server/closing.ts'
+import { openGate } from './server/gate.ts'
 import { guardMethods } from './server/guarded.ts'
-import { controlOf, firstModels } from './server/repository.ts'
+import { controlOf, firstModels, loadFirst } from './server/repository.ts'
 import type { ModelServer, ModelServerOptions } from './server/types.ts'
 import { createViews } from './server/views.ts'
 import { isolated, observeRequests } from './telemetry/index.ts'
 import { createTrials } from './trial/trials.ts'
-
-/** How long close() waits for killed workers after it has given up on their runs. */
-const ABANDON_MS = 1000
 
 /**
  * Starts a server inside this process. Resolves when every model is ready or has failed; failed ones are reported by `health()`.
@@ -38,7 +31,7 @@ const ABANDON_MS = 1000
 export async function createModelServer(options: ModelServerOptions): Promise<ModelServer> {
   const config = resolveOptions(options)
   const clock = systemClock
-  const registry = createRegistry<Model>()
+  const registry = createRegistry<Served>()
   const buffers = createBuffers(clock)
   const decoding = createDecoding(config)
   const trials = createTrials(clock, openProcess({ maxMemoryBytes: undefined }))
@@ -46,27 +39,17 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const warn = (message: string): void => emit({ type: 'warning', message })
   const telemetry = config.telemetry && isolated(config.telemetry, warn)
   const observer = telemetry && observeRequests(telemetry, clock, requestIdOf)
-  const gate = await createGate(config.integrity, {
-    dataNamesOf,
-    wallNow: Date.now,
-    warn,
-    onnxruntime: onnxRuntimeVersion(),
-    decrypt: createDecrypt(config.encryption),
-  })
-  let closing: Promise<void> | undefined
-  const closed = (): ModelmountError => new ModelmountError('SERVER_CLOSED', 'the model server is closed', { retryAfterS: 1 })
-  const refuseClosed = (): void => {
-    if (closing) throw closed()
-  }
+  const gate = await openGate(config, warn)
+  const closing = createClosing()
 
   const { cacheDirectory, scan, memoryBudgetBytes } = config
   const lent = { clock, trials, buffers, telemetry, gate, emit, cacheDirectory, scan, memoryBudgetBytes }
   const maker = createMaker({ ...lent, holder: registry.get })
-  const fleet = createFleet({ registry, create: maker.make, closed: () => (closing ? closed() : undefined) })
+  const fleet = createFleet({ registry, create: maker.make, closed: closing.refusal })
   const views = createViews({
     serverName: config.name,
     registry,
-    isClosing: () => closing !== undefined,
+    isClosing: () => closing.hasBegun,
     reloadFailure: fleet.reloadFailure,
   })
   const prediction = createPrediction(config.extensions, {
@@ -74,67 +57,35 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     observer,
     now: clock.now,
     newId: createIds().next,
-    refuseClosed,
+    refuseClosed: closing.refuse,
     warn,
   })
 
-  // ---------------------------------------------------------------- closing
-
-  async function shutDown(timeoutMs: number): Promise<void> {
-    const { models, done } = fleet.drain()
-    const gaveUp = new Promise<void>((resolve) => {
-      const timer = clock.after(timeoutMs, () => {
-        void trials.close()
-        for (const model of models) model.abandon(closed())
-        // A thread that hangs in native code cannot be ended; the exit guard deals with it when the process ends.
-        clock.after(ABANDON_MS, resolve).hold(true)
-      })
-      timer.hold(true)
-      void done.then(() => timer.cancel())
-    })
-    await Promise.race([done, gaveUp])
-    await trials.close()
-    await prediction.close()
-    buffers.close()
-    await decoding.close()
-    gate.close()
-    unwatch?.()
-  }
-
-  async function close(opts: { readonly timeoutMs?: number } = {}): Promise<void> {
-    closing ??= shutDown(opts.timeoutMs ?? 30_000)
-    return closing
-  }
+  const close = (opts: { readonly timeoutMs?: number } = {}): Promise<void> =>
+    closing.begin(() =>
+      shutDown(opts.timeoutMs ?? 30_000, {
+        ...{ clock, fleet, trials, refusal: closing.refusal },
+        ends: [prediction.close, buffers.close, decoding.close, gate.close, () => unwatch?.()],
+      }),
+    )
 
   const server: ModelServer = {
     name: config.name,
     // The types of a model's own inputs and outputs are the generated file's promise; here every model is the same.
     predict: prediction.front as ModelServer['predict'],
     async load(spec, opts) {
-      refuseClosed()
+      closing.refuse()
       checkLoadOptions(opts)
       return views.infoOf(await fleet.load(resolveSpec(spec, config.settings), { replace: opts?.replace === true }))
     },
     unload: fleet.unload,
-    setVersionLabel(name, label, version) {
-      checkVersionLabel(label, version)
-      if (version === undefined) registry.select(name)
-      // Throws for one that is not ready.
-      else registry.resolve(name, version)
-      registry.setLabel(name, label, version)
-    },
-    purge(name, version) {
-      const models = name === undefined ? registry.all() : registry.select(name, version)
-      return models.reduce((dropped, { cache }) => dropped + (cache?.purge() ?? 0), 0)
-    },
+    setVersionLabel: fleet.setVersionLabel,
+    purge: fleet.purge,
     model: views.model,
     models: views.models,
     health: views.health,
     subscribe,
-    openapi(options = {}) {
-      const { mount, about } = resolveOpenApi(options)
-      return views.describe(mount, about)
-    },
+    openapi: views.openapi,
     http: createHttp({
       serverName: config.name,
       maxBodyBytes: config.maxBodyBytes,
@@ -145,7 +96,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
       now: clock.now,
       health: views.health,
       resolve(name, version) {
-        refuseClosed()
+        closing.refuse()
         return registry.resolve(name, version)
       },
       versions: (name) =>
@@ -155,7 +106,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
           .map(({ version }) => version),
       known: (name, version) => (name === undefined ? registry.all() : registry.select(name, version)),
       labelled: registry.labelled,
-      control: controlOf({ config, registry, fleet, refuseClosed, warn }),
+      control: controlOf({ config, registry, fleet, refuseClosed: closing.refuse, warn }),
       modelNames: () => [...new Set(registry.all().map(({ name }) => name))],
       info: views.infoOf,
       openapi: (mount) => views.describe(mount),
@@ -182,11 +133,10 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   await prediction.start({ now: clock.now, predict: prediction.front, models: views.models, subscribe })
   const specs = await firstModels(config, warn)
   maker.expect(specs)
-  const results = await Promise.allSettled(specs.map((spec) => fleet.load(spec, { replace: false })))
-  const failed = results.find((result) => result.status === 'rejected')
-  if (failed && config.strict) {
+  const failure = await loadFirst(specs, fleet)
+  if (failure && config.strict) {
     await close()
-    throw toModelmountError(failed.reason)
+    throw failure
   }
   return guardMethods(server, prediction.ask)
 }

@@ -76,7 +76,7 @@ export function createCodec<A extends Asked>(
         headerLength,
         mediaType,
         maxElements,
-        room: target.room,
+        room: target.buffers,
         signal: request.signal,
         deadline: readBy(request, target, call.at, bodySays),
       }

@@ -22,7 +22,7 @@ export interface About {
   /** Only threads give memory back: what a child process reads from its pipe is memory of its own. */
   readonly buffers: Buffers | undefined
   readonly contract: Contract
-  readonly own: Intake
+  readonly intake: Intake
   /** What its session told. */
   readonly session: Pick<ModelInfo, 'executionProvider' | 'loadMs' | 'providerFallbacks'>
   /** How to make a request that it was seen to answer; none where that was not tried. */
@@ -41,7 +41,7 @@ export const unread = (config: ModelConfig, buffers: Buffers): About => ({
   hazard: undefined,
   buffers: config.isolation === 'thread' ? buffers : undefined,
   contract: contractOf(NOTHING, { inputs: {}, outputs: {} }),
-  own: createIntake(NOTHING, config),
+  intake: createIntake(NOTHING, config),
   session: { providerFallbacks: [] },
   example: undefined,
 })

@@ -1,16 +1,22 @@
-/** All model versions of a server: loaded, replaced, unloaded, one name at a time. What serves goes on until its replacement is ready. */
+/**
+ * All versions of a server: loaded, replaced, labelled, unloaded. Loads of one version take turns, and a version serves on until its
+ * replacement is ready.
+ */
 
 import { ModelmountError, toModelmountError } from '../errors.ts'
 import { createLines } from '../host/lines.ts'
 import type { ModelConfig } from '../options/index.ts'
+import type { Servable } from '../predict/call.ts'
+import type { Served } from '../predict/served.ts'
 import type { Registry } from '../registry/registry.ts'
+import { createLabels, type Labels } from './labels.ts'
 import type { Model } from './model.ts'
 
 /** Loads of one version that may wait for the one that runs: each holds what it was given. */
 const MAX_WAITING = 8
 
 interface Deps {
-  readonly registry: Registry<Model>
+  readonly registry: Registry<Served>
   /** @param mustBe id of the manifest that it must have */
   create(config: ModelConfig, mustBe: string | undefined): Model
   /** Set once the server is closing. */
@@ -32,13 +38,21 @@ export interface Fleet {
   /** @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND` */
   unload(name: string, version?: string): Promise<void>
   /** Takes one away, after what it has accepted. */
-  drop(model: Model): Promise<void>
+  drop(servable: Served): Promise<void>
+  /** How a version was loaded; `undefined` for one that an extension has brought. */
+  configOf(servable: Servable): ModelConfig | undefined
+  readonly setVersionLabel: Labels['set']
+  /**
+   * Drops kept results: of one version, of all versions of a name, or of all names. @returns how many
+   * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`
+   */
+  purge(name?: string, version?: string): number
   /** Notes why the versions of a name were not replaced, or that they were. */
   noteReload(name: string, failure: string | undefined): void
   /** Why a version that serves was not replaced when that was last asked for. */
-  reloadFailure(model: Model): string | undefined
-  /** Ends all of them, and what is on its way. */
-  drain(): { readonly models: readonly Model[]; readonly done: Promise<unknown> }
+  reloadFailure(servable: Servable): string | undefined
+  /** Ends all of them, also those that still load. `abandon` gives up what `done` waits for. */
+  drain(): { readonly done: Promise<unknown>; abandon(error: ModelmountError): void }
 }
 
 /** A model that has loaded and does not serve yet. */
@@ -49,12 +63,15 @@ interface Prepared {
   discard(): Promise<void>
 }
 
-const keyOf = ({ name, version }: { readonly name: string; readonly version: string }): string => JSON.stringify([name, version])
+const keyOf = ({ name, version }: Pick<Servable, 'name' | 'version'>): string => JSON.stringify([name, version])
 
 export function createFleet({ registry, create, closed }: Deps): Fleet {
   const lines = createLines(MAX_WAITING)
+  const labels = createLabels(registry)
   /** By name and version. */
   const failures = new Map<string, string>()
+  /** Those among the servables of the registry that are models. */
+  const models = new WeakMap<Servable, Model>()
   /** Started, and neither in service nor given up. */
   const coming = new Set<Model>()
   const drains = new Set<Promise<void>>()
@@ -62,10 +79,12 @@ export function createFleet({ registry, create, closed }: Deps): Fleet {
   /** @param visible to callers from the start, unless a version that serves has its place */
   async function prepare(config: ModelConfig, opts: { readonly replace: boolean; readonly visible: boolean }): Promise<Prepared> {
     const previous = registry.get(config.name, config.version)
-    const model = create(config, opts.replace ? undefined : previous?.integrity?.manifestId)
+    const mustBe = opts.replace || !previous ? undefined : models.get(previous)?.integrity?.manifestId
+    const model = create(config, mustBe)
+    models.set(model, model)
     const serves = previous?.state === 'ready'
     if (opts.visible && !serves) registry.set(model)
-    const undeclare = opts.visible ? declareLabels(registry, config) : () => {}
+    const undeclare = opts.visible ? labels.declare(config) : () => {}
     coming.add(model)
     try {
       await model.start()
@@ -85,8 +104,8 @@ export function createFleet({ registry, create, closed }: Deps): Fleet {
         refuseRetired(model)
         registry.set(model)
         failures.delete(keyOf(config))
-        declareLabels(registry, config)
-        moveLabels(registry, config)
+        labels.declare(config)
+        labels.move(config)
         if (previous) retire(previous)
       },
       async discard() {
@@ -98,22 +117,18 @@ export function createFleet({ registry, create, closed }: Deps): Fleet {
 
   function refuseRetired(model: Model): void {
     if (!model.retired) return
-    throw closed() ?? new ModelmountError('MODEL_LOAD_FAILED', `model '${model.config.name}' was unloaded while it loaded`)
+    throw closed() ?? new ModelmountError('MODEL_LOAD_FAILED', `model '${model.name}' was unloaded while it loaded`)
   }
 
-  function retire(model: Model): void {
-    const drain = model.drain().finally(() => drains.delete(drain))
+  function retire(servable: Servable): void {
+    const drain = servable.drain().finally(() => drains.delete(drain))
     drains.add(drain)
   }
 
   async function turnOf(config: ModelConfig): Promise<() => void> {
     const turn = lines.enter(keyOf(config))
     if (turn) return turn
-    throw new ModelmountError(
-      'QUEUE_FULL',
-      `${MAX_WAITING} loads of model '${config.name}' version '${config.version}' are waiting already`,
-      { retryAfterS: 1 },
-    )
+    throw tooManyLoads(config)
   }
 
   async function load(config: ModelConfig, { replace }: { readonly replace: boolean }): Promise<Model> {
@@ -158,48 +173,47 @@ export function createFleet({ registry, create, closed }: Deps): Fleet {
     }
   }
 
-  async function drop(model: Model): Promise<void> {
-    await model.drain()
-    registry.remove(model)
-    failures.delete(keyOf(model.config))
+  async function drop(servable: Served): Promise<void> {
+    await servable.drain()
+    registry.remove(servable)
+    failures.delete(keyOf(servable))
   }
 
   return {
     load,
     loadTogether: (name, configs) => (serves(name) ? loadAllOrNone(configs) : loadEach(configs)),
     async unload(name, version) {
-      const models = registry.select(name, version)
-      const onTheWay = [...coming].filter(
-        ({ config }) => config.name === name && (version === undefined || config.version === version),
-      )
-      await Promise.all([...models.map(drop), ...onTheWay.map((model) => model.drain())])
+      const servables = registry.select(name, version)
+      const onTheWay = [...coming].filter((model) => model.name === name && (version === undefined || model.version === version))
+      await Promise.all([...servables.map(drop), ...onTheWay.map((model) => model.drain())])
     },
     drop,
+    configOf: (servable) => models.get(servable)?.config,
+    setVersionLabel: labels.set,
+    purge(name, version) {
+      const servables = name === undefined ? registry.all() : registry.select(name, version)
+      return servables.reduce((dropped, { cache }) => dropped + (cache?.purge() ?? 0), 0)
+    },
     noteReload(name, failure) {
-      for (const { config, state } of registry.versions(name)) {
-        if (failure === undefined) failures.delete(keyOf(config))
-        else if (state === 'ready') failures.set(keyOf(config), failure)
+      for (const servable of registry.versions(name)) {
+        if (failure === undefined) failures.delete(keyOf(servable))
+        else if (servable.state === 'ready') failures.set(keyOf(servable), failure)
       }
     },
-    reloadFailure: ({ config }) => failures.get(keyOf(config)),
+    reloadFailure: (servable) => failures.get(keyOf(servable)),
     drain() {
-      const models = [...new Set([...registry.all(), ...coming])]
-      return { models, done: Promise.all([...drains, ...models.map((model) => model.drain()), lines.idle()]) }
+      const servables = [...new Set([...registry.all(), ...coming])]
+      return {
+        done: Promise.all([...drains, ...servables.map((servable) => servable.drain()), lines.idle()]),
+        abandon(error) {
+          for (const servable of servables) models.get(servable)?.abandon(error)
+        },
+      }
     },
   }
 }
 
-/** A label that is new points at once at what it will be; until that is ready its callers are told so. */
-function declareLabels(registry: Registry<Model>, { name, versionLabels }: ModelConfig): () => void {
-  const declared = [...versionLabels].filter(([label]) => !registry.labels(name).has(label))
-  for (const [label, version] of declared) registry.setLabel(name, label, version)
-  return () => {
-    for (const [label, version] of declared)
-      if (registry.labels(name).get(label) === version) registry.setLabel(name, label, undefined)
-  }
-}
-
-/** One that is in use waits for the version that it moves to. */
-function moveLabels(registry: Registry<Model>, { name, version, versionLabels }: ModelConfig): void {
-  for (const [label, target] of versionLabels) if (target === version) registry.setLabel(name, label, version)
-}
+const tooManyLoads = ({ name, version }: ModelConfig): ModelmountError =>
+  new ModelmountError('QUEUE_FULL', `${MAX_WAITING} loads of model '${name}' version '${version}' are waiting already`, {
+    retryAfterS: 1,
+  })

@@ -3,6 +3,7 @@
 import { createResultCache, type ResultCache } from '../cache/index.ts'
 import { createCpuBudget } from '../engine/cpu.ts'
 import type { ModelConfig } from '../options/index.ts'
+import type { Servable } from '../predict/call.ts'
 import type { ModelDeps, ModelEvent } from './deps.ts'
 import type { ServerEvent } from './events.ts'
 import { createModel, type Model } from './model.ts'
@@ -13,7 +14,7 @@ interface Deps extends Omit<ModelDeps, 'cache' | 'cpu' | 'residency' | 'emit'> {
   /** Bytes for the instances of all models; `undefined` for no bound. */
   readonly memoryBudgetBytes: number | undefined
   /** The version that has the place of this name and version. */
-  holder(name: string, version: string): Model | undefined
+  holder(name: string, version: string): Servable | undefined
   emit(event: ServerEvent): void
 }
 

@@ -1,13 +1,8 @@
 /** One served model version: loads, runs requests, drains. What it does in each phase is in the rooms that it wires. */
 
-import type { ResultCache } from '../cache/index.ts'
-import type { Memory } from '../engine/buffers.ts'
 import { isModelmountError, ModelmountError } from '../errors.ts'
 import type { ModelConfig } from '../options/index.ts'
-import type { Call } from '../predict/call.ts'
-import type { Finished } from '../scheduler/entry.ts'
-import type { Sequences } from '../sequences/index.ts'
-import type { ModelSignature } from '../tensor/types.ts'
+import type { Served } from '../predict/served.ts'
 import { type About, unread } from './about.ts'
 import type { ModelDeps, ModelEvent } from './deps.ts'
 import { infoOf } from './info.ts'
@@ -17,47 +12,19 @@ import { createLoadTimes } from './load/times.ts'
 import { failureIn, type Phase, runningIn, STATES } from './phases.ts'
 import { createResources } from './resources.ts'
 import type { Running } from './running.ts'
-import { createStatistics, type Statistics } from './statistics.ts'
-import type { ModelInfo, ModelState } from './types.ts'
-import type { Intake } from './view/intake.ts'
+import { createStatistics } from './statistics.ts'
+import type { ModelState } from './types.ts'
 
-export interface Model {
-  readonly name: string
-  readonly version: string
+/** The servable of a local model. */
+export interface Model extends Served {
   readonly kind: 'model'
   readonly config: ModelConfig
-  readonly state: ModelState
-  readonly reason: ModelmountError | undefined
-  /** Valid once the state has been `ready`. */
-  readonly signature: ModelSignature
-  /** True when a request would be queued: ready, and not refused by the breaker. */
-  readonly available: boolean
-  /** Why it is ready and takes no requests. */
-  readonly unavailableBecause: string | undefined
-  info(isDefault?: boolean): ModelInfo
   /** Loads it; rejects with the reason and leaves the state `failed`. */
   start(): Promise<void>
-  /** Makes a caller's inputs ours; valid once the state has been `ready`. */
-  readonly own: Intake
-  /** Where large inputs that are given to `run` may lie, so that they need not be copied again; none where a run could not take them from there. */
-  readonly room: Memory | undefined
-  /** What is known of its files, once they were admitted and where somebody wanted to know. */
+  /** The identity of its files and their signer, once they were admitted, where the server's options ask for them. */
   readonly integrity: About['integrity']
-  /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
-  run(call: Call): Promise<Finished>
-  /** By output, what its elements stand for. */
-  readonly labels: ModelInfo['labels']
-  /** What it has answered before, where that is kept. */
-  readonly cache: ResultCache | undefined
-  readonly statistics: Statistics
-  /** How to make a request that it was seen to answer; none where that was not tried. */
-  readonly example: About['example']
-  /** Its open sequences, where it keeps state; valid once the state has been `ready`. */
-  readonly sequences: Sequences | undefined
   /** True once `drain()` was called, also while it still loads. */
   readonly retired: boolean
-  /** Takes no more requests, answers the accepted ones, frees the workers. */
-  drain(): Promise<void>
   /** Gives up what `drain()` waits for. */
   abandon(error: ModelmountError): void
 }
@@ -190,10 +157,10 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
     get labels() {
       return about.labels
     },
-    get own() {
-      return about.own
+    get intake() {
+      return about.intake
     },
-    get room() {
+    get buffers() {
       return about.buffers
     },
     get sequences() {

@@ -6,7 +6,7 @@ import type { Finished } from '../scheduler/entry.ts'
 import type { Sequences } from '../sequences/index.ts'
 import type { About } from './about.ts'
 import type { Running } from './running.ts'
-import type { Served } from './view/served.ts'
+import type { SessionView } from './view/session.ts'
 import type { Tensors } from './view/view.ts'
 
 /** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
@@ -19,7 +19,7 @@ interface Deps {
 }
 
 export function createRun(
-  { outer, inner }: Served,
+  { outer, inner }: SessionView,
   { scheduler, provision: { seat } }: Pick<Running, 'scheduler' | 'provision'>,
   { about: { buffers, config }, sequences, clock }: Deps,
 ): RunModel {

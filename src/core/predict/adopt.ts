@@ -1,4 +1,4 @@
-/** Completes a servable that was made elsewhere with all that the server needs of one. */
+/** Completes a servable that an extension has made with all that the server needs of one. */
 
 import { toModelmountError } from '../errors.ts'
 import { NO_QUEUE } from '../model/no-queue.ts'
@@ -29,12 +29,11 @@ const NOTHING = {
   configNotes: [],
 } as const satisfies Partial<ModelInfo>
 
-/** A servable as the fleet of a server holds it: its life is its own, so that nothing here starts or ends it but `drain()`. */
-export function adopt(servable: Servable) {
+/** Its life is its own: the server ends it with `drain()`, and starts it in no way. */
+export function adopt(servable: Servable): Served {
   const { name, version, kind } = servable
-  const config = { name, version, ...TERMS, maxBatch: undefined, batching: false, sequences: undefined } as const
-  let intake: { readonly of: ModelSignature; readonly own: Intake } | undefined
-  let isRetired = false
+  const config = { ...TERMS, maxBatch: undefined, batching: false, sequences: undefined } as const
+  let known: { readonly of: ModelSignature; readonly intake: Intake } | undefined
 
   function info(isDefault = false): ModelInfo {
     const { state, reason, signature } = servable
@@ -51,7 +50,7 @@ export function adopt(servable: Servable) {
     }
   }
 
-  const adopted = {
+  return {
     name,
     version,
     kind,
@@ -72,16 +71,13 @@ export function adopt(servable: Servable) {
     get signature() {
       return servable.signature
     },
-    get retired() {
-      return isRetired
-    },
     info,
-    own(inputs: Parameters<Intake>[0]) {
+    intake(inputs) {
       const { signature } = servable
-      if (intake?.of !== signature) intake = { of: signature, own: createIntake(signature, TERMS) }
-      return intake.own(inputs)
+      if (known?.of !== signature) known = { of: signature, intake: createIntake(signature, TERMS) }
+      return known.intake(inputs)
     },
-    room: undefined,
+    buffers: undefined,
     get labels() {
       return servable.info().labels
     },
@@ -89,7 +85,6 @@ export function adopt(servable: Servable) {
     statistics: createStatistics(),
     example: undefined,
     sequences: undefined,
-    integrity: undefined,
     async run(call: Call): Promise<Answer> {
       try {
         return await servable.run(call)
@@ -97,21 +92,17 @@ export function adopt(servable: Servable) {
         throw toModelmountError(error)
       }
     },
-    async drain() {
-      isRetired = true
-      await servable.drain()
-    },
-    async start() {},
-    abandon() {},
+    drain: () => servable.drain(),
   }
-  return adopted satisfies Served
 }
+
+const isServed = (servable: Servable): servable is Served => 'intake' in servable
 
 const adopted = new WeakMap<Servable, Served>()
 
 /** The servable that a stage has chosen: one of the server's own, or any other. */
 export function servedOf(servable: Servable): Served {
-  if ('own' in servable) return servable as Served
+  if (isServed(servable)) return servable
   const known = adopted.get(servable) ?? adopt(servable)
   adopted.set(servable, known)
   return known

@@ -12,7 +12,7 @@ export const createCheck =
   (call) => {
     const served = call.servable as Served
     const { decoded } = call
-    if (decoded === undefined || decoded.of !== served || decoded.inputs !== call.inputs) call.inputs = served.own(call.inputs)
+    if (decoded === undefined || decoded.of !== served || decoded.inputs !== call.inputs) call.inputs = served.intake(call.inputs)
     if (observer) call.account.trace = call.trace = observer.begin(served, call.at, call, call.request?.headers)
     call.fetches = outputNames(served, call.outputs)
     call.account.servable = served

@@ -1,7 +1,6 @@
 /** The way of a prediction of one server, from its two front doors to what answers. */
 
 import type { ModelmountError } from '../errors.ts'
-import type { Model } from '../model/model.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RequestObserver } from '../telemetry/index.ts'
 import { adopt } from './adopt.ts'
@@ -14,9 +13,10 @@ import type { Demand } from './guard.ts'
 import { createLedger } from './ledger.ts'
 import { cacheStep, createPipeline, decodeStep } from './pipeline.ts'
 import { createRoute, targetOf } from './route.ts'
+import type { Served } from './served.ts'
 
 interface Deps {
-  readonly registry: Registry<Model>
+  readonly registry: Registry<Served>
   readonly observer: RequestObserver | undefined
   now(): number
   newId(): string
@@ -41,8 +41,7 @@ export function createPrediction(extensions: readonly Extension[], deps: Deps) {
   const allow = ask && ((call: Call): void => ask(demandOf(call)))
   const front = createFront({ pipeline, ledger, now, newId, refuseClosed, allow })
   for (const { servables = [] } of extensions) {
-    // The fleet asks no more of what it has not loaded than `adopt` gives.
-    for (const servable of servables) registry.set(adopt(servable) as unknown as Model)
+    for (const servable of servables) registry.set(adopt(servable))
   }
 
   return {

@@ -34,7 +34,7 @@ function holderOf<S extends Served>(
   { tenant, version }: Call,
   sequence: NonNullable<Call['sequence']>,
 ): Served {
-  const { name } = target.config
+  const { name } = target
   if (!target.sequences)
     throw new ModelmountError('OPTIONS_INVALID', `opts.sequence: model '${name}' keeps no state between requests`, {
       details: { field: 'sequence' },

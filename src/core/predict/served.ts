@@ -8,16 +8,15 @@ import type { ExampleForm } from '../tensor/index.ts'
 import type { Answer, Call, Servable, Tensors } from './call.ts'
 import type { PredictInputs } from './types.ts'
 
-/** Results that are kept. */
+/** Results that it keeps. */
 interface Kept {
   getOrRun(inputs: Tensors, call: Call, run: (inputs: Tensors, call: Call) => Promise<Answer>): Promise<Answer>
   purge(): number
 }
 
 export interface Served extends Servable {
+  /** The terms of its requests. */
   readonly config: {
-    readonly name: string
-    readonly version: string
     readonly priority: Priority
     readonly timeoutMs: number
     readonly maxTimeoutMs: number
@@ -29,10 +28,11 @@ export interface Served extends Servable {
   /** Why it is ready and takes no requests. */
   readonly unavailableBecause: string | undefined
   info(isDefault?: boolean): ModelInfo
-  /** Makes a caller's inputs ours; valid once the state has been `ready`. */
-  own(inputs: PredictInputs): Record<string, Tensors[string]>
-  /** Where large inputs may lie; none where a run could not take them from there. */
-  readonly room: Memory | undefined
+  /** Makes tensors of the server's own of a caller's inputs. Valid once the state has been `ready`. */
+  intake(inputs: PredictInputs): Record<string, Tensors[string]>
+  /** Where large inputs may lie, so that they need no further copy; none where a run could not take them from there. */
+  readonly buffers: Memory | undefined
+  /** By output, the meanings of its elements. */
   readonly labels: ModelInfo['labels']
   readonly cache: Kept | undefined
   readonly statistics: {

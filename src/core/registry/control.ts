@@ -12,19 +12,17 @@ interface Source {
   readonly source: string | Uint8Array
 }
 
-interface Controlled<C> extends Registered {
-  readonly config: C & Source
-}
-
-interface Deps<C, T> {
-  readonly registry: Registry<T & Controlled<C>>
+interface Deps<C, S extends Registered> {
+  readonly registry: Registry<S>
+  /** How a version was loaded; `undefined` for one that was not: an extension has brought it. */
+  configOf(entry: S): (C & Source) | undefined
   /** Directory of the repository, if the server has one. */
   readonly repository: string | undefined
   /** Current contents of the repository. @param name of a model to load: its ignored settings are warned of */
   scan(name?: string): Promise<readonly (C & Source)[]>
   /** Puts all versions in place, or none if one of the name serves. */
   load(name: string, configs: readonly (C & Source)[]): Promise<void>
-  drop(model: T & Controlled<C>): Promise<void>
+  drop(entry: S): Promise<void>
   unload(name: string): Promise<void>
   /** Notes why a load failed, or that it succeeded. */
   loaded(name: string, failure: string | undefined): void
@@ -45,11 +43,11 @@ export interface RepositoryControl {
   unload(name: string): Promise<void>
 }
 
-export function createControl<C, T>(deps: Deps<C, T>): RepositoryControl {
+export function createControl<C, S extends Registered>(deps: Deps<C, S>): RepositoryControl {
   const { registry, repository } = deps
   const root = repository === undefined ? undefined : join(resolve(repository), '/')
-  const isOfRepository = ({ source }: Source): boolean =>
-    root !== undefined && typeof source === 'string' && source.startsWith(root)
+  const isOfRepository = (config: Source | undefined): boolean =>
+    root !== undefined && typeof config?.source === 'string' && config.source.startsWith(root)
 
   async function scan(name?: string): Promise<readonly (C & Source)[]> {
     return deps.scan(name).catch((cause: unknown) => {
@@ -61,16 +59,17 @@ export function createControl<C, T>(deps: Deps<C, T>): RepositoryControl {
   async function reload(name: string): Promise<void> {
     const found = (await scan(name)).filter((config) => config.name === name)
     const known = registry.versions(name)
-    const byHand = known.filter(({ config }) => !isOfRepository(config))
+    const others = known.filter((entry) => !isOfRepository(deps.configOf(entry)))
     // Models given in code take precedence over the repository, as at the start of the server.
-    const isTaken = (version: string): boolean => byHand.some(({ config }) => config.version === version)
+    const isTaken = (version: string): boolean => others.some((entry) => entry.version === version)
     const fresh = found.filter(({ version }) => !isTaken(version))
-    const configs = fresh.length > 0 ? fresh : byHand.map(({ config }) => config)
+    const byHand = others.flatMap((entry) => deps.configOf(entry) ?? [])
+    const configs = fresh.length > 0 ? fresh : byHand
     // A folder that is missing for a moment, while it is being exchanged, is no request to unload.
-    const fromThere = known.filter(({ config }) => isOfRepository(config))
+    const fromThere = known.filter((entry) => isOfRepository(deps.configOf(entry)))
     if (fresh.length === 0 && (fromThere.length > 0 || byHand.length === 0)) throw notThere(name, known.length > 0)
     await deps.load(name, configs)
-    const gone = fromThere.filter(({ config }) => !fresh.some(({ version }) => version === config.version))
+    const gone = fromThere.filter((entry) => !fresh.some(({ version }) => version === entry.version))
     await Promise.all(gone.map(deps.drop))
   }
 

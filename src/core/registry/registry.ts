@@ -1,33 +1,30 @@
-/** name -> versions -> served model; picks the version for a request. It knows nothing of engines or files. */
+/** name -> versions -> servable; picks the version for a request. It knows nothing of engines or files. */
 
 import { ModelmountError } from '../errors.ts'
-import type { ModelState } from '../model/types.ts'
+import type { Servable } from '../predict/call.ts'
 import { compareVersions } from './versions.ts'
 
-/** The registry's view of a model version. */
-export interface Registered {
-  readonly config: { readonly name: string; readonly version: string }
-  readonly state: ModelState
-}
+/** All that the registry asks of a servable. */
+export type Registered = Pick<Servable, 'name' | 'version' | 'state'>
 
-export interface Registry<T extends Registered> {
+export interface Registry<S extends Registered> {
   /** The version that serves a request: the requested one, or the highest ready one. */
-  resolve(name: string, version?: string): T
+  resolve(name: string, version?: string): S
   /**
    * The requested version, or all of them, in any state; never empty.
    * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`
    */
-  select(name: string, version?: string): readonly T[]
+  select(name: string, version?: string): readonly S[]
   /** The entry itself, in any state. */
-  get(name: string, version: string): T | undefined
-  versions(name: string): readonly T[]
-  all(): readonly T[]
+  get(name: string, version: string): S | undefined
+  versions(name: string): readonly S[]
+  all(): readonly S[]
   /** Adds a version, replacing an earlier one of the same name. */
-  set(entry: T): void
+  set(entry: S): void
   /** Removes a version, if it still is this one. */
-  remove(entry: T): void
+  remove(entry: S): void
   /** The version for requests without one, if any is ready. */
-  defaultOf(name: string): T | undefined
+  defaultOf(name: string): S | undefined
   /**
    * The version that a label of a model points at, in any state.
    * @throws ModelmountError `MODEL_NOT_FOUND`, `LABEL_NOT_FOUND`, `VERSION_NOT_FOUND` if the version is gone
@@ -44,30 +41,30 @@ const NO_LABELS: ReadonlyMap<string, string> = new Map()
 /** A name from a request, safe to repeat in an error. */
 const shown = (name: unknown): string => (typeof name === 'string' ? name.slice(0, 130) : `<${typeof name}>`)
 
-export function createRegistry<T extends Registered>(): Registry<T> {
+export function createRegistry<S extends Registered>(): Registry<S> {
   /** Versions of each name, lowest first; a list is replaced, never changed. */
-  const models = new Map<string, readonly T[]>()
+  const models = new Map<string, readonly S[]>()
   /** Labels of each name. They live as long as the name has any version. */
   const labels = new Map<string, Map<string, string>>()
 
-  const versions = (name: string): readonly T[] => models.get(name) ?? []
+  const versions = (name: string): readonly S[] => models.get(name) ?? []
 
-  const defaultOf = (name: string): T | undefined => versions(name).findLast((entry) => entry.state === 'ready')
+  const defaultOf = (name: string): S | undefined => versions(name).findLast((entry) => entry.state === 'ready')
 
-  function notReady(entry: T): ModelmountError {
-    const { name, version } = entry.config
+  function notReady(entry: S): ModelmountError {
+    const { name, version } = entry
     return new ModelmountError('MODEL_NOT_READY', `model '${name}' version '${version}' is ${entry.state}`, {
       details: { model: name, version, state: entry.state },
       retryAfterS: entry.state === 'loading' ? 1 : 5,
     })
   }
 
-  function select(name: string, version?: string): readonly T[] {
+  function select(name: string, version?: string): readonly S[] {
     const known = models.get(name)
     if (!known)
       throw new ModelmountError('MODEL_NOT_FOUND', `there is no model '${shown(name)}'`, { details: { model: shown(name) } })
     if (version === undefined) return known
-    const entry = known.find(({ config }) => config.version === version)
+    const entry = known.find((one) => one.version === version)
     if (entry) return [entry]
     throw new ModelmountError('VERSION_NOT_FOUND', `model '${name}' has no version '${shown(version)}'`, {
       details: { model: name, version: shown(version) },
@@ -80,21 +77,21 @@ export function createRegistry<T extends Registered>(): Registry<T> {
       const known = select(name, version)
       const entry = version === undefined ? defaultOf(name) : known[0]
       if (entry?.state === 'ready') return entry
-      throw notReady(known.at(-1) as T)
+      throw notReady(known.at(-1) as S)
     },
-    get: (name, version) => versions(name).find(({ config }) => config.version === version),
+    get: (name, version) => versions(name).find((entry) => entry.version === version),
     versions,
     all: () => [...models.keys()].sort().flatMap(versions),
     set(entry) {
-      const { name, version } = entry.config
-      const others = versions(name).filter(({ config }) => config.version !== version)
+      const { name, version } = entry
+      const others = versions(name).filter((other) => other.version !== version)
       models.set(
         name,
-        [...others, entry].sort((a, b) => compareVersions(a.config.version, b.config.version)),
+        [...others, entry].sort((a, b) => compareVersions(a.version, b.version)),
       )
     },
     remove(entry) {
-      const { name } = entry.config
+      const { name } = entry
       const others = versions(name).filter((other) => other !== entry)
       if (others.length > 0) models.set(name, others)
       else {
@@ -113,7 +110,7 @@ export function createRegistry<T extends Registered>(): Registry<T> {
           details: { model: name, got: shown(label) },
         })
       }
-      if (known.some(({ config }) => config.version === version)) return version
+      if (known.some((entry) => entry.version === version)) return version
       throw new ModelmountError(
         'VERSION_NOT_FOUND',
         `label '${label}' of model '${name}' points at version '${version}', which is not there`,

@@ -1,9 +1,10 @@
 /** The models that a server begins with, and the control over those of its repository. */
 
 import { join } from 'node:path'
+import { type ModelmountError, toModelmountError } from '../errors.ts'
 import type { Fleet } from '../model/fleet.ts'
-import type { Model } from '../model/model.ts'
 import type { ModelConfig, ServerConfig } from '../options/index.ts'
+import type { Served } from '../predict/served.ts'
 import { createControl } from '../registry/control.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type Ignored, notesOf, resolveFound, scanRepository } from '../registry/repository.ts'
@@ -31,9 +32,19 @@ export async function firstModels(config: Config, warn: Warn): Promise<readonly 
   return specs
 }
 
+/** Loads them side by side. @returns the failure of the first one that has not loaded */
+export async function loadFirst(
+  configs: readonly ModelConfig[],
+  fleet: Pick<Fleet, 'load'>,
+): Promise<ModelmountError | undefined> {
+  const results = await Promise.allSettled(configs.map((config) => fleet.load(config, { replace: false })))
+  const failed = results.find((result) => result.status === 'rejected')
+  return failed && toModelmountError(failed.reason)
+}
+
 interface Deps {
   readonly config: Config
-  readonly registry: Registry<Model>
+  readonly registry: Registry<Served>
   readonly fleet: Fleet
   /** @throws ModelmountError `SERVER_CLOSED` */
   refuseClosed(): void
@@ -42,8 +53,9 @@ interface Deps {
 
 export function controlOf({ config, registry, fleet, refuseClosed, warn }: Deps) {
   const { repository, versionPolicy, settings } = config
-  return createControl<ModelConfig, Model>({
+  return createControl<ModelConfig, Served>({
     registry,
+    configOf: fleet.configOf,
     repository,
     async scan(name) {
       if (repository === undefined) return []

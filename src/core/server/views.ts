@@ -2,22 +2,22 @@
 
 import type { MountConfig } from '../http/index.ts'
 import type { ModelInfo } from '../model/types.ts'
-import { describeServer } from '../openapi/index.ts'
+import { describeServer, resolveOpenApi } from '../openapi/index.ts'
 import type { OpenApiDocument, OpenApiOptions } from '../openapi/types.ts'
 import type { Served } from '../predict/served.ts'
 import type { Registry } from '../registry/registry.ts'
 import { VERSION } from '../version.ts'
 import type { ServerHealth } from './types.ts'
 
-interface Deps<S extends Served> {
+interface Deps {
   readonly serverName: string
-  readonly registry: Registry<S>
+  readonly registry: Registry<Served>
   isClosing(): boolean
   /** Why a version that serves was not replaced when that was last asked for. */
-  reloadFailure(served: S): string | undefined
+  reloadFailure(served: Served): string | undefined
 }
 
-export function createViews<S extends Served>({ serverName, registry, isClosing, reloadFailure }: Deps<S>) {
+export function createViews({ serverName, registry, isClosing, reloadFailure }: Deps) {
   function infoOf(served: Served): ModelInfo {
     const { name, version } = served
     const info = served.info(registry.defaultOf(name) === served)
@@ -27,7 +27,7 @@ export function createViews<S extends Served>({ serverName, registry, isClosing,
 
   function model(name: string, version?: string): ModelInfo {
     const known = registry.select(name, version)
-    return infoOf(known.find((served) => served === registry.defaultOf(name)) ?? (known.at(-1) as S))
+    return infoOf(known.find((served) => served === registry.defaultOf(name)) ?? (known.at(-1) as Served))
   }
 
   function health(): ServerHealth {
@@ -57,5 +57,10 @@ export function createViews<S extends Served>({ serverName, registry, isClosing,
     return describeServer(models, mount, { title, version, prefix })
   }
 
-  return { infoOf, model, models: () => registry.all().map(infoOf), health, describe }
+  function openapi(options: OpenApiOptions = {}): OpenApiDocument {
+    const { mount, about } = resolveOpenApi(options)
+    return describe(mount, about)
+  }
+
+  return { infoOf, model, models: () => registry.all().map(infoOf), health, describe, openapi }
 }

@@ -16,9 +16,15 @@ interface Source {
 }
 
 interface Entry {
-  readonly config: Source
+  readonly name: string
+  readonly version: string
+  /** `undefined` for a servable of an extension. */
+  readonly config: Source | undefined
   readonly state: 'ready'
 }
+
+const loaded = (config: Source): Entry => ({ name: config.name, version: config.version, config, state: 'ready' })
+const configOf = ({ config }: Entry): Source | undefined => config
 
 function controlOver(files: Files, byHand: (root: string) => readonly Source[] = () => []) {
   const root = treeFor(files)
@@ -27,15 +33,16 @@ function controlOver(files: Files, byHand: (root: string) => readonly Source[] =
   const warnings: string[] = []
   const loads: string[][] = []
   const fault: { next?: Error } = {}
-  for (const config of byHand(root)) registry.set({ config, state: 'ready' })
+  for (const config of byHand(root)) registry.set(loaded(config))
   const control = createControl<object, Entry>({
     registry,
+    configOf,
     repository: root,
     scan: async () => (await scanRepository(root, 'all')).models.map(({ name, version, source }) => ({ name, version, source })),
     async load(_name, configs) {
       loads.push(configs.map(({ version }) => version))
       if (fault.next) throw fault.next
-      for (const config of configs) registry.set({ config, state: 'ready' })
+      for (const config of configs) registry.set(loaded(config))
     },
     drop: async (model) => registry.remove(model),
     async unload(name) {
@@ -44,7 +51,7 @@ function controlOver(files: Files, byHand: (root: string) => readonly Source[] =
     loaded: (name, failure) => outcomes.push([name, failure]),
     warn: (message) => warnings.push(message),
   })
-  const served = (name: string): string[] => registry.versions(name).map(({ config }) => config.version)
+  const served = (name: string): string[] => registry.versions(name).map(({ version }) => version)
   return { root, control, outcomes, warnings, loads, fault, served }
 }
 
@@ -142,10 +149,12 @@ test('a repository that cannot be read is told in the log, and has nothing absen
 
 test('without a repository only what was given by hand is loaded again', async () => {
   const registry = createRegistry<Entry>()
-  registry.set({ config: { name: 'm', version: '1', source: '/some/model.onnx' }, state: 'ready' })
+  registry.set(loaded({ name: 'm', version: '1', source: '/some/model.onnx' }))
+  registry.set({ name: 'remote', version: '1', config: undefined, state: 'ready' })
   const loads: string[] = []
   const control = createControl<object, Entry>({
     registry,
+    configOf,
     repository: undefined,
     scan: async () => [],
     load: async (name) => void loads.push(name),
@@ -157,4 +166,6 @@ test('without a repository only what was given by hand is loaded again', async (
   await control.load('m')
   expect(loads).toEqual(['m'])
   await expect(control.load('n')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' })
+  await expect(control.load('remote'), 'a servable of an extension').rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' })
+  expect(loads).toEqual(['m'])
 })

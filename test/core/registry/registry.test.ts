@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { ModelState } from '../../../src/core/model/types.ts'
 import { createRegistry } from '../../../src/core/registry/registry.ts'
 
-const entry = (version: string, state: ModelState = 'ready', name = 'm') => ({ config: { name, version }, state })
+const entry = (version: string, state: ModelState = 'ready', name = 'm') => ({ name, version, state })
 
 function registryOf(...entries: ReturnType<typeof entry>[]) {
   const registry = createRegistry<ReturnType<typeof entry>>()
@@ -25,10 +25,10 @@ describe('a request', () => {
     const registry = registryOf(entry('10'), entry('9'), entry('11', 'loading'))
     expect(registry.resolve('m')).toBe(registry.get('m', '10'))
     expect(registry.resolve('m', '9')).toBe(registry.get('m', '9'))
-    expect(registry.defaultOf('m')?.config.version).toBe('10')
+    expect(registry.defaultOf('m')?.version).toBe('10')
     expect(registry.defaultOf('other')).toBeUndefined()
     expect(registry.select('m', '11')).toEqual([entry('11', 'loading')])
-    expect(registry.select('m').map(({ config }) => config.version)).toEqual(['9', '10', '11'])
+    expect(registry.select('m').map(({ version }) => version)).toEqual(['9', '10', '11'])
     expect(registry.get('m', '12')).toBeUndefined()
   })
 
@@ -83,7 +83,7 @@ describe('entries', () => {
 
   test('are listed by name, whatever came first', () => {
     const registry = registryOf(entry('1', 'ready', 'b'), entry('1', 'ready', 'c'), entry('1', 'ready', 'a'))
-    expect(registry.all().map(({ config }) => config.name)).toEqual(['a', 'b', 'c'])
+    expect(registry.all().map(({ name }) => name)).toEqual(['a', 'b', 'c'])
   })
 })
 

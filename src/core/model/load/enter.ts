@@ -30,17 +30,17 @@ export async function enter(started: Started, context: LoadContext): Promise<Ser
   if (cache?.shares) cache.share(await contentOf(started, context.known(), met.session))
   announce(met, context)
   const sequences = sequencesOf(met, context)
-  const { served, acquaintance } = met
-  const fetches = served.graph.outputs.map(({ name }) => name)
+  const { view, acquaintance } = met
+  const fetches = view.graph.outputs.map(({ name }) => name)
   return {
     ...running,
     sequences,
-    run: createRun(served, running, { about: context.known(), sequences, clock: context.deps.clock }),
+    run: createRun(view, running, { about: context.known(), sequences, clock: context.deps.clock }),
     improve: () => sharing.begin(acquaintance.usual, fetches),
   }
 }
 
-function sequencesOf({ served: { plan } }: Met, { known, deps, take }: LoadContext): Sequences | undefined {
+function sequencesOf({ view: { plan } }: Met, { known, deps, take }: LoadContext): Sequences | undefined {
   const { config, buffers } = known()
   if (!plan || !config.sequences) return undefined
   const settings = { ...config, ...config.sequences, model: config.name }
@@ -49,13 +49,13 @@ function sequencesOf({ served: { plan } }: Met, { known, deps, take }: LoadConte
   return sequences
 }
 
-function announce({ session, served }: Met, { deps: { emit } }: LoadContext): void {
+function announce({ session, view }: Met, { deps: { emit } }: LoadContext): void {
   for (const { provider, reason } of session.fallbacks)
     emit({ type: 'provider-fallback', wanted: provider, using: session.provider, reason })
   for (const message of session.warnings) emit({ type: 'warning', message })
-  for (const { name, reason } of served.leftOut)
+  for (const { name, reason } of view.leftOut)
     emit({ type: 'warning', message: `output '${printable(name)}' is left out: ${reason}` })
-  for (const { field, reason } of served.outer.notes)
+  for (const { field, reason } of view.outer.notes)
     emit({ type: 'warning', message: `${field} is not honoured as written: ${reason}` })
   emit({ type: 'worker-ready', loadMs: session.loadMs })
 }

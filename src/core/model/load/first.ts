@@ -20,14 +20,14 @@ import { type ExampleForm, exampleForms, exampleOf, exampleTensors } from '../..
 import { type Attempt, createAttempt, type Description } from '../../trial/attempt.ts'
 import { type Acquaintance, getAcquainted, planOf, rehearse } from '../../trial/warm-up.ts'
 import type { About } from '../about.ts'
-import { type Served, servedBy } from '../view/served.ts'
+import { type SessionView, viewSession } from '../view/session.ts'
 import type { LoadContext } from './context.ts'
 import type { Prepared } from './prepare.ts'
 
 /** What the first instance has shown. */
 export interface Met {
   readonly session: Loaded
-  readonly served: Served
+  readonly view: SessionView
   readonly acquaintance: Acquaintance
 }
 
@@ -65,7 +65,7 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
   let greet = meet
 
   /** Takes down what a session tells of itself. */
-  function describe(given: Loaded): { readonly session: Loaded; readonly served: Served } {
+  function describe(given: Loaded): { readonly session: Loaded; readonly view: SessionView } {
     // ONNX Runtime quotes names of the model raw.
     const fallbacks = given.fallbacks.map(({ provider, reason }) => ({
       provider,
@@ -74,38 +74,38 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
     described = true
     const session = { ...given, fallbacks }
     const { facts, buffers } = about
-    const served = servedBy(session, { config, facts, leftOut: edited?.leftOut, memory: buffers })
+    const view = viewSession(session, { config, facts, leftOut: edited?.leftOut, memory: buffers })
     context.learn({
-      contract: served.outer,
-      own: served.own,
+      contract: view.outer,
+      intake: view.intake,
       session: { executionProvider: session.provider, loadMs: session.loadMs, providerFallbacks: fallbacks },
     })
-    return { session, served }
+    return { session, view }
   }
 
   async function meet(instance: Instance, given: Loaded): Promise<void> {
-    const { session, served } = describe(given)
+    const { session, view } = describe(given)
     endLoad()
-    const examples = examplesOf(served)
-    const acquaintance = await times.time('warmup', getAcquainted(instance, warmUpDeps(served, examples)))
+    const examples = examplesOf(view)
+    const acquaintance = await times.time('warmup', getAcquainted(instance, warmUpDeps(view, examples)))
     scheduler.setBatching(acquaintance.batching)
     const { example } = acquaintance
     context.learn({ example: example === undefined ? undefined : examples[example]?.form })
-    greetFurther(served, acquaintance)
-    tellMet({ session, served, acquaintance })
+    greetFurther(view, acquaintance)
+    tellMet({ session, view, acquaintance })
   }
 
-  function greetFurther(served: Served, acquaintance: Acquaintance): void {
+  function greetFurther(view: SessionView, acquaintance: Acquaintance): void {
     greet = async (instance) => {
-      const problem = await rehearse(instance, acquaintance, warmUpDeps(served, []))
+      const problem = await rehearse(instance, acquaintance, warmUpDeps(view, []))
       if (problem === undefined) return
       // The next one must not fall for the same.
-      if (!instance.ready) greetFurther(served, { ...acquaintance, rehearsal: () => [] })
+      if (!instance.ready) greetFurther(view, { ...acquaintance, rehearsal: () => [] })
       emit({ type: 'warning', message: `a further instance could not be warmed up: ${problem}` })
     }
   }
 
-  const warmUpDeps = ({ graph, plan, take }: Served, examples: readonly Example[]) => ({
+  const warmUpDeps = ({ graph, plan, take }: SessionView, examples: readonly Example[]) => ({
     clock,
     signature: graph,
     config: plan && config.batching ? { ...config, batching: withAxes(config.batching, plan.axes) } : config,
@@ -116,11 +116,11 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
       edited && findMixing(admitted.source, graph.inputs, rows, edited.patch),
   })
 
-  function descriptionOf({ served }: { readonly served: Served }): Description {
-    const examples = examplesOf(served)
-    const { signature, config: settings } = warmUpDeps(served, examples)
+  function descriptionOf({ view }: { readonly view: SessionView }): Description {
+    const examples = examplesOf(view)
+    const { signature, config: settings } = warmUpDeps(view, examples)
     // A sample that does not fit is the warm-up's to complain of.
-    const samples = config.warmup.map((sample) => fitting(served, sample)).filter((sample) => sample !== undefined)
+    const samples = config.warmup.map((sample) => fitting(view, sample)).filter((sample) => sample !== undefined)
     return {
       plan: planOf(
         signature,
@@ -134,13 +134,13 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
   }
 
   /** None where values of a request could end the process that tries them, or where that is not known. */
-  function examplesOf(served: Served): readonly Example[] {
+  function examplesOf(view: SessionView): readonly Example[] {
     const { facts, hazard } = about
     if (!facts || hazard !== undefined || config.batching === false) return []
-    const { inputs } = served.outer.signature
+    const { inputs } = view.outer.signature
     return exampleForms(inputs).flatMap((form) => {
       const example = exampleOf(inputs, form)
-      const inner = example && fitting(served, exampleTensors(example))
+      const inner = example && fitting(view, exampleTensors(example))
       return inner ? [{ form, inputs: inner }] : []
     })
   }
@@ -178,7 +178,7 @@ const withAxes = <B extends { readonly axes: Readonly<Record<string, number | 's
   axes: Readonly<Record<string, number>>,
 ): B => ({ ...batching, axes: { ...axes, ...batching.axes } })
 
-function fitting({ take }: Served, inputs: PredictInputs): TensorRecord | undefined {
+function fitting({ take }: SessionView, inputs: PredictInputs): TensorRecord | undefined {
   try {
     return take(inputs)
   } catch {

@@ -1,4 +1,4 @@
-/** What a loaded session is to requests: its views folded, and what else follows from its signature. */
+/** A loaded session as requests see it: its views folded, and all else that follows from its signature. */
 
 import type { Memory } from '../../engine/buffers.ts'
 import type { TensorRecord } from '../../engine/frame.ts'
@@ -17,19 +17,19 @@ import { signatureOf } from './signature.ts'
 import { stateView } from './state.ts'
 import { fold, plainView, type View } from './view.ts'
 
-export interface Served {
+export interface SessionView {
   /** As runs see it: the graph's, with what may be left out. */
   readonly graph: ModelSignature
   /** Outputs that are not served. */
   readonly leftOut: readonly LeftOutput[]
-  /** What requests see. What it hands down is for their sequence, where the model keeps state, else for the queue. */
+  /** As requests see it. It hands their inputs down to their sequence, where the model keeps state, else to the queue. */
   readonly outer: Contract
   /** From there to the graph, whose outputs come back as they are. */
   readonly inner: Omit<View, 'up'>
   /** Of a model with state. */
   readonly plan: SequencePlan | undefined
-  /** Makes a caller's inputs tensors of our own. */
-  readonly own: Intake
+  /** Makes tensors of the server's own of a caller's inputs. */
+  readonly intake: Intake
   /** A sample as the graph takes it. @throws ModelmountError `INPUT_INVALID` */
   take(sample: PredictInputs): TensorRecord
 }
@@ -44,7 +44,7 @@ interface About {
 }
 
 /** @throws ModelmountError `CONFIG_INVALID` where the settings contradict the graph, `MODEL_UNSUPPORTED` */
-export function servedBy(session: Loaded, { config, facts, leftOut: before, memory }: About): Served {
+export function viewSession(session: Loaded, { config, facts, leftOut: before, memory }: About): SessionView {
   const { leftOut, ...bare } = signatureOf(facts, session, before)
   const ragged = findRagged(bare, config.batching)
   const inner = typeof ragged === 'object' ? maskView(bare, ragged) : plainView(bare)
@@ -60,7 +60,7 @@ export function servedBy(session: Loaded, { config, facts, leftOut: before, memo
     outer,
     inner,
     plan,
-    own: createIntake(outer.signature, config, memory),
+    intake: createIntake(outer.signature, config, memory),
     take: (sample) => whole.down(checkInputs(outer.signature, sample, config)),
   }
 }
