@@ -123,6 +123,17 @@ test('the elements added are counted, and answers cut back in every dimension th
   expect(trim([weights(1, 4)], requests.slice(0, 1))).toHaveLength(1)
 })
 
+test('lengths are found by name, and without one where they are declared', () => {
+  const unnamed: ModelSignature = {
+    inputs: [info('ids', ['N', null]), info('mask', ['N', null]), info('extra', ['N', null])],
+    outputs: [info('weights', ['N', null], 'float32'), info('label', ['N'])],
+  }
+  expect({ ...ragged(unnamed, { axes: { ids: 1, mask: 1 } }).inputs }).toEqual({ ids: [1], mask: [1] })
+  expect({ ...ragged(ENCODER).inputs }).toEqual({ ids: [1], mask: [1] })
+  const square: ModelSignature = { ...ENCODER, inputs: [...ENCODER.inputs, info('pairs', ['N', 'S', 'S'])] }
+  expect({ ...ragged(square).inputs }).toEqual({ ids: [1], mask: [1], pairs: [1, 2] })
+})
+
 test('inputs that disagree on their length have none, nor has an empty row', () => {
   const { lengthOf } = ragged(ENCODER)
   expect(lengthOf({ ids: ids(3), mask: ids(3) })).toBe(3)
@@ -146,7 +157,17 @@ test.each<[string, ModelSignature, Partial<RaggedSettings>, string]>([
   ],
   ['too large', ENCODER, { padValue: { ids: 2 ** 70 } }, 'is no value'],
   ['rows', ENCODER, { axes: { ids: 0 } }, 'counts rows'],
-  ['fixed', ENCODER, { axes: { extra: 1 } }, 'fixed at 3'],
+  ['fixed', ENCODER, { axes: { extra: 1 } }, "dimension 1 of 'extra' is fixed at 3"],
+  ['of too few dimensions', ENCODER, { axes: { extra: 2 } }, "'extra' has no dimension 2"],
+  ['no such mask', ENCODER, { mask: 'padding' }, "no input 'padding' to be the mask"],
+  ['an unknown name', ENCODER, { axes: { other: 1 } }, "nothing called 'other'"],
+  ['an output of too few dimensions', ENCODER, { axes: { weights: 4 } }, "'weights' has no dimension 4"],
+  [
+    'a mask without names',
+    { ...ENCODER, inputs: [info('ids', ['N', 'S']), info('mask', ['N', null])] },
+    {},
+    'has no name in the file',
+  ],
 ])('refused: %s', (_, signature, settings, reason) => {
   expect(() => ragged(signature, settings)).toThrow(reason)
 })
