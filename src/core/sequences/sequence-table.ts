@@ -6,11 +6,13 @@ import type { SequenceSettings } from './options.ts'
 import { tooLarge, tooMany, tooManyOfTenant } from './refusals.ts'
 import { createTenantCounts } from './tenant-counts.ts'
 
+/** Tensors by name of the input; `none` before the first request was answered, and once the sequence has ended. */
+export type HeldState = Readonly<Record<string, Tensor>> | 'none'
+
 export interface Sequence<Turn = unknown> {
   readonly key: string
   readonly tenant: string
-  /** By name of the input; `undefined` before its first request was answered, and once it has ended. */
-  state: Readonly<Record<string, Tensor>> | undefined
+  state: HeldState
   /** Bytes of its state, or bytes reserved for its first. */
   bytes: number
   /** The first one runs, the others wait. Only a sequence without waiting requests ages. */
@@ -62,7 +64,7 @@ export function createSequenceTable<Turn>(
   }
 
   function close(sequence: Sequence<Turn>): void {
-    sequence.state = undefined
+    sequence.state = 'none'
     setAside(sequence, 0)
   }
 
@@ -110,7 +112,7 @@ export function createSequenceTable<Turn>(
       if (isFull() || hasEnough()) expire()
       if (hasEnough()) throw tooManyOfTenant(byTenant.of(tenant), retryAfterS())
       if (isFull()) throw tooMany(open.size, retryAfterS())
-      const sequence: Sequence<Turn> = { key, tenant, state: undefined, bytes: 0, line: [], usedAt: clock.now() }
+      const sequence: Sequence<Turn> = { key, tenant, state: 'none', bytes: 0, line: [], usedAt: clock.now() }
       setAside(sequence, needed)
       open.set(key, sequence)
       byTenant.add(tenant, 1)
@@ -118,7 +120,7 @@ export function createSequenceTable<Turn>(
     },
     setAside,
     rest(sequence) {
-      if (!sequence.state) return forget(sequence)
+      if (sequence.state === 'none') return forget(sequence)
       sequence.usedAt = clock.now()
       open.delete(sequence.key)
       open.set(sequence.key, sequence)
