@@ -6,7 +6,7 @@ import type { Run, RunFacts, RunOutcome } from '../engine/run.ts'
 import type { ModelmountError } from '../errors.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
 import type { Trace } from '../telemetry/index.ts'
-import type { Queued } from './fair-queue.ts'
+import { OUTSIDE, type Queued } from './fair-queue.ts'
 import type { Listed } from './roster.ts'
 import type { Priority } from './types.ts'
 
@@ -76,7 +76,7 @@ export const createEntry = (ticket: Ticket, place: { readonly lane: string; read
   startedAt: ticket.enqueuedAt,
   waits: false,
   place: 0,
-  spot: undefined,
+  spot: OUTSIDE,
   state: 'queued',
   instance: undefined,
   atWorker: false,

@@ -4,8 +4,8 @@
  * Requests that must run apart share no run with others and get a fixed share of the runs, whatever their priority.
  */
 
-import { createHeap, type Heap, type Heaped, OUT } from './heap.ts'
-import { createLane, type Lane } from './lane.ts'
+import { type Flow, type Flowing, isNext, type Level, newestOf, oldestOf, type Spot, spotIn } from './flow.ts'
+import { charge, createLevel, enter, flowOf, type IdleBounds, leave, wake } from './level.ts'
 import type { Priority } from './types.ts'
 
 /** Shares of the priorities while all of them have work. */
@@ -13,7 +13,7 @@ export const WEIGHTS: Readonly<Record<Priority, number>> = { high: 8, normal: 3,
 /** One of this many runs goes to requests that run apart, while both wait. */
 export const APART_EVERY = 8
 
-export interface Queued<T> {
+export interface Queued<T> extends Flowing {
   readonly priority: Priority
   /** '' for callers without one. */
   readonly tenant: string
@@ -22,42 +22,12 @@ export interface Queued<T> {
   readonly apart: boolean
   readonly rows: number
   readonly bytes: number
-  readonly enqueuedAt: number
-  /** Maintained by the queue. */
-  waits: boolean
-  /** Its current or last flow. The queue keeps it here to save a look-up at every step. */
-  spot: Spot<T> | undefined
+  /** Its current or last place in the queue, kept here to save a look-up at every step. */
+  spot: Spot<T>
 }
 
-interface Spot<T> {
-  readonly flow: Flow<T>
-  readonly lane: Lane<T>
-}
-
-/** The requests of one tenant in one priority. */
-interface Flow<T> extends Heaped {
-  readonly tenant: string
-  readonly level: Level<T>
-  served: number
-  /** Orders flows that were served alike: the older one is next. */
-  turn: number
-  count: number
-  rows: number
-  readonly lanes: Map<string, Spot<T>>
-}
-
-interface Level<T> {
-  readonly weight: number
-  served: number
-  /** Never falls: the most that a picked or forgotten flow had been served. A flow that wakes up, or comes back, begins there. */
-  now: number
-  count: number
-  readonly flows: Map<string, Flow<T>>
-  /** Flows with waiting requests, least served first. */
-  readonly active: Heap<Flow<T>>
-  /** The other flows, remembered so that no tenant gains by leaving. */
-  readonly idle: Heap<Flow<T>>
-}
+/** The place of requests that have not been in the queue. */
+export const OUTSIDE: Spot<never> = spotIn(flowOf<never>(createLevel(1), ''), '')
 
 export interface FairQueue<T extends Queued<T>> {
   readonly count: number
@@ -93,32 +63,14 @@ export interface FairQueue<T extends Queued<T>> {
   newestBelow(newcomer: T): T | undefined
 }
 
-export interface FairQueueOptions {
-  /** Idle flows of a priority that are always kept, because most of them come back soon. @default 64 */
-  readonly fewIdle?: number
-  /** Most idle flows of a priority. @default 1024 */
-  readonly mostIdle?: number
-}
-
-const isNext = <T>(a: Flow<T>, b: Flow<T>): boolean => a.served < b.served || (a.served === b.served && a.turn < b.turn)
-
-export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 1024 }: FairQueueOptions = {}): FairQueue<T> {
-  const level = (weight: number): Level<T> => ({
-    weight,
-    served: 0,
-    now: 0,
-    count: 0,
-    flows: new Map(),
-    active: createHeap<Flow<T>>(isNext),
-    idle: createHeap<Flow<T>>(isNext),
-  })
+export function createFairQueue<T extends Queued<T>>(bounds?: IdleBounds): FairQueue<T> {
   const levels: Readonly<Record<Priority, Level<T>>> = {
-    high: level(WEIGHTS.high),
-    normal: level(WEIGHTS.normal),
-    low: level(WEIGHTS.low),
+    high: createLevel(WEIGHTS.high, bounds),
+    normal: createLevel(WEIGHTS.normal, bounds),
+    low: createLevel(WEIGHTS.low, bounds),
   }
   const byRank = [levels.high, levels.normal, levels.low]
-  const apart = level(1)
+  const apart = createLevel<T>(1, bounds)
   const onlyApart = [apart]
   const all = [...byRank, apart]
   /** Runs since the last one of requests that run apart. */
@@ -126,81 +78,35 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
   let count = 0
   let rows = 0
   let bytes = 0
-  let turn = 0
   /** `served` of the level that was picked last. */
   let now = 0
 
   const levelOf = (entry: T): Level<T> => (entry.apart ? apart : levels[entry.priority])
 
-  function flowOf(entry: T): Flow<T> {
-    const { tenant } = entry
-    const level = levelOf(entry)
-    let flow = level.flows.get(tenant)
-    if (!flow) {
-      flow = { tenant, level, served: 0, turn: turn++, count: 0, rows: 0, lanes: new Map(), spotInHeap: 0 }
-      level.flows.set(tenant, flow)
-      level.idle.add(flow)
-    }
-    return flow
-  }
-
-  /**
-   * Drops idle flows that would begin at `now` anyway. If too many are ahead of it, `now` catches up with the least of them.
-   * All flows that wake up begin there, so that no tenant gains by leaving or by another name.
-   */
-  function forgetIdle(level: Level<T>): void {
-    const { idle, flows } = level
-    while (idle.size > fewIdle) {
-      const first = idle.first() as Flow<T>
-      if (first.served > level.now && idle.size <= mostIdle) return
-      level.now = Math.max(level.now, first.served)
-      idle.remove(first)
-      flows.delete(first.tenant)
-    }
-  }
-
-  function spotIn(flow: Flow<T>, key: string): Spot<T> {
-    let spot = flow.lanes.get(key)
-    if (!spot) {
-      spot = { flow, lane: createLane<T>((entry) => entry.waits) }
-      flow.lanes.set(key, spot)
-    }
+  /** Into its flow; the caller puts it into the lane. */
+  function add(entry: T, flow: Flow<T>): Spot<T> {
+    const spot = spotIn(flow, entry.lane)
+    entry.waits = true
+    entry.spot = spot
+    enter(flow, entry.rows)
+    spot.lane.rows += entry.rows
+    count++
+    rows += entry.rows
+    bytes += entry.bytes
     return spot
   }
 
-  /** Its lane has just filled or emptied. */
-  function swap(flow: Flow<T>): void {
-    const { active, idle } = flow.level
-    const [from, to] = flow.count > 0 ? [idle, active] : [active, idle]
-    from.remove(flow)
-    flow.turn = turn++
-    to.add(flow)
-    if (to === idle) forgetIdle(flow.level)
-  }
-
-  function account(entry: T, { flow, lane }: Spot<T>, sign: 1 | -1): void {
-    const { level } = flow
-    flow.count += sign
-    if (flow.count === 0 || (flow.count === 1 && sign > 0)) swap(flow)
-    flow.rows += sign * entry.rows
-    level.count += sign
-    lane.rows += sign * entry.rows
-    count += sign
-    rows += sign * entry.rows
-    bytes += sign * entry.bytes
+  /** The lane has lost it already, or forgets it by and by. */
+  function remove(entry: T): void {
+    const { flow, lane } = entry.spot
+    entry.waits = false
+    leave(flow, entry.rows)
+    lane.rows -= entry.rows
+    count--
+    rows -= entry.rows
+    bytes -= entry.bytes
     // The usual lane is empty between bursts all the time; only others are worth forgetting.
-    if (lane.rows === 0 && sign < 0 && flow.lanes.size > 1) flow.lanes.delete(entry.lane)
-  }
-
-  function refund({ spot, rows }: T): void {
-    if (spot) charge(spot, -rows)
-  }
-
-  function charge({ flow }: Spot<T>, rows: number): void {
-    const { level } = flow
-    flow.served += rows
-    level.served += rows / level.weight
-    if (flow.spotInHeap !== OUT) (flow.count > 0 ? level.active : level.idle).moved(flow)
+    if (lane.rows === 0 && flow.lanes.size > 1) flow.lanes.delete(entry.lane)
   }
 
   const owesApart = (): boolean => runsSince >= APART_EVERY - 1
@@ -209,15 +115,6 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
     if (apart.count > 0 && (apart.count === count || owesApart())) return apart
     let best: Level<T> | undefined
     for (const level of byRank) if (level.count > 0 && (!best || level.served < best.served)) best = level
-    return best
-  }
-
-  function oldestIn(flow: Flow<T>): T | undefined {
-    let best: T | undefined
-    for (const { lane } of flow.lanes.values()) {
-      const head = lane.peek()
-      if (head && (!best || head.enqueuedAt < best.enqueuedAt)) best = head
-    }
     return best
   }
 
@@ -238,95 +135,84 @@ export function createFairQueue<T extends Queued<T>>({ fewIdle = 64, mostIdle = 
       return all.reduce((sum, { flows }) => sum + flows.size, 0)
     },
     push(entry, atHead = false) {
-      entry.waits = true
-      const flow = flowOf(entry)
-      const { level } = flow
-      if (level.count === 0) level.served = Math.max(level.served, now)
-      if (flow.count === 0) flow.served = Math.max(flow.served, level.now)
-      const spot = spotIn(flow, entry.lane)
-      entry.spot = spot
-      account(entry, spot, 1)
-      if (atHead) spot.lane.unshift(entry)
-      else spot.lane.push(entry)
+      const flow = flowOf(levelOf(entry), entry.tenant)
+      wake(flow, now)
+      const { lane } = add(entry, flow)
+      if (atHead) lane.unshift(entry)
+      else lane.push(entry)
     },
     peek() {
       const flow = levelInTurn()?.active.first()
-      return flow && oldestIn(flow)
+      return flow && oldestOf(flow)
     },
-    rowsBeside: (entry) => entry.spot?.lane.rows ?? 0,
+    rowsBeside: ({ spot }) => spot.lane.rows,
     peekBeside(entry, mixTenants) {
-      const { spot } = entry
-      let best: { head: T; flow: Flow<T> } | undefined
+      const { flow, lane } = entry.spot
+      // Higher priorities first.
       for (const level of entry.apart ? onlyApart : byRank) {
         if (level.count === 0) continue
         // A single flow, the usual case.
-        if (level.active.size === 1 && spot?.flow.level === level && spot.flow.count > 0) {
-          const head = spot.lane.peek()
-          if (head) return head
-          continue
-        }
-        for (const flow of mixTenants ? level.active : [level.flows.get(entry.tenant)]) {
-          const head = flow && flow.count > 0 ? flow.lanes.get(entry.lane)?.lane.peek() : undefined
-          // Higher priorities first; within one, the flow whose turn it is.
-          if (flow && head && (!best || isNext(flow, best.flow))) best = { head, flow }
-        }
-        if (best) return best.head
+        const isOnly = level.active.size === 1 && flow.level === level && flow.count > 0
+        const head = isOnly ? lane.peek() : headBeside(entry, level, mixTenants)
+        if (head) return head
       }
       return undefined
     },
     take(entry, begins = false) {
-      const { spot } = entry
-      if (!spot) return
+      if (!entry.waits) return
       if (begins) runsSince = entry.apart ? 0 : runsSince + 1
-      const { flow, lane } = spot
+      const { flow, lane } = entry.spot
+      const { level } = flow
       lane.shift()
-      entry.waits = false
-      flow.level.now = Math.max(flow.level.now, flow.served)
-      if (flow.level !== apart) now = flow.level.served
+      level.now = Math.max(level.now, flow.served)
+      if (level !== apart) now = level.served
       // Charged first: an idle flow may be forgotten.
-      charge(spot, entry.rows)
-      account(entry, spot, -1)
+      charge(flow, entry.rows)
+      remove(entry)
     },
     putBack(entry) {
-      refund(entry)
-      entry.waits = true
-      const spot = spotIn(flowOf(entry), entry.lane)
-      entry.spot = spot
-      account(entry, spot, 1)
-      spot.lane.unshift(entry)
+      charge(entry.spot.flow, -entry.rows)
+      add(entry, flowOf(levelOf(entry), entry.tenant)).lane.unshift(entry)
     },
-    refund,
+    refund: ({ spot, rows }) => charge(spot.flow, -rows),
     leave(entry) {
-      if (!entry.waits || !entry.spot) return
+      if (!entry.waits) return
       entry.waits = false
       entry.spot.lane.forget()
-      account(entry, entry.spot, -1)
+      remove(entry)
     },
     rowsAhead(newcomer) {
       // Entries after the first go before it, too.
       if (newcomer.apart) return rows
-      const own = levelOf(newcomer)
-      const mine = own.flows.get(newcomer.tenant)?.rows ?? 0
-      const weights = byRank.reduce((sum, level) => sum + (level.count > 0 || level === own ? level.weight : 0), 0)
-      return Math.min(rows, (mine * own.active.size * weights) / own.weight)
+      const level = levelOf(newcomer)
+      const before = level.flows.get(newcomer.tenant)?.rows ?? 0
+      const weights = byRank.reduce((sum, other) => sum + (other.count > 0 || other === level ? other.weight : 0), 0)
+      return Math.min(rows, (before * level.active.size * weights) / level.weight)
     },
     countOf(tenant) {
       return all.reduce((sum, level) => sum + (level.flows.get(tenant)?.count ?? 0), 0)
     },
     newestBelow(newcomer) {
-      const own = levelOf(newcomer)
-      for (const level of [...all].reverse()) {
-        if (level === own) return undefined
-        if (level.count === 0) continue
-        let newest: T | undefined
-        for (const flow of level.active)
-          for (const { lane } of flow.lanes.values()) {
-            const last = lane.last()
-            if (last && (!newest || last.enqueuedAt > newest.enqueuedAt)) newest = last
-          }
-        return newest
+      const level = levelOf(newcomer)
+      for (let at = all.length - 1; all[at] !== level; at--) {
+        const below = all[at] as Level<T>
+        if (below.count > 0) return newestOf(below.active)
       }
       return undefined
     },
   }
+}
+
+/** Of the flow whose turn it is, among those of a level that may share a run with the entry. */
+function headBeside<T extends Queued<T>>(entry: T, level: Level<T>, mixTenants: boolean): T | undefined {
+  let best: Flow<T> | undefined
+  let bestHead: T | undefined
+  for (const flow of mixTenants ? level.active : [level.flows.get(entry.tenant)]) {
+    if (!flow || flow.count === 0 || (best && !isNext(flow, best))) continue
+    const head = flow.lanes.get(entry.lane)?.lane.peek()
+    if (!head) continue
+    best = flow
+    bestHead = head
+  }
+  return bestHead
 }

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createFairQueue, type FairQueue, type Queued, WEIGHTS } from '../../../src/core/scheduler/fair-queue.ts'
+import { createFairQueue, type FairQueue, OUTSIDE, type Queued, WEIGHTS } from '../../../src/core/scheduler/fair-queue.ts'
 import type { Priority } from '../../../src/core/scheduler/types.ts'
 
 interface Item extends Queued<Item> {
@@ -14,7 +14,7 @@ interface Item extends Queued<Item> {
 let ids = 0
 function itemOf(tenant: string, rows = 1, priority: Priority = 'normal', apart = false): Item {
   const id = ids++
-  return { id, priority, tenant, lane: '*', apart, rows, bytes: 10 * rows, enqueuedAt: id, waits: false, spot: undefined }
+  return { id, priority, tenant, lane: '*', apart, rows, bytes: 10 * rows, enqueuedAt: id, waits: false, spot: OUTSIDE }
 }
 
 function serve(queue: FairQueue<Item>): Item | undefined {
