@@ -11,8 +11,6 @@ const KNOWN: Known = {
   function: {
     'src/core/dialects/codec/json.ts parseTextExact': 151,
     'src/core/model/residency.ts createResidency': 220,
-    'src/core/scheduler/fair-queue.ts createFairQueue': 228,
-    'src/core/sequences/sequence-queue.ts createSequences': 205,
     'src/core/model/weights.ts createWeights': 183,
   },
   lets: {
@@ -21,16 +19,10 @@ const KNOWN: Known = {
   loose: {},
   imports: {},
   server: {},
-  mutable: {
-    'src/core/scheduler/entry.ts Entry': 10,
-  },
+  mutable: {},
   notYet: {
-    'src/core/engine/standing.ts Standing': 2,
     'src/core/predict/call.ts Account': 2,
     'src/core/predict/call.ts Call': 2,
-    'src/core/scheduler/entry.ts Entry': 4,
-    'src/core/scheduler/fair-queue.ts Queued': 1,
-    'src/core/sequences/sequence-table.ts Sequence': 1,
   },
 }
 

@@ -6,7 +6,7 @@ import { onAbort } from '../host/abort.ts'
 import type { Clock } from '../host/clock.ts'
 import { aborted } from './admission.ts'
 import { createDeadlines } from './deadlines.ts'
-import type { Entry, Finished } from './entry.ts'
+import type { Dispatch, Entry, Finished } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
 import { createRoster } from './roster.ts'
 
@@ -64,10 +64,10 @@ export function createAccepted({ pool, clock, queue, limits: { maxWaitMs } }: De
   }
 
   function settle(entry: Entry, outcome: Finished | ModelmountError): void {
-    if (entry.state === 'settled') return
+    if (entry.phase === 'settled') return
     queue.leave(entry)
-    entry.state = 'settled'
-    entry.stopListening?.()
+    entry.phase = 'settled'
+    entry.stopListening()
     live.drop(entry)
     if (outcome instanceof ModelmountError) entry.reject(outcome)
     else entry.resolve(outcome)
@@ -78,17 +78,18 @@ export function createAccepted({ pool, clock, queue, limits: { maxWaitMs } }: De
   }
 
   function expire(entry: Entry, now: number): void {
-    const wasRunning = entry.state === 'running'
-    const message = wasRunning
-      ? 'the run did not end before the deadline'
-      : 'the deadline passed while waiting for a free instance'
+    const { phase } = entry
+    const isWaiting = typeof phase === 'string'
+    const message = isWaiting
+      ? 'the deadline passed while waiting for a free instance'
+      : 'the run did not end before the deadline'
     settle(entry, new ModelmountError('DEADLINE_EXCEEDED', message))
-    if (wasRunning && pool.killable) killIfHung(entry, now)
+    if (!isWaiting && pool.killable) killIfHung(phase, now)
   }
 
   /** When a waiting request has waited too long. */
-  function leavesAt({ state, enqueuedAt }: Entry): number {
-    return state === 'queued' && maxWaitMs !== undefined ? enqueuedAt + maxWaitMs : Number.POSITIVE_INFINITY
+  function leavesAt({ phase, enqueuedAt }: Entry): number {
+    return phase === 'queued' && maxWaitMs !== undefined ? enqueuedAt + maxWaitMs : Number.POSITIVE_INFINITY
   }
 
   function tooLong(entry: Entry): void {
@@ -99,11 +100,11 @@ export function createAccepted({ pool, clock, queue, limits: { maxWaitMs } }: De
   }
 
   /** A short deadline must not cost a healthy child its life: it is killed only if the run takes far longer than expected. */
-  function killIfHung(entry: Entry, now: number): void {
-    const { instance } = entry
-    if (!instance?.ready || !entry.atWorker) return
-    const hungAt = entry.startedAt + HUNG_FACTOR * pool.balancer.postedMs(instance)
-    if (hungAt > now) clock.after(hungAt - now, () => killIfHung(entry, clock.now()))
+  function killIfHung(dispatch: Dispatch, now: number): void {
+    const { instance, sentAt, answered } = dispatch
+    if (!instance.ready || answered) return
+    const hungAt = sentAt + HUNG_FACTOR * pool.balancer.postedMs(instance)
+    if (hungAt > now) clock.after(hungAt - now, () => killIfHung(dispatch, clock.now()))
     else instance.kill('a run hung past its deadline')
   }
 
@@ -119,7 +120,7 @@ export function createAccepted({ pool, clock, queue, limits: { maxWaitMs } }: De
     settle,
     dropLate,
     refuseWaiting(error) {
-      for (const entry of live) if (entry.state === 'queued') settle(entry, error)
+      for (const entry of live) if (entry.phase === 'queued') settle(entry, error)
     },
     abandon(error) {
       for (const entry of live) settle(entry, error)

@@ -1,6 +1,6 @@
 /** Returns requests to the head of the queue: their shared run failed, or their worker went away. */
 
-import type { Entry } from './entry.ts'
+import { type Entry, isRunning, type Partners } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
 
 export interface Again {
@@ -16,32 +16,24 @@ export interface Again {
 export function createAgain(queue: FairQueue<Entry>): Again {
   function putBack(entries: readonly Entry[]): void {
     for (const entry of [...entries].reverse()) {
-      entry.state = 'queued'
-      entry.instance = undefined
+      entry.phase = 'queued'
       queue.push(entry, true)
     }
   }
 
-  function asCompany(entries: readonly Entry[]): void {
-    const company = {}
-    for (const entry of entries) entry.company = company
+  function asPartners(entries: readonly Entry[], partners: Partners): void {
+    for (const entry of entries) entry.partners = partners
     putBack(entries)
   }
 
   return {
-    unchanged: (entries) => putBack(entries.filter(isOpen)),
-    alone(entries) {
-      const open = entries.filter(isOpen)
-      for (const entry of open) entry.alone = true
-      putBack(open)
-    },
+    unchanged: (entries) => putBack(entries.filter(isRunning)),
+    alone: (entries) => asPartners(entries.filter(isRunning), 'none'),
     inHalves(entries) {
-      const open = entries.filter(isOpen)
+      const open = entries.filter(isRunning)
       const middle = open.length >> 1
-      asCompany(open.slice(middle))
-      asCompany(open.slice(0, middle))
+      asPartners(open.slice(middle), Symbol('half'))
+      asPartners(open.slice(0, middle), Symbol('half'))
     },
   }
 }
-
-const isOpen = ({ state }: Entry): boolean => state === 'running'

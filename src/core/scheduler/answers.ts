@@ -8,7 +8,7 @@ import { discard } from '../tensor/index.ts'
 import type { Accepted } from './accepted.ts'
 import { createAgain } from './again.ts'
 import { checkOne } from './check-run.ts'
-import type { Batch, Entry } from './entry.ts'
+import type { Batch, Dispatch, Entry } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
 import type { Recheck } from './recheck.ts'
 import { type Sharing, stopSharing } from './sharing.ts'
@@ -16,7 +16,7 @@ import { originOf, type Suspects } from './suspects.ts'
 
 export interface Answers {
   /** A run has ended. */
-  finish(batch: Batch, outcome: RunOutcome, endedAt: number): void
+  finish(batch: Batch, dispatch: Dispatch, outcome: RunOutcome, endedAt: number): void
   /** The worker is gone. */
   lose(entries: readonly Entry[], how: 'lost' | 'unstarted'): void
 }
@@ -40,7 +40,7 @@ export function createAnswers(deps: Deps): Answers {
   const tier = pool.killable ? 'process' : 'thread'
   let runs = 0
 
-  function finish({ entries, rows }: Batch, outcome: RunOutcome, endedAt: number): void {
+  function finish({ entries, rows }: Batch, { instance, sentAt }: Dispatch, outcome: RunOutcome, endedAt: number): void {
     const [first] = entries as readonly [Entry]
     const { inferMs } = outcome
     if ('error' in outcome) {
@@ -62,11 +62,16 @@ export function createAnswers(deps: Deps): Answers {
     // Each has a copy of its own rows.
     if (entries.length > 1) discard(outcome.outputs)
     if (recheck && entries.length > 1)
-      checkOne(entries, pieces, batching.curveOf(first.lane).estimate(1) ?? inferMs, { recheck, pool, clock, done: checked })
+      checkOne(entries, instance, pieces, batching.curveOf(first.lane).estimate(1) ?? inferMs, {
+        recheck,
+        pool,
+        clock,
+        done: checked,
+      })
     const run: RunFacts = { batchId: ++runs, runMs: inferMs, tier }
     for (const [index, entry] of entries.entries()) {
       const outputs = pieces[index] ?? Object.create(null)
-      settle(entry, { outputs, queueMs: entry.startedAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt, run })
+      settle(entry, { outputs, queueMs: sentAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt, run })
     }
   }
 

@@ -67,7 +67,7 @@ export function createBursts(deps: Deps): Bursts {
       if (!formed || 'waitUntil' in formed) break
       const { batch } = formed
       burst.push(batch)
-      for (const entry of batch.entries) entry.state = 'packed'
+      for (const entry of batch.entries) entry.phase = 'packed'
       if (isLone(batch.entries[0])) break
       burstMs += msOf(batch)
     }
@@ -89,7 +89,7 @@ export function createBursts(deps: Deps): Bursts {
   }
 
   /** Must be the only run of its message, because it may cost the worker. */
-  const isLone = (head: Entry | undefined): boolean => head?.alone === true || (head?.apart === true && pool.killable)
+  const isLone = (head: Entry | undefined): boolean => head?.partners === 'none' || (head?.apart === true && pool.killable)
 
   const msOf = ({ entries, rows }: Batch): number => sharing.batching.curveOf(entries[0]?.lane ?? '').estimate(rows) ?? 0
 

@@ -1,6 +1,7 @@
 /** Repeats a request of a shared run alone, on its instance. Its caller already has the answer. */
 
 import type { TensorRecord } from '../engine/frame.ts'
+import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Entry } from './entry.ts'
@@ -18,13 +19,13 @@ interface Deps {
 /** Mostly does nothing: hardly any request is chosen. @param expectedMs duration of a run of one row */
 export function checkOne(
   entries: readonly Entry[],
+  instance: Instance,
   pieces: readonly TensorRecord[],
   expectedMs: number,
   { recheck, pool, clock, done }: Deps,
 ): void {
   const check = recheck.choose(entries, pieces, expectedMs)
-  const instance = entries[0]?.instance
-  if (!check || !instance?.ready) return
+  if (!check || !instance.ready) return
   const now = clock.now()
   pool.balancer.posted(instance, expectedMs)
   instance.run([check.run], (outcomes) => {

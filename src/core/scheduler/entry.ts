@@ -38,25 +38,34 @@ export interface Finished {
   readonly run: RunFacts
 }
 
-export interface Entry extends Ticket, Queued<Entry>, Listed {
-  /** Time of its dispatch to a worker. */
-  startedAt: number
-  /** `queued` in the queue, `packed` taken out of it, `running` at a worker, `settled` answered. */
-  state: 'queued' | 'packed' | 'running' | 'settled'
-  instance: Instance | undefined
-  /** A worker has it and has not answered, whether or not its caller still waits. */
-  atWorker: boolean
-  /** Lost together with others: it now runs alone, in a message of its own, so that only the culprit pays. */
-  alone: boolean
-  /** Half of a failed run: until the culprit is found, they share runs with each other only. */
-  company: object | undefined
-  resolve(finished: Finished): void
-  reject(error: ModelmountError): void
-  stopListening: (() => void) | undefined
+/** Runs at a worker: one object for all requests of a message. */
+export interface Dispatch {
+  readonly instance: Instance
+  readonly sentAt: number
+  /** The worker has answered, or is gone. Until then it has the runs, whether or not their callers still wait. */
+  answered: boolean
 }
 
-/** Undefined until the promise of the request exists. */
-const unset = (): void => {}
+/** In the queue, taken out of it, at a worker, answered. */
+export type Phase = 'queued' | 'packed' | Dispatch | 'settled'
+
+/**
+ * The requests that share runs with this one: any that may; none, after it was lost together with others, so that only the culprit pays;
+ * or those with the same symbol, which were in one half of a failed run, until the culprit is found.
+ */
+export type Partners = 'any' | 'none' | symbol
+
+export interface Entry extends Ticket, Queued<Entry>, Listed {
+  phase: Phase
+  partners: Partners
+  resolve(finished: Finished): void
+  reject(error: ModelmountError): void
+  /** Its signal is no longer of interest. */
+  stopListening(): void
+}
+
+/** Until the promise of the request exists, and for requests without a signal. */
+const nothing = (): void => {}
 
 /** Field by field: one is made for every request, and copying objects costs more than all the rest. */
 export const createEntry = (ticket: Ticket, place: { readonly lane: string; readonly rows: number }, apart: boolean): Entry => ({
@@ -73,19 +82,18 @@ export const createEntry = (ticket: Ticket, place: { readonly lane: string; read
   rows: place.rows,
   bytes: bytesOf(ticket.run.inputs),
   enqueuedAt: ticket.enqueuedAt,
-  startedAt: ticket.enqueuedAt,
   waits: false,
   place: 0,
   spot: OUTSIDE,
-  state: 'queued',
-  instance: undefined,
-  atWorker: false,
-  alone: false,
-  company: undefined,
-  resolve: unset,
-  reject: unset,
-  stopListening: undefined,
+  phase: 'queued',
+  partners: 'any',
+  resolve: nothing,
+  reject: nothing,
+  stopListening: nothing,
 })
+
+/** A worker has it, and its caller waits. */
+export const isRunning = ({ phase }: Entry): boolean => typeof phase !== 'string'
 
 /** Requests that run together. */
 export interface Batch {

@@ -42,7 +42,9 @@ export function formBatch(queue: FairQueue<Entry>, batching: Batching, opts: For
   for (let head = queue.peek(); head; head = queue.peek()) {
     const { lane } = head
     const cap =
-      head.alone || !batching.shared(lane) ? 1 : capOf(batching, head, batching.nextCap(lane, queue.rowsBeside(head), opts.now))
+      head.partners === 'none' || !batching.shared(lane)
+        ? 1
+        : capOf(batching, head, batching.nextCap(lane, queue.rowsBeside(head), opts.now))
     const waitUntil = waitFor(queue, batching, head, cap, opts)
     if (waitUntil !== undefined) return { waitUntil }
     const { entries, rows, full } = take(queue, head, cap, opts.mixTenants)
@@ -74,7 +76,7 @@ function take(
   let { rows } = head
   if (cap === 1) return { entries, rows, full: false }
   for (let next = queue.peekBeside(head, mixTenants); next; next = queue.peekBeside(head, mixTenants)) {
-    if (next.alone || next.company !== head.company || rows + next.rows > cap) return { entries, rows, full: true }
+    if (next.partners !== head.partners || rows + next.rows > cap) return { entries, rows, full: true }
     queue.take(next)
     entries.push(next)
     rows += next.rows
@@ -90,7 +92,7 @@ function waitFor(
   cap: number,
   { now, maxDelayMs, draining }: FormOptions,
 ): number | undefined {
-  if (maxDelayMs === 0 || cap === 1 || draining || head.company || queue.rowsBeside(head) >= cap) return undefined
+  if (maxDelayMs === 0 || cap === 1 || draining || head.partners !== 'any' || queue.rowsBeside(head) >= cap) return undefined
   const latest = head.deadline - 2 * (batching.curveOf(head.lane).upper(cap) ?? 0)
   const until = Math.min(head.enqueuedAt + maxDelayMs, latest)
   return until > now ? until : undefined

@@ -13,7 +13,7 @@ import { type Limits, refuse, unavailable } from './admission.ts'
 import { createAnswers } from './answers.ts'
 import { type Batching, type Place, unbatched } from './batching.ts'
 import { createBursts } from './bursts.ts'
-import { type Batch, createEntry, type Entry, type Finished, type ReleaseReason, type Ticket } from './entry.ts'
+import { type Batch, createEntry, type Dispatch, type Entry, type Finished, type ReleaseReason, type Ticket } from './entry.ts'
 import { createFairQueue } from './fair-queue.ts'
 import { inPieces } from './pieces.ts'
 import type { Recheck } from './recheck.ts'
@@ -154,7 +154,8 @@ export function createScheduler(deps: Deps): Scheduler {
   }
 
   function send(instance: Instance, burst: readonly Batch[]): void {
-    const now = clock.now()
+    const sentAt = clock.now()
+    const dispatch: Dispatch = { instance, sentAt, answered: false }
     let ms = 0
     for (const batch of burst) {
       ms += bursts.msOf(batch)
@@ -162,30 +163,25 @@ export function createScheduler(deps: Deps): Scheduler {
       batchedRows += batch.rows
       padding += batch.padding
       released[batch.reason]++
-      for (const entry of batch.entries) {
-        entry.state = 'running'
-        entry.startedAt = now
-        entry.instance = instance
-        entry.atWorker = true
-        running++
-      }
+      for (const entry of batch.entries) entry.phase = dispatch
+      running += batch.entries.length
     }
     pool.balancer.posted(instance, ms)
     instance.run(burst.map(bursts.runOf), (outcomes, beganAt) => {
       const endedAt = clock.now()
-      pool.balancer.answered(instance, { expectedMs: ms, ...verdictOf(outcomes) }, now)
+      dispatch.answered = true
+      pool.balancer.answered(instance, { expectedMs: ms, ...verdictOf(outcomes) }, sentAt)
       for (const [index, batch] of burst.entries()) {
-        for (const entry of batch.entries) entry.atWorker = false
         running -= batch.entries.length
         const outcome = typeof outcomes === 'string' ? undefined : outcomes[index]
-        if (outcome) answers.finish(batch, outcome, endedAt)
+        if (outcome) answers.finish(batch, dispatch, outcome, endedAt)
       }
       if (typeof outcomes === 'string')
         answers.lose(
           burst.flatMap((batch) => batch.entries),
           outcomes,
         )
-      if (onRun) reportBurst(onRun, burst, { instance, outcomes, sentAt: now, beganAt, endedAt: clock.now() })
+      if (onRun) reportBurst(onRun, burst, { instance, outcomes, sentAt, beganAt, endedAt: clock.now() })
       flushIfAny()
     })
   }

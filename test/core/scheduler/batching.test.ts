@@ -154,7 +154,6 @@ test('a request weighs the bytes of its inputs, texts by a guess, and begins in 
   expect(entry).toMatchObject({
     bytes: 24 + 128,
     enqueuedAt: 5,
-    startedAt: 5,
     deadline: 9,
     priority: 'low',
     tenant: 't',
@@ -162,10 +161,9 @@ test('a request weighs the bytes of its inputs, texts by a guess, and begins in 
     rows: 2,
     apart: true,
     shareable: false,
-    state: 'queued',
+    phase: 'queued',
     waits: false,
-    atWorker: false,
-    alone: false,
+    partners: 'any',
   })
   // Until it has a promise, an answer has no owner.
   entry.resolve({ outputs: {}, queueMs: 0, inferMs: 0, batchSize: 1, endedAt: 0, run: { batchId: 1, runMs: 0, tier: 'thread' } })
