@@ -1,7 +1,7 @@
 /** createModelServer(): wires the rooms. The way of a prediction is in `predict/`. */
 
 import { createDecoding } from './decoding/index.ts'
-import { createBuffers } from './engine/buffers.ts'
+import { createBuffers } from './engine/buffer-pool.ts'
 import { openProcess } from './engine/process.ts'
 import { systemClock } from './host/clock.ts'
 import { checkHost, disableOrtTelemetry } from './host/environment.ts'

@@ -1,7 +1,7 @@
 /** Bounds in bytes at their edge: an exact fit is admitted, one byte more is not, and bytes that have left no longer count. */
 
 import { describe, expect, test } from 'vitest'
-import { createBuffers, POOLED_BYTES } from '../../src/core/engine/buffers.ts'
+import { createBuffers, POOLED_BYTES } from '../../src/core/engine/buffer-pool.ts'
 import { createSequences, planSequences } from '../../src/core/sequences/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../../src/core/tensor/types.ts'
 import { createPoisonedLoad } from '../support/poisoned-load.ts'

@@ -3,7 +3,7 @@
 import { Worker } from 'node:worker_threads'
 import type { BatchOptions, ModelServer, PredictResult, Tensor } from 'modelmount'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createBuffers } from '../../src/core/engine/buffers.ts'
+import { createBuffers } from '../../src/core/engine/buffer-pool.ts'
 import type { Channel, OpenChannel } from '../../src/core/engine/channel.ts'
 import { createInstance } from '../../src/core/engine/instance.ts'
 import type { RunOutcome } from '../../src/core/engine/run.ts'

@@ -5,7 +5,7 @@
  */
 
 import { createBalancer } from '../../src/core/engine/balance.ts'
-import { completionMs, createStanding, fleetOf, noteAnswered, notePosted, type Standing } from '../../src/core/engine/standing.ts'
+import { completionMs, createStanding, fleetOf, noteAnswered, notePosted, type Standing } from '../../src/core/engine/instance-stats.ts'
 import type { BalanceStrategy } from '../../src/core/engine/types.ts'
 import { createRandom, createSimulatedClock, exponential, lognormal } from './simulated-clock.ts'
 

@@ -15,7 +15,7 @@ import {
   notePosted,
   type Standing,
   slowness,
-} from './standing.ts'
+} from './instance-stats.ts'
 import { type Candidate, least, STRATEGIES, type Strategy } from './strategies.ts'
 import type { BalanceStrategy } from './types.ts'
 

@@ -5,7 +5,7 @@
 
 import { DTYPES } from '../tensor/index.ts'
 import type { DType, Tensor } from '../tensor/types.ts'
-import type { Lender } from './buffers.ts'
+import type { Lender } from './buffer-pool.ts'
 
 export type TensorRecord = Readonly<Record<string, Tensor>>
 

@@ -6,7 +6,7 @@
 import { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
 import { NO_PATCH } from '../onnx/splice.ts'
-import type { Buffers } from './buffers.ts'
+import type { Buffers } from './buffer-pool.ts'
 import type { OpenChannel } from './channel.ts'
 import { createInstance, type Instance, type LoadRequest } from './instance.ts'
 import type { Loaded } from './messages.ts'

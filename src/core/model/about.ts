@@ -1,6 +1,6 @@
 /** What is known of a model version. A load adds to it step by step; before a step it says what holds without it. */
 
-import type { Buffers } from '../engine/buffers.ts'
+import type { Buffers } from '../engine/buffer-pool.ts'
 import type { Integrity } from '../integrity/index.ts'
 import type { GraphEdit, OnnxModelFacts } from '../onnx/types.ts'
 import type { ModelConfig } from '../options/index.ts'

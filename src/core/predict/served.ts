@@ -1,6 +1,6 @@
 /** A servable as the server holds it: wider than the interface that extensions implement. */
 
-import type { Memory } from '../engine/buffers.ts'
+import type { Memory } from '../engine/buffer-pool.ts'
 import type { StatisticsSnapshot } from '../model/statistics.ts'
 import type { ModelInfo } from '../model/types.ts'
 import type { Priority } from '../scheduler/types.ts'

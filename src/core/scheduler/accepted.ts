@@ -8,7 +8,7 @@ import { aborted } from './admission.ts'
 import { createDeadlines } from './deadlines.ts'
 import type { Dispatch, Entry, Finished } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
-import { createRoster } from './roster.ts'
+import { createRoster } from './live-set.ts'
 
 /** A run counts as hung at its deadline, but not before it took this many times as long as expected. */
 const HUNG_FACTOR = 4

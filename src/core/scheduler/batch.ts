@@ -1,6 +1,6 @@
 /** Joins the inputs of several requests into one run and cuts the outputs apart again. */
 
-import type { Memory } from '../engine/buffers.ts'
+import type { Memory } from '../engine/buffer-pool.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Tensor } from '../tensor/types.ts'
 

@@ -1,7 +1,7 @@
 /** How requests of a model share runs, according to its trial. */
 
 import { createHash } from 'node:crypto'
-import type { Memory } from '../engine/buffers.ts'
+import type { Memory } from '../engine/buffer-pool.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run } from '../engine/run.ts'
 import type { ModelSignature, Tensor } from '../tensor/types.ts'

@@ -1,7 +1,7 @@
 /** Forms the work of an instance: batches that share a message, as many as it should have now. */
 
 import type { Next } from '../engine/balance.ts'
-import type { Memory } from '../engine/buffers.ts'
+import type { Memory } from '../engine/buffer-pool.ts'
 import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { Run } from '../engine/run.ts'

@@ -7,7 +7,7 @@ import type { ModelmountError } from '../errors.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
 import type { Trace } from '../telemetry/index.ts'
 import { OUTSIDE, type Queued } from './fair-queue.ts'
-import type { Listed } from './roster.ts'
+import type { Listed } from './live-set.ts'
 import type { Priority } from './types.ts'
 
 export interface Ticket {

@@ -1,6 +1,6 @@
 /** Joins requests into the inputs of one run, without sharing their memory. */
 
-import type { Memory } from '../engine/buffers.ts'
+import type { Memory } from '../engine/buffer-pool.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Tensor } from '../tensor/types.ts'
 import type { ModelAxes } from './axes.ts'

@@ -1,7 +1,7 @@
 /** Reports of answered runs. Promises settle after this turn, so the requests have not ended yet. */
 
 import type { Done, Instance } from '../engine/instance.ts'
-import type { Answer } from '../engine/standing.ts'
+import type { Answer } from '../engine/instance-stats.ts'
 import type { RunEnd, Trace } from '../telemetry/index.ts'
 import type { Batch } from './entry.ts'
 

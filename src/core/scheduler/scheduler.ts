@@ -3,7 +3,7 @@
  * Requests that fit together share a run if the model was proved to gain from it. Runs of microseconds share a message (a burst).
  */
 
-import type { Memory } from '../engine/buffers.ts'
+import type { Memory } from '../engine/buffer-pool.ts'
 import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'

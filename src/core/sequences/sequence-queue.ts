@@ -1,6 +1,6 @@
 /** Orders the requests of each sequence: they run one after the other, as they came. */
 
-import type { Memory } from '../engine/buffers.ts'
+import type { Memory } from '../engine/buffer-pool.ts'
 import type { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Finished } from '../scheduler/entry.ts'

@@ -1,6 +1,6 @@
 /** Carries the state of a sequence from one request to the next. */
 
-import type { Memory } from '../engine/buffers.ts'
+import type { Memory } from '../engine/buffer-pool.ts'
 import type { Tensor } from '../tensor/types.ts'
 import { bytesOf, type SequencePlan } from './plan.ts'
 import { notOpen } from './refusals.ts'

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { createBalancer } from '../../../src/core/engine/balance.ts'
-import { createStanding, fleetOf, noteAnswered, notePosted, type Standing, slowness } from '../../../src/core/engine/standing.ts'
+import { createStanding, fleetOf, noteAnswered, notePosted, type Standing, slowness } from '../../../src/core/engine/instance-stats.ts'
 import type { BalanceStrategy } from '../../../src/core/engine/types.ts'
 import { createSimulatedClock, quantile } from '../../support/simulated-clock.ts'
 import { type Done, REPLICAS, SERVICE_MS, simulateFleet } from '../../support/simulated-fleet.ts'

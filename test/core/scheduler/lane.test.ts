@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createLane } from '../../../src/core/scheduler/lane.ts'
-import { createRoster } from '../../../src/core/scheduler/roster.ts'
+import { createRoster } from '../../../src/core/scheduler/live-set.ts'
 
 interface Item {
   readonly id: number

@@ -1,6 +1,6 @@
 /** Has the gate say which files a model is and whether they may run, and tells what came of it. */
 
-import { startAhead } from '../../engine/ahead.ts'
+import { startAhead } from '../../engine/prestart.ts'
 import type { OpenChannel } from '../../engine/channel.ts'
 import { openThread } from '../../engine/thread.ts'
 import { isModelmountError, ModelmountError } from '../../errors.ts'

@@ -1,6 +1,6 @@
 /** A caller's inputs made ours: checked, and copied where they are still the caller's own memory. */
 
-import type { Memory } from '../../engine/buffers.ts'
+import type { Memory } from '../../engine/buffer-pool.ts'
 import { isModelmountError, ModelmountError } from '../../errors.ts'
 import type { PredictInputs } from '../../predict/types.ts'
 import { checkInputs, copyOf, DTYPES, isRefused, isSmall } from '../../tensor/index.ts'

@@ -1,6 +1,6 @@
 /** A loaded session as requests see it: its views folded, and all else that follows from its signature. */
 
-import type { Memory } from '../../engine/buffers.ts'
+import type { Memory } from '../../engine/buffer-pool.ts'
 import type { TensorRecord } from '../../engine/frame.ts'
 import type { Loaded } from '../../engine/messages.ts'
 import type { OnnxModelFacts } from '../../onnx/types.ts'

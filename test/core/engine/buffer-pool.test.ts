@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Buffers, createBuffers, POOLED_BYTES } from '../../../src/core/engine/buffers.ts'
+import { type Buffers, createBuffers, POOLED_BYTES } from '../../../src/core/engine/buffer-pool.ts'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
 import { pack, unpack, wantedBack } from '../../../src/core/engine/frame.ts'
 import { createInstance, type LoadRequest } from '../../../src/core/engine/instance.ts'

@@ -1,7 +1,7 @@
 /** A worker that starts before a check has ended: taken by the first caller, and gone if it is not needed. */
 
 import { expect, test } from 'vitest'
-import { startAhead } from '../../../src/core/engine/ahead.ts'
+import { startAhead } from '../../../src/core/engine/prestart.ts'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
 import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'

@@ -12,7 +12,7 @@ import {
   responseCost,
   type Standing,
   slowness,
-} from '../../../src/core/engine/standing.ts'
+} from '../../../src/core/engine/instance-stats.ts'
 import { BALANCE_STRATEGIES } from '../../../src/core/engine/strategies.ts'
 import type { BalanceStrategy } from '../../../src/core/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
