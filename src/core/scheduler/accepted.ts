@@ -8,7 +8,7 @@ import { aborted } from './admission.ts'
 import { createDeadlines } from './deadlines.ts'
 import type { Dispatch, Entry, Finished } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
-import { createRoster } from './live-set.ts'
+import { createLiveSet } from './live-set.ts'
 
 /** A run counts as hung at its deadline, but not before it took this many times as long as expected. */
 const HUNG_FACTOR = 4
@@ -44,7 +44,7 @@ interface Deps {
 }
 
 export function createAccepted({ pool, clock, queue, limits: { maxWaitMs } }: Deps): Accepted {
-  const live = createRoster<Entry>()
+  const live = createLiveSet<Entry>()
   const deadlines = createDeadlines(
     clock,
     () => live,

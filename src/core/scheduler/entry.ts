@@ -7,7 +7,7 @@ import type { ModelmountError } from '../errors.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
 import type { Trace } from '../telemetry/index.ts'
 import { OUTSIDE, type Queued } from './fair-queue.ts'
-import type { Listed } from './live-set.ts'
+import type { Live } from './live-set.ts'
 import type { Priority } from './types.ts'
 
 export interface Ticket {
@@ -55,7 +55,7 @@ export type Phase = 'queued' | 'packed' | Dispatch | 'settled'
  */
 export type Partners = 'any' | 'none' | symbol
 
-export interface Entry extends Ticket, Queued<Entry>, Listed {
+export interface Entry extends Ticket, Queued<Entry>, Live {
   phase: Phase
   partners: Partners
   resolve(finished: Finished): void

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createLane } from '../../../src/core/scheduler/lane.ts'
-import { createRoster } from '../../../src/core/scheduler/live-set.ts'
+import { createLiveSet } from '../../../src/core/scheduler/live-set.ts'
 
 interface Item {
   readonly id: number
@@ -103,39 +103,39 @@ test('clients that give up behind one that waits do not pile up', async () => {
   expect(lane.peek()?.id).toBe(0)
 })
 
-test('a roster lists what was added and not dropped, whatever happens while it is gone through', () => {
+test('a live set lists what was added and not dropped, whatever happens while it is gone through', () => {
   fc.assert(
     fc.property(fc.array(fc.option(fc.nat(200)), { maxLength: 300 }), (steps) => {
-      const roster = createRoster<Item>()
+      const all = createLiveSet<Item>()
       const live = new Set<Item>()
       for (const [id, drop] of steps.entries()) {
         const dropped = drop === null ? undefined : [...live][drop % Math.max(1, live.size)]
         if (dropped) {
-          roster.drop(dropped)
+          all.drop(dropped)
           live.delete(dropped)
         } else {
           const item = itemOf(id)
-          roster.add(item)
+          all.add(item)
           live.add(item)
         }
-        expect(roster.size).toBe(live.size)
+        expect(all.size).toBe(live.size)
       }
-      expect(new Set(roster)).toEqual(live)
-      for (const item of roster) roster.drop(item)
-      expect([...roster]).toEqual([])
+      expect(new Set(all)).toEqual(live)
+      for (const item of all) all.drop(item)
+      expect([...all]).toEqual([])
     }),
   )
 })
 
-test('a roster that is never empty does not hold what was dropped', async () => {
-  const roster = createRoster<Item>()
+test('a live set that is never empty does not hold what was dropped', async () => {
+  const all = createLiveSet<Item>()
   const refs: WeakRef<Item>[] = []
   let before: Item | undefined
   for (let id = 0; id <= 500; id++) {
     const item = itemOf(id)
     refs.push(new WeakRef(item))
-    roster.add(item)
-    if (before) roster.drop(before)
+    all.add(item)
+    if (before) all.drop(before)
     before = item
   }
   before = undefined
