@@ -5,7 +5,7 @@
  */
 
 import { createBalancer } from '../../src/core/engine/balance.ts'
-import { completionMs, createStanding, fleetOf, noteAnswered, notePosted, type Standing } from '../../src/core/engine/instance-stats.ts'
+import { completionMs, createInstanceStats, fleetOf, noteAnswered, notePosted, type InstanceStats } from '../../src/core/engine/instance-stats.ts'
 import type { BalanceStrategy } from '../../src/core/engine/types.ts'
 import { createRandom, createSimulatedClock, exponential, lognormal } from './simulated-clock.ts'
 
@@ -46,7 +46,7 @@ export function simulateFleet(scenario: Scenario): Done[] {
   const random = createRandom(seed)
   const replicas: Replica[] = Array.from({ length: REPLICAS }, (_, index) => ({ index, line: [], busy: false }))
   const balancer = createBalancer<Replica>(strategy, { clock, random: createRandom(seed + 1), recheck: () => flush() })
-  const standings = replicas.map(() => createStanding(0))
+  const statsByReplica = replicas.map(() => createInstanceStats(0))
   const waiting: number[] = []
   const done: Done[] = []
   let turn = 0
@@ -83,10 +83,10 @@ export function simulateFleet(scenario: Scenario): Done[] {
 
   function send(): void {
     const now = clock.now()
-    const fleet = fleetOf(standings, now)
-    const costs = standings.map((standing) => completionMs(standing, SERVICE_MS, fleet, now))
+    const fleet = fleetOf(statsByReplica, now)
+    const costs = statsByReplica.map((stats) => completionMs(stats, SERVICE_MS, fleet, now))
     const index = strategy === 'round-robin' ? turn++ % REPLICAS : costs.indexOf(Math.min(...costs))
-    notePosted(standings[index] as Standing, SERVICE_MS, now)
+    notePosted(statsByReplica[index] as InstanceStats, SERVICE_MS, now)
     replicas[index]?.line.push(now)
     work(replicas[index] as Replica)
   }
@@ -96,7 +96,7 @@ export function simulateFleet(scenario: Scenario): Done[] {
     if (replica.busy || arrivedAt === undefined) return
     replica.line.shift()
     serve(replica, arrivedAt, (ms, failed) => {
-      noteAnswered(standings[replica.index] as Standing, { ...answerOf(ms, failed), responseMs: ms }, clock.now())
+      noteAnswered(statsByReplica[replica.index] as InstanceStats, { ...answerOf(ms, failed), responseMs: ms }, clock.now())
       work(replica)
     })
   }

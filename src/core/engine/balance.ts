@@ -8,12 +8,12 @@ import type { Clock, Timer } from '../host/clock.ts'
 import {
   type Answer,
   completionMs,
-  createStanding,
+  createInstanceStats,
   type Fleet,
   fleetOf,
   noteAnswered,
   notePosted,
-  type Standing,
+  type InstanceStats,
   slowness,
 } from './instance-stats.ts'
 import { type Candidate, least, STRATEGIES, type Strategy } from './strategies.ts'
@@ -64,7 +64,7 @@ interface Deps {
 export function createBalancer<E extends object>(name: BalanceStrategy, deps: Deps): Balancer<E> {
   const { clock, random = Math.random } = deps
   const strategy: Strategy = STRATEGIES[name]
-  const standings = new WeakMap<E, Standing>()
+  const statsByEndpoint = new WeakMap<E, InstanceStats>()
   /** Turn of the last pick, per endpoint. */
   const turns = new WeakMap<E, number>()
   let turn = 0
@@ -73,21 +73,21 @@ export function createBalancer<E extends object>(name: BalanceStrategy, deps: De
   let busyTotalMs = 0
   let busyAt = clock.now()
 
-  function standingOf(endpoint: E): Standing {
-    let standing = standings.get(endpoint)
-    if (!standing) {
-      standing = createStanding(clock.now())
-      standings.set(endpoint, standing)
+  function statsOf(endpoint: E): InstanceStats {
+    let stats = statsByEndpoint.get(endpoint)
+    if (!stats) {
+      stats = createInstanceStats(clock.now())
+      statsByEndpoint.set(endpoint, stats)
     }
-    return standing
+    return stats
   }
 
   const candidates = (endpoints: readonly E[]): Candidate<E>[] =>
-    endpoints.map((endpoint) => ({ endpoint, standing: standingOf(endpoint), lastTurn: turns.get(endpoint) ?? 0 }))
+    endpoints.map((endpoint) => ({ endpoint, stats: statsOf(endpoint), lastTurn: turns.get(endpoint) ?? 0 }))
 
   const fleetIn = (all: readonly Candidate<E>[], now: number): Fleet =>
     fleetOf(
-      all.map(({ standing }) => standing),
+      all.map(({ stats }) => stats),
       now,
     )
 
@@ -99,13 +99,13 @@ export function createBalancer<E extends object>(name: BalanceStrategy, deps: De
     fleet: Fleet,
     now: number,
   ): Candidate<E> | undefined {
-    const limit = slowness(free.standing, fleet, now) / CLEARLY_SLOWER
-    const faster = all.filter(({ standing }) => slowness(standing, fleet, now) <= limit)
-    const best = least(faster, ({ standing }) => completionMs(standing, next.ms, fleet, now))
+    const limit = slowness(free.stats, fleet, now) / CLEARLY_SLOWER
+    const faster = all.filter(({ stats }) => slowness(stats, fleet, now) <= limit)
+    const best = least(faster, ({ stats }) => completionMs(stats, next.ms, fleet, now))
     if (!best) return undefined
-    const lineMs = ((next.runs - 1) * next.ms * slowness(best.standing, fleet, now)) / faster.length
-    const here = completionMs(free.standing, next.ms, fleet, now)
-    return completionMs(best.standing, next.ms, fleet, now) + lineMs < here ? best : undefined
+    const lineMs = ((next.runs - 1) * next.ms * slowness(best.stats, fleet, now)) / faster.length
+    const here = completionMs(free.stats, next.ms, fleet, now)
+    return completionMs(best.stats, next.ms, fleet, now) + lineMs < here ? best : undefined
   }
 
   function recheckAfter(ms: number): void {
@@ -115,19 +115,19 @@ export function createBalancer<E extends object>(name: BalanceStrategy, deps: De
     })
   }
 
-  const canTakeMore = ({ standing }: Candidate<E>): boolean => standing.outstanding < MAX_BURSTS
+  const canTakeMore = ({ stats }: Candidate<E>): boolean => stats.outstanding < MAX_BURSTS
 
   function choose(endpoints: readonly E[], next: Next): E | undefined {
     const now = clock.now()
     const all = candidates(endpoints)
-    const free = all.filter(({ standing }) => standing.outstanding === 0)
-    const ahead = (): E | undefined => least(all.filter(canTakeMore), ({ standing }) => standing.postedMs)?.endpoint
+    const free = all.filter(({ stats }) => stats.outstanding === 0)
+    const ahead = (): E | undefined => least(all.filter(canTakeMore), ({ stats }) => stats.postedMs)?.endpoint
     if (free.length === 0) return ahead()
     const fleet = fleetIn(all, now)
     const picked = strategy.pickFree(free, { nextMs: next.ms, fleet, now, random })
     const better = strategy.waitsForFaster && picked && worthWaitingFor(picked, all, next, fleet, now)
     if (!better) return picked?.endpoint
-    recheckAfter(completionMs(better.standing, 0, fleet, now))
+    recheckAfter(completionMs(better.stats, 0, fleet, now))
     return canTakeMore(better) ? better.endpoint : undefined
   }
 
@@ -142,42 +142,42 @@ export function createBalancer<E extends object>(name: BalanceStrategy, deps: De
     pick(endpoints, next) {
       // Nothing to choose from, the usual case.
       const [only] = endpoints
-      if (endpoints.length === 1 && only) return standingOf(only).outstanding < MAX_BURSTS ? only : undefined
+      if (endpoints.length === 1 && only) return statsOf(only).outstanding < MAX_BURSTS ? only : undefined
       return choose(endpoints, next)
     },
     posted(endpoint, expectedMs) {
-      const standing = standingOf(endpoint)
-      if (standing.outstanding === 0) addBusy(1)
+      const stats = statsOf(endpoint)
+      if (stats.outstanding === 0) addBusy(1)
       turns.set(endpoint, ++turn)
-      notePosted(standing, expectedMs, clock.now())
+      notePosted(stats, expectedMs, clock.now())
     },
     answered(endpoint, answer, postedAt) {
-      const standing = standingOf(endpoint)
+      const stats = statsOf(endpoint)
       const now = clock.now()
       const { tookMs, expectedMs, verdict } = answer
       // Not by a spread, which takes Node 20 two microseconds of every run.
-      noteAnswered(standing, { tookMs, expectedMs, verdict, responseMs: now - postedAt }, now)
-      if (standing.outstanding === 0) addBusy(-1)
+      noteAnswered(stats, { tookMs, expectedMs, verdict, responseMs: now - postedAt }, now)
+      if (stats.outstanding === 0) addBusy(-1)
     },
-    postedMs: (endpoint) => standings.get(endpoint)?.postedMs ?? 0,
+    postedMs: (endpoint) => statsByEndpoint.get(endpoint)?.postedMs ?? 0,
     remainingMs(endpoint) {
-      const standing = standings.get(endpoint)
-      return standing && standing.outstanding > 0 ? Math.max(0, standing.postedMs - (clock.now() - standing.since)) : 0
+      const stats = statsByEndpoint.get(endpoint)
+      return stats && stats.outstanding > 0 ? Math.max(0, stats.postedMs - (clock.now() - stats.since)) : 0
     },
     useful(endpoints) {
       const now = clock.now()
       const all = candidates(endpoints)
       const fleet = fleetIn(all, now)
-      const best = Math.min(...all.map(({ standing }) => slowness(standing, fleet, now)))
-      return all.filter(({ standing }) => slowness(standing, fleet, now) < best * CLEARLY_SLOWER).map(({ endpoint }) => endpoint)
+      const best = Math.min(...all.map(({ stats }) => slowness(stats, fleet, now)))
+      return all.filter(({ stats }) => slowness(stats, fleet, now) < best * CLEARLY_SLOWER).map(({ endpoint }) => endpoint)
     },
     leastUseful(endpoints) {
       const now = clock.now()
       const all = candidates(endpoints)
-      const idle = all.filter(({ standing }) => standing.outstanding === 0)
+      const idle = all.filter(({ stats }) => stats.outstanding === 0)
       const fleet = fleetIn(all, now)
-      if (idle.length > 0) return least(idle, ({ standing }) => -slowness(standing, fleet, now))?.endpoint
-      return least(all, ({ standing }) => completionMs(standing, 0, fleet, now))?.endpoint
+      if (idle.length > 0) return least(idle, ({ stats }) => -slowness(stats, fleet, now))?.endpoint
+      return least(all, ({ stats }) => completionMs(stats, 0, fleet, now))?.endpoint
     },
     busyMs() {
       addBusy(0)

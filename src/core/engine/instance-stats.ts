@@ -3,17 +3,20 @@
  * time, so that a simulation can drive them.
  */
 
-export interface Standing {
+/** `unknown` before the first answer that shows it. */
+type Measured = number | 'unknown'
+
+export interface InstanceStats {
   /** Posted and unanswered bursts. */
   outstanding: number
   /** Expected milliseconds of posted and unanswered work, at the speed of the model's own curve. */
   postedMs: number
   /** Start of the current work: posted to an idle endpoint, or the answer before it. */
   since: number
-  /** Measured over expected time, an average of the last runs; `undefined` before the first. */
-  factor: number | undefined
-  /** Peak-sensitive average of the time from post to answer; `undefined` before the first. */
-  responseMs: number | undefined
+  /** Measured over expected time, an average of the last runs. */
+  factor: Measured
+  /** Peak-sensitive average of the time from post to answer. */
+  responseMs: Measured
   /** Time of the last answer. */
   seenAt: number
   /** Failed answers in a row. */
@@ -54,52 +57,52 @@ const FIRST_SHUN_MS = 5000
 const MAX_SHUN_MS = 60_000
 const SHUNNED_COST = 10
 
-export const createStanding = (now: number): Standing => ({
+export const createInstanceStats = (now: number): InstanceStats => ({
   outstanding: 0,
   postedMs: 0,
   since: now,
-  factor: undefined,
-  responseMs: undefined,
+  factor: 'unknown',
+  responseMs: 'unknown',
   seenAt: now,
   failures: 0,
   shunnedUntil: Number.NEGATIVE_INFINITY,
 })
 
-export function notePosted(standing: Standing, expectedMs: number, now: number): void {
-  if (standing.outstanding === 0) {
-    standing.since = now
-    standing.postedMs = 0
+export function notePosted(stats: InstanceStats, expectedMs: number, now: number): void {
+  if (stats.outstanding === 0) {
+    stats.since = now
+    stats.postedMs = 0
   }
-  standing.outstanding++
-  standing.postedMs += expectedMs
+  stats.outstanding++
+  stats.postedMs += expectedMs
 }
 
-export function noteAnswered(standing: Standing, answer: Answer, now: number): void {
-  standing.outstanding = Math.max(0, standing.outstanding - 1)
-  standing.postedMs = standing.outstanding === 0 ? 0 : Math.max(0, standing.postedMs - answer.expectedMs)
-  standing.since = now
+export function noteAnswered(stats: InstanceStats, answer: Answer, now: number): void {
+  stats.outstanding = Math.max(0, stats.outstanding - 1)
+  stats.postedMs = stats.outstanding === 0 ? 0 : Math.max(0, stats.postedMs - answer.expectedMs)
+  stats.since = now
   if (answer.verdict === 'bad') {
-    standing.failures++
-    const doublings = standing.failures - FAILURES_BEFORE_SHUNNED
-    if (doublings >= 0) standing.shunnedUntil = now + Math.min(MAX_SHUN_MS, FIRST_SHUN_MS * 2 ** doublings)
+    stats.failures++
+    const doublings = stats.failures - FAILURES_BEFORE_SHUNNED
+    if (doublings >= 0) stats.shunnedUntil = now + Math.min(MAX_SHUN_MS, FIRST_SHUN_MS * 2 ** doublings)
     return
   }
   if (answer.verdict === 'neutral') return
-  standing.failures = 0
-  standing.shunnedUntil = Number.NEGATIVE_INFINITY
+  stats.failures = 0
+  stats.shunnedUntil = Number.NEGATIVE_INFINITY
   if (answer.expectedMs > 0) {
-    standing.factor = learn(standing, Math.min(MAX_RATIO, answer.tookMs / answer.expectedMs), now)
+    stats.factor = learn(stats, Math.min(MAX_RATIO, answer.tookMs / answer.expectedMs), now)
   }
-  standing.responseMs = peakAverage(standing, answer.responseMs, now)
-  standing.seenAt = now
+  stats.responseMs = peakAverage(stats, answer.responseMs, now)
+  stats.seenAt = now
 }
 
-const decay = (standing: Standing, now: number): number => Math.exp(-(now - standing.seenAt) / DECAY_MS)
+const decay = (stats: InstanceStats, now: number): number => Math.exp(-(now - stats.seenAt) / DECAY_MS)
 
-function learn(standing: Standing, ratio: number, now: number): number {
-  const { factor } = standing
-  if (factor === undefined) return ratio
-  const silence = 1 - decay(standing, now)
+function learn(stats: InstanceStats, ratio: number, now: number): number {
+  const { factor } = stats
+  if (factor === 'unknown') return ratio
+  const silence = 1 - decay(stats, now)
   // After a silence it continues from its faded value, and one run weighs more.
   if (silence <= LEARN) return factor + LEARN * (ratio - factor)
   const before = factor * (1 - silence)
@@ -107,53 +110,53 @@ function learn(standing: Standing, ratio: number, now: number): number {
 }
 
 /** Rises at once, falls slowly: Finagle's peak EWMA. */
-function peakAverage(standing: Standing, responseMs: number, now: number): number {
-  const before = standing.responseMs
-  if (before === undefined || responseMs > before) return responseMs
-  const keep = decay(standing, now)
+function peakAverage(stats: InstanceStats, responseMs: number, now: number): number {
+  const before = stats.responseMs
+  if (before === 'unknown' || responseMs > before) return responseMs
+  const keep = decay(stats, now)
   return before * keep + responseMs * (1 - keep)
 }
 
-export function fleetOf(standings: readonly Standing[], now: number): Fleet {
-  const shunned = standings.filter((standing) => standing.shunnedUntil > now).length
+export function fleetOf(all: readonly InstanceStats[], now: number): Fleet {
+  const shunned = all.filter((stats) => stats.shunnedUntil > now).length
   return {
-    medianFactor: lowerMedian(standings.map((standing) => standing.factor)) ?? 1,
-    medianResponseMs: lowerMedian(standings.map((standing) => standing.responseMs)) ?? 0,
-    panics: shunned * 2 > standings.length,
+    medianFactor: lowerMedian(all.map((stats) => stats.factor)) ?? 1,
+    medianResponseMs: lowerMedian(all.map((stats) => stats.responseMs)) ?? 0,
+    panics: shunned * 2 > all.length,
   }
 }
 
 /** Of two, the faster one is the one to expect. */
-function lowerMedian(values: readonly (number | undefined)[]): number | undefined {
-  const known = values.filter((value) => value !== undefined).sort((a, b) => a - b)
-  return known[Math.floor((known.length - 1) / 2)]
+function lowerMedian(values: readonly Measured[]): number | undefined {
+  const measured = values.filter((value) => value !== 'unknown').sort((a, b) => a - b)
+  return measured[Math.floor((measured.length - 1) / 2)]
 }
 
-const penalty = (standing: Standing, fleet: Fleet, now: number): number =>
-  standing.shunnedUntil > now && !fleet.panics ? SHUNNED_COST : 1
+const penalty = (stats: InstanceStats, fleet: Fleet, now: number): number =>
+  stats.shunnedUntil > now && !fleet.panics ? SHUNNED_COST : 1
 
 /** The factor on a run's expected duration here; a new endpoint counts as average. */
-export function slowness(standing: Standing, fleet: Fleet, now: number): number {
-  const { factor } = standing
-  const believed = factor === undefined ? fleet.medianFactor : Math.max(FLOOR * fleet.medianFactor, factor * decay(standing, now))
-  return believed * penalty(standing, fleet, now)
+export function slowness(stats: InstanceStats, fleet: Fleet, now: number): number {
+  const { factor } = stats
+  const believed = factor === 'unknown' ? fleet.medianFactor : Math.max(FLOOR * fleet.medianFactor, factor * decay(stats, now))
+  return believed * penalty(stats, fleet, now)
 }
 
 /** Milliseconds until an answer to `nextMs` of further work would be here. */
-export function completionMs(standing: Standing, nextMs: number, fleet: Fleet, now: number): number {
-  const slow = slowness(standing, fleet, now)
-  if (standing.outstanding === 0) return nextMs * slow
-  const leftMs = standing.postedMs * slow - (now - standing.since)
+export function completionMs(stats: InstanceStats, nextMs: number, fleet: Fleet, now: number): number {
+  const slow = slowness(stats, fleet, now)
+  if (stats.outstanding === 0) return nextMs * slow
+  const leftMs = stats.postedMs * slow - (now - stats.since)
   // Overdue by x, it may well take x longer: hung work becomes less and less worth waiting for.
   return Math.abs(leftMs) + nextMs * slow
 }
 
 /** Expected response time with one more request in line, computed as service meshes do: from response times alone. */
-export function responseCost(standing: Standing, fleet: Fleet, now: number): number {
-  const { responseMs } = standing
+export function responseCost(stats: InstanceStats, fleet: Fleet, now: number): number {
+  const { responseMs } = stats
   const believed =
-    responseMs === undefined
+    responseMs === 'unknown'
       ? fleet.medianResponseMs
-      : Math.max(FLOOR * fleet.medianResponseMs, responseMs * decay(standing, now))
-  return believed * (standing.outstanding + 1) * penalty(standing, fleet, now)
+      : Math.max(FLOOR * fleet.medianResponseMs, responseMs * decay(stats, now))
+  return believed * (stats.outstanding + 1) * penalty(stats, fleet, now)
 }

@@ -1,11 +1,11 @@
 /** The balancing strategies: one entry per value of the option `balance`. This table also checks and documents the option. */
 
-import { completionMs, type Fleet, responseCost, type Standing } from './instance-stats.ts'
+import { completionMs, type Fleet, responseCost, type InstanceStats } from './instance-stats.ts'
 
 /** A candidate endpoint, with its record. */
 export interface Candidate<E> {
   readonly endpoint: E
-  readonly standing: Standing
+  readonly stats: InstanceStats
   /** Number of the last pick; 0 for an endpoint that has never been picked. */
   readonly lastTurn: number
 }
@@ -44,7 +44,7 @@ export function least<T>(items: readonly T[], cost: (item: T) => number): T | un
 const longestFree = <E>(free: readonly Candidate<E>[]): Candidate<E> | undefined => least(free, ({ lastTurn }) => lastTurn)
 
 const soonestDone = <E>(free: readonly Candidate<E>[], { nextMs, fleet, now }: Pick): Candidate<E> | undefined =>
-  least(free, ({ standing }) => completionMs(standing, nextMs, fleet, now))
+  least(free, ({ stats }) => completionMs(stats, nextMs, fleet, now))
 
 /** Mitzenmacher, The Power of Two Choices in Randomized Load Balancing (2001). */
 function betterOfTwo<E>(free: readonly Candidate<E>[], pick: Pick): Candidate<E> | undefined {
@@ -61,7 +61,7 @@ export const STRATEGIES = {
   'round-robin': { pickFree: longestFree },
   // Free endpoints have the same number outstanding, none.
   'least-outstanding': { pickFree: longestFree },
-  'response-time': { pickFree: (free, { fleet, now }) => least(free, ({ standing }) => responseCost(standing, fleet, now)) },
+  'response-time': { pickFree: (free, { fleet, now }) => least(free, ({ stats }) => responseCost(stats, fleet, now)) },
   'two-choices': { pickFree: betterOfTwo },
 } as const satisfies Readonly<Record<string, Strategy>>
 

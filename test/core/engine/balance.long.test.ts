@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { createBalancer } from '../../../src/core/engine/balance.ts'
-import { createStanding, fleetOf, noteAnswered, notePosted, type Standing, slowness } from '../../../src/core/engine/instance-stats.ts'
+import { createInstanceStats, fleetOf, noteAnswered, notePosted, type InstanceStats, slowness } from '../../../src/core/engine/instance-stats.ts'
 import type { BalanceStrategy } from '../../../src/core/engine/types.ts'
 import { createSimulatedClock, quantile } from '../../support/simulated-clock.ts'
 import { type Done, REPLICAS, SERVICE_MS, simulateFleet } from '../../support/simulated-fleet.ts'
@@ -189,14 +189,14 @@ describe('strategies', () => {
 })
 
 test('what an endpoint was once is forgotten down to half of what the others are', () => {
-  const standings = Array.from({ length: 3 }, () => createStanding(0))
+  const all = Array.from({ length: 3 }, () => createInstanceStats(0))
   for (let now = 0; now < 1000; now += 100)
-    for (const [i, standing] of standings.entries()) {
-      notePosted(standing, 10, now)
+    for (const [i, stats] of all.entries()) {
+      notePosted(stats, 10, now)
       const answer = { expectedMs: 10, tookMs: i === 0 ? 100 : 10, responseMs: 10, verdict: 'good' } as const
-      noteAnswered(standing, answer, now)
+      noteAnswered(stats, answer, now)
     }
-  const at = (now: number): number => slowness(standings[0] as Standing, fleetOf(standings, now), now)
+  const at = (now: number): number => slowness(all[0] as InstanceStats, fleetOf(all, now), now)
   expect(at(900)).toBeCloseTo(5)
   expect(at(5900)).toBeCloseTo(5 / Math.E)
   expect(at(60_000)).toBeCloseTo(0.5)

@@ -5,12 +5,12 @@ import { createBalancer } from '../../../src/core/engine/balance.ts'
 import {
   type Answer,
   completionMs,
-  createStanding,
+  createInstanceStats,
   fleetOf,
   noteAnswered,
   notePosted,
   responseCost,
-  type Standing,
+  type InstanceStats,
   slowness,
 } from '../../../src/core/engine/instance-stats.ts'
 import { BALANCE_STRATEGIES } from '../../../src/core/engine/strategies.ts'
@@ -22,51 +22,51 @@ const DECAY_MS = 5000
 const GOOD: Answer = { expectedMs: 10, tookMs: 10, responseMs: 10, verdict: 'good' }
 
 /** An endpoint after some answers, all at once. */
-function standingAfter(answers: readonly Partial<Answer>[], now = 0): Standing {
-  const standing = createStanding(now)
+function statsAfter(answers: readonly Partial<Answer>[], now = 0): InstanceStats {
+  const stats = createInstanceStats(now)
   for (const answer of answers) {
-    notePosted(standing, answer.expectedMs ?? GOOD.expectedMs, now)
-    noteAnswered(standing, { ...GOOD, ...answer }, now)
+    notePosted(stats, answer.expectedMs ?? GOOD.expectedMs, now)
+    noteAnswered(stats, { ...GOOD, ...answer }, now)
   }
-  return standing
+  return stats
 }
-const alone = (standing: Standing, now = 0) => fleetOf([standing], now)
-const slownessOf = (standing: Standing, now = 0): number => slowness(standing, alone(standing, now), now)
+const alone = (stats: InstanceStats, now = 0) => fleetOf([stats], now)
+const slownessOf = (stats: InstanceStats, now = 0): number => slowness(stats, alone(stats, now), now)
 const times = <T>(count: number, item: T): T[] => Array.from({ length: count }, () => item)
 
 describe('how slow an endpoint is', () => {
   test('is what its first run shows, five times at most, and then moves by a tenth a run', () => {
-    expect(slownessOf(standingAfter([{ tookMs: 20 }]))).toBe(2)
-    expect(slownessOf(standingAfter([{ tookMs: 1000 }]))).toBe(5)
-    expect(slownessOf(standingAfter([{ tookMs: 20 }, { tookMs: 10 }]))).toBeCloseTo(1.9)
+    expect(slownessOf(statsAfter([{ tookMs: 20 }]))).toBe(2)
+    expect(slownessOf(statsAfter([{ tookMs: 1000 }]))).toBe(5)
+    expect(slownessOf(statsAfter([{ tookMs: 20 }, { tookMs: 10 }]))).toBeCloseTo(1.9)
   })
 
   test('is not learned from what says nothing of it', () => {
     for (const answer of [{ verdict: 'neutral' }, { verdict: 'bad' }, { expectedMs: 0 }] as const)
-      expect(standingAfter([{ tookMs: 20 }, { ...answer, tookMs: 5000 }]).factor).toBe(2)
+      expect(statsAfter([{ tookMs: 20 }, { ...answer, tookMs: 5000 }]).factor).toBe(2)
   })
 
   test('is forgotten with time, down to half of what is usual; one run then weighs more', () => {
-    const standing = standingAfter([{ tookMs: 20 }])
+    const stats = statsAfter([{ tookMs: 20 }])
     const usual = { medianFactor: 1, medianResponseMs: 0, panics: false }
-    expect(slowness(standing, usual, DECAY_MS / 2)).toBeCloseTo(2 * Math.exp(-0.5))
-    expect(slowness(standing, usual, 100 * DECAY_MS)).toBe(0.5)
-    noteAnswered(standing, { ...GOOD, tookMs: 10 }, DECAY_MS)
+    expect(slowness(stats, usual, DECAY_MS / 2)).toBeCloseTo(2 * Math.exp(-0.5))
+    expect(slowness(stats, usual, 100 * DECAY_MS)).toBe(0.5)
+    noteAnswered(stats, { ...GOOD, tookMs: 10 }, DECAY_MS)
     const kept = Math.exp(-1)
-    expect(standing.factor).toBeCloseTo(2 * kept * kept + (1 - kept))
+    expect(stats.factor).toBeCloseTo(2 * kept * kept + (1 - kept))
   })
 
   test('of a new one is the usual; the faster of two is', () => {
-    const fleet = fleetOf([1, 3].map((factor) => standingAfter([{ tookMs: 10 * factor }])).concat(createStanding(0)), 0)
+    const fleet = fleetOf([1, 3].map((factor) => statsAfter([{ tookMs: 10 * factor }])).concat(createInstanceStats(0)), 0)
     expect(fleet.medianFactor).toBe(1)
-    expect(slowness(createStanding(0), { ...fleet, medianFactor: 3 }, 0)).toBe(3)
+    expect(slowness(createInstanceStats(0), { ...fleet, medianFactor: 3 }, 0)).toBe(3)
     expect(
       fleetOf(
-        [1, 2, 3].map((factor) => standingAfter([{ tookMs: 10 * factor }])),
+        [1, 2, 3].map((factor) => statsAfter([{ tookMs: 10 * factor }])),
         0,
       ).medianFactor,
     ).toBe(2)
-    expect(fleetOf([createStanding(0)], 0)).toEqual({ medianFactor: 1, medianResponseMs: 0, panics: false })
+    expect(fleetOf([createInstanceStats(0)], 0)).toEqual({ medianFactor: 1, medianResponseMs: 0, panics: false })
   })
 })
 
@@ -74,26 +74,26 @@ describe('one that fails', () => {
   const bad = { verdict: 'bad' } as const
 
   test('three times in a row is shunned for five seconds, and twice as long each time, up to a minute', () => {
-    const untils = [2, 3, 4, 5, 6, 7, 8].map((count) => standingAfter(times(count, bad)).shunnedUntil)
+    const untils = [2, 3, 4, 5, 6, 7, 8].map((count) => statsAfter(times(count, bad)).shunnedUntil)
     expect(untils).toEqual([Number.NEGATIVE_INFINITY, 5000, 10_000, 20_000, 40_000, 60_000, 60_000])
   })
 
   test('is worth a tenth of the others while it is shunned, unless more than half of all are', () => {
-    const standing = standingAfter(times(3, bad))
-    const healthy = [createStanding(0), createStanding(0)]
-    const fleet = fleetOf([standing, ...healthy], 4999)
-    expect(slowness(standing, fleet, 4999)).toBe(10)
-    expect(slowness(standing, fleet, 5000)).toBe(1)
-    expect(responseCost(standing, { ...fleet, medianResponseMs: 7 }, 0)).toBe(70)
-    expect(fleetOf([standing, createStanding(0)], 0).panics).toBe(false)
-    expect(slowness(standing, fleetOf([standing, standing, createStanding(0)], 0), 0)).toBe(1)
+    const stats = statsAfter(times(3, bad))
+    const healthy = [createInstanceStats(0), createInstanceStats(0)]
+    const fleet = fleetOf([stats, ...healthy], 4999)
+    expect(slowness(stats, fleet, 4999)).toBe(10)
+    expect(slowness(stats, fleet, 5000)).toBe(1)
+    expect(responseCost(stats, { ...fleet, medianResponseMs: 7 }, 0)).toBe(70)
+    expect(fleetOf([stats, createInstanceStats(0)], 0).panics).toBe(false)
+    expect(slowness(stats, fleetOf([stats, stats, createInstanceStats(0)], 0), 0)).toBe(1)
   })
 
   test('is as before with one good answer; a caller that is to blame changes nothing', () => {
-    const standing = standingAfter([bad, bad, { verdict: 'neutral' }, bad])
-    expect(standing.shunnedUntil).toBe(5000)
-    noteAnswered(standing, GOOD, 0)
-    expect([standing.shunnedUntil, standing.failures]).toEqual([Number.NEGATIVE_INFINITY, 0])
+    const stats = statsAfter([bad, bad, { verdict: 'neutral' }, bad])
+    expect(stats.shunnedUntil).toBe(5000)
+    noteAnswered(stats, GOOD, 0)
+    expect([stats.shunnedUntil, stats.failures]).toEqual([Number.NEGATIVE_INFINITY, 0])
   })
 })
 
@@ -101,31 +101,31 @@ describe('when an answer would be here', () => {
   const usual = { medianFactor: 2, medianResponseMs: 0, panics: false }
 
   test('is after what is posted, at the speed of the endpoint, less the time since it began', () => {
-    const standing = createStanding(0)
-    expect(completionMs(standing, 10, usual, 0)).toBe(20)
-    notePosted(standing, 10, 100)
-    notePosted(standing, 5, 110)
-    expect(completionMs(standing, 10, usual, 110)).toBe(2 * 15 - 10 + 20)
+    const stats = createInstanceStats(0)
+    expect(completionMs(stats, 10, usual, 0)).toBe(20)
+    notePosted(stats, 10, 100)
+    notePosted(stats, 5, 110)
+    expect(completionMs(stats, 10, usual, 110)).toBe(2 * 15 - 10 + 20)
     // Ten beyond what was expected, it may take ten more.
-    expect(completionMs(standing, 10, usual, 140)).toBe(10 + 20)
-    noteAnswered(standing, { ...GOOD, verdict: 'neutral' }, 140)
-    expect([standing.outstanding, standing.postedMs, standing.since]).toEqual([1, 5, 140])
-    noteAnswered(standing, { ...GOOD, verdict: 'neutral' }, 150)
-    noteAnswered(standing, { ...GOOD, verdict: 'neutral' }, 150)
-    expect([standing.outstanding, standing.postedMs]).toEqual([0, 0])
+    expect(completionMs(stats, 10, usual, 140)).toBe(10 + 20)
+    noteAnswered(stats, { ...GOOD, verdict: 'neutral' }, 140)
+    expect([stats.outstanding, stats.postedMs, stats.since]).toEqual([1, 5, 140])
+    noteAnswered(stats, { ...GOOD, verdict: 'neutral' }, 150)
+    noteAnswered(stats, { ...GOOD, verdict: 'neutral' }, 150)
+    expect([stats.outstanding, stats.postedMs]).toEqual([0, 0])
   })
 
   test('by response times alone is one more than those in line, of an average that rises at once and falls slowly', () => {
-    const standing = standingAfter([{ responseMs: 10 }, { responseMs: 30 }])
-    expect(responseCost(standing, usual, 0)).toBe(30)
-    notePosted(standing, 10, 0)
-    notePosted(standing, 10, 0)
-    expect(responseCost(standing, usual, 0)).toBe(90)
-    expect(responseCost(standing, { ...usual, medianResponseMs: 100 }, 0)).toBe(150)
-    noteAnswered(standing, { ...GOOD, responseMs: 10 }, DECAY_MS)
+    const stats = statsAfter([{ responseMs: 10 }, { responseMs: 30 }])
+    expect(responseCost(stats, usual, 0)).toBe(30)
+    notePosted(stats, 10, 0)
+    notePosted(stats, 10, 0)
+    expect(responseCost(stats, usual, 0)).toBe(90)
+    expect(responseCost(stats, { ...usual, medianResponseMs: 100 }, 0)).toBe(150)
+    noteAnswered(stats, { ...GOOD, responseMs: 10 }, DECAY_MS)
     const kept = Math.exp(-1)
-    expect(standing.responseMs).toBeCloseTo(30 * kept + 10 * (1 - kept))
-    expect(responseCost(createStanding(0), { ...usual, medianResponseMs: 7 }, 0)).toBe(7)
+    expect(stats.responseMs).toBeCloseTo(30 * kept + 10 * (1 - kept))
+    expect(responseCost(createInstanceStats(0), { ...usual, medianResponseMs: 7 }, 0)).toBe(7)
   })
 })
 
