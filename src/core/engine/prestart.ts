@@ -6,10 +6,10 @@
 import type { Clock } from '../host/clock.ts'
 import type { Channel, ChannelEvents, OpenChannel } from './channel.ts'
 
-export interface Ahead {
+export interface Prestart {
   /** The worker that was started, for the first caller; new ones for the others. */
   readonly open: OpenChannel
-  /** The outcome is known: no further worker starts ahead. */
+  /** The outcome is known: no further worker is started. */
   settle(): void
   /** The worker is not needed. */
   drop(): void
@@ -22,7 +22,7 @@ interface Spare {
 }
 
 /** @param afterMs shorter checks are not worth a worker that may remain unused */
-export function startAhead(open: OpenChannel, clock: Clock, afterMs: number): Ahead {
+export function prestart(open: OpenChannel, clock: Clock, afterMs: number): Prestart {
   let spare: Spare | undefined
   const timer = clock.after(afterMs, () => {
     try {
@@ -31,16 +31,16 @@ export function startAhead(open: OpenChannel, clock: Clock, afterMs: number): Ah
       // The load itself will meet and report the same failure.
     }
   })
-  function taken(): Spare | undefined {
+  function takeSpare(): Spare | undefined {
     timer.cancel()
-    const mine = spare
+    const started = spare
     spare = undefined
-    return mine
+    return started
   }
   return {
-    open: (events) => taken()?.take(events) ?? open(events),
+    open: (events) => takeSpare()?.take(events) ?? open(events),
     settle: () => timer.cancel(),
-    drop: () => taken()?.end(),
+    drop: () => takeSpare()?.end(),
   }
 }
 

@@ -1,7 +1,7 @@
 /** A worker that starts before a check has ended: taken by the first caller, and gone if it is not needed. */
 
 import { expect, test } from 'vitest'
-import { startAhead } from '../../../src/core/engine/prestart.ts'
+import { prestart } from '../../../src/core/engine/prestart.ts'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
 import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
@@ -13,7 +13,7 @@ function setUp() {
   const clock = createSimulatedClock()
   const log: string[] = []
   const workers: ChannelEvents[] = []
-  const ahead = startAhead(
+  const spare = prestart(
     (events): Channel => {
       const id = workers.push(events)
       return {
@@ -35,64 +35,64 @@ function setUp() {
       onLine: (line: string) => void seen.push(line),
     }
   }
-  return { clock, log, workers, ahead, events }
+  return { clock, log, workers, spare, events }
 }
 
 test.each([true, false])('the first gets it, started already: %s', (isStarted) => {
-  const { clock, log, workers, ahead, events } = setUp()
+  const { clock, log, workers, spare, events } = setUp()
   clock.runUntil(5)
   expect(log).toEqual(['1 digest'])
   if (isStarted) workers[0]?.onMessage(STARTED)
   const [first, second] = [events(), events()]
-  ahead.open(first).post({ kind: 'release' }, [])
+  spare.open(first).post({ kind: 'release' }, [])
   if (!isStarted) workers[0]?.onMessage(STARTED)
   workers[0]?.onMessage(RELEASED)
   workers[0]?.onLine('line')
   workers[0]?.onExit('crashed')
   expect(first.seen).toEqual(['released', 'line', 'crashed'])
-  ahead.open(second).post({ kind: 'release' }, [])
-  ahead.drop()
+  spare.open(second).post({ kind: 'release' }, [])
+  spare.drop()
   expect(log).toEqual(['1 digest', '1 release', '2 release'])
 })
 
 test('what is known soon starts nothing', () => {
-  const { clock, log, ahead } = setUp()
+  const { clock, log, spare } = setUp()
   clock.runUntil(4)
-  ahead.settle()
+  spare.settle()
   clock.runUntil(1000)
   expect(log).toEqual([])
 })
 
 test('who asks before it is started gets another, and none is started afterwards', () => {
-  const { clock, log, ahead, events } = setUp()
-  ahead.open(events()).post({ kind: 'release' }, [])
+  const { clock, log, spare, events } = setUp()
+  spare.open(events()).post({ kind: 'release' }, [])
   clock.runUntil(1000)
   expect(log).toEqual(['1 release'])
   const dropped = setUp()
-  dropped.ahead.drop()
+  dropped.spare.drop()
   dropped.clock.runUntil(1000)
   expect(dropped.log).toEqual([])
 })
 
 test('one that nobody takes is ended, but not in the middle of its start', () => {
-  const { clock, log, workers, ahead } = setUp()
+  const { clock, log, workers, spare } = setUp()
   clock.runUntil(5)
-  ahead.drop()
-  ahead.drop()
+  spare.drop()
+  spare.drop()
   expect(log).toEqual(['1 digest'])
   workers[0]?.onMessage(STARTED)
   expect(log).toEqual(['1 digest', '1 close'])
   const started = setUp()
   started.clock.runUntil(5)
   started.workers[0]?.onMessage(STARTED)
-  started.ahead.drop()
+  started.spare.drop()
   expect(started.log).toEqual(['1 digest', '1 close'])
 })
 
 test('one that ended by itself is replaced', () => {
-  const { clock, log, workers, ahead, events } = setUp()
+  const { clock, log, workers, spare, events } = setUp()
   clock.runUntil(5)
   workers[0]?.onExit('no such package')
-  ahead.open(events()).post({ kind: 'release' }, [])
+  spare.open(events()).post({ kind: 'release' }, [])
   expect(log).toEqual(['1 digest', '2 release'])
 })

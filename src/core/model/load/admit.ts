@@ -1,6 +1,6 @@
 /** Has the gate say which files a model is and whether they may run, and tells what came of it. */
 
-import { startAhead } from '../../engine/prestart.ts'
+import { prestart } from '../../engine/prestart.ts'
 import type { OpenChannel } from '../../engine/channel.ts'
 import { openThread } from '../../engine/thread.ts'
 import { isModelmountError, ModelmountError } from '../../errors.ts'
@@ -10,7 +10,7 @@ import type { IntegrityEvent } from '../deps.ts'
 import type { LoadContext } from './context.ts'
 
 /** A verification that takes longer than this has the first worker thread started beside it. */
-const AHEAD_AFTER_MS = 5
+const PRESTART_AFTER_MS = 5
 
 /** What a version is loaded from: the file that was asked for, or the copy of it that was verified. */
 export interface Files {
@@ -27,14 +27,14 @@ export async function admit(wanted: { readonly mustBe: string | undefined }, con
   const { deps, times } = context
   const { config } = context.known()
   if (config.fault) throw config.fault
-  const ahead = config.isolation === 'thread' ? startAhead(openThread, deps.clock, AHEAD_AFTER_MS) : undefined
-  const dropThread = (): void => ahead?.drop()
+  const spare = config.isolation === 'thread' ? prestart(openThread, deps.clock, PRESTART_AFTER_MS) : undefined
+  const dropThread = (): void => spare?.drop()
   context.atEnd(dropThread)
   const admitted = await times.time('verify', admitFiles(config, { gate: deps.gate, mustBe: wanted.mustBe, emit: deps.emit }))
   context.take({ close: () => admitted.release() })
   context.learn({ integrity: admitted.integrity })
-  ahead?.settle()
-  return { admitted, content: await contentFor(admitted), openThread: ahead?.open ?? openThread, dropThread }
+  spare?.settle()
+  return { admitted, content: await contentFor(admitted), openThread: spare?.open ?? openThread, dropThread }
 }
 
 /** What comes out of the store is verified there. */
