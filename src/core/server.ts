@@ -1,7 +1,7 @@
 /** createModelServer(): wires the rooms. The way of a prediction is in `predict/`. */
 
 import { createDecoding } from './decoding/index.ts'
-import { createBuffers } from './engine/buffer-pool.ts'
+import { createBufferPool } from './engine/buffer-pool.ts'
 import { openProcess } from './engine/process.ts'
 import { systemClock } from './host/clock.ts'
 import { checkHost, disableOrtTelemetry } from './host/environment.ts'
@@ -32,7 +32,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const config = resolveOptions(options)
   const clock = systemClock
   const registry = createRegistry<Served>()
-  const buffers = createBuffers(clock)
+  const buffers = createBufferPool(clock)
   const decoding = createDecoding(config)
   const trials = createTrials(clock, openProcess({ maxMemoryBytes: undefined }))
   const { emit, subscribe } = createEvents(config.logger)

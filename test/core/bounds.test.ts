@@ -1,7 +1,7 @@
 /** Bounds in bytes at their edge: an exact fit is admitted, one byte more is not, and bytes that have left no longer count. */
 
 import { describe, expect, test } from 'vitest'
-import { createBuffers, POOLED_BYTES } from '../../src/core/engine/buffer-pool.ts'
+import { createBufferPool, POOLED_BYTES } from '../../src/core/engine/buffer-pool.ts'
 import { createSequences, planSequences } from '../../src/core/sequences/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../../src/core/tensor/types.ts'
 import { createPoisonedLoad } from '../support/poisoned-load.ts'
@@ -195,14 +195,14 @@ describe('bytes of sequences', () => {
 describe('bytes of free buffers', () => {
   test.each(EDGES)('with %i bytes beyond them', (beyond, fits) => {
     const clock = createSimulatedClock()
-    const buffers = createBuffers(clock, { maxBytes: 2 * POOLED_BYTES - beyond })
+    const buffers = createBufferPool(clock, { maxBytes: 2 * POOLED_BYTES - beyond })
     const taken = [buffers.take(Uint8Array, POOLED_BYTES), buffers.take(Uint8Array, POOLED_BYTES)]
     for (const { buffer } of taken) buffers.put(structuredClone(buffer, { transfer: [buffer] }))
     expect(buffers.freeBytes).toBe(fits ? 2 * POOLED_BYTES : POOLED_BYTES)
   })
 
   test.each(EDGES)('for one, with %i bytes beyond them', (beyond, fits) => {
-    const buffers = createBuffers(createSimulatedClock(), { maxBytes: POOLED_BYTES - beyond })
+    const buffers = createBufferPool(createSimulatedClock(), { maxBytes: POOLED_BYTES - beyond })
     expect(buffers.isLent(buffers.take(Uint8Array, POOLED_BYTES).buffer)).toBe(fits)
   })
 })

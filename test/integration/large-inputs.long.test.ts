@@ -3,7 +3,7 @@
 import { Worker } from 'node:worker_threads'
 import type { BatchOptions, ModelServer, PredictResult, Tensor } from 'modelmount'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createBuffers } from '../../src/core/engine/buffer-pool.ts'
+import { createBufferPool } from '../../src/core/engine/buffer-pool.ts'
 import type { Channel, OpenChannel } from '../../src/core/engine/channel.ts'
 import { createInstance } from '../../src/core/engine/instance.ts'
 import type { RunOutcome } from '../../src/core/engine/run.ts'
@@ -315,7 +315,7 @@ describe('a worker thread', () => {
 
   test('gives back the memory of its inputs; one that dies takes it along, and nobody waits for that', async () => {
     const { open, breakIt } = openReal()
-    const buffers = createBuffers(systemClock)
+    const buffers = createBufferPool(systemClock)
     onTestFinished(() => buffers.close())
     const request = {
       source: endsModel(),

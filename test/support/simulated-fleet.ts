@@ -5,7 +5,14 @@
  */
 
 import { createBalancer } from '../../src/core/engine/balance.ts'
-import { completionMs, createInstanceStats, fleetOf, noteAnswered, notePosted, type InstanceStats } from '../../src/core/engine/instance-stats.ts'
+import {
+  completionMs,
+  createInstanceStats,
+  fleetOf,
+  type InstanceStats,
+  noteAnswered,
+  notePosted,
+} from '../../src/core/engine/instance-stats.ts'
 import type { BalanceStrategy } from '../../src/core/engine/types.ts'
 import { createRandom, createSimulatedClock, exponential, lognormal } from './simulated-clock.ts'
 

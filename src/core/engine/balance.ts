@@ -11,9 +11,9 @@ import {
   createInstanceStats,
   type Fleet,
   fleetOf,
+  type InstanceStats,
   noteAnswered,
   notePosted,
-  type InstanceStats,
   slowness,
 } from './instance-stats.ts'
 import { type Candidate, least, STRATEGIES, type Strategy } from './strategies.ts'

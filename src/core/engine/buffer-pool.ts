@@ -23,19 +23,19 @@ type NumericData = Exclude<Tensor['data'], readonly string[]>
 type ArrayOf<T extends NumericData> = new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => T
 
 /** Source of memory for the host's copies of inputs. */
-export interface Memory {
+export interface BufferPool {
   /** An array of undefined content: its user must write all of it. */
   take<T extends NumericData>(ofType: { readonly BYTES_PER_ELEMENT: number } & ArrayOf<T>, length: number): T
   copy<T extends NumericData>(data: T): T
 }
 
 /** The part that packs messages. */
-export interface Lender extends Memory {
+export interface LendingBufferPool extends BufferPool {
   /** True for the buffer of a taken array: nothing else is in it, although it may be larger than the array. */
   isLent(buffer: ArrayBufferLike): boolean
 }
 
-export interface Buffers extends Lender {
+export interface OwnedBufferPool extends LendingBufferPool {
   /** Takes back the buffers that a worker returned. */
   put(buffer: ArrayBuffer): void
   /** Takes back lent inputs that were not posted, once the work is done or has failed: they must not be used any more. */
@@ -72,10 +72,10 @@ interface Free {
 }
 
 /** @param opts.maxBytes of all free buffers; above it, the longest free ones are dropped */
-export function createBuffers(
+export function createBufferPool(
   clock: Clock,
   { maxBytes = defaultMaxBytes(), idleMs = IDLE_MS }: { readonly maxBytes?: number; readonly idleMs?: number } = {},
-): Buffers {
+): OwnedBufferPool {
   /** By size; the most recent one is taken first, so that surplus buffers grow old. */
   const free = new Map<number, Free[]>()
   const lent = new WeakSet<ArrayBufferLike>()
@@ -85,13 +85,13 @@ export function createBuffers(
 
   function allocate(size: number): ArrayBuffer {
     const stack = free.get(size)
-    const known = stack?.pop()
-    if (!known) return new ArrayBuffer(size)
+    const unused = stack?.pop()
+    if (!unused) return new ArrayBuffer(size)
     freeBytes -= size
-    return known.buffer
+    return unused.buffer
   }
 
-  const take: Memory['take'] = (ofType, length) => {
+  const take: BufferPool['take'] = (ofType, length) => {
     const bytes = length * ofType.BYTES_PER_ELEMENT
     const size = sizeFor(bytes)
     if (bytes < POOLED_BYTES || size > maxBytes || closed) return new ofType(new ArrayBuffer(bytes))

@@ -5,7 +5,7 @@
 
 import { DTYPES } from '../tensor/index.ts'
 import type { DType, Tensor } from '../tensor/types.ts'
-import type { Lender } from './buffer-pool.ts'
+import type { LendingBufferPool } from './buffer-pool.ts'
 
 export type TensorRecord = Readonly<Record<string, Tensor>>
 
@@ -48,11 +48,11 @@ const bytesOf = (data: NumericData): Uint8Array => new Uint8Array(data.buffer, d
 /**
  * Packs tensor maps. Large tensors that are alone in their buffer are given away with `transfer`: the caller must not use them afterwards
  * if it passes that list to `postMessage`.
- * @param lender copies tensors that share their buffer, and gets back its loans; without one, copies are fresh memory
+ * @param pool copies tensors that share their buffer, and gets back its loans; without one, copies are fresh memory
  */
 export function pack(
   maps: readonly TensorRecord[],
-  lender?: Lender,
+  pool?: LendingBufferPool,
 ): { readonly frame: Frame; readonly transfer: ArrayBuffer[] } {
   const layout: number[] = []
   const names: string[] = []
@@ -77,9 +77,9 @@ export function pack(
       if (tensor.type === 'string') {
         layout.push(IN_STRINGS, strings.push(tensor.data) - 1)
       } else if (tensor.data.byteLength >= LARGE_BYTES) {
-        const bytes = aloneIn(bytesOf(tensor.data), lender)
+        const bytes = aloneIn(bytesOf(tensor.data), pool)
         const index = buffers.push(bytes) - 1
-        if (lender?.isLent(bytes.buffer)) back.push(index)
+        if (pool?.isLent(bytes.buffer)) back.push(index)
         layout.push(IN_BUFFER, index)
       } else {
         layout.push(IN_SLAB, slabBytes)
@@ -99,9 +99,9 @@ export function pack(
 }
 
 /** The same bytes in a buffer that holds nothing else. */
-function aloneIn(bytes: Uint8Array, lender: Lender | undefined): Uint8Array {
-  if (ownsBuffer(bytes) || lender?.isLent(bytes.buffer)) return bytes
-  return lender ? lender.copy(bytes) : bytes.slice()
+function aloneIn(bytes: Uint8Array, pool: LendingBufferPool | undefined): Uint8Array {
+  if (ownsBuffer(bytes) || pool?.isLent(bytes.buffer)) return bytes
+  return pool ? pool.copy(bytes) : bytes.slice()
 }
 
 /** The memory that the sender of a frame wants back; its tensors must not be used any more. */

@@ -155,8 +155,6 @@ export function completionMs(stats: InstanceStats, nextMs: number, fleet: Fleet,
 export function responseCost(stats: InstanceStats, fleet: Fleet, now: number): number {
   const { responseMs } = stats
   const believed =
-    responseMs === 'unknown'
-      ? fleet.medianResponseMs
-      : Math.max(FLOOR * fleet.medianResponseMs, responseMs * decay(stats, now))
+    responseMs === 'unknown' ? fleet.medianResponseMs : Math.max(FLOOR * fleet.medianResponseMs, responseMs * decay(stats, now))
   return believed * (stats.outstanding + 1) * penalty(stats, fleet, now)
 }

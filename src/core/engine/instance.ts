@@ -4,7 +4,7 @@ import { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
 import { hostProblem } from '../host/problems.ts'
 import type { Patch } from '../onnx/splice.ts'
-import type { Buffers } from './buffer-pool.ts'
+import type { OwnedBufferPool } from './buffer-pool.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { pack, unpack } from './frame.ts'
 import type { ExternalData, FromWorker, Loaded, ToWorker } from './messages.ts'
@@ -59,7 +59,7 @@ interface Deps {
   readonly open: OpenChannel
   readonly clock: Clock
   /** Source of memory for large inputs; useful only if messages are transferred. */
-  readonly buffers?: Buffers | undefined
+  readonly buffers?: OwnedBufferPool | undefined
   /** The worker went away by itself or was killed; not called after `close()` or a failed load. */
   onLost(reason: string): void
   onLine(line: string): void

@@ -6,7 +6,7 @@
 import { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
 import { NO_PATCH } from '../onnx/splice.ts'
-import type { Buffers } from './buffer-pool.ts'
+import type { OwnedBufferPool } from './buffer-pool.ts'
 import type { OpenChannel } from './channel.ts'
 import { createInstance, type Instance, type LoadRequest } from './instance.ts'
 import type { Loaded } from './messages.ts'
@@ -46,7 +46,7 @@ export interface Launcher {
 export interface LaunchDeps {
   readonly open: OpenChannel
   readonly clock: Clock
-  readonly buffers?: Buffers | undefined
+  readonly buffers?: OwnedBufferPool | undefined
   /**
    * Rejects if no instance may start, because the model's files differ from those loaded first.
    * @returns a function that checks, once an instance has loaded, whether it loaded those

@@ -1,6 +1,6 @@
 /** The balancing strategies: one entry per value of the option `balance`. This table also checks and documents the option. */
 
-import { completionMs, type Fleet, responseCost, type InstanceStats } from './instance-stats.ts'
+import { completionMs, type Fleet, type InstanceStats, responseCost } from './instance-stats.ts'
 
 /** A candidate endpoint, with its record. */
 export interface Candidate<E> {

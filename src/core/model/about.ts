@@ -1,6 +1,6 @@
 /** What is known of a model version. A load adds to it step by step; before a step it says what holds without it. */
 
-import type { Buffers } from '../engine/buffer-pool.ts'
+import type { OwnedBufferPool } from '../engine/buffer-pool.ts'
 import type { Integrity } from '../integrity/index.ts'
 import type { GraphEdit, OnnxModelFacts } from '../onnx/types.ts'
 import type { ModelConfig } from '../options/index.ts'
@@ -20,7 +20,7 @@ export interface About {
   readonly labels: ModelInfo['labels']
   readonly hazard: string | undefined
   /** Only threads give memory back: what a child process reads from its pipe is memory of its own. */
-  readonly buffers: Buffers | undefined
+  readonly buffers: OwnedBufferPool | undefined
   readonly contract: Contract
   readonly intake: Intake
   /** What its session told. */
@@ -32,7 +32,7 @@ export interface About {
 const NOTHING = { inputs: [], outputs: [] }
 
 /** Before anything of it was read. */
-export const unread = (config: ModelConfig, buffers: Buffers): About => ({
+export const unread = (config: ModelConfig, buffers: OwnedBufferPool): About => ({
   config,
   integrity: undefined,
   facts: undefined,

@@ -1,7 +1,7 @@
 /** What a model version is given by its server, and what it tells of itself. */
 
 import type { ResultCache } from '../cache/index.ts'
-import type { Buffers } from '../engine/buffer-pool.ts'
+import type { OwnedBufferPool } from '../engine/buffer-pool.ts'
 import type { CpuBudget } from '../engine/cpu.ts'
 import type { PoolEvent } from '../engine/pool.ts'
 import type { ExecutionProviderName } from '../engine/types.ts'
@@ -42,7 +42,7 @@ export interface ModelDeps {
   readonly cpu: CpuBudget
   readonly residency: Residency
   readonly trials: Trials
-  readonly buffers: Buffers
+  readonly buffers: OwnedBufferPool
   readonly cache: ResultCache | undefined
   readonly telemetry: Telemetry | undefined
   readonly cacheDirectory: string | undefined

@@ -1,6 +1,6 @@
 /** A servable as the server holds it: wider than the interface that extensions implement. */
 
-import type { Memory } from '../engine/buffer-pool.ts'
+import type { BufferPool } from '../engine/buffer-pool.ts'
 import type { StatisticsSnapshot } from '../model/statistics.ts'
 import type { ModelInfo } from '../model/types.ts'
 import type { Priority } from '../scheduler/types.ts'
@@ -31,7 +31,7 @@ export interface Served extends Servable {
   /** Makes tensors of the server's own of a caller's inputs. Valid once the state has been `ready`. */
   intake(inputs: PredictInputs): Record<string, Tensors[string]>
   /** Where large inputs may lie, so that they need no further copy; none where a run could not take them from there. */
-  readonly buffers: Memory | undefined
+  readonly buffers: BufferPool | undefined
   /** By output, the meanings of its elements. */
   readonly labels: ModelInfo['labels']
   readonly cache: Kept | undefined

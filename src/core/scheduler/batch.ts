@@ -1,6 +1,6 @@
 /** Joins the inputs of several requests into one run and cuts the outputs apart again. */
 
-import type { Memory } from '../engine/buffer-pool.ts'
+import type { BufferPool } from '../engine/buffer-pool.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Tensor } from '../tensor/types.ts'
 
@@ -31,22 +31,22 @@ export function rowsOf(inputs: TensorRecord, axes: BatchAxes): number | undefine
 /**
  * Joins tensors along their axes. All requests must have the same types and, apart from the axes, the same shapes. Shares no memory with
  * them.
- * @param memory source of the joined tensors' memory. @default fresh
+ * @param buffers source of the joined tensors' memory. @default fresh
  */
-export function concat(requests: readonly TensorRecord[], axes: BatchAxes, memory?: Memory): TensorRecord {
+export function concat(requests: readonly TensorRecord[], axes: BatchAxes, buffers?: BufferPool): TensorRecord {
   const joined: Record<string, Tensor> = Object.create(null)
   for (const name in axes) {
     const axis = axes[name] as number
     joined[name] = concatTensors(
       requests.map((inputs) => inputs[name] as Tensor),
       axis,
-      memory,
+      buffers,
     )
   }
   return joined
 }
 
-function concatTensors(parts: readonly Tensor[], axis: number, memory: Memory | undefined): Tensor {
+function concatTensors(parts: readonly Tensor[], axis: number, buffers: BufferPool | undefined): Tensor {
   const [first] = parts as readonly [Tensor]
   let total = 0
   for (const part of parts) total += part.dims[axis] as number
@@ -62,10 +62,10 @@ function concatTensors(parts: readonly Tensor[], axis: number, memory: Memory | 
       }
     return { type: 'string', dims, data }
   }
-  const ArrayOf = first.data.constructor as Parameters<Memory['take']>[0] & (new (length: number) => NumericData)
+  const ArrayOf = first.data.constructor as Parameters<BufferPool['take']>[0] & (new (length: number) => NumericData)
   const length = outer * total * inner
   // The parts fill all of it, so that no earlier content shows through.
-  const data = memory ? memory.take(ArrayOf, length) : new ArrayOf(length)
+  const data = buffers ? buffers.take(ArrayOf, length) : new ArrayOf(length)
   let at = 0
   for (let o = 0; o < outer; o++) {
     for (const part of parts as readonly NumericTensor[]) {

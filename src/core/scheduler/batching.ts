@@ -1,7 +1,7 @@
 /** How requests of a model share runs, according to its trial. */
 
 import { createHash } from 'node:crypto'
-import type { Memory } from '../engine/buffer-pool.ts'
+import type { BufferPool } from '../engine/buffer-pool.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run } from '../engine/run.ts'
 import type { ModelSignature, Tensor } from '../tensor/types.ts'
@@ -50,7 +50,7 @@ export interface Batching {
   /** True for lanes whose requests may share a run. */
   shared(lane: string): boolean
   /** @param memory for the joined tensors */
-  join(requests: readonly TensorRecord[], memory?: Memory): TensorRecord
+  join(requests: readonly TensorRecord[], buffers?: BufferPool): TensorRecord
   /** Elements that joining them adds as padding. */
   padding(members: readonly Member[]): number
   /** Each request's own rows of the outputs, in their own length; `undefined` if the outputs lack them. */
@@ -145,7 +145,7 @@ export function createBatching(signature: ModelSignature, axes: ModelAxes, setti
     },
     place: createPlace(signature, axes, filler),
     shared: (lane) => lane !== SOLO,
-    join: (requests, memory) => join(filler ? filler.pad(requests) : requests, axes, memory),
+    join: (requests, buffers) => join(filler ? filler.pad(requests) : requests, axes, buffers),
     padding: (members) => (filler && members.length > 1 ? filler.paddingOf(members.map(inputsOf)) : 0),
     split(outputs, rows, members) {
       const pieces = split(outputs, rows, axes.outputs)

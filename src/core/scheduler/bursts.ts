@@ -1,7 +1,7 @@
 /** Forms the work of an instance: batches that share a message, as many as it should have now. */
 
 import type { Next } from '../engine/balance.ts'
-import type { Memory } from '../engine/buffer-pool.ts'
+import type { BufferPool } from '../engine/buffer-pool.ts'
 import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { Run } from '../engine/run.ts'
@@ -38,13 +38,13 @@ interface Deps extends Pick<FormOptions, 'maxDelayMs' | 'mixTenants'> {
   readonly sharing: Sharing
   readonly accepted: Pick<Accepted, 'draining' | 'dropLate'>
   /** Memory for the inputs of shared runs. @default fresh */
-  readonly memory?: Memory | undefined
+  readonly buffers?: BufferPool | undefined
   /** A batch that waits for others has waited long enough. */
   lookAgain(): void
 }
 
 export function createBursts(deps: Deps): Bursts {
-  const { pool, clock, queue, sharing, accepted, maxDelayMs, mixTenants, memory, lookAgain } = deps
+  const { pool, clock, queue, sharing, accepted, maxDelayMs, mixTenants, buffers, lookAgain } = deps
 
   function next(): Next {
     const { cap, curve } = sharing.batching
@@ -99,7 +99,7 @@ export function createBursts(deps: Deps): Bursts {
     return {
       inputs: sharing.batching.join(
         entries.map((entry) => entry.run.inputs),
-        memory,
+        buffers,
       ),
       fetches: first.run.fetches,
     }

@@ -1,23 +1,23 @@
 /** Joins requests into the inputs of one run, without sharing their memory. */
 
-import type { Memory } from '../engine/buffer-pool.ts'
+import type { BufferPool } from '../engine/buffer-pool.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Tensor } from '../tensor/types.ts'
 import type { ModelAxes } from './axes.ts'
 import { concat } from './batch.ts'
 
 /** The batched inputs joined, and the shared ones of the first. Shares no memory with the requests, which may have to run again. */
-export function join(requests: readonly TensorRecord[], axes: ModelAxes, memory?: Memory): TensorRecord {
-  return { ...concat(requests, axes.inputs, memory), ...copySome(requests[0] ?? {}, axes.shared, memory) }
+export function join(requests: readonly TensorRecord[], axes: ModelAxes, buffers?: BufferPool): TensorRecord {
+  return { ...concat(requests, axes.inputs, buffers), ...copySome(requests[0] ?? {}, axes.shared, buffers) }
 }
 
 /** Copies of the existing tensors. */
-export function copySome(inputs: TensorRecord, names: readonly string[], memory?: Memory): TensorRecord {
+export function copySome(inputs: TensorRecord, names: readonly string[], buffers?: BufferPool): TensorRecord {
   const copies: Record<string, Tensor> = Object.create(null)
   for (const name of names) {
     const tensor = inputs[name]
     if (!tensor) continue
-    const data = tensor.type === 'string' ? tensor.data : memory ? memory.copy(tensor.data) : tensor.data.slice()
+    const data = tensor.type === 'string' ? tensor.data : buffers ? buffers.copy(tensor.data) : tensor.data.slice()
     copies[name] = { ...tensor, data } as Tensor
   }
   return copies

@@ -3,7 +3,7 @@
  * Requests that fit together share a run if the model was proved to gain from it. Runs of microseconds share a message (a burst).
  */
 
-import type { Memory } from '../engine/buffer-pool.ts'
+import type { BufferPool } from '../engine/buffer-pool.ts'
 import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
@@ -53,7 +53,7 @@ interface Deps extends Limits, WaitLimits {
   readonly maxDelayMs: number
   readonly mixTenants: boolean
   /** Memory for the inputs of shared runs. @default fresh */
-  readonly memory?: Memory | undefined
+  readonly buffers?: BufferPool | undefined
   /** Receives every answered run, before its requests do. */
   readonly onRun?: (run: BatchReport) => void
   /** Repeats rows of shared runs alone. @default none */
@@ -65,14 +65,14 @@ interface Deps extends Limits, WaitLimits {
 }
 
 export function createScheduler(deps: Deps): Scheduler {
-  const { pool, clock, maxDelayMs, mixTenants, memory, onRun, recheck, onRefuted, defer = setImmediate } = deps
+  const { pool, clock, maxDelayMs, mixTenants, buffers, onRun, recheck, onRefuted, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   const sharing: Sharing = { batching: unbatched('not tried yet') }
   const suspects = createSuspects(clock)
   const accepted = createAccepted({ pool, clock, queue, limits: deps })
   const { settle } = accepted
   const lookAgain = scheduleFlush
-  const bursts = createBursts({ pool, clock, queue, sharing, accepted, maxDelayMs, mixTenants, memory, lookAgain })
+  const bursts = createBursts({ pool, clock, queue, sharing, accepted, maxDelayMs, mixTenants, buffers, lookAgain })
   const answers = createAnswers({ pool, clock, queue, sharing, suspects, settle, recheck, onRefuted, onChecked: flushIfAny })
   const released: Record<ReleaseReason, number> = { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 }
   /** Requests that a worker has and has not answered, settled ones included. */

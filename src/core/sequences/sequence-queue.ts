@@ -1,6 +1,6 @@
 /** Orders the requests of each sequence: they run one after the other, as they came. */
 
-import type { Memory } from '../engine/buffer-pool.ts'
+import type { BufferPool } from '../engine/buffer-pool.ts'
 import type { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Finished } from '../scheduler/entry.ts'
@@ -41,14 +41,14 @@ interface Settings extends Omit<SequenceSettings, 'state' | 'controls'>, Waiting
 interface Deps {
   readonly clock: Clock
   /** Memory for copies of large state. @default fresh */
-  readonly memory?: Memory | undefined
+  readonly buffers?: BufferPool | undefined
 }
 
-export function createSequences(plan: SequencePlan, settings: Settings, { clock, memory }: Deps): Sequences {
+export function createSequences(plan: SequencePlan, settings: Settings, { clock, buffers }: Deps): Sequences {
   const { model, idleTimeoutMs, maxSequences, maxBytes } = settings
   const table = createSequenceTable<Turn>(settings, clock)
   const waiting = createWaiting(settings, clock, leave)
-  const carrier = createStateCarrier(plan, { model, idleTimeoutMs, table, memory })
+  const carrier = createStateCarrier(plan, { model, idleTimeoutMs, table, buffers })
   /** Accepted and not answered. */
   let turns = 0
   let drained: (() => void) | undefined

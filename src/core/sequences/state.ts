@@ -1,6 +1,6 @@
 /** Carries the state of a sequence from one request to the next. */
 
-import type { Memory } from '../engine/buffer-pool.ts'
+import type { BufferPool } from '../engine/buffer-pool.ts'
 import type { Tensor } from '../tensor/types.ts'
 import { bytesOf, type SequencePlan } from './plan.ts'
 import { notOpen } from './refusals.ts'
@@ -21,10 +21,10 @@ interface Deps {
   readonly idleTimeoutMs: number
   readonly table: SequenceTable<Turn>
   /** Memory for copies of large state. @default fresh */
-  readonly memory: Memory | undefined
+  readonly buffers: BufferPool | undefined
 }
 
-export function createStateCarrier(plan: SequencePlan, { model, idleTimeoutMs, table, memory }: Deps): StateCarrier {
+export function createStateCarrier(plan: SequencePlan, { model, idleTimeoutMs, table, buffers }: Deps): StateCarrier {
   return {
     before({ sequence, call, inputs }) {
       if (call.start) {
@@ -40,7 +40,7 @@ export function createStateCarrier(plan: SequencePlan, { model, idleTimeoutMs, t
     },
     feed({ call, inputs }, before) {
       // The old state must survive for another try.
-      const state = call.start ? before : copied(before, memory)
+      const state = call.start ? before : copied(before, buffers)
       return Object.assign(Object.create(null), inputs, state, plan.controls(inputs, call))
     },
     keep({ sequence, call, closes }, outputs, before) {
@@ -54,11 +54,11 @@ export function createStateCarrier(plan: SequencePlan, { model, idleTimeoutMs, t
   }
 }
 
-function copied(state: Tensors, memory: Memory | undefined): Tensors {
+function copied(state: Tensors, buffers: BufferPool | undefined): Tensors {
   const copies: Record<string, Tensor> = Object.create(null)
   for (const [name, tensor] of Object.entries(state)) {
     if (tensor.type === 'string') copies[name] = tensor
-    else copies[name] = { ...tensor, data: memory ? memory.copy(tensor.data) : tensor.data.slice() } as Tensor
+    else copies[name] = { ...tensor, data: buffers ? buffers.copy(tensor.data) : tensor.data.slice() } as Tensor
   }
   return copies
 }

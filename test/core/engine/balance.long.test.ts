@@ -2,7 +2,14 @@
 
 import { describe, expect, test } from 'vitest'
 import { createBalancer } from '../../../src/core/engine/balance.ts'
-import { createInstanceStats, fleetOf, noteAnswered, notePosted, type InstanceStats, slowness } from '../../../src/core/engine/instance-stats.ts'
+import {
+  createInstanceStats,
+  fleetOf,
+  type InstanceStats,
+  noteAnswered,
+  notePosted,
+  slowness,
+} from '../../../src/core/engine/instance-stats.ts'
 import type { BalanceStrategy } from '../../../src/core/engine/types.ts'
 import { createSimulatedClock, quantile } from '../../support/simulated-clock.ts'
 import { type Done, REPLICAS, SERVICE_MS, simulateFleet } from '../../support/simulated-fleet.ts'

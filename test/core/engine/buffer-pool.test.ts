@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Buffers, createBuffers, POOLED_BYTES } from '../../../src/core/engine/buffer-pool.ts'
+import { createBufferPool, type OwnedBufferPool, POOLED_BYTES } from '../../../src/core/engine/buffer-pool.ts'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
 import { pack, unpack, wantedBack } from '../../../src/core/engine/frame.ts'
 import { createInstance, type LoadRequest } from '../../../src/core/engine/instance.ts'
@@ -16,7 +16,7 @@ const IDLE_MS = 10_000
 
 function setUp(maxBytes = 64 * MIB) {
   const clock = createSimulatedClock()
-  return { clock, buffers: createBuffers(clock, { maxBytes, idleMs: IDLE_MS }) }
+  return { clock, buffers: createBufferPool(clock, { maxBytes, idleMs: IDLE_MS }) }
 }
 
 /** A posted buffer as its receiver sees it: the same memory in another object. The one before is detached. */
@@ -228,7 +228,7 @@ describe('an instance', () => {
   const REQUEST = { source: 'm', data: [], providers: [], strict: false, niceness: 0, timeoutMs: 1000 } as unknown as LoadRequest
 
   /** A worker that answers when told. */
-  function start(buffers: Buffers) {
+  function start(buffers: OwnedBufferPool) {
     const posted: Extract<ToWorker, { kind: 'run' }>[] = []
     let events: ChannelEvents | undefined
     const instance = createInstance(REQUEST, {

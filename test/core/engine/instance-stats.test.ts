@@ -7,10 +7,10 @@ import {
   completionMs,
   createInstanceStats,
   fleetOf,
+  type InstanceStats,
   noteAnswered,
   notePosted,
   responseCost,
-  type InstanceStats,
   slowness,
 } from '../../../src/core/engine/instance-stats.ts'
 import { BALANCE_STRATEGIES } from '../../../src/core/engine/strategies.ts'

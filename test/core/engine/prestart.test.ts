@@ -1,9 +1,9 @@
 /** A worker that starts before a check has ended: taken by the first caller, and gone if it is not needed. */
 
 import { expect, test } from 'vitest'
-import { prestart } from '../../../src/core/engine/prestart.ts'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
 import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
+import { prestart } from '../../../src/core/engine/prestart.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
 const STARTED: FromWorker = { kind: 'digested', digests: [] }

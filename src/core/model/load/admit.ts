@@ -1,7 +1,7 @@
 /** Has the gate say which files a model is and whether they may run, and tells what came of it. */
 
-import { prestart } from '../../engine/prestart.ts'
 import type { OpenChannel } from '../../engine/channel.ts'
+import { prestart } from '../../engine/prestart.ts'
 import { openThread } from '../../engine/thread.ts'
 import { isModelmountError, ModelmountError } from '../../errors.ts'
 import { type Admitted, type Content, fixedContent, type Gate, openContent, signerName } from '../../integrity/index.ts'

@@ -44,7 +44,7 @@ function sequencesOf({ view: { plan } }: Met, { known, deps, take }: LoadContext
   const { config, buffers } = known()
   if (!plan || !config.sequences) return undefined
   const settings = { ...config, ...config.sequences, model: config.name }
-  const sequences = createSequences(plan, settings, { clock: deps.clock, memory: buffers })
+  const sequences = createSequences(plan, settings, { clock: deps.clock, buffers })
   take({ close: () => sequences.drain(), abandon: (error) => sequences.abandon(error) })
   return sequences
 }

@@ -74,7 +74,7 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
     described = true
     const session = { ...given, fallbacks }
     const { facts, buffers } = about
-    const view = viewSession(session, { config, facts, leftOut: edited?.leftOut, memory: buffers })
+    const view = viewSession(session, { config, facts, leftOut: edited?.leftOut, buffers })
     context.learn({
       contract: view.outer,
       intake: view.intake,

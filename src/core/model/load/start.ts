@@ -89,7 +89,7 @@ function schedulerFor(pool: Pool, context: LoadContext): Scheduler {
     ...limitsOf(config),
     pool,
     clock,
-    memory: buffers,
+    buffers,
     recheck: isRecheckable(known()) ? createRecheck({ same: sameWithin }) : undefined,
     onRefuted: (reason) => emit({ type: 'batching', enabled: false, reason }),
     onRun(run) {

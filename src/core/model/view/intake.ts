@@ -1,6 +1,6 @@
 /** A caller's inputs made ours: checked, and copied where they are still the caller's own memory. */
 
-import type { Memory } from '../../engine/buffer-pool.ts'
+import type { BufferPool } from '../../engine/buffer-pool.ts'
 import { isModelmountError, ModelmountError } from '../../errors.ts'
 import type { PredictInputs } from '../../predict/types.ts'
 import { checkInputs, copyOf, DTYPES, isRefused, isSmall } from '../../tensor/index.ts'
@@ -19,13 +19,13 @@ export type Intake = (inputs: PredictInputs) => Record<string, Tensor>
 export function createIntake(
   signature: ModelSignature,
   limits: { readonly maxElements: number },
-  memory?: Memory | undefined,
+  buffers?: BufferPool | undefined,
 ): Intake {
   const plans = plansOf(signature)
   return (inputs) => {
     try {
       const usual = plans && takeUsual(plans, inputs, limits.maxElements)
-      return usual ?? snapshot(checkInputs(signature, inputs, limits), inputs, memory)
+      return usual ?? snapshot(checkInputs(signature, inputs, limits), inputs, buffers)
     } catch (error) {
       if (isModelmountError(error)) throw error
       // A getter or proxy of the caller's that throws.
@@ -35,7 +35,11 @@ export function createIntake(
 }
 
 /** Copies what is still the caller's own memory: a caller may reuse its array as soon as `predict()` has returned its promise. */
-function snapshot(tensors: Record<string, Tensor>, inputs: PredictInputs, memory: Memory | undefined): Record<string, Tensor> {
+function snapshot(
+  tensors: Record<string, Tensor>,
+  inputs: PredictInputs,
+  buffers: BufferPool | undefined,
+): Record<string, Tensor> {
   for (const name of Object.keys(tensors)) {
     const tensor = tensors[name]
     if (!tensor || tensor.type === 'string') continue
@@ -43,7 +47,7 @@ function snapshot(tensors: Record<string, Tensor>, inputs: PredictInputs, memory
     const theirs = ArrayBuffer.isView(given) ? given : typeof given === 'object' && 'data' in given ? given.data : undefined
     if (!ArrayBuffer.isView(theirs) || theirs.buffer !== tensor.data.buffer) continue
     const { data } = tensor
-    tensors[name] = { ...tensor, data: memory && !isSmall(data) ? memory.copy(data) : copyOf(data) } as Tensor
+    tensors[name] = { ...tensor, data: buffers && !isSmall(data) ? buffers.copy(data) : copyOf(data) } as Tensor
   }
   return tensors
 }

@@ -1,6 +1,6 @@
 /** A loaded session as requests see it: its views folded, and all else that follows from its signature. */
 
-import type { Memory } from '../../engine/buffer-pool.ts'
+import type { BufferPool } from '../../engine/buffer-pool.ts'
 import type { TensorRecord } from '../../engine/frame.ts'
 import type { Loaded } from '../../engine/messages.ts'
 import type { OnnxModelFacts } from '../../onnx/types.ts'
@@ -40,11 +40,11 @@ interface About {
   /** Outputs that were left out of the graph. */
   readonly leftOut: readonly LeftOutput[] | undefined
   /** For large copies. */
-  readonly memory: Memory | undefined
+  readonly buffers: BufferPool | undefined
 }
 
 /** @throws ModelmountError `CONFIG_INVALID` where the settings contradict the graph, `MODEL_UNSUPPORTED` */
-export function viewSession(session: Loaded, { config, facts, leftOut: before, memory }: About): SessionView {
+export function viewSession(session: Loaded, { config, facts, leftOut: before, buffers }: About): SessionView {
   const { leftOut, ...bare } = signatureOf(facts, session, before)
   const ragged = findRagged(bare, config.batching)
   const inner = typeof ragged === 'object' ? maskView(bare, ragged) : plainView(bare)
@@ -60,7 +60,7 @@ export function viewSession(session: Loaded, { config, facts, leftOut: before, m
     outer,
     inner,
     plan,
-    intake: createIntake(outer.signature, config, memory),
+    intake: createIntake(outer.signature, config, buffers),
     take: (sample) => whole.down(checkInputs(outer.signature, sample, config)),
   }
 }
