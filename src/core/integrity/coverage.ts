@@ -9,7 +9,7 @@ import { GIT_PATHS } from './files.ts'
 import type { Policy } from './policy.ts'
 import { refuse } from './refusal.ts'
 import type { Integrity } from './types.ts'
-import { ownName, readSignature, signatureDigest } from './verify.ts'
+import { readSignature, signatureDigest, signatureNames } from './verify.ts'
 
 export interface Coverage extends Verdict {
   readonly digest: string
@@ -27,13 +27,13 @@ export async function coverageOf({ name, source, signature }: AdmitRequest, poli
   const file = await readSignature(from)
   const verdict = await policy.check(name, file)
   const { resources, ignorePaths } = verdict.statement
-  const itself = typeof source === 'string' ? await ownName(dirname(source), from) : []
+  const signatureFiles = typeof source === 'string' ? await signatureNames(dirname(source), from) : []
   return {
     ...verdict,
     digest: signatureDigest(file),
     signed: new Map(resources.map(({ name, sha256 }) => [name, sha256])),
     isOfOneFile: resources.some(({ name }) => name === '.'),
-    ignored: [...GIT_PATHS, ...ignorePaths, ...itself],
+    ignored: [...GIT_PATHS, ...ignorePaths, ...signatureFiles],
   }
 }
 

@@ -14,7 +14,7 @@ import { tidy } from './names.ts'
 import { badOption, refuse } from './refusal.ts'
 import { rootDigest, writeStatement } from './statement.ts'
 import type { SignedModel, Signer, SignModelOptions } from './types.ts'
-import { ownName, pathOf } from './verify.ts'
+import { pathOf, signatureNames } from './verify.ts'
 
 /**
  * Signs every file of a model in the format OpenSSF Model Signing v1.0, which `model_signing` for Python verifies as well.
@@ -29,7 +29,7 @@ export async function signModel(path: string | URL, opts: SignModelOptions): Pro
   const ignored = [
     ...(opts.ignorePaths ?? []),
     ...(opts.includeGitPaths ? [] : GIT_PATHS),
-    ...(await ownName(root, opts.signature)),
+    ...(await signatureNames(root, opts.signature)),
   ]
   const files = await listFiles(root, ignored)
   if (files.length === 0) throw refuse('there is nothing to sign', { path: root })

@@ -35,7 +35,7 @@ export async function verifyModel(path: string | URL, opts: VerifyModelOptions):
     ...(opts.ignorePaths ?? []),
     ...(opts.includeGitPaths ? [] : GIT_PATHS),
     ...statement.ignorePaths,
-    ...(await ownName(root, opts.signature)),
+    ...(await signatureNames(root, opts.signature)),
   ]
   const files = await listFiles(root, ignored)
   checkNames(statement.resources, files)
@@ -54,8 +54,8 @@ export const pathOf = (path: string | URL): string => resolve(path instanceof UR
 
 export const signatureDigest = (file: Uint8Array): string => `sha256:${createHash('sha256').update(file).digest('hex')}`
 
-/** A signature inside the model cannot be part of it. */
-export async function ownName(root: string, signature: SignatureSource | undefined): Promise<readonly string[]> {
+/** The name of a signature that lies inside the model, and cannot be part of it. */
+export async function signatureNames(root: string, signature: SignatureSource | undefined): Promise<readonly string[]> {
   if (signature === undefined || signature instanceof Uint8Array) return []
   const isFolder = await lstat(root).then(
     (stats) => stats.isDirectory(),

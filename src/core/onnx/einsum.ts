@@ -1,6 +1,6 @@
 /** The dimensions that an Einsum sums over and keeps, and their places in the result. */
 
-import type { Flow, Known } from './flow.ts'
+import type { Flow, MaybeFlow } from './flow.ts'
 import type { GraphNode } from './nodes.ts'
 
 const DOTS = '...'
@@ -12,7 +12,7 @@ interface Equation {
 }
 
 /** `undefined` if an input's rank is unknown or the equation is invalid. */
-function equationOf(node: GraphNode, inputs: readonly Known[]): Equation | undefined {
+function equationOf(node: GraphNode, inputs: readonly MaybeFlow[]): Equation | undefined {
   const text = node.texts.get('equation')?.replaceAll(' ', '')
   if (text === undefined || inputs.some((flow) => flow === undefined)) return undefined
   const [left = '', right] = text.split('->')
@@ -33,11 +33,11 @@ function equationOf(node: GraphNode, inputs: readonly Known[]): Equation | undef
 }
 
 /** The labels that count rows of the request. */
-const rowsOf = ({ terms }: Equation, inputs: readonly Known[]): ReadonlySet<string> =>
+const rowsOf = ({ terms }: Equation, inputs: readonly MaybeFlow[]): ReadonlySet<string> =>
   new Set(inputs.flatMap((flow, i) => (flow?.data && flow.rows !== undefined ? [terms[i]?.[flow.rows] ?? ''] : [])))
 
 /** Whether rows are summed up or meet other rows. */
-export function einsumMixes(node: GraphNode, inputs: readonly Known[]): boolean {
+export function einsumMixes(node: GraphNode, inputs: readonly MaybeFlow[]): boolean {
   const equation = equationOf(node, inputs)
   if (!equation) return false
   const rows = [...rowsOf(equation, inputs)]
@@ -45,7 +45,7 @@ export function einsumMixes(node: GraphNode, inputs: readonly Known[]): boolean 
 }
 
 /** The known facts about the result. */
-export function einsumOutput(node: GraphNode, inputs: readonly Known[]): Known {
+export function einsumOutput(node: GraphNode, inputs: readonly MaybeFlow[]): MaybeFlow {
   const equation = equationOf(node, inputs)
   if (!equation) return undefined
   const [label, ...others] = rowsOf(equation, inputs)

@@ -20,7 +20,7 @@ export interface Flow {
 }
 
 /** `undefined` if nothing is known: such a value is never held against the model. */
-export type Known = Flow | undefined
+export type MaybeFlow = Flow | undefined
 
 export const fixed = (rank: number, ints?: readonly Int[]): Flow => ({
   rank,
@@ -33,10 +33,10 @@ export const fixed = (rank: number, ints?: readonly Int[]): Flow => ({
 export const shaped = ({ rank, rows, data }: Flow): Flow => ({ rank, rows, data })
 
 /** The elements of a vector of known length; a scalar is one. */
-export const intsOf = (flow: Known): readonly Int[] | undefined => flow?.ints ?? (flow?.rank === 0 ? [undefined] : undefined)
+export const intsOf = (flow: MaybeFlow): readonly Int[] | undefined => flow?.ints ?? (flow?.rank === 0 ? [undefined] : undefined)
 
 /** The elements, if all of them are plain numbers. */
-export function numbersOf(flow: Known): readonly number[] | undefined {
+export function numbersOf(flow: MaybeFlow): readonly number[] | undefined {
   return flow?.ints?.every((int) => typeof int === 'number') ? (flow.ints as readonly number[]) : undefined
 }
 
@@ -44,7 +44,7 @@ export function numbersOf(flow: Known): readonly number[] | undefined {
 export const normal = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis)
 
 /** The shape of values broadcast against each other; `undefined` if their rows do not meet. */
-export function broadcast(flows: readonly Known[]): Known {
+export function broadcast(flows: readonly MaybeFlow[]): MaybeFlow {
   let rank = 0
   for (const flow of flows) {
     if (!flow) return undefined
@@ -63,7 +63,7 @@ export function broadcast(flows: readonly Known[]): Known {
 }
 
 /** Whether callers' rows lie along different dimensions of the broadcast values: each row then meets all others. */
-export function meet(flows: readonly Known[]): boolean {
+export function meet(flows: readonly MaybeFlow[]): boolean {
   const rows = flows.flatMap((flow) => (flow?.data && flow.rows !== undefined ? [flow.rows - flow.rank] : []))
   return rows.some((at) => at !== rows[0])
 }

@@ -1,13 +1,13 @@
 /** Operators whose answer for one row depends on the other rows, if they work along the row dimension: one line for each. */
 
 import { einsumMixes } from './einsum.ts'
-import { type Known, meet, normal, numbersOf, ROWS } from './flow.ts'
+import { type MaybeFlow, meet, normal, numbersOf, ROWS } from './flow.ts'
 import type { GraphNode } from './nodes.ts'
 
 /** A node as the row analysis reached it. */
 export interface Seen {
   readonly node: GraphNode
-  readonly inputs: readonly Known[]
+  readonly inputs: readonly MaybeFlow[]
   /** Whether values of the request's rows went into an input, even if their row dimension is unknown. */
   readonly fromRows: readonly boolean[]
   readonly opset: number
@@ -67,7 +67,7 @@ export const REDUCTIONS: ReadonlySet<string> = new Set(
 )
 
 /** The dimensions that a reduction removes: all if none are named. `undefined` if the graph computes them. */
-export function reducedAxes(node: GraphNode, inputs: readonly Known[]): readonly number[] | undefined {
+export function reducedAxes(node: GraphNode, inputs: readonly MaybeFlow[]): readonly number[] | undefined {
   const [x] = inputs
   if (!x) return undefined
   const named = node.inputs[1] ? numbersOf(inputs[1]) : (node.ints.get('axes') ?? [])
@@ -103,7 +103,7 @@ const isFlipped = (node: GraphNode, name: string): boolean => node.ints.get(name
 
 /** In a matrix product, the dimension that is summed over; or rows beside other rows in one matrix. */
 const summed: Rule = ({ node, inputs: [a, b] }) => {
-  const isAt = (flow: Known, fromLast: number): boolean =>
+  const isAt = (flow: MaybeFlow, fromLast: number): boolean =>
     flow?.data === true && flow.rank >= 2 && flow.rows === flow.rank - fromLast
   if (isAt(a, isFlipped(node, 'transA') ? 2 : 1) || isAt(b, isFlipped(node, 'transB') ? 1 : 2)) return true
   return isAt(a, isFlipped(node, 'transA') ? 1 : 2) && isAt(b, isFlipped(node, 'transB') ? 2 : 1)

@@ -2,7 +2,7 @@
 
 import { printable } from '../host/printable.ts'
 import type { ModelSignature } from '../tensor/types.ts'
-import { fixed, type Int, type Known, numbersOf, ROWS } from './flow.ts'
+import { fixed, type Int, type MaybeFlow, numbersOf, ROWS } from './flow.ts'
 import { Malformed } from './malformed.ts'
 import { isRandom, mixes } from './mixing.ts'
 import type { GraphNode, Nodes } from './nodes.ts'
@@ -13,14 +13,14 @@ const MAX_SHOWN_CHARS = 80
 
 /** The known facts about each value of the main graph. */
 interface Trail {
-  readonly flows: ReadonlyMap<string, Known>
+  readonly flows: ReadonlyMap<string, MaybeFlow>
   /** An operator that lets rows influence each other, as a sentence. */
   readonly mixing: string | undefined
 }
 
 /** Origin of a value, known even if its dimensions are not. */
 interface Trace {
-  readonly flow: Known
+  readonly flow: MaybeFlow
   /** Values of the rows went into it. */
   readonly fromRows: boolean
   /** The number of the rows went into it. */
@@ -96,7 +96,7 @@ export function followRows(graph: Nodes, inputs: ModelSignature['inputs'], rows:
       })
     },
   }
-  let flows: ReadonlyMap<string, Known> = new Map()
+  let flows: ReadonlyMap<string, MaybeFlow> = new Map()
   try {
     const traces = walk(graph, start, domain)
     flows = new Map(Array.from(traces, ([name, trace]) => [name, trace?.flow]))
@@ -119,12 +119,12 @@ const isRearrangement = ({ op, graphs }: GraphNode): boolean =>
 const SHAPES: ReadonlySet<string> = new Set(['ai.onnx:Shape', 'ai.onnx:Size'])
 
 /** Whether the number of rows is part of a value's sizes. */
-function countOf(of: Known, ints: readonly Int[] | undefined, isOfRequest: boolean): boolean {
+function countOf(of: MaybeFlow, ints: readonly Int[] | undefined, isOfRequest: boolean): boolean {
   if (ints && !ints.includes(undefined)) return ints.includes(ROWS)
   return of ? of.rows !== undefined : isOfRequest
 }
 
-const sameFlow = (a: Known, b: Known): boolean =>
+const sameFlow = (a: MaybeFlow, b: MaybeFlow): boolean =>
   a === b ||
   (a !== undefined && b !== undefined && a.rank === b.rank && a.rows === b.rows && a.data === b.data && sameInts(a.ints, b.ints))
 

@@ -4,11 +4,11 @@
  */
 
 import { einsumOutput } from './einsum.ts'
-import { broadcast, type Flow, fixed, type Int, intsOf, type Known, normal, numbersOf, ROWS, SIZE, shaped } from './flow.ts'
+import { broadcast, type Flow, fixed, type Int, intsOf, type MaybeFlow, normal, numbersOf, ROWS, SIZE, shaped } from './flow.ts'
 import { PAIRING, REDUCTIONS, reducedAxes } from './mixing.ts'
 import type { GraphNode } from './nodes.ts'
 
-type Rule = (node: GraphNode, inputs: readonly Known[]) => readonly Known[]
+type Rule = (node: GraphNode, inputs: readonly MaybeFlow[]) => readonly MaybeFlow[]
 
 /** All outputs have the shape of the first input. */
 const SAME =
@@ -27,10 +27,10 @@ const define = (names: string, rule: Rule): void => {
   for (const name of names.split(' ')) RULES.set(name.includes(':') ? name : `ai.onnx:${name}`, rule)
 }
 
-const all = (node: GraphNode, flow: Known): readonly Known[] => node.outputs.map(() => flow)
+const all = (node: GraphNode, flow: MaybeFlow): readonly MaybeFlow[] => node.outputs.map(() => flow)
 const axisOf = (node: GraphNode, standard: number): number => node.ints.get('axis')?.[0] ?? standard
 /** Axes or similar lists: an attribute in old operator sets, an input since. */
-const listed = (node: GraphNode, inputs: readonly Known[], name: string, at: number): readonly number[] | undefined =>
+const listed = (node: GraphNode, inputs: readonly MaybeFlow[], name: string, at: number): readonly number[] | undefined =>
   node.ints.get(name) ?? numbersOf(inputs[at])
 
 define(SAME, (node, [x]) => all(node, x && shaped(x)))
@@ -50,7 +50,7 @@ define('Shape', (node, [x]) => {
 })
 
 /** Of a computed shape: it has one dimension per element. */
-function ofShape(shape: readonly Int[] | undefined, data: boolean): Known {
+function ofShape(shape: readonly Int[] | undefined, data: boolean): MaybeFlow {
   if (!shape) return undefined
   const rows = shape.indexOf(ROWS)
   return { rank: shape.length, rows: rows < 0 ? undefined : rows, data }
@@ -102,7 +102,7 @@ define('Unsqueeze', (node, inputs) => {
   return [{ rank, rows: x.rows === undefined ? undefined : kept[x.rows], data: x.data, ...(ints ? { ints } : {}) }]
 })
 /** The shape without some dimensions. */
-function without(x: Flow, axes: readonly number[]): Known {
+function without(x: Flow, axes: readonly number[]): MaybeFlow {
   if (x.rows !== undefined && axes.includes(x.rows)) return undefined
   const { rows } = x
   return {
@@ -153,7 +153,7 @@ define('Einsum', (node, inputs) => [einsumOutput(node, inputs)])
 define('SequenceConstruct', (_, inputs) => [inputs[0] && areAlike(inputs) ? shaped(inputs[0]) : undefined])
 define('SequenceAt SequenceInsert SequenceErase Optional OptionalGetElement', (_, [x]) => [x && shaped(x)])
 define('ConcatFromSequence', (node, [x]) => [x && node.ints.get('new_axis')?.[0] !== 1 ? shaped(x) : undefined])
-const areAlike = (inputs: readonly Known[]): boolean =>
+const areAlike = (inputs: readonly MaybeFlow[]): boolean =>
   inputs.every((flow) => flow?.rank === inputs[0]?.rank && flow?.rows === inputs[0]?.rows)
 define('com.microsoft:CDist', (_, [a]) => [a?.rows === 0 ? { rank: 2, rows: 0, data: a.data } : undefined])
 
@@ -224,6 +224,6 @@ define('ai.onnx.ml:TreeEnsembleRegressor ai.onnx.ml:LinearRegressor ai.onnx.ml:S
 define('ai.onnx.ml:TreeEnsembleClassifier ai.onnx.ml:LinearClassifier ai.onnx.ml:SVMClassifier', rowsFirst(1, 2))
 
 /** The known facts about a node's outputs, given its inputs. */
-export function outputsOf(node: GraphNode, inputs: readonly Known[]): readonly Known[] {
+export function outputsOf(node: GraphNode, inputs: readonly MaybeFlow[]): readonly MaybeFlow[] {
   return RULES.get(node.op)?.(node, inputs) ?? []
 }

@@ -22,7 +22,7 @@ import { proveBatching, rowsOfSamples } from './prove.ts'
 import type { RunAll } from './rows.ts'
 
 /** The findings of the first instance. */
-export interface Acquaintance {
+export interface WarmupResult {
   readonly batching: Batching
   /** Inputs of the usual sizes, one row first; none if there are no rows to make them of. Made anew by each call. */
   usual(): readonly TensorRecord[]
@@ -86,7 +86,7 @@ export function planOf(
 }
 
 /** @throws ModelmountError `MODEL_LOAD_FAILED` if a given sample fails, or it takes longer than `loadTimeoutMs` */
-export async function getAcquainted(instance: Instance, deps: Deps): Promise<Acquaintance> {
+export async function warmUp(instance: Instance, deps: Deps): Promise<WarmupResult> {
   const { clock, signature, config, take, findMixing } = deps
   const { batching: settings, loadTimeoutMs } = config
   const runAll = runsOn(instance)
@@ -118,7 +118,7 @@ export async function getAcquainted(instance: Instance, deps: Deps): Promise<Acq
     return samples
   }
 
-  async function meet(): Promise<Acquaintance> {
+  async function prove(): Promise<WarmupResult> {
     const { batching, rows, most } = await proveBatching(signature, settings, { tried, runAll, findMixing })
     const usual = (): TensorRecord[] => {
       const [first] = rows
@@ -130,7 +130,7 @@ export async function getAcquainted(instance: Instance, deps: Deps): Promise<Acq
     return { batching, usual, rehearsal: () => [...samples, ...usual()], example }
   }
 
-  return withinLoadTime(meet(), clock, loadTimeoutMs)
+  return withinLoadTime(prove(), clock, loadTimeoutMs)
 }
 
 /**
@@ -138,8 +138,8 @@ export async function getAcquainted(instance: Instance, deps: Deps): Promise<Acq
  * @returns the failure, if any: an instance that has loaded may still serve real requests
  * @throws ModelmountError `MODEL_LOAD_FAILED` if it takes longer than `loadTimeoutMs`
  */
-export async function rehearse(instance: Instance, known: Acquaintance, deps: Deps): Promise<string | undefined> {
-  const runs = known.rehearsal().map((inputs) => runOf(inputs, deps.signature))
+export async function rehearse(instance: Instance, { rehearsal }: WarmupResult, deps: Deps): Promise<string | undefined> {
+  const runs = rehearsal().map((inputs) => runOf(inputs, deps.signature))
   if (runs.length === 0) return undefined
   const outcomes = await withinLoadTime(runsOn(instance)(runs), deps.clock, deps.config.loadTimeoutMs)
   const failed = outcomes.find((outcome) => 'error' in outcome)

@@ -10,7 +10,7 @@ import type { ModelSignature } from '../../../src/core/tensor/types.ts'
 import type { TrialPlan } from '../../../src/core/trial/plan.ts'
 import type { RunAll } from '../../../src/core/trial/rows.ts'
 import { tryOut } from '../../../src/core/trial/try.ts'
-import { getAcquainted, rehearse } from '../../../src/core/trial/warm-up.ts'
+import { rehearse, warmUp } from '../../../src/core/trial/warm-up.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
 
 const signature: ModelSignature = {
@@ -72,26 +72,26 @@ test('further instances run one row and as many as a run may have, once each, an
       },
     ],
   })
-  const known = await getAcquainted(willing(), deps)
-  expect(known.batching.cap).toBe(8)
+  const warmup = await warmUp(willing(), deps)
+  expect(warmup.batching.cap).toBe(8)
   const next = willing()
-  expect(await rehearse(next, known, deps)).toBeUndefined()
+  expect(await rehearse(next, warmup, deps)).toBeUndefined()
   // In one message: nothing is posted to an instance that was closed meanwhile.
   expect(next.ran.map((runs) => runs.map(rowsOf))).toEqual([[1, 3, 1, 8]])
   // Samples outlive the runs that give their memory away.
   const tensors = next.ran[0]?.map(({ inputs }) => inputs.x)
   expect(Array.from(tensors?.[0]?.data as Float32Array)).toEqual([1, 2])
   expect(new Set(tensors?.map((tensor) => tensor && (tensor.data as Float32Array).buffer)).size).toBe(4)
-  await rehearse(next, known, deps)
+  await rehearse(next, warmup, deps)
   expect(next.ran[1]?.map(({ inputs }) => inputs.x?.data)).toEqual(next.ran[0]?.map(({ inputs }) => inputs.x?.data))
 })
 
 test('an instance runs nothing that is made up without batching, or where there are samples', async () => {
   const off = { ...depsWith({ batching: false }), tryOut: async () => expect.fail('inputs were made up') }
   const first = willing()
-  const known = await getAcquainted(first, off)
+  const warmup = await warmUp(first, off)
   const next = willing()
-  await rehearse(next, known, off)
+  await rehearse(next, warmup, off)
   expect([first.ran, next.ran]).toEqual([[], []])
 
   const sample = {
@@ -101,7 +101,7 @@ test('an instance runs nothing that is made up without batching, or where there 
     ],
   }
   const given = willing()
-  await getAcquainted(given, depsWith({ warmup: [sample] }))
+  await warmUp(given, depsWith({ warmup: [sample] }))
   const values = given.ran.flat().flatMap(({ inputs }) => Array.from(inputs.x?.data as Float32Array))
   expect(new Set(values)).toEqual(new Set([7, 8, 9, 10]))
 })
@@ -114,45 +114,45 @@ test('an instance runs no made-up inputs but those that were tried, in no other 
     return runs.map(answer)
   })
   const first = willing()
-  const known = await getAcquainted(first, deps)
-  expect(known.batching.info.enabled).toBe(true)
+  const warmup = await warmUp(first, deps)
+  expect(warmup.batching.info.enabled).toBe(true)
   const next = willing()
-  await rehearse(next, known, deps)
+  await rehearse(next, warmup, deps)
   for (const run of [...first.ran.flat(), ...next.ran.flat()]) expect(tried).toContain(shown(run))
 })
 
 test('a model that could not be tried is served unbatched, with the reason, and runs nothing', async () => {
   const deps = { ...depsWith(), tryOut: async () => 'its process was killed' }
   const first = willing()
-  const known = await getAcquainted(first, deps)
-  expect(known.batching.info).toEqual({ enabled: false, reason: 'it was not tried: its process was killed', maxSize: 1 })
-  expect([first.ran, known.rehearsal()]).toEqual([[], []])
+  const warmup = await warmUp(first, deps)
+  expect(warmup.batching.info).toEqual({ enabled: false, reason: 'it was not tried: its process was killed', maxSize: 1 })
+  expect([first.ran, warmup.rehearsal()]).toEqual([[], []])
 })
 
 test('a run that fails is told and costs nothing; a lost worker is told the same way', async () => {
   const deps = depsWith()
-  const known = await getAcquainted(willing(), deps)
+  const warmup = await warmUp(willing(), deps)
   const error = new ModelmountError('INFERENCE_FAILED', 'out of memory')
   const failing = instanceThat((runs, done) => done(runs.map((run, i) => (i === 0 ? answer(run) : { error, inferMs: 1 }))))
-  expect(await rehearse(failing, known, deps)).toBe('out of memory')
+  expect(await rehearse(failing, warmup, deps)).toBe('out of memory')
   const dying = instanceThat((_, done) => done('lost'))
-  expect(await rehearse(dying, known, deps)).toMatch(/lost/)
+  expect(await rehearse(dying, warmup, deps)).toMatch(/lost/)
 })
 
 test('a model that takes no made-up inputs has nothing to rehearse', async () => {
   const error = new ModelmountError('INPUT_REJECTED', 'no')
   const deps = depsWith({}, async (runs) => runs.map(() => ({ error, inferMs: 0 })))
-  const known = await getAcquainted(willing(), deps)
+  const warmup = await warmUp(willing(), deps)
   const next = willing()
-  expect(await rehearse(next, known, deps)).toBeUndefined()
+  expect(await rehearse(next, warmup, deps)).toBeUndefined()
   expect(next.ran).toEqual([])
 })
 
 test.each(['first', 'further'] as const)('a %s instance that hangs is given up after loadTimeoutMs', async (which) => {
   const deps = depsWith()
-  const known = which === 'further' ? await getAcquainted(willing(), deps) : undefined
+  const warmup = which === 'further' ? await warmUp(willing(), deps) : undefined
   const hanging = instanceThat(() => {})
-  const warm = known ? rehearse(hanging, known, deps) : getAcquainted(hanging, deps)
+  const warm = warmup ? rehearse(hanging, warmup, deps) : warmUp(hanging, deps)
   const refused = expect(warm).rejects.toMatchObject({
     code: 'MODEL_LOAD_FAILED',
     message: expect.stringContaining('loadTimeoutMs (1000 ms)'),
