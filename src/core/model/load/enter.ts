@@ -30,13 +30,13 @@ export async function enter(started: Started, context: LoadContext): Promise<Ser
   if (cache?.shares) cache.share(await contentOf(started, context.known(), met.session))
   announce(met, context)
   const sequences = sequencesOf(met, context)
-  const { view, acquaintance } = met
+  const { view, warmup } = met
   const fetches = view.graph.outputs.map(({ name }) => name)
   return {
     ...running,
     sequences,
     run: createRun(view, running, { about: context.known(), sequences, clock: context.deps.clock }),
-    improve: () => sharing.begin(acquaintance.usual, fetches),
+    improve: () => sharing.begin(warmup.usual, fetches),
   }
 }
 

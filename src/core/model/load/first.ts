@@ -18,7 +18,7 @@ import { axesOf } from '../../scheduler/axes.ts'
 import type { Scheduler } from '../../scheduler/scheduler.ts'
 import { type ExampleForm, exampleForms, exampleOf, exampleTensors } from '../../tensor/index.ts'
 import { type Attempt, createAttempt, type Description } from '../../trial/attempt.ts'
-import { type Acquaintance, getAcquainted, planOf, rehearse } from '../../trial/warm-up.ts'
+import { planOf, rehearse, type WarmupResult, warmUp } from '../../trial/warm-up.ts'
 import type { About } from '../about.ts'
 import { type SessionView, viewSession } from '../view/session.ts'
 import type { LoadContext } from './context.ts'
@@ -28,7 +28,7 @@ import type { Prepared } from './prepare.ts'
 export interface Met {
   readonly session: Loaded
   readonly view: SessionView
-  readonly acquaintance: Acquaintance
+  readonly warmup: WarmupResult
 }
 
 export interface First {
@@ -87,20 +87,20 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
     const { session, view } = describe(given)
     endLoad()
     const examples = examplesOf(view)
-    const acquaintance = await times.time('warmup', getAcquainted(instance, warmUpDeps(view, examples)))
-    scheduler.setBatching(acquaintance.batching)
-    const { example } = acquaintance
+    const warmup = await times.time('warmup', warmUp(instance, warmUpDeps(view, examples)))
+    scheduler.setBatching(warmup.batching)
+    const { example } = warmup
     context.learn({ example: example === undefined ? undefined : examples[example]?.form })
-    greetFurther(view, acquaintance)
-    tellMet({ session, view, acquaintance })
+    greetFurther(view, warmup)
+    tellMet({ session, view, warmup })
   }
 
-  function greetFurther(view: SessionView, acquaintance: Acquaintance): void {
+  function greetFurther(view: SessionView, warmup: WarmupResult): void {
     greet = async (instance) => {
-      const problem = await rehearse(instance, acquaintance, warmUpDeps(view, []))
+      const problem = await rehearse(instance, warmup, warmUpDeps(view, []))
       if (problem === undefined) return
       // The next one must not fall for the same.
-      if (!instance.ready) greetFurther(view, { ...acquaintance, rehearsal: () => [] })
+      if (!instance.ready) greetFurther(view, { ...warmup, rehearsal: () => [] })
       emit({ type: 'warning', message: `a further instance could not be warmed up: ${problem}` })
     }
   }
