@@ -109,7 +109,7 @@ export async function answer(
 /** A body parser has read the stream; reading it again would wait for ever. */
 const wasParsed = (stream: Readable): boolean => stream.readableEnded || stream.readableDidRead
 
-function write(res: ServerResponse, { status, headers, body, rest = [], discard }: HttpResponse, { claim }: Framework): void {
+function write(res: ServerResponse, { status, headers, body, rest, discard }: HttpResponse, { claim }: Framework): void {
   // Other code may have answered meanwhile, for example a time-out of the app.
   if (res.headersSent || res.destroyed) return
   const earlier = claim?.()
@@ -117,12 +117,12 @@ function write(res: ServerResponse, { status, headers, body, rest = [], discard 
   const { vary } = headers
   // Keep the app's `vary` fields, for example an origin from its CORS middleware.
   const also = vary === undefined ? undefined : (earlier?.vary ?? res.getHeader('vary'))
-  const all = earlier ? Object.assign(earlier, headers) : headers
+  const all = earlier && hasAny(earlier) ? Object.assign(earlier, headers) : headers
   res.writeHead(status, (also === undefined ? all : { ...all, vary: `${also}, ${vary}` }) as OutgoingHttpHeaders)
-  const last = rest.at(-1)
-  if (last === undefined) return void res.end(...chunk(body))
+  const last = rest?.at(-1)
+  if (rest === undefined || last === undefined) return void res.end(chunk(body), 'latin1')
   // Node gathers writes of one turn, and hands them to the system unchanged.
-  res.write(...chunk(body))
+  res.write(chunk(body), 'latin1')
   for (const piece of rest.slice(0, -1)) res.write(piece)
   res.end(last)
   // All of it is with the system then. Listeners of the app may still look at the written data, in the same turn.
@@ -130,5 +130,9 @@ function write(res: ServerResponse, { status, headers, body, rest = [], discard 
 }
 
 /** As text, a small body goes out with the head in one write. */
-const chunk = (body: Uint8Array): [Uint8Array | string, BufferEncoding] =>
-  body.byteLength <= ONE_WRITE_BYTES ? [latin1(body), 'latin1'] : [body, 'latin1']
+const chunk = (body: Uint8Array): Uint8Array | string => (body.byteLength <= ONE_WRITE_BYTES ? latin1(body) : body)
+
+function hasAny(headers: Headers): boolean {
+  for (const _ in headers) return true
+  return false
+}

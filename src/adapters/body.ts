@@ -40,16 +40,19 @@ export function readBody(
   const length = announced === undefined ? Number.NaN : Number(announced)
   if (length > limits.maxBodyBytes) return Promise.resolve({ kind: 'too-large' })
   if (!Number.isNaN(length) && !held.fits(length)) return Promise.resolve({ kind: 'too-much' })
-  const collected = (): Promise<BodyResult> => collect(stream, collectorFor(length, inPieces), limits, held)
   // A stream that has failed by now emits nothing any more.
   if (stream.destroyed) return Promise.resolve({ kind: 'gone' })
-  // The app listens, too: nothing waits for us.
-  if (stream.readableFlowing !== null) return collected()
   return new Promise((resolve) => {
+    const collectIt = (): void => collect(stream, collectorFor(length, inPieces), limits, held, resolve)
+    // The app listens, too: nothing waits for us.
+    if (stream.readableFlowing !== null) return collectIt()
     // A small body comes in one piece with its head, and is there once the parser has finished with that piece. Not a microtask: a listener
     // added in this turn, after us, would have the body before it.
     process.nextTick(() => {
-      resolve(takeWhole(stream, length, held) ?? (stream.destroyed ? { kind: 'gone' } : collected()))
+      const whole = takeWhole(stream, length, held)
+      if (whole) resolve(whole)
+      else if (stream.destroyed) resolve({ kind: 'gone' })
+      else collectIt()
     })
   })
 }
@@ -70,45 +73,53 @@ function takeWhole(stream: Readable, length: number, held: HeldBytes): BodyResul
 const TAPS = ['on', 'addListener', 'emit', 'push', 'pipe'] as const
 
 /** True if the pieces of a stream went to one listener alone. */
-const isOnlyReader = (stream: Readable): boolean =>
-  stream.listenerCount('data') === 1 &&
-  stream.listenerCount('readable') === 0 &&
-  !TAPS.some((name) => Object.hasOwn(stream, name))
+function isOnlyReader(stream: Readable): boolean {
+  if (stream.listenerCount('data') !== 1 || stream.listenerCount('readable') !== 0) return false
+  for (const name of TAPS) if (Object.hasOwn(stream, name)) return false
+  return true
+}
 
 /** Buffers that hold a piece and nothing else. */
-const ownBuffers = (pieces: readonly Uint8Array[]): ArrayBufferLike[] =>
-  pieces.filter(({ buffer, byteLength }) => byteLength === buffer.byteLength).map(({ buffer }) => buffer)
+function ownBuffers(first: Uint8Array, rest: readonly Uint8Array[]): ArrayBufferLike[] {
+  const own = first.byteLength === first.buffer.byteLength ? [first.buffer] : []
+  for (const { buffer, byteLength } of rest) if (byteLength === buffer.byteLength) own.push(buffer)
+  return own
+}
 
-function collect(stream: Readable, collector: BodyCollector, limits: BodyLimits, held: HeldBytes): Promise<BodyResult> {
-  return new Promise((resolve) => {
-    const finish = (result: BodyResult): void => {
-      clearTimeout(timer)
-      stream.off('data', onData)
-      stream.off('end', onEnd)
-      stream.off('error', onGone)
-      stream.off('close', onGone)
-      resolve(result)
-    }
-    const onData = (chunk: Uint8Array): void => {
-      if (collector.length() + chunk.length > limits.maxBodyBytes) finish({ kind: 'too-large' })
-      else if (held.add(chunk.length)) collector.add(chunk)
-      else finish({ kind: 'too-much' })
-    }
-    const onEnd = (): void => {
-      const { body, rest } = collector.take()
-      // Small bodies are not worth freeing.
-      if (rest) finish({ kind: 'body', body, rest, given: isOnlyReader(stream) ? ownBuffers([body, ...rest]) : undefined })
-      else finish({ kind: 'body', body })
-    }
-    const onGone = (): void => finish({ kind: 'gone' })
-    const timer = setTimeout(() => finish({ kind: 'too-slow' }), limits.bodyTimeoutMs)
-    stream.on('data', onData)
-    stream.on('end', onEnd)
-    stream.on('error', onGone)
-    stream.on('close', onGone)
-    // Paused by earlier code, until the body is read.
-    if (stream.isPaused()) stream.resume()
-  })
+function collect(
+  stream: Readable,
+  collector: BodyCollector,
+  limits: BodyLimits,
+  held: HeldBytes,
+  resolve: (result: BodyResult) => void,
+): void {
+  const finish = (result: BodyResult): void => {
+    clearTimeout(timer)
+    stream.off('data', onData)
+    stream.off('end', onEnd)
+    stream.off('error', onGone)
+    stream.off('close', onGone)
+    resolve(result)
+  }
+  const onData = (chunk: Uint8Array): void => {
+    if (collector.length() + chunk.length > limits.maxBodyBytes) finish({ kind: 'too-large' })
+    else if (held.add(chunk.length)) collector.add(chunk)
+    else finish({ kind: 'too-much' })
+  }
+  const onEnd = (): void => {
+    const { body, rest } = collector.take()
+    // Small bodies are not worth freeing.
+    if (rest) finish({ kind: 'body', body, rest, given: isOnlyReader(stream) ? ownBuffers(body, rest) : undefined })
+    else finish({ kind: 'body', body })
+  }
+  const onGone = (): void => finish({ kind: 'gone' })
+  const timer = setTimeout(() => finish({ kind: 'too-slow' }), limits.bodyTimeoutMs)
+  stream.on('data', onData)
+  stream.on('end', onEnd)
+  stream.on('error', onGone)
+  stream.on('close', onGone)
+  // Paused by earlier code, until the body is read.
+  if (stream.isPaused()) stream.resume()
 }
 
 /** Drops the rest of a refused body, within bounds; a client that does not stop loses its connection. */

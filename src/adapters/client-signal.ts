@@ -2,10 +2,14 @@
 
 import type { AbortSignalLike } from '../core/host/abort.ts'
 
+const NONE: readonly (() => void)[] = []
+
 /** A class, because V8 makes a hidden class for every object literal with a getter, and those live until the next full collection. */
 export class ClientSignal implements AbortSignalLike {
   #aborted = false
-  #listeners: readonly (() => void)[] = []
+  /** Mostly there is one. */
+  #listener: (() => void) | undefined
+  #others: readonly (() => void)[] | undefined
 
   get aborted(): boolean {
     return this.#aborted
@@ -16,18 +20,27 @@ export class ClientSignal implements AbortSignalLike {
   }
 
   addEventListener(_type: 'abort', listener: () => void): void {
-    this.#listeners = [...this.#listeners, listener]
+    if (this.#listener === undefined) this.#listener = listener
+    else this.#others = [...(this.#others ?? []), listener]
   }
 
   removeEventListener(_type: 'abort', listener: () => void): void {
-    this.#listeners = this.#listeners.filter((known) => known !== listener)
+    if (this.#listener !== listener) {
+      this.#others = this.#others?.filter((known) => known !== listener)
+      return
+    }
+    const [next, ...others] = this.#others ?? NONE
+    this.#listener = next
+    this.#others = next ? others : undefined
   }
 
   /** The client went away, or the app has answered instead. */
   abort(): void {
     this.#aborted = true
-    const told = this.#listeners
-    this.#listeners = []
-    for (const listener of told) listener()
+    const [first, others = NONE] = [this.#listener, this.#others]
+    this.#listener = undefined
+    this.#others = undefined
+    first?.()
+    for (const listener of others) listener()
   }
 }

@@ -14,7 +14,10 @@ export interface Body {
 export const isBytes = (body: unknown): body is Uint8Array => typedArrayName(body) === 'Uint8Array'
 
 /** Bytes of all pieces; 0 for a parsed body. */
-export function sizeOf({ body, rest = [] }: Body): number {
+export function sizeOf({ body, rest }: Body): number {
   if (typeof body === 'string') return Buffer.byteLength(body)
-  return isBytes(body) ? rest.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength) : 0
+  if (!isBytes(body)) return 0
+  let bytes = body.byteLength
+  if (rest) for (const { byteLength } of rest) bytes += byteLength
+  return bytes
 }

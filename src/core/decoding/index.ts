@@ -107,9 +107,11 @@ function wholeOf({ body, rest }: Body): Uint8Array {
 }
 
 /** Tensors may be spread over pieces; the JSON before them, of that many bytes, is in the first. */
-function withHead({ body, rest = [] }: Body, headerLength: number): Pick<Body, 'body' | 'rest'> {
-  if (rest.length === 0 || !isBytes(body)) return { body }
+function withHead(given: Body, headerLength: number): Pick<Body, 'body' | 'rest'> {
+  const { body, rest } = given
+  if (!rest || rest.length === 0 || !isBytes(body)) return { body }
   let bytes = body.byteLength
+  if (bytes >= headerLength) return given
   let taken = 0
   for (; bytes < headerLength && taken < rest.length; taken++) bytes += (rest[taken] as Uint8Array).byteLength
   const first = taken === 0 ? body : Buffer.concat([body, ...rest.slice(0, taken)], bytes)

@@ -145,17 +145,20 @@ export function createBufferPool(
     isLent: (buffer) => lent.has(buffer),
     put,
     releaseAfter(work, inputs) {
-      const held: ArrayBufferLike[] = []
+      let held: ArrayBufferLike[] | undefined
       // Object.keys, because `for in` is slow on objects without a prototype.
       for (const name of Object.keys(inputs)) {
         const tensor = inputs[name]
         if (!tensor || tensor.type === 'string' || tensor.data.byteLength < POOLED_BYTES) continue
-        if (lent.has(tensor.data.buffer)) held.push(tensor.data.buffer)
+        if (!lent.has(tensor.data.buffer)) continue
+        held ??= []
+        held.push(tensor.data.buffer)
       }
-      if (held.length === 0) return
+      if (!held) return
+      const loans = held
       const release = (): void => {
         // Posted ones are detached by now, too small for `put`.
-        for (const buffer of held) if (lent.delete(buffer)) put(buffer as ArrayBuffer)
+        for (const buffer of loans) if (lent.delete(buffer)) put(buffer as ArrayBuffer)
       }
       work.then(release, release)
     },

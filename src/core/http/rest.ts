@@ -2,11 +2,14 @@
 
 import type { HttpRequest, HttpResponse } from './types.ts'
 
-export const bytesIn = ({
+export function bytesIn({
   body,
-  rest = [],
-}: Pick<HttpResponse, 'body'> & { readonly rest?: HttpResponse['rest'] | undefined }): number =>
-  rest.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength)
+  rest,
+}: Pick<HttpResponse, 'body'> & { readonly rest?: HttpResponse['rest'] | undefined }): number {
+  let bytes = body.byteLength
+  if (rest) for (const { byteLength } of rest) bytes += byteLength
+  return bytes
+}
 
 /** The same with all bytes in `body`. */
 export function joined<T extends { readonly body?: unknown; readonly rest?: readonly Uint8Array[] | undefined }>(message: T): T {

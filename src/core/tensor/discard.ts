@@ -17,26 +17,32 @@ type Transferable = ArrayBuffer & { transfer?(byteLength: number): ArrayBuffer }
  * contents.
  */
 export function discard(tensors: Readonly<Record<string, Tensor>>): void {
-  const large: ArrayBufferLike[] = []
+  let large: Set<ArrayBufferLike> | undefined
   for (const name of Object.keys(tensors)) {
     const tensor = tensors[name]
     if (!tensor || tensor.type === 'string') continue
     const { buffer, byteLength } = tensor.data
-    if (byteLength >= LARGE_BYTES && byteLength === buffer.byteLength) large.push(buffer)
+    if (byteLength < LARGE_BYTES || byteLength !== buffer.byteLength) continue
+    // Few results are large.
+    large ??= new Set()
+    large.add(buffer)
   }
-  free(new Set(large))
+  if (large) free(large)
 }
 
 /** Frees the buffers that no tensor views, if they are large together. */
 export function freeUnused(buffers: readonly ArrayBufferLike[], tensors: Readonly<Record<string, Tensor>>): void {
-  if (buffers.reduce((sum, { byteLength }) => sum + byteLength, 0) < LARGE_BYTES) return
+  let bytes = 0
+  for (const { byteLength } of buffers) bytes += byteLength
+  if (bytes < LARGE_BYTES) return
   const unused = new Set(buffers)
   for (const tensor of Object.values(tensors)) if (tensor.type !== 'string') unused.delete(tensor.data.buffer)
   free(unused)
 }
 
 function free(buffers: ReadonlySet<ArrayBufferLike>): void {
-  const own = [...buffers].filter((buffer): buffer is Transferable => buffer instanceof ArrayBuffer && buffer.byteLength > 0)
+  const own: Transferable[] = []
+  for (const buffer of buffers) if (buffer instanceof ArrayBuffer && buffer.byteLength > 0) own.push(buffer)
   if (own.length === 0) return
   if (canTransfer) for (const buffer of own) buffer.transfer?.(0)
   // structuredClone() does the same ten times slower.

@@ -40,7 +40,8 @@ export function readId(id: unknown): string | undefined {
   throw new ModelmountError('REQUEST_INVALID', `id must be ${expected}, got ${got}`, { details: { field, expected, got } })
 }
 
-const NONE: Readonly<Parameters> = Object.freeze(Object.create(null))
+/** Of a request without any. */
+export const NO_PARAMETERS: Readonly<Parameters> = Object.freeze(Object.create(null))
 
 /** Parameters that mean something here, on a request or on one tensor. */
 const KNOWN: ReadonlySet<string> = new Set([
@@ -61,7 +62,7 @@ const isScalar = (value: unknown): value is Parameters[string] =>
 
 /** The scalars; objects and lists under names that mean nothing here are passed over. */
 export function readParameters(parameters: unknown, path: string): Readonly<Parameters> {
-  if (parameters === undefined) return NONE
+  if (parameters === undefined) return NO_PARAMETERS
   if (!isObject(parameters)) throw invalid(path, 'an object', parameters)
   const result: Parameters = Object.create(null)
   let count = 0

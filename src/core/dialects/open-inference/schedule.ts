@@ -4,7 +4,7 @@
  */
 
 import type { Priority } from '../../scheduler/types.ts'
-import { type Parameters, readCount } from '../codec/fields.ts'
+import { NO_PARAMETERS, type Parameters, readCount } from '../codec/fields.ts'
 
 export interface Schedule {
   /** `undefined` for the model's usual one. */
@@ -23,6 +23,7 @@ const NOTHING: Schedule = { priority: undefined, timeoutMs: undefined }
  */
 export function scheduleOf(parameters: Readonly<Parameters>): Schedule {
   // Most requests say nothing.
+  if (parameters === NO_PARAMETERS) return NOTHING
   for (const _ in parameters) return read(parameters)
   return NOTHING
 }

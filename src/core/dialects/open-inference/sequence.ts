@@ -4,7 +4,7 @@
 
 import { ModelmountError } from '../../errors.ts'
 import type { SequencePlace } from '../../sequences/types.ts'
-import { type Parameters, readFlag } from '../codec/fields.ts'
+import { NO_PARAMETERS, type Parameters, readFlag } from '../codec/fields.ts'
 
 const MAX_TEXT = 256
 const MAX_NUMBER = 2n ** 64n - 1n
@@ -15,6 +15,7 @@ const MAX_NUMBER = 2n ** 64n - 1n
  * @throws ModelmountError `REQUEST_INVALID`
  */
 export function sequenceOf(parameters: Readonly<Parameters>, keepsState: boolean): SequencePlace | undefined {
+  if (parameters === NO_PARAMETERS) return undefined
   const { sequence_id: id, sequence_start: starts, sequence_end: ends } = parameters
   if (id === undefined && starts === undefined && ends === undefined) return undefined
   const isGiven = id !== undefined && id !== 0 && id !== ''

@@ -70,7 +70,8 @@ export function createTemplates({ inputs }: Pick<ModelSignature, 'inputs'>): Tem
   return {
     read(body, maxElements) {
       if (body.byteLength > MOST_BYTES) return undefined
-      const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+      // A view costs more than what it is for.
+      const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
       for (const template of templates) {
         const request = readBy(template, bytes, maxElements)
         if (request) return request
