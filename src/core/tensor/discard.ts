@@ -21,9 +21,11 @@ export function discard(tensors: Readonly<Record<string, Tensor>>): void {
   for (const name of Object.keys(tensors)) {
     const tensor = tensors[name]
     if (!tensor || tensor.type === 'string') continue
-    const { buffer, byteLength } = tensor.data
-    if (byteLength < LARGE_BYTES || byteLength !== buffer.byteLength) continue
-    // Few results are large.
+    const { byteLength } = tensor.data
+    // Few results are large. The buffer of a small one does not exist before somebody asks for it: that takes a microsecond.
+    if (byteLength < LARGE_BYTES) continue
+    const { buffer } = tensor.data
+    if (byteLength !== buffer.byteLength) continue
     large ??= new Set()
     large.add(buffer)
   }

@@ -79,9 +79,19 @@ function enoughDigits(size: number, exponent: number): number {
   return (size * (powerFor[exponent] as number) * 10 + 0.5) | 0
 }
 
+/** So few floats are copied to be looked at as words: V8 makes their buffer only when it is asked for, which takes a microsecond. */
+const few = new Float32Array(16)
+const fewWords = new Int32Array(few.buffer)
+
+function wordsOf(values: Float32Array): Int32Array {
+  if (values.length > few.length) return new Int32Array(values.buffer, values.byteOffset, values.length)
+  for (let i = 0; i < values.length; i++) few[i] = values[i] as number
+  return fewWords
+}
+
 /** Into `scratch`; returns where the text ends. */
 function write(values: Float32Array): number {
-  const words = new Int32Array(values.buffer, values.byteOffset, values.length)
+  const words = wordsOf(values)
   let at = 0
   for (let i = 0; i < values.length; i++) {
     if (i > 0) scratch[at++] = COMMA
