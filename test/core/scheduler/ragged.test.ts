@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { axesOf } from '../../../src/core/scheduler/axes.ts'
+import { axesOf, type DeclaredAxes } from '../../../src/core/scheduler/axes.ts'
 import type { RaggedSettings } from '../../../src/core/scheduler/options.ts'
 import { lengthen, shorten } from '../../../src/core/scheduler/padding.ts'
 import { type Ragged, raggedOf } from '../../../src/core/scheduler/ragged.ts'
@@ -30,8 +30,8 @@ const info = (name: string, dims: readonly Dim[], type: DType = 'int64') => ({
   dims,
 })
 
-function ragged(signature: ModelSignature, settings: Partial<RaggedSettings> = {}): Ragged {
-  const axes = axesOf(signature, {})
+function ragged(signature: ModelSignature, settings: Partial<RaggedSettings> = {}, declared: DeclaredAxes = {}): Ragged {
+  const axes = axesOf(signature, declared)
   if (typeof axes === 'string') throw new Error(axes)
   const found = raggedOf(signature, axes, { mask: 'mask', axes: {}, padValue: 0, multipleOf: 1, maxWaste: 0.25, ...settings })
   if (typeof found === 'string') throw new Error(found)
@@ -132,6 +132,9 @@ test('lengths are found by name, and without one where they are declared', () =>
   expect({ ...ragged(ENCODER).inputs }).toEqual({ ids: [1], mask: [1] })
   const square: ModelSignature = { ...ENCODER, inputs: [...ENCODER.inputs, info('pairs', ['N', 'S', 'S'])] }
   expect({ ...ragged(square).inputs }).toEqual({ ids: [1], mask: [1], pairs: [1, 2] })
+  // What all rows have in common is not theirs to lengthen.
+  const common: ModelSignature = { ...ENCODER, inputs: [...ENCODER.inputs, info('places', ['S', 3])] }
+  expect({ ...ragged(common, {}, { places: 'shared' }).inputs }).toEqual({ ids: [1], mask: [1] })
 })
 
 test('inputs that disagree on their length have none, nor has an empty row', () => {
@@ -162,6 +165,12 @@ test.each<[string, ModelSignature, Partial<RaggedSettings>, string]>([
   ['no such mask', ENCODER, { mask: 'padding' }, "no input 'padding' to be the mask"],
   ['an unknown name', ENCODER, { axes: { other: 1 } }, "nothing called 'other'"],
   ['an output of too few dimensions', ENCODER, { axes: { weights: 4 } }, "'weights' has no dimension 4"],
+  [
+    'an output of unknown rank',
+    { ...ENCODER, outputs: [{ name: 'weights', type: 'float32', declaredType: 'tensor(float)', dims: undefined }] },
+    { axes: { weights: 1 } },
+    "'weights' has no dimension 1",
+  ],
   [
     'a mask without names',
     { ...ENCODER, inputs: [info('ids', ['N', 'S']), info('mask', ['N', null])] },

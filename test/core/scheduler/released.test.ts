@@ -24,6 +24,7 @@ describe('a run begins', () => {
     await load.clock.letPass(1)
     expect(load.runs).toEqual([[0, 1, 2, 3]])
     expect(load.scheduler.stats.released).toEqual({ ...NONE, full: 1 })
+    expect(load.scheduler.batching.info).toMatchObject({ enabled: true, maxSize: 4 })
   })
 
   test('once it has waited for others as long as it may', async () => {
