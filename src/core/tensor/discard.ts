@@ -22,7 +22,7 @@ export function discard(tensors: Readonly<Record<string, Tensor>>): void {
     const tensor = tensors[name]
     if (!tensor || tensor.type === 'string') continue
     const { byteLength } = tensor.data
-    // Few results are large. The buffer of a small one does not exist before somebody asks for it: that takes a microsecond.
+    // Few results are large. V8 makes the buffer of a small one when it is asked for, in a microsecond.
     if (byteLength < LARGE_BYTES) continue
     const { buffer } = tensor.data
     if (byteLength !== buffer.byteLength) continue
