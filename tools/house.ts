@@ -10,12 +10,8 @@ const KNOWN: Known = {
   lines: {},
   function: {
     'src/core/dialects/codec/json.ts parseTextExact': 151,
-    'src/core/model/residency.ts createResidency': 220,
-    'src/core/model/weights.ts createWeights': 183,
   },
-  lets: {
-    'src/core/model/weights.ts createWeights': 9,
-  },
+  lets: {},
   loose: {},
   imports: {},
   server: {},

@@ -321,19 +321,21 @@ describe('a worker thread', () => {
       source: endsModel(),
       patch: [],
       data: [],
-      providers: [{ name: 'cpu' as const }],
-      strict: false,
-      session: {
-        intraOpNumThreads: 1,
-        interOpNumThreads: 1,
-        graphOptimizationLevel: 'all' as const,
-        executionMode: 'sequential' as const,
-        enableCpuMemArena: false,
-        enableMemPattern: false,
-        logSeverityLevel: 4 as const,
-        extra: {},
+      settings: {
+        providers: [{ name: 'cpu' as const }],
+        strictProviders: false,
+        session: {
+          intraOpNumThreads: 1,
+          interOpNumThreads: 1,
+          graphOptimizationLevel: 'all' as const,
+          executionMode: 'sequential' as const,
+          enableCpuMemArena: false,
+          enableMemPattern: false,
+          logSeverityLevel: 4 as const,
+          extra: {},
+        },
+        niceness: 0,
       },
-      niceness: 0,
       timeoutMs: 30_000,
     }
     const lost: string[] = []

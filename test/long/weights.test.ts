@@ -388,7 +388,7 @@ describe('a build', () => {
 describe('by default', () => {
   test.each<[string, Partial<ModelSpec>, RegExp]>([
     ['small weights', {}, /sharing starts at 16777216/],
-    ['one instance', { instances: 1 }, /nobody to share with/],
+    ['one instance', { instances: 1 }, /none to share with/],
     ['bytes', { source: model }, /only files can be mapped/],
     ['another provider', { executionProviders: ['cuda', 'cpu'] }, /only the cpu execution provider/],
   ])('nothing is derived for %s', async (_, spec, reason) => {

@@ -9,9 +9,9 @@ import type { Channel, OpenChannel } from './channel.ts'
 import { pack, unpack } from './frame.ts'
 import type { ExternalData, FromWorker, Loaded, ToWorker } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
+import type { WorkerSettings } from './options.ts'
 import { loadError, runError } from './ort-errors.ts'
 import type { Run, RunOutcome } from './run.ts'
-import type { OrtSessionOptions, ProviderRequest } from './session-options.ts'
 
 export interface LoadRequest {
   readonly source: string | Uint8Array
@@ -19,10 +19,7 @@ export interface LoadRequest {
   readonly patch: Patch
   /** External data that is not on disk, by the model's name for it. */
   readonly data: readonly ExternalData[]
-  readonly providers: readonly ProviderRequest[]
-  readonly strict: boolean
-  readonly session: OrtSessionOptions
-  readonly niceness: number
+  readonly settings: WorkerSettings
   readonly timeoutMs: number
 }
 
@@ -207,8 +204,8 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
 }
 
 function loadMessage(request: LoadRequest): ToWorker {
-  const { source, patch, data, providers, strict, session, niceness } = request
-  return { kind: 'load', source, patch, data, providers, strict, session, niceness }
+  const { source, patch, data, settings } = request
+  return { kind: 'load', source, patch, data, settings }
 }
 
 function outcomesOf({ frame, inferMs, errors }: Of<'done'>): RunOutcome[] {

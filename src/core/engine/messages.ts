@@ -4,7 +4,8 @@ import type { Patch } from '../onnx/splice.ts'
 import type { Dim, DType } from '../tensor/types.ts'
 import type { Found, TrialPlan } from '../trial/plan.ts'
 import type { Frame } from './frame.ts'
-import type { ExecutionProviderName, OrtSessionOptions, ProviderRequest } from './session-options.ts'
+import type { WorkerSettings } from './options.ts'
+import type { ExecutionProviderName, OrtSessionOptions } from './session-options.ts'
 
 export interface ProviderFallback {
   readonly provider: ExecutionProviderName
@@ -31,10 +32,7 @@ export type ToWorker =
       /** Replacements of its bytes before the load. */
       readonly patch: Patch
       readonly data: readonly ExternalData[]
-      readonly providers: readonly ProviderRequest[]
-      readonly strict: boolean
-      readonly session: OrtSessionOptions
-      readonly niceness: number
+      readonly settings: WorkerSettings
     }
   | {
       readonly kind: 'run'

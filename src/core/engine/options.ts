@@ -6,6 +6,7 @@ import {
   type ExecutionProvider,
   executionProviders,
   ortSessionOptions,
+  type ProviderRequest,
   providerRequest,
   type SessionOptions,
   session,
@@ -93,6 +94,21 @@ export const ENGINE_OPTIONS = {
 
 export type EngineConfig = ReturnType<typeof engineConfig>
 
+/** The settings that every worker gets with its model. One named here goes no further way: `worker.ts` finds it in the message. */
+export const workerSettings = ({
+  providers,
+  strictProviders,
+  session,
+  niceness,
+}: Pick<EngineConfig, 'providers' | 'strictProviders' | 'session' | 'niceness'>) => ({
+  providers,
+  strictProviders,
+  session,
+  niceness,
+})
+
+export type WorkerSettings = ReturnType<typeof workerSettings>
+
 /** Decides what was left open. */
 export function engineConfig(set: EngineOptions) {
   const { instances, scaling, executionProviders: providers, session: given = {}, ...rest } = decided(ENGINE_OPTIONS, set)
@@ -102,7 +118,7 @@ export function engineConfig(set: EngineOptions) {
     isolationGiven: set.isolation !== undefined,
     instances: typeof instances === 'number' ? { min: instances, max: instances } : { ...instances },
     scaling: decided(SCALING, scaling),
-    providers: providers.map(providerRequest),
+    providers: providers.map(providerRequest) as readonly ProviderRequest[],
     /** Threads of one run that were asked for; `undefined` for a fair share of the CPUs. */
     threads: given.intraOpNumThreads,
     session: ortSessionOptions(given),

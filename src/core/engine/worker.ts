@@ -86,11 +86,11 @@ function describe(values: readonly Ort.InferenceSession.ValueMetadata[]): Sessio
 
 async function createSession(message: Extract<ToWorker, { kind: 'load' }>) {
   const fallbacks: ProviderFallback[] = []
-  for (const provider of message.providers) {
+  for (const provider of message.settings.providers) {
     try {
       const externalData = message.data.map(({ path, bytes }) => ({ path, data: bytes }))
       const options: Ort.InferenceSession.SessionOptions = {
-        ...withFolder(message.session, message),
+        ...withFolder(message.settings.session, message),
         executionProviders: [asOrtProvider(provider)],
         ...(externalData.length > 0 ? { externalData } : {}),
       }
@@ -98,7 +98,7 @@ async function createSession(message: Extract<ToWorker, { kind: 'load' }>) {
       return { session, provider: provider.name, fallbacks }
     } catch (error) {
       fallbacks.push({ provider: provider.name, reason: messageOf(error) })
-      if (message.strict) break
+      if (message.settings.strictProviders) break
     }
   }
   return { session: undefined, provider: undefined, fallbacks }
@@ -153,7 +153,7 @@ function serve(port: Port): void {
   async function load(message: Extract<ToWorker, { kind: 'load' }>): Promise<void> {
     const start = performance.now()
     // Before the session: its threads inherit it.
-    const warning = lowerPriority(message.niceness)
+    const warning = lowerPriority(message.settings.niceness)
     const created = await createSession(message)
     if (!created.session) {
       const last = created.fallbacks.at(-1)

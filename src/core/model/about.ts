@@ -1,4 +1,4 @@
-/** What is known of a model version. A load adds to it step by step; before a step it says what holds without it. */
+/** The facts about a model version. A load adds to them step by step; before a step they hold the defaults. */
 
 import type { OwnedBufferPool } from '../engine/buffer-pool.ts'
 import type { Integrity } from '../integrity/index.ts'
@@ -19,13 +19,13 @@ export interface About {
   readonly edits: readonly GraphEdit[]
   readonly labels: ModelInfo['labels']
   readonly hazard: string | undefined
-  /** Only threads give memory back: what a child process reads from its pipe is memory of its own. */
+  /** Only threads give memory back: a child process reads its pipe into memory of its own. */
   readonly buffers: OwnedBufferPool | undefined
   readonly contract: Contract
   readonly intake: Intake
-  /** What its session told. */
+  /** As its session reports them. */
   readonly session: Pick<ModelInfo, 'executionProvider' | 'loadMs' | 'providerFallbacks'>
-  /** How to make a request that it was seen to answer; none where that was not tried. */
+  /** How to make a request that it has answered; none where no request was tried. */
   readonly example: ExampleForm | undefined
 }
 

@@ -1,4 +1,4 @@
-/** What a model version is given by its server, and what it tells of itself. */
+/** The parts that a server lends to a model version, and the events that the version emits. */
 
 import type { ResultCache } from '../cache/index.ts'
 import type { OwnedBufferPool } from '../engine/buffer-pool.ts'
@@ -11,9 +11,10 @@ import type { Telemetry } from '../telemetry/index.ts'
 import type { Trials } from '../trial/trials.ts'
 import type { ServerEvent } from './events.ts'
 import type { IsolationEvent } from './isolation.ts'
-import type { Residency, UnloadReason } from './residency.ts'
+import type { Residency } from './residency/residency.ts'
+import type { UnloadReason } from './residency/slot.ts'
 import type { ModelState } from './types.ts'
-import type { WeightsEvent } from './weights.ts'
+import type { WeightsEvent } from './weights/weights.ts'
 
 /** Without the model that it is about, which the server adds. */
 export type IntegrityEvent = Omit<Extract<ServerEvent, { type: 'integrity' }>, 'model' | 'version'>

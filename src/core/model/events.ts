@@ -16,7 +16,7 @@ export type ServerEvent =
       readonly version: string
       readonly state: ModelState
       readonly reason?: string
-      /** What it consists of, where that is known; see {@link ModelInfo.manifestId}. */
+      /** The identity of its files, where that is known; see {@link ModelInfo.manifestId}. */
       readonly manifestId?: string
       /** Set when the version goes on in a newer load: the model leaves, its name and version stay. */
       readonly replaced?: true
@@ -109,14 +109,14 @@ export type ServerEvent =
       readonly reason: string
     }
   | {
-      /** Where a model comes from was asked: somebody trusted has signed it, nobody has and it runs all the same, or it must not run. */
+      /** The origin of a model was checked: a trusted signer has signed it, no one has and it runs all the same, or it must not run. */
       readonly type: 'integrity'
       readonly model: string
       readonly version: string
       readonly outcome: 'verified' | 'unverified' | 'refused'
       readonly manifestId?: string
       readonly signer?: string
-      /** What is wrong with its signature or its files. */
+      /** The fault of its signature or its files. */
       readonly reason?: string
       /** Refused, because it is on the list of those that must never run again. */
       readonly revoked?: true

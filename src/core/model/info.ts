@@ -1,4 +1,4 @@
-/** What a model tells of itself, put together from its parts. */
+/** Puts together the facts that a model reports, from its parts. */
 
 import type { ResultCache } from '../cache/index.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
@@ -37,7 +37,7 @@ export function infoOf(about: About, { phase, isDefault, cache }: Now): ModelInf
       target: running?.pool.target ?? leastInstances(config),
       threads: running?.grant.threads ?? config.session.intraOpNumThreads,
     },
-    resident: running?.provision.seat.resident ?? false,
+    resident: running?.provision.slot.resident ?? false,
     ...(running ? { memory: running.provision.memory() } : {}),
     batching: batchingOf(running?.scheduler),
     weights: running?.weights.info ?? { form: 'plain', reason: 'the model is not loaded' },

@@ -11,7 +11,7 @@ interface Decision {
   readonly event: IsolationEvent | undefined
 }
 
-/** @param hazard what was found in the graph, as a sentence */
+/** @param hazard the finding in the graph, as a sentence */
 export function decideIsolation(config: ModelConfig, hazard: string | undefined): Decision {
   const { isolation, isolationGiven, trialRunGiven, trialRun } = config
   if (hazard === undefined || isolation === 'process') return { config, event: undefined }

@@ -8,7 +8,7 @@ import type { ModelDeps, ModelEvent } from './deps.ts'
 import type { ServerEvent } from './events.ts'
 import { createModel, type Model } from './model.ts'
 import { cpuDemandOf } from './provision.ts'
-import { createResidency } from './residency.ts'
+import { createResidency } from './residency/residency.ts'
 
 interface Deps extends Omit<ModelDeps, 'cache' | 'cpu' | 'residency' | 'emit'> {
   /** Bytes for the instances of all models; `undefined` for no bound. */
@@ -21,7 +21,7 @@ interface Deps extends Omit<ModelDeps, 'cache' | 'cpu' | 'residency' | 'emit'> {
 export interface Maker {
   /** @param mustBe id of the manifest that it must have */
   make(config: ModelConfig, mustBe: string | undefined): Model
-  /** Tells of models that are about to load together, so that they share the CPUs fairly whichever comes first. */
+  /** Announces models that are about to load together, so that they share the CPUs fairly whichever comes first. */
   expect(configs: readonly ModelConfig[]): void
 }
 

@@ -1,4 +1,4 @@
-/** One served model version: loads, runs requests, drains. What it does in each phase is in the rooms that it wires. */
+/** One served model version: loads, runs requests, drains. It wires the rooms that do the work of each phase. */
 
 import { isModelmountError, ModelmountError } from '../errors.ts'
 import type { ModelConfig } from '../options/index.ts'
@@ -202,9 +202,9 @@ function stateEvent(phase: Phase, { integrity }: About): ModelEvent {
 }
 
 const isTaking = ({ pool, provision }: Running): boolean =>
-  pool.unavailableForMs === undefined && provision.seat.refusal === undefined
+  pool.unavailableForMs === undefined && provision.slot.refusal === undefined
 
 function whyNotTaking({ pool, provision }: Running): string | undefined {
   const because = pool.unavailableBecause
-  return because === undefined ? provision.seat.refusal?.message : `the model ${because}`
+  return because === undefined ? provision.slot.refusal?.message : `the model ${because}`
 }

@@ -1,4 +1,4 @@
-/** The life of one model version: it loads, serves, drains and is gone, or its load fails. What there is of it in one phase is in no other. */
+/** The life of one model version: it loads, serves, drains and is gone, or its load fails. Each phase holds only the parts that exist in it. */
 
 import type { ModelmountError } from '../errors.ts'
 import type { Serving } from './load/enter.ts'
@@ -9,14 +9,14 @@ import type { ModelState } from './types.ts'
 export interface Loading {
   /** Resolves when it has ended, however it did. */
   readonly ended: Promise<void>
-  /** What only waits need not wait any more. */
+  /** Ends waits: a step that only waits need not wait any more. */
   hurry(): void
 }
 
 /** A load that came to nothing. */
 export interface Failure {
   readonly reason: ModelmountError
-  /** What it had started by then; all of it is closed. */
+  /** The parts that it had started by then; all of them are closed. */
   readonly running: Running | undefined
   /** Resolves when that is gone. */
   readonly closed: Promise<void>

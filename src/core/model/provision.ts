@@ -1,4 +1,4 @@
-/** CPU and memory of one model: what its instances take, how many there may be, and its place among the models that are in memory. */
+/** CPU and memory of one model: the share of its instances, their greatest number, and its place among the models in memory. */
 
 import type { CpuBudget, CpuDemand, CpuGrant } from '../engine/cpu.ts'
 import { guessFootprint, type Holding, sharedBytes } from '../engine/footprint.ts'
@@ -8,8 +8,9 @@ import { printable } from '../host/printable.ts'
 import type { ModelConfig } from '../options/index.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { ModelEvent } from './deps.ts'
-import type { Residency, Seat } from './residency.ts'
-import type { Weights } from './weights.ts'
+import type { Residency } from './residency/residency.ts'
+import type { Slot } from './residency/slot.ts'
+import type { Weights } from './weights/weights.ts'
 
 /** Instances of a model that is in memory: one at least. */
 export const leastInstances = ({ instances }: ModelConfig): number => Math.max(1, instances.min)
@@ -22,8 +23,8 @@ export const cpuDemandOf = (config: ModelConfig): CpuDemand => ({
 })
 
 export interface Provision {
-  readonly seat: Seat
-  /** What the instances take: measured where that is possible, else guessed from the weights. */
+  readonly slot: Slot
+  /** Memory of the instances: measured where that is possible, else guessed from the weights. */
   memory(): MemoryInfo
   /** Reserves for that many instances. @returns how many CPU and memory allow; the least number is never refused */
   claim(instances: number): number
@@ -37,7 +38,7 @@ interface Deps {
   readonly weightBytes: number
   readonly pool: Pool
   readonly scheduler: Scheduler
-  /** Starts the instances for the first time; what comes back later is started by the pool. */
+  /** Starts the instances for the first time; the pool starts them when they come back later. */
   first(): Promise<void>
   emit(event: ModelEvent): void
 }
@@ -69,7 +70,7 @@ export function createProvision(config: ModelConfig, deps: Deps): Provision {
     return perInstanceBytes + others.sharedBytes + others.perInstanceBytes * (instances - 1)
   }
 
-  const seat = deps.residency.seat({
+  const slot = deps.residency.slot({
     idleUnloadMs: config.idleUnloadMs,
     loadTimeoutMs: config.loadTimeoutMs,
     bytes,
@@ -87,13 +88,13 @@ export function createProvision(config: ModelConfig, deps: Deps): Provision {
   })
 
   return {
-    seat,
+    slot,
     memory,
     claim(instances) {
       const before = pool.target
       let most = grant.use(instances)
       const { perInstanceBytes } = memory()
-      while (most > Math.max(before, leastInstances(config)) && !seat.fits((most - before) * perInstanceBytes)) most--
+      while (most > Math.max(before, leastInstances(config)) && !slot.fits((most - before) * perInstanceBytes)) most--
       if (instances > before && most < instances && !cramped) {
         cramped = true
         const bound = grant.use(instances) < instances ? `the ${cpu.cpus} CPUs for models` : 'memory.budgetBytes'
@@ -104,7 +105,7 @@ export function createProvision(config: ModelConfig, deps: Deps): Provision {
   }
 }
 
-/** For the log: what callers are told, and what lies behind it. */
+/** For the log: the message for callers, and the cause behind it. */
 function withRoot(error: Error): string {
   let root = error
   while (root.cause instanceof Error) root = root.cause

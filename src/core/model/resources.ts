@@ -1,4 +1,4 @@
-/** What a model has taken of its host and must give back: at once when its load fails, one after the other when it is drained. */
+/** The resources that a model takes from its host and must give back: at once when its load fails, one after the other when it is drained. */
 
 import type { ModelmountError } from '../errors.ts'
 

@@ -9,7 +9,7 @@ import type { Running } from './running.ts'
 import type { SessionView } from './view/session.ts'
 import type { Tensors } from './view/view.ts'
 
-/** Queues one run. The tensors must have passed the check and belong to the engine from here on. */
+/** Queues one run. Its tensors have passed the check, and belong to the engine from here on. */
 export type RunModel = (call: Call) => Promise<Finished>
 
 interface Deps {
@@ -20,7 +20,7 @@ interface Deps {
 
 export function createRun(
   { outer, inner }: SessionView,
-  { scheduler, provision: { seat } }: Pick<Running, 'scheduler' | 'provision'>,
+  { scheduler, provision: { slot } }: Pick<Running, 'scheduler' | 'provision'>,
   { about: { buffers, config }, sequences, clock }: Deps,
 ): RunModel {
   const { timeoutMs, priority } = config
@@ -29,7 +29,7 @@ export function createRun(
   const deadlineOf = (opts: Call): number => opts.at + (opts.timeoutMs ?? timeoutMs)
 
   function submit(inputs: Tensors, fetches: readonly string[], opts: Call, enqueuedAt: number): Promise<Finished> {
-    const { refusal } = seat
+    const { refusal } = slot
     if (refusal) throw refusal
     const finished = scheduler.submit({
       run: { inputs: inner.down(inputs), fetches },
@@ -42,8 +42,8 @@ export function createRun(
       connection: opts.connection,
       trace: opts.trace,
     })
-    // Queued first: what is out of memory comes back for those who wait.
-    seat.touch()
+    // Queued first: a model that is out of memory comes back for requests that wait.
+    slot.touch()
     buffers?.releaseAfter(finished, inputs)
     return finished
   }

@@ -1,10 +1,10 @@
-/** What a version runs with, from the moment its instances may be started until the last of them has gone. */
+/** The parts that a version runs with, from the moment its instances may be started until the last of them has gone. */
 
 import type { CpuGrant } from '../engine/cpu.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { Provision } from './provision.ts'
-import type { Weights } from './weights.ts'
+import type { Weights } from './weights/weights.ts'
 
 export interface Running {
   readonly pool: Pool

@@ -4,7 +4,7 @@ import type { TensorRecord } from '../engine/frame.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { ModelEvent } from './deps.ts'
 import type { Provision } from './provision.ts'
-import type { Weights } from './weights.ts'
+import type { Weights } from './weights/weights.ts'
 
 export interface Sharing {
   /** With one instance at work already. @param usual makes inputs of the usual sizes */
@@ -29,7 +29,7 @@ export function createSharing({ pool, weights, provision, unwanted, emit }: Deps
     const form = await weights.make(usual(), fetches)
     if (unwanted()) return
     if (form) return pool.adopt(form)
-    if (!provision.seat.fits(0))
+    if (!provision.slot.fits(0))
       emit({ type: 'warning', message: 'without shared weights the models take more memory than memory.budgetBytes' })
     await pool.fill()
   }

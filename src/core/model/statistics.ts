@@ -1,5 +1,5 @@
 /**
- * What one load of a model version has done since it was loaded, in sums that only grow, so that tools can subtract two readings.
+ * Counts the work of one load of a model version, in sums that only grow, so that tools can subtract two readings.
  * Requests that are refused before they reach the model are not counted.
  */
 

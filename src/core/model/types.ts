@@ -16,7 +16,7 @@ export type { LoadOptions, ModelSource, ValueSettings } from './options.ts'
 
 export type ModelState = 'loading' | 'ready' | 'draining' | 'failed' | 'unloaded'
 
-/** What the server knows of one model version. */
+/** The server's facts about one model version. */
 export interface ModelInfo extends ModelSignature {
   readonly name: string
   readonly version: string
@@ -32,7 +32,7 @@ export interface ModelInfo extends ModelSignature {
    * (`trust`, `verification`, `lock`, `store`).
    */
   readonly manifestId?: string
-  /** Who has signed it, where that was verified. */
+  /** Its signer, where that was verified. */
   readonly signer?: Signer
   /** SHA-256 of the signature file, `sha256:…`. */
   readonly signatureDigest?: string
@@ -50,9 +50,9 @@ export interface ModelInfo extends ModelSignature {
     readonly max: number
     readonly threads: number
   }
-  /** False while a `ready` model is out of memory because nobody asked for it; the next request loads it. */
+  /** False while a `ready` model is out of memory because no request came; the next one loads it. */
   readonly resident: boolean
-  /** What the instances take in memory. Absent before it is known. */
+  /** Memory of the instances. Absent before it is known. */
   readonly memory?: MemoryInfo
   readonly batching: BatchingInfo
   readonly weights: WeightsInfo
@@ -69,15 +69,15 @@ export interface ModelInfo extends ModelSignature {
   readonly producer: string
   readonly metadata: Readonly<Record<string, string>>
   readonly doc: string
-  /** What was changed in the graph after its file was verified; its id and its signature are of the file as it is. Empty for most models. */
+  /** Changes of the graph after its file was verified; its id and its signature are of the file as it is. Empty for most models. */
   readonly edits: readonly GraphEdit[]
   /** Outputs of the file that are not served, and what helps. Empty for most models. */
   readonly leftOut: readonly LeftOutput[]
-  /** By name of the output: what its elements stand for. Of a ZipMap, where the settings say nothing, its classes. */
+  /** By name of the output: the meanings of its elements. Of a ZipMap, where the settings say nothing, its classes. */
   readonly labels?: Readonly<Record<string, readonly string[]>>
   /** The model's `config.pbtxt` as JSON, with Triton's field names. */
   readonly tritonConfig?: { readonly [field: string]: JsonValue }
-  /** What the model's files ask for and do not get. */
+  /** Settings in the model's files that are not honoured. */
   readonly configNotes: readonly ConfigNote[]
   /** Milliseconds that the slowest instance took to load. */
   readonly loadMs?: number

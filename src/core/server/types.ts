@@ -55,8 +55,8 @@ export interface ModelServer extends AsyncDisposable {
    */
   setVersionLabel(model: string, label: string, version: string | undefined): void
   /**
-   * Drops kept results: of one version, of all versions of a model, or of all models. What a shared store holds is not served any more by
-   * this process; it leaves the store by its age, or when you delete its keys.
+   * Drops kept results: of one version, of all versions of a model, or of all models. This process serves no result of a shared
+   * store any more that was kept before; such results leave the store by their age, or when you delete their keys.
    * @returns how many results were dropped
    * @throws ModelmountError `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`
    */
@@ -67,8 +67,8 @@ export interface ModelServer extends AsyncDisposable {
   models(): readonly ModelInfo[]
   health(): ServerHealth
   /**
-   * Calls `listener` for every event until the returned function is called: in a microtask, when what has happened is complete, and before whoever
-   * awaits it goes on. It may close the server, unload models or load them. A listener that throws is ignored. Text of events has no control
+   * Calls `listener` for every event until the returned function is called. The call is made in a microtask: after the change is complete, and
+   * before code that awaits the change goes on. The listener may close the server, unload models or load them. A listener that throws is ignored. Text of events has no control
    * characters, whatever it quotes.
    */
   subscribe(listener: (event: ServerEvent) => void): () => void

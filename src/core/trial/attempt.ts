@@ -69,7 +69,7 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
         settings.maxBytes ?? Number.POSITIVE_INFINITY,
         Math.max(neededBytes, Math.min(loan?.maxBytes ?? Number.POSITIVE_INFINITY, spareBytes())),
       )
-    return trials.begin({ ...request, ...ON_CPU, alone, maxBytes, onLine: deps.onLine })
+    return trials.begin({ ...request, settings: { ...request.settings, ...ON_CPU }, alone, maxBytes, onLine: deps.onLine })
   }
 
   function fail(error: unknown): string {
@@ -142,4 +142,4 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
 }
 
 /** A trial needs no device: it looks for effects between rows, which the graph causes. Devices are for serving. */
-const ON_CPU = { providers: [{ name: 'cpu' }], strict: false } as const
+const ON_CPU = { providers: [{ name: 'cpu' }], strictProviders: false } as const

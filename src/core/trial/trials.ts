@@ -127,10 +127,10 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
       mine = await childFor(alone)
       if (ended || closed) throw over()
       unbound = mine.bound(request.maxBytes())
-      const { source, patch, data, providers, strict, session, niceness } = request
+      const { source, patch, data, settings } = request
       const limit = { ms: timeoutMs, late: `loading took longer than loadTimeoutMs (${timeoutMs} ms)` }
       const died = 'its process ended while loading'
-      return ask('loaded', died, limit, { kind: 'load', source, patch, data, providers, strict, session, niceness })
+      return ask('loaded', died, limit, { kind: 'load', source, patch, data, settings })
     }
 
     async function leave(): Promise<void> {

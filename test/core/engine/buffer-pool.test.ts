@@ -225,7 +225,7 @@ const bytesOf = (x: Tensor | undefined): Buffer => {
 }
 
 describe('an instance', () => {
-  const REQUEST = { source: 'm', data: [], providers: [], strict: false, niceness: 0, timeoutMs: 1000 } as unknown as LoadRequest
+  const REQUEST = { source: 'm', data: [], settings: {}, timeoutMs: 1000 } as unknown as LoadRequest
 
   /** A worker that answers when told. */
   function start(buffers: OwnedBufferPool) {

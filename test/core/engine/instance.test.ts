@@ -14,10 +14,12 @@ const REQUEST: LoadRequest = {
   source: 'model.onnx',
   patch: [],
   data: [{ path: 'weights', bytes: Uint8Array.of(1) }],
-  providers: [{ name: 'cpu' }],
-  strict: true,
-  session: { intraOpNumThreads: 2 } as LoadRequest['session'],
-  niceness: 5,
+  settings: {
+    providers: [{ name: 'cpu' }],
+    strictProviders: true,
+    session: { intraOpNumThreads: 2 } as LoadRequest['settings']['session'],
+    niceness: 5,
+  },
   timeoutMs: 1000,
 }
 const LOADED: Loaded = { kind: 'loaded', inputs: [], outputs: [], provider: 'cpu', fallbacks: [], loadMs: 1, warnings: [] }

@@ -13,10 +13,12 @@ const REQUEST: LoadRequest = {
   source: 'model.onnx',
   patch: [],
   data: [],
-  providers: [{ name: 'cpu' }],
-  strict: false,
-  session: {} as LoadRequest['session'],
-  niceness: 0,
+  settings: {
+    providers: [{ name: 'cpu' }],
+    strictProviders: false,
+    session: {} as LoadRequest['settings']['session'],
+    niceness: 0,
+  },
   timeoutMs: 1000,
 }
 const LOADED: FromWorker = { kind: 'loaded', inputs: [], outputs: [], provider: 'cpu', fallbacks: [], loadMs: 1, warnings: [] }

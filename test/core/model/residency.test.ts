@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { ModelmountError } from '../../../src/core/errors.ts'
-import { createResidency, type Residency, type Resident } from '../../../src/core/model/residency.ts'
+import { createResidency, type Residency } from '../../../src/core/model/residency/residency.ts'
+import type { Resident } from '../../../src/core/model/residency/slot.ts'
 import { createSimulatedClock, type SimulatedClock } from '../../support/simulated-clock.ts'
 
 const LOAD_MS = 200
@@ -19,7 +20,7 @@ function createResident(name: string, residency: Residency, clock: SimulatedCloc
   let bytes = options.bytes ?? 40
   const later = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, () => resolve()))
   const errors: ModelmountError[] = []
-  const seat = residency.seat({
+  const slot = residency.slot({
     idleUnloadMs: options.idleUnloadMs,
     loadTimeoutMs: options.loadTimeoutMs ?? 10_000,
     bytes: () => bytes,
@@ -45,14 +46,14 @@ function createResident(name: string, residency: Residency, clock: SimulatedCloc
     },
   })
   return {
-    seat,
+    slot,
     errors,
     loads: () => loads,
     /** Requests come and stay until `free()`. */
     ask(count = 1) {
       for (let i = 0; i < count; i++) {
         busy++
-        seat.touch()
+        slot.touch()
       }
     },
     free() {
@@ -100,33 +101,33 @@ describe('the budget', () => {
       ReturnType<typeof resident>,
       ...ReturnType<typeof resident>[],
     ]
-    expect(await outcome(a.seat.enter())).toBe('done')
-    expect(await outcome(b!.seat.enter())).toBe('done')
+    expect(await outcome(a.slot.enter())).toBe('done')
+    expect(await outcome(b!.slot.enter())).toBe('done')
     await clock.letPass(10)
     a.ask()
     a.free()
-    expect(await outcome(c!.seat.enter())).toBe('done')
-    expect(await outcome(d!.seat.enter())).toBe('done')
+    expect(await outcome(c!.slot.enter())).toBe('done')
+    expect(await outcome(d!.slot.enter())).toBe('done')
     expect(log).toEqual(['+a', '+b', '-b memory', '+c', '-a memory', '+d'])
     b!.ask()
     await clock.letPass(1000)
     expect(log.slice(6)).toEqual(['-c memory', '+b'])
-    expect([a, b!, c!, d!].map(({ seat }) => seat.resident)).toEqual([false, true, false, true])
+    expect([a, b!, c!, d!].map(({ slot }) => slot.resident)).toEqual([false, true, false, true])
   })
 
   test('as many leave as are needed, and none while it is busy', async () => {
     const { resident, outcome, log } = setUp(100)
     const small = ['a', 'b', 'c'].map((name) => resident(name, { bytes: 30 }))
-    for (const { seat } of small) await outcome(seat.enter())
+    for (const { slot } of small) await outcome(slot.enter())
     small[0]!.ask()
-    expect(await outcome(resident('large', { bytes: 70 }).seat.enter())).toBe('done')
+    expect(await outcome(resident('large', { bytes: 70 }).slot.enter())).toBe('done')
     expect(log.slice(3)).toEqual(['-b memory', '-c memory', '+large'])
   })
 
   test('one that is larger than all of it is refused with both numbers, and nobody leaves for it', async () => {
     const { resident, outcome, log } = setUp(100)
-    await outcome(resident('a').seat.enter())
-    const error = await outcome(resident('huge', { bytes: 101 }).seat.enter())
+    await outcome(resident('a').slot.enter())
+    const error = await outcome(resident('huge', { bytes: 101 }).slot.enter())
     expect(error).toMatchObject({ code: 'MODEL_LOAD_FAILED', message: expect.stringMatching(/101 bytes.*\(100\)/) })
     expect(log).toEqual(['+a'])
   })
@@ -134,8 +135,8 @@ describe('the budget', () => {
   test('two that are in use all the time take turns, and nobody waits for ever', async () => {
     const { resident, outcome, log, clock } = setUp(50)
     const [a, b] = [resident('a'), resident('b')]
-    await outcome(a.seat.enter())
-    await outcome(b.seat.enter())
+    await outcome(a.slot.enter())
+    await outcome(b.slot.enter())
     a.ask()
     b.ask()
     await clock.letPass(10_000)
@@ -149,10 +150,10 @@ describe('the budget', () => {
   test('a first load gives up when nobody makes room in time', async () => {
     const { resident, outcome, clock } = setUp(50)
     const a = resident('a')
-    await outcome(a.seat.enter())
+    await outcome(a.slot.enter())
     a.ask()
     const start = clock.now()
-    const error = await outcome(resident('b', { loadTimeoutMs: 500 }).seat.enter())
+    const error = await outcome(resident('b', { loadTimeoutMs: 500 }).slot.enter())
     expect(error).toMatchObject({ code: 'MODEL_LOAD_FAILED' })
     expect(clock.now() - start).toBeLessThan(600)
   })
@@ -160,10 +161,10 @@ describe('the budget', () => {
   test('one that turns out larger than it was reckoned drives idle ones out, and may come back itself', async () => {
     const { resident, outcome, log, clock } = setUp(100)
     const [a, b] = [resident('a'), resident('b')]
-    await outcome(a.seat.enter())
+    await outcome(a.slot.enter())
     b.resize(150)
     b.resize(60)
-    const entering = b.seat.enter()
+    const entering = b.slot.enter()
     clock.after(LOAD_MS, () => b.resize(150))
     await outcome(entering)
     await clock.letPass(100)
@@ -179,8 +180,8 @@ describe('the budget', () => {
   test('more instances fit or do not', async () => {
     const { resident, outcome } = setUp(100)
     const a = resident('a')
-    await outcome(a.seat.enter())
-    expect([a.seat.fits(60), a.seat.fits(61)]).toEqual([true, false])
+    await outcome(a.slot.enter())
+    expect([a.slot.fits(60), a.slot.fits(61)]).toEqual([true, false])
   })
 })
 
@@ -188,14 +189,14 @@ describe('on demand', () => {
   test('leaves after the idle time, counted from the last use, and comes back once for many', async () => {
     const { resident, outcome, log, clock } = setUp(undefined)
     const a = resident('a', { idleUnloadMs: 1000 })
-    await outcome(a.seat.enter())
+    await outcome(a.slot.enter())
     await clock.letPass(800)
     a.ask()
     await clock.letPass(3000)
-    expect(a.seat.resident).toBe(true)
+    expect(a.slot.resident).toBe(true)
     a.free()
     await clock.letPass(900)
-    expect(a.seat.resident).toBe(true)
+    expect(a.slot.resident).toBe(true)
     await clock.letPass(1200)
     expect(log).toEqual(['+a', '-a idle'])
     a.ask(20)
@@ -207,9 +208,9 @@ describe('on demand', () => {
   test('one that is asked for while it leaves comes back', async () => {
     const { resident, outcome, log, clock } = setUp(undefined)
     const a = resident('a', { idleUnloadMs: 1000 })
-    await outcome(a.seat.enter())
+    await outcome(a.slot.enter())
     const left = clock.now()
-    while (a.seat.resident) await clock.letPass(1)
+    while (a.slot.resident) await clock.letPass(1)
     a.ask()
     await clock.letPass(LOAD_MS + 50)
     expect(log).toEqual(['+a', '-a idle', '+a'])
@@ -219,7 +220,7 @@ describe('on demand', () => {
   test('a reload that fails fails who waits, refuses for a moment, then tries again', async () => {
     const { resident, outcome, clock } = setUp(undefined)
     const a = resident('a', { idleUnloadMs: 1000 })
-    await outcome(a.seat.enter())
+    await outcome(a.slot.enter())
     await clock.letPass(2000)
     a.fail(new Error('file changed'))
     a.ask(3)
@@ -227,27 +228,27 @@ describe('on demand', () => {
     expect(a.errors).toMatchObject([
       { code: 'MODEL_UNAVAILABLE', retryAfterS: 1, message: expect.stringContaining('file changed') },
     ])
-    expect(a.seat.refusal).toBeInstanceOf(ModelmountError)
+    expect(a.slot.refusal).toBeInstanceOf(ModelmountError)
     await clock.letPass(1000)
-    expect(a.seat.refusal).toBeUndefined()
+    expect(a.slot.refusal).toBeUndefined()
     a.fail(undefined)
     a.ask()
     await clock.letPass(LOAD_MS + 50)
-    expect(a.seat.resident).toBe(true)
+    expect(a.slot.resident).toBe(true)
     expect(a.errors).toHaveLength(1)
   })
 
   test('who gives up waiting for room costs nobody anything', async () => {
     const { resident, outcome, log, clock } = setUp(50)
     const [a, b] = [resident('a'), resident('b')]
-    await outcome(a.seat.enter())
-    await outcome(b.seat.enter())
+    await outcome(a.slot.enter())
+    await outcome(b.slot.enter())
     b.ask()
     a.ask()
     await clock.letPass(100)
     a.free()
     await clock.letPass(5000)
-    expect(a.seat.refusal).toBeUndefined()
+    expect(a.slot.refusal).toBeUndefined()
     expect(log).toEqual(['+a', '-a memory', '+b'])
     a.ask()
     await clock.letPass(2000)
@@ -257,12 +258,12 @@ describe('on demand', () => {
   test('one that is gone does not come back, not even out of the line for memory', async () => {
     const { resident, outcome, log, clock } = setUp(50)
     const [a, b, c] = [resident('a'), resident('b'), resident('c')]
-    await outcome(a.seat.enter())
+    await outcome(a.slot.enter())
     a.ask()
-    const entering = outcome(b.seat.enter())
-    const next = outcome(c.seat.enter())
+    const entering = outcome(b.slot.enter())
+    const next = outcome(c.slot.enter())
     await clock.letPass(100)
-    b.seat.leave()
+    b.slot.leave()
     expect(await entering).toMatchObject({ code: 'MODEL_LOAD_FAILED' })
     a.free()
     expect(await next).toBe('done')
@@ -275,16 +276,16 @@ test('what is lent counts as used until it is given back, once, and takes nobody
   const residency = createResidency(clock, 100)
   const log: string[] = []
   const a = createResident('a', residency, clock, log)
-  const entered = a.seat.enter()
+  const entered = a.slot.enter()
   await clock.letPass(1000)
   await entered
   expect(residency.lend(61)).toBeUndefined()
   const loan = residency.lend(50)
   expect(loan?.maxBytes).toBe(60)
-  expect([a.seat.fits(10), a.seat.fits(11), residency.lend(11)]).toEqual([true, false, undefined])
+  expect([a.slot.fits(10), a.slot.fits(11), residency.lend(11)]).toEqual([true, false, undefined])
   // One that needs the room waits for it; the idle one need not go for what is only lent.
   const b = createResident('b', residency, clock, log)
-  const second = b.seat.enter()
+  const second = b.slot.enter()
   await clock.letPass(1000)
   expect(log).toEqual(['+a'])
   loan?.release()
@@ -292,6 +293,6 @@ test('what is lent counts as used until it is given back, once, and takes nobody
   await clock.letPass(1000)
   await second
   expect(log).toEqual(['+a', '+b'])
-  expect(a.seat.fits(20)).toBe(true)
-  expect(a.seat.fits(21)).toBe(false)
+  expect(a.slot.fits(20)).toBe(true)
+  expect(a.slot.fits(21)).toBe(false)
 })

@@ -1,4 +1,4 @@
-/** Has the gate say which files a model is and whether they may run, and tells what came of it. */
+/** Asks the gate which files a model consists of and whether they may run, and reports the outcome. */
 
 import type { OpenChannel } from '../../engine/channel.ts'
 import { prestart } from '../../engine/prestart.ts'
@@ -12,7 +12,7 @@ import type { LoadContext } from './context.ts'
 /** A verification that takes longer than this has the first worker thread started beside it. */
 const PRESTART_AFTER_MS = 5
 
-/** What a version is loaded from: the file that was asked for, or the copy of it that was verified. */
+/** The files that a version is loaded from: the file of its settings, or the verified copy of it. */
 export interface Files {
   readonly admitted: Admitted
   readonly content: Content
@@ -37,7 +37,7 @@ export async function admit(wanted: { readonly mustBe: string | undefined }, con
   return { admitted, content: await contentFor(admitted), openThread: spare?.open ?? openThread, dropThread }
 }
 
-/** What comes out of the store is verified there. */
+/** Files out of the store are verified there. */
 const contentFor = async ({ source, integrity }: Admitted): Promise<Content> =>
   typeof source !== 'string' || integrity ? fixedContent(integrity?.manifestId) : openContent(source, { wallNow: Date.now })
 
@@ -77,7 +77,7 @@ export async function admitFiles(config: ModelConfig, { gate, mustBe, emit }: De
   return { ...admitted, recheck: () => told(admitted.recheck()) }
 }
 
-/** What is told of a model that must not run, or not any more. */
+/** The event of a model that must not run, or not any more. */
 function refusalOf(error: unknown): IntegrityEvent | undefined {
   if (!isModelmountError(error) || error.code !== 'MODEL_UNTRUSTED') return undefined
   const revoked = error.details?.revoked === true

@@ -1,4 +1,4 @@
-/** What every step of a load may use beside what the steps before it have returned. */
+/** The tools of every step of a load, beside the results of the steps before it. */
 
 import type { About } from '../about.ts'
 import type { ModelDeps } from '../deps.ts'
@@ -9,11 +9,11 @@ import type { LoadTimes } from './times.ts'
 
 export interface LoadContext {
   readonly deps: ModelDeps
-  /** What is known by now. */
+  /** The facts so far. */
   known(): About
   /** Adds to it. */
   learn(more: Partial<About>): void
-  /** From here on there are instances to tell of. */
+  /** From here on there are instances to report. */
   begun(running: Running): void
   readonly times: LoadTimes
   readonly statistics: Statistics
@@ -21,7 +21,7 @@ export interface LoadContext {
   take(resource: Resource): void
   /** Called once when the load has ended, however it did. */
   atEnd(action: () => void): void
-  /** Called when the model is unloaded while it loads: what only waits need not wait any more. */
+  /** Called when the model is unloaded while it loads: a step that only waits need not wait any more. */
   whenUnwanted(action: () => void): void
   /** True once it was unloaded, also after the load. */
   unwanted(): boolean

@@ -1,4 +1,4 @@
-/** Waits for room in memory, then loads the instances; what the first one has shown makes the version ready for requests. */
+/** Waits for room in memory, then loads the instances; the findings of the first one make the version ready for requests. */
 
 import { contentId } from '../../cache/index.ts'
 import { patchKey } from '../../engine/derived/key.ts'
@@ -18,14 +18,14 @@ export interface Serving extends Running {
   readonly run: RunModel
   /** Of a model with state. */
   readonly sequences: Sequences | undefined
-  /** To be called once it takes requests: what may get better beside them. */
+  /** To be called once it takes requests: starts improvements that run beside them. */
   improve(): void
 }
 
 export async function enter(started: Started, context: LoadContext): Promise<Serving> {
   const { first, running, sharing } = started
   const { cache } = context.deps
-  await running.provision.seat.enter()
+  await running.provision.slot.enter()
   const met = await first.met
   if (cache?.shares) cache.share(await contentOf(started, context.known(), met.session))
   announce(met, context)
@@ -60,7 +60,7 @@ function announce({ session, view }: Met, { deps: { emit } }: LoadContext): void
   emit({ type: 'worker-ready', loadMs: session.loadMs })
 }
 
-/** What must be equal for another process to give the same results. */
+/** Identifies all that must be equal for another process to give the same results. */
 async function contentOf({ admitted, content, request }: Started, { config }: About, { provider }: Loaded): Promise<string> {
   const { graphOptimizationLevel, extra } = config.session
   const { patch } = request

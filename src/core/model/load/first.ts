@@ -24,7 +24,7 @@ import { type SessionView, viewSession } from '../view/session.ts'
 import type { LoadContext } from './context.ts'
 import type { Prepared } from './prepare.ts'
 
-/** What the first instance has shown. */
+/** The findings of the first instance. */
 export interface Met {
   readonly session: Loaded
   readonly view: SessionView
@@ -64,7 +64,7 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
   })
   let greet = meet
 
-  /** Takes down what a session tells of itself. */
+  /** Notes the facts that a session reports. */
   function describe(given: Loaded): { readonly session: Loaded; readonly view: SessionView } {
     // ONNX Runtime quotes names of the model raw.
     const fallbacks = given.fallbacks.map(({ provider, reason }) => ({
@@ -152,7 +152,7 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
       if (described) await admitted.recheck()
     },
     async load() {
-      // What was to be found out is of no use any more; a trial run goes on, as the load does.
+      // The findings are of no use any more; a trial run goes on, as the load does.
       if (!isTrialRun) context.whenUnwanted(() => void attempt.end())
       try {
         const tried = attempt.prepare()

@@ -1,4 +1,4 @@
-/** How a version is brought up: who made its files, what is in them, where it runs, what with, and whether it does. */
+/** The steps of a load: check the files, read them, choose the tier, prepare, start the instances, enter service. */
 
 import { admit } from './admit.ts'
 import type { LoadContext } from './context.ts'

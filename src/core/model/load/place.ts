@@ -1,4 +1,4 @@
-/** Where the model runs: what runs in threads can end the host, which some graphs let a request do. */
+/** Chooses the tier of a model: a graph that a request can make crash ends the host when it runs in a thread. */
 
 import type { OpenChannel } from '../../engine/channel.ts'
 import { openProcess } from '../../engine/process.ts'

@@ -1,11 +1,12 @@
-/** What instances are started with: CPUs, and the form in which they hold their weights. */
+/** Prepares the start of instances: their CPUs, and the form in which they hold their weights. */
 
 import type { CpuGrant } from '../../engine/cpu.ts'
 import type { LoadRequest } from '../../engine/instance.ts'
 import type { SharedForm } from '../../engine/launch.ts'
+import { workerSettings } from '../../engine/options.ts'
 import { NO_PATCH } from '../../onnx/splice.ts'
 import { cpuDemandOf } from '../provision.ts'
-import { createWeights, type Weights } from '../weights.ts'
+import { createWeights, type Weights } from '../weights/weights.ts'
 import type { LoadContext } from './context.ts'
 import { weightBytesOf } from './files.ts'
 import type { Placed } from './place.ts'
@@ -17,7 +18,7 @@ export interface Prepared extends Placed {
   readonly weightBytes: number
   /** Shared weights that an earlier start has made. */
   readonly form: SharedForm | undefined
-  /** What every instance loads where there are none. */
+  /** The load of every instance where there are none. */
   readonly request: LoadRequest
 }
 
@@ -51,10 +52,7 @@ export async function prepare(placed: Placed, context: LoadContext): Promise<Pre
     source,
     patch,
     data: Array.from(data, ([path, bytes]) => ({ path, bytes })),
-    providers: config.providers,
-    strict: config.strictProviders,
-    session,
-    niceness: config.niceness,
+    settings: workerSettings({ ...config, session }),
     timeoutMs: config.loadTimeoutMs,
   }
   return { ...placed, ...found, grant, request }

@@ -42,7 +42,7 @@ interface ReadRequest {
   readonly allowOrtFormat: boolean
   /** Whether to look for what no honest model has. */
   readonly scan: boolean
-  /** What is read are our own copies of the files. */
+  /** Whether the files are the server's own copies. */
   readonly areOurs: boolean
 }
 
@@ -87,7 +87,7 @@ function refusalOf({ findings, more }: Scan, reason: string | undefined): Modelm
   const [first] = findings
   const message = reason ?? (first ? sentence(first, findings.length + more - 1) : '')
   const details = findings.length === 0 ? undefined : { findings, more }
-  // A file that was not copied along is nobody's attack.
+  // A file that was not copied along is no attack.
   const isMissing = reason === undefined && findings.every(({ id }) => id === 'external-missing')
   return new ModelmountError(isMissing ? 'MODEL_LOAD_FAILED' : 'MODEL_UNSUPPORTED', message, { ...(details ? { details } : {}) })
 }

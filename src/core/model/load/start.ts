@@ -60,8 +60,8 @@ export function start(prepared: Prepared, context: LoadContext): Started {
   const first: First = createFirst(prepared, context, { pool, scheduler, memory: provision.memory })
   const sharing = createSharing({ pool, weights, provision, emit, unwanted: context.unwanted })
 
-  const { seat } = provision
-  context.take({ close: () => seat.leave() })
+  const { slot } = provision
+  context.take({ close: () => slot.leave() })
   context.take({
     async close() {
       await pool.close()
@@ -73,7 +73,7 @@ export function start(prepared: Prepared, context: LoadContext): Started {
   context.take({ close: () => scheduler.drain(), abandon: (error) => scheduler.abandon(error) })
   // Still in line for memory: it need not have any.
   context.whenUnwanted(() => {
-    if (!seat.resident) seat.leave()
+    if (!slot.resident) slot.leave()
   })
   const running = { pool, scheduler, provision, grant, weights }
   context.begun(running)

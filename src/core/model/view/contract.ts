@@ -1,4 +1,4 @@
-/** What requests see of a model where its settings say more than its graph: narrower dims, other shapes for the same elements. */
+/** A model as requests see it where its settings say more than its graph: narrower dims, other shapes for the same elements. */
 
 import { ModelmountError } from '../../errors.ts'
 import type { ConfigNote } from '../../registry/types.ts'
@@ -28,7 +28,7 @@ interface Reshape {
 }
 
 /**
- * @param graph what can be sent and comes back
+ * @param graph the values that can be sent, and those that come back
  * @param preset inputs of the file that always have its value
  * @throws ModelmountError `CONFIG_INVALID` where the settings contradict the graph
  */

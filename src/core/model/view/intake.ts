@@ -56,7 +56,7 @@ function snapshot(
 
 type NumericData = Exclude<Tensor['data'], readonly string[]>
 
-/** What one input looks like when it comes as a small typed array; read from the signature once. */
+/** One input that comes as a small typed array; read from the signature once. */
 interface Plan {
   readonly name: string
   readonly type: Exclude<Tensor['type'], 'string'>

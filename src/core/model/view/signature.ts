@@ -1,4 +1,4 @@
-/** What a served model takes and gives: what its file declares, as far as the loaded session bears it out. */
+/** The inputs and outputs of a served model: those that its file declares, as far as the loaded session bears them out. */
 
 import type { Loaded, SessionValue } from '../../engine/messages.ts'
 import { ModelmountError } from '../../errors.ts'
