@@ -24,7 +24,7 @@ const ENOUGH = 0.95
 /** Most used rows of one sample; more prove no more. */
 const ROWS_OF_SAMPLE = 16
 
-export interface Proof {
+export interface ProvenBatching {
   readonly batching: Batching
   /** Single-row requests that the model accepts, given or made up. */
   readonly rows: readonly TensorRecord[]
@@ -49,14 +49,14 @@ export async function proveBatching(
   signature: ModelSignature,
   settings: BatchSettings | false,
   { tried, runAll, findMixing }: Deps,
-): Promise<Proof> {
+): Promise<ProvenBatching> {
   const curve = createCurve()
   const trial = { runAll, fetches: signature.outputs.map((output) => output.name) }
   const axes = settings === false ? 'switched off' : axesOf(signature, settings.axes)
   const found = findRagged(signature, settings)
   const ragged = typeof found === 'object' ? found : undefined
   const { rows, lack, refuted, padding: unpadded, sizes: allowed } = typeof tried === 'string' ? untried(tried) : tried
-  const alone = async (reason: string): Promise<Proof> => {
+  const alone = async (reason: string): Promise<ProvenBatching> => {
     if (rows[0]) await runOne(trial, rows[0])
     const batching = unbatched(reason, curve)
     const proof = { rows, most: 1 }
