@@ -5,6 +5,7 @@ import { join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
+import { DIALECTS } from '../src/core/dialects/index.ts'
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url))
 
@@ -55,6 +56,12 @@ function importsOf(file: string): Import[] {
   return found
 }
 
+/** Without comments. */
+function codeOf(file: string): string {
+  const source = ts.createSourceFile(file, sourceOf(file), ts.ScriptTarget.ES2022, true)
+  return ts.createPrinter({ removeComments: true }).printFile(source)
+}
+
 const imports = files.flatMap(importsOf)
 const shown = ({ from, to, isType }: Import): string => `${from} -> ${to}${isType ? ' (types)' : ''}`
 const breaches = (isBreach: (entry: Import) => boolean): string[] => imports.filter(isBreach).map(shown)
@@ -88,7 +95,8 @@ const BARREL = 'core/types.ts'
 const isPublicTypes = ({ to, isType }: Import): boolean => isType && /^core\/[^/]+\/types\.ts$/.test(to)
 
 /** Where a room declares its options. */
-const isOptions = (file: string): boolean => /^core\/[^/]+\/(session-)?options\.ts$/.test(file)
+const isOptions = (file: string): boolean =>
+  /^core\/[^/]+\/(session-)?options\.ts$|^core\/dialects\/[^/]+\/options\.ts$/.test(file)
 
 /** How options are declared. */
 const DECLARING = ['core/options/kinds.ts', 'core/options/refuse.ts']
@@ -127,11 +135,11 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/dialects': [
     'dialects/codec',
     'errors',
-    'http',
     'model (types)',
+    'openapi',
+    'options (types)',
     'predict (types)',
-    'scheduler (types)',
-    'sequences (types)',
+    'registry (types)',
     'tensor',
     'version',
   ],
@@ -143,7 +151,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/engine': ['errors', 'host', 'onnx', 'tensor', 'trial'],
   'core/scheduler': ['engine (types)', 'errors', 'host', 'telemetry (types)', 'tensor'],
   'core/sequences': ['engine (types)', 'errors', 'host', 'scheduler', 'tensor'],
-  'core/openapi': ['tensor'],
+  'core/openapi': ['dialects', 'http (types)', 'tensor'],
   'core/options': ['errors', 'predict', 'registry (types)'],
   'core/trial': ['engine', 'errors', 'host', 'options (types)', 'scheduler', 'tensor'],
   'core/model': [
@@ -165,12 +173,9 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
   'core/http': [
     'decoding (types)',
     'dialects',
-    'dialects/codec (types)',
     'errors',
     'host',
-    'model (types)',
     'predict',
-    'registry (types)',
     'telemetry (types)',
     'tensor',
   ],
@@ -181,19 +186,12 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'core/tensor': ['core/tensor/index.ts'],
   // Patches travel to workers, which hold no reader of graphs.
   'core/onnx': ['core/onnx/index.ts', 'core/onnx/splice.ts'],
-  // Its routes until they are one list.
-  'core/dialects': [
-    'core/dialects/index.ts',
-    ...['configuration', 'generate', 'inference', 'repository', 'statistics'].map(
-      (name) => `core/dialects/open-inference/routes/${name}.ts`,
-    ),
-    'core/dialects/tf-serving/routes.ts',
-    'core/dialects/mlflow/routes.ts',
-  ],
+  // Adapters get names and paths without the dialects themselves.
+  'core/dialects': ['core/dialects/index.ts', 'core/dialects/names.ts'],
   'core/cache': ['core/cache/index.ts'],
   'core/integrity': ['core/integrity/index.ts'],
   'core/crypto': ['core/crypto/index.ts'],
-  'core/http': ['index', 'codec', 'inference', 'media-type', 'rest', 'route'].map((name) => `core/http/${name}.ts`),
+  'core/http': ['core/http/index.ts'],
   'core/decoding': ['core/decoding/index.ts'],
   'core/telemetry': ['core/telemetry/index.ts'],
   'core/sequences': ['core/sequences/index.ts'],
@@ -322,13 +320,29 @@ describe('rooms', () => {
     expect(breaches(({ from, to, isPackage }) => from.startsWith('core/') && !isPackage && !to.startsWith('core/'))).toEqual([])
   })
 
-  test('adapters know the types of the core and each other, nothing else: a CommonJS build would hold the core twice', () => {
+  test('adapters know types and names of the core and each other, nothing else: a CommonJS build would hold the core twice', () => {
+    const isKnown = ({ to, isType }: Import): boolean => (isType && to.startsWith('core/')) || to === 'core/dialects/names.ts'
     expect(
       breaches(
-        ({ from, to, isPackage, isType }) =>
-          from.startsWith('adapters/') && !isPackage && !to.startsWith('adapters/') && !(isType && to.startsWith('core/')),
+        (entry) => entry.from.startsWith('adapters/') && !entry.isPackage && !entry.to.startsWith('adapters/') && !isKnown(entry),
       ),
     ).toEqual([])
+    // A list of names, and nothing that would come with it.
+    expect(breaches(({ from, isType }) => from === 'core/dialects/names.ts' && !isType)).toEqual([])
+  })
+
+  test('a dialect is known to its own folder, to the list and to the file that is written from it', () => {
+    const LIST = ['core/dialects/index.ts', 'core/dialects/names.ts']
+    const names = DIALECTS.map(({ name }) => name)
+    const folderOf = (file: string): string | undefined => names.find((name) => file.startsWith(`core/dialects/${name}/`))
+    expect(
+      breaches(({ from, to }) => folderOf(to) !== undefined && folderOf(from) !== folderOf(to) && !LIST.includes(from)),
+    ).toEqual([])
+    // The client speaks one of them, and telemetry has the names that Triton and KServe give to metrics.
+    const judged = files.filter((file) => !/^(?:client|telemetry)\//.test(file) && !folderOf(file) && !LIST.includes(file))
+    const words = new RegExp(names.map((name) => name.replace('-', '[-_]?')).join('|'), 'i')
+    expect(words.test('const openInference = 1')).toBe(true)
+    expect(judged.filter((file) => words.test(codeOf(file)))).toEqual([])
   })
 
   test('each room of the core knows what it may, and only the server knows all', () => {

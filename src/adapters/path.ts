@@ -1,6 +1,7 @@
 /** Finds a request's path below a mount point. Paths stay as the client wrote them: the core decodes them, segment by segment. */
 
-import type { HttpDialect, MountOptions } from '../core/http/types.ts'
+import { ROOTS, USUAL } from '../core/dialects/names.ts'
+import type { MountOptions } from '../core/http/types.ts'
 
 /** The path of a request target: no query, and no origin in front, which requests to proxies have. */
 export function pathOf(target = '/'): string {
@@ -32,14 +33,8 @@ export function skipSegments(path: string, count: number): string {
 
 export const segmentCount = (path: string): number => path.split('/').filter((segment) => segment !== '').length
 
-const ROOTS = {
-  'open-inference': ['/v2', '/v2/*'],
-  'tf-serving': ['/v1/models', '/v1/models/*'],
-  mlflow: ['/invocations', '/ping', '/health', '/version'],
-} as const satisfies Record<HttpDialect, readonly string[]>
-
 /** All paths of a mount, as routes for frameworks that want them in advance; a final `*` stands for any rest. */
-export function rootsOf({ dialects = ['open-inference'], metrics = false, openapi = true }: MountOptions): readonly string[] {
+export function rootsOf({ dialects = USUAL, metrics = false, openapi = true }: MountOptions): readonly string[] {
   return [
     ...dialects.flatMap((dialect) => ROOTS[dialect] ?? []),
     ...(metrics ? ['/metrics'] : []),

@@ -6,9 +6,9 @@ import type { ModelServer } from 'modelmount'
 import { fetchHandler } from 'modelmount/fetch'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { DISCARD_BYTES, DISCARD_MS, discardRest, readBody } from '../../src/adapters/body.ts'
+import { json } from '../../src/core/dialects/index.ts'
 import { createHandler } from '../../src/core/http/handler.ts'
 import { createInFlight } from '../../src/core/http/inflight.ts'
-import { json } from '../../src/core/http/route.ts'
 import { turns } from '../support/server.ts'
 
 type Pull = (stream: ReadableStreamDefaultController<Uint8Array>) => void

@@ -1,18 +1,17 @@
 /** Request bodies become requests: small ones at once, larger ones in a thread of their own, so that no body holds up the event loop. */
 
 import { COUNTED_BYTES, createLaterCopies, type LaterCopies, type Room, type Steps } from '../dialects/codec/index.ts'
-import { decodeNumbers } from '../dialects/index.ts'
+import type { Asked, Decoder } from '../dialects/index.ts'
 import { ModelmountError } from '../errors.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
 import { inTurns, tellWork } from '../host/turns.ts'
 import type { ModelSignature } from '../tensor/types.ts'
 import { type Body, isBytes, sizeOf } from './body.ts'
-import { DECODERS, type Decoded, type JobOptions, type Kind } from './jobs.ts'
+import { decodeBody, type JobOptions } from './jobs.ts'
 import { unpackRequest } from './parcel.ts'
 import { createDecodingThread, type DecodingThread } from './thread.ts'
 
 export type { Body } from './body.ts'
-export type { Decoded, Kind } from './jobs.ts'
 
 export interface DecodeOptions extends Omit<JobOptions, 'maxTextBytes'> {
   /** Buffers that may hold large tensors. */
@@ -25,14 +24,14 @@ export interface DecodeOptions extends Omit<JobOptions, 'maxTextBytes'> {
 
 /**
  * @returns the request itself if its body is small, else a promise
- * @throws ModelmountError of the kind's decoder; `BODY_TOO_LARGE`, and errors of the decoding thread
+ * @throws ModelmountError of the decoder; `BODY_TOO_LARGE`, and errors of the decoding thread
  */
-export type Decode = <K extends Kind>(
-  kind: K,
+export type Decode = <A extends Asked>(
+  decoder: Decoder<A>,
   body: Body,
   signature: ModelSignature,
   opts: DecodeOptions,
-) => Decoded[K] | Promise<Decoded[K]>
+) => A | Promise<A>
 
 export interface Decoding {
   readonly decode: Decode
@@ -46,34 +45,34 @@ export function createDecoding(
   { maxJsonBytes }: { readonly maxJsonBytes: number },
   thread: DecodingThread = createDecodingThread(),
 ): Decoding {
-  const decode: Decode = (kind, body, signature, opts) => {
+  const decode: Decode = (decoder, body, signature, opts) => {
     const bytes = sizeOf(body)
-    refuseLong(kind, bytes, opts.headerLength, maxJsonBytes)
-    if (isShort(body, bytes, signature, opts)) return here(kind, body, bytes, signature, opts)
-    if (kind === 'infer' && opts.headerLength === undefined && bytes <= NUMBERS_BYTES) {
+    refuseLong(decoder, bytes, opts.headerLength, maxJsonBytes)
+    if (isShort(body, bytes, signature, opts)) return here(decoder, body, bytes, signature, opts)
+    if (decoder.decodeNumbers && opts.headerLength === undefined && bytes <= NUMBERS_BYTES) {
       const whole = wholeOf(body)
       // An infer request has the size that its kind implies.
       tellWork(bytes)
-      const read = decodeNumbers(whole, signature, opts) as Decoded[typeof kind] | undefined
+      const read = decoder.decodeNumbers(whole, signature, opts)
       if (read) return read
-      return there(kind, whole === body.body ? body : { body: whole, given: [whole.buffer] }, signature, opts)
+      return there(decoder, whole === body.body ? body : { body: whole, given: [whole.buffer] }, signature, opts)
     }
-    return there(kind, body, signature, opts)
+    return there(decoder, body, signature, opts)
   }
 
-  function here<K extends Kind>(
-    kind: K,
+  function here<A extends Asked>(
+    decoder: Decoder<A>,
     body: Body,
     bytes: number,
     signature: ModelSignature,
     opts: DecodeOptions,
-  ): Decoded[K] | Promise<Decoded[K]> {
+  ): A | Promise<A> {
     const { body: first, rest } = withHead(body, opts.headerLength ?? bytes)
     const copies = bytes > NUMBERS_BYTES ? createLaterCopies() : undefined
     try {
       const { maxElements, headerLength, mediaType, room } = opts
       const host = { maxElements, maxTextBytes: maxJsonBytes, headerLength, mediaType, room, rest, copies }
-      const request = DECODERS[kind](first, signature, host)
+      const request = decodeBody(decoder, first, signature, host)
       return copies && copies.bytes > 0 ? inTurns(afterCopying(copies, request)) : request
     } finally {
       // Of raw bytes only those count that are copied at once: views of the others cost nothing.
@@ -81,16 +80,16 @@ export function createDecoding(
     }
   }
 
-  async function there<K extends Kind>(
-    kind: K,
+  async function there<A extends Asked>(
+    { name: kind }: Decoder<A>,
     { body, rest, given }: Body,
     signature: ModelSignature,
     { maxElements, headerLength, mediaType, signal, deadline }: DecodeOptions,
-  ): Promise<Decoded[K]> {
+  ): Promise<A> {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body
     const opts: JobOptions = { maxElements, maxTextBytes: maxJsonBytes, headerLength, ...(mediaType ? { mediaType } : {}) }
     const parcel = await thread.decode({ kind, body: { body: bytes, rest, given }, signature, opts, signal, deadline })
-    return inTurns(unpackRequest<Decoded[K]>(parcel))
+    return inTurns(unpackRequest<A>(parcel))
   }
 
   return { decode, close: () => thread.close() }
@@ -130,11 +129,15 @@ function isShort({ body }: Body, bytes: number, { inputs }: ModelSignature, { he
   return bytes <= NUMBERS_BYTES || !inputs.some(({ type, nonFinite }) => type === 'bool' || nonFinite === 'reject')
 }
 
-function refuseLong(kind: Kind, bytes: number, headerLength: number | undefined, maxJsonBytes: number): void {
+function refuseLong(
+  { advice = 'send several requests' }: Decoder,
+  bytes: number,
+  headerLength: number | undefined,
+  maxJsonBytes: number,
+): void {
   const json = headerLength === undefined ? bytes : Math.min(headerLength, bytes)
   if (json <= maxJsonBytes) return
-  const advice = kind === 'infer' ? '; send tensors as binary data, or in several requests' : '; send several requests'
-  throw new ModelmountError('BODY_TOO_LARGE', `the JSON of the body is larger than ${maxJsonBytes} bytes${advice}`, {
+  throw new ModelmountError('BODY_TOO_LARGE', `the JSON of the body is larger than ${maxJsonBytes} bytes; ${advice}`, {
     details: { field: 'body', expected: `at most ${maxJsonBytes} bytes of JSON`, got: `${json}` },
   })
 }

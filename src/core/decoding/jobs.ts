@@ -1,63 +1,28 @@
 /** The kinds of bodies: one table for the host's thread and the decoding thread, so that both do and say the same. */
 
-import { type Copies, MOST_STRINGS, type Room } from '../dialects/codec/index.ts'
-import {
-  decodeGenerate,
-  decodeInfer,
-  decodeInvocation,
-  decodeTfPredict,
-  type GenerateRequest,
-  type InferRequest,
-  type InvocationRequest,
-  type TfPredictRequest,
-} from '../dialects/index.ts'
+import { MOST_STRINGS } from '../dialects/codec/index.ts'
+import type { Asked, Decoder, DecoderOptions } from '../dialects/index.ts'
 import { ModelmountError } from '../errors.ts'
-import type { ModelSignature, Tensor } from '../tensor/types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 
-/** The result of each kind of body. */
-export interface Decoded {
-  readonly infer: InferRequest
-  readonly generate: GenerateRequest
-  readonly tfPredict: TfPredictRequest
-  readonly invocation: InvocationRequest
-}
-
-export type Kind = keyof Decoded
-
-export interface JobOptions {
-  /** Largest number of elements of one input. */
-  readonly maxElements: number
-  /** Of an infer request: bytes of JSON before its tensors. */
-  readonly headerLength?: number | undefined
+/** Known on both threads. */
+export interface JobOptions extends Pick<DecoderOptions, 'maxElements' | 'headerLength' | 'mediaType'> {
   /** Most bytes of UTF-8 in all strings together, in any encoding of the request. */
   readonly maxTextBytes: number
-  /** Of an invocation. @default 'json' */
-  readonly mediaType?: 'json' | 'csv' | undefined
 }
 
-/** Known on the host's thread only. */
-interface HostOptions extends JobOptions {
-  readonly rest?: readonly Uint8Array[] | undefined
-  readonly room?: Room | undefined
-  readonly copies?: Copies | undefined
-}
-
-type Decoders = { readonly [K in Kind]: (body: unknown, signature: ModelSignature, opts: HostOptions) => Decoded[K] }
-
-export const DECODERS: Decoders = {
-  infer: (body, signature, opts) => boundText(decodeInfer(body, signature, opts), signature, opts),
-  generate: (body, signature, opts) => boundText(decodeGenerate(body, signature, opts), signature, opts),
-  tfPredict: (body, signature, opts) => boundText(decodeTfPredict(body, signature, opts), signature, opts),
-  invocation: (body, signature, opts) =>
-    boundText(decodeInvocation(body, opts.mediaType ?? 'json', signature, opts), signature, opts),
-}
-
-interface WithInputs {
-  readonly inputs: Readonly<Record<string, Tensor>>
+/** @throws ModelmountError of the decoder; `REQUEST_INVALID` or `BODY_TOO_LARGE` for more text than the server allows */
+export function decodeBody<A extends Asked>(
+  decoder: Decoder<A>,
+  body: unknown,
+  signature: ModelSignature,
+  opts: DecoderOptions & JobOptions,
+): A {
+  return boundText(decoder.decode(body, signature, opts), signature, opts)
 }
 
 /** All strings of a request go on to the worker of a model at once, in any encoding: JSON, binary data, or a table. */
-function boundText<T extends WithInputs>(request: T, { inputs }: ModelSignature, { maxTextBytes }: JobOptions): T {
+function boundText<A extends Asked>(request: A, { inputs }: ModelSignature, { maxTextBytes }: JobOptions): A {
   let strings = 0
   let bytes = 0
   for (const { name, type } of inputs) {

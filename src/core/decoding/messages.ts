@@ -2,11 +2,12 @@
 
 import type { ErrorCode, ErrorDetails } from '../errors.ts'
 import type { ModelSignature } from '../tensor/types.ts'
-import type { JobOptions, Kind } from './jobs.ts'
+import type { JobOptions } from './jobs.ts'
 import type { Parcel } from './parcel.ts'
 
 export interface Ask {
-  readonly kind: Kind
+  /** The name of a decoder. */
+  readonly kind: string
   /** The body, in one piece or several, whose buffers are transferred. */
   readonly pieces: readonly Uint8Array[]
   readonly signature: ModelSignature

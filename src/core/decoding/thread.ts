@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../host/clock.ts'
 import { scriptPath, startThread } from '../host/scripts.ts'
 import type { ModelSignature } from '../tensor/types.ts'
 import type { Body } from './body.ts'
-import type { JobOptions, Kind } from './jobs.ts'
+import type { JobOptions } from './jobs.ts'
 import type { Answer } from './messages.ts'
 import type { Parcel } from './parcel.ts'
 import { shipmentOf } from './shipment.ts'
@@ -20,7 +20,8 @@ export const MOST_WAITING = 64
 const HEAP_MB = 512
 
 export interface Job {
-  readonly kind: Kind
+  /** The name of a decoder. */
+  readonly kind: string
   readonly body: Body
   readonly signature: ModelSignature
   readonly opts: JobOptions

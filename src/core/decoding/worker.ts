@@ -1,10 +1,13 @@
 /** The decoding thread: bodies in, tensors out. It waits for nothing and keeps nothing. */
 
 import { parentPort } from 'node:worker_threads'
+import { type Decoder, DIALECTS, decodersOf } from '../dialects/index.ts'
 import { isModelmountError } from '../errors.ts'
-import { DECODERS } from './jobs.ts'
+import { decodeBody } from './jobs.ts'
 import type { Answer, Ask } from './messages.ts'
 import { packRequest } from './parcel.ts'
+
+const DECODERS = decodersOf(DIALECTS)
 
 const whole = (pieces: readonly Uint8Array[]): Uint8Array => {
   const [first = new Uint8Array()] = pieces
@@ -13,7 +16,7 @@ const whole = (pieces: readonly Uint8Array[]): Uint8Array => {
 
 function answerTo({ kind, pieces, signature, opts }: Ask): { readonly answer: Answer; readonly transfer: ArrayBuffer[] } {
   try {
-    const { parcel, transfer } = packRequest(DECODERS[kind](whole(pieces), signature, opts))
+    const { parcel, transfer } = packRequest(decodeBody(DECODERS.get(kind) as Decoder, whole(pieces), signature, opts))
     return { answer: { kind: 'decoded', parcel }, transfer }
   } catch (error) {
     return { answer: failureOf(error), transfer: [] }

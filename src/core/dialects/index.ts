@@ -1,10 +1,23 @@
-/** The face of the room: bytes <-> requests and results, one folder per dialect. */
+/** The dialects. A new one is a folder and a line in the list, and `npm run generate`. */
 
-export { decodeInvocation, type InvocationRequest } from './mlflow/request.ts'
-export { encodeError } from './open-inference/errors.ts'
-export { decodeGenerate, type GenerateRequest } from './open-inference/generate.ts'
-export type { InferRequest } from './open-inference/infer-request.ts'
-export { decodeInfer, decodeNumbers } from './open-inference/request.ts'
-export { type Schedule, scheduleOf } from './open-inference/schedule.ts'
-export { sequenceOf } from './open-inference/sequence.ts'
-export { decodeTfPredict, type TfPredictRequest } from './tf-serving/request.ts'
+import type { Dialect } from './dialect.ts'
+import { mlflow } from './mlflow/index.ts'
+import { openInference } from './open-inference/index.ts'
+import { tfServing } from './tf-serving/index.ts'
+
+export type { Dialect, Mount } from './dialect.ts'
+export { decodersOf, ownerOf } from './lists.ts'
+export { checkJsonType } from './media-type.ts'
+export type {
+  Asked,
+  BodyForm,
+  Decoder,
+  DecoderOptions,
+  Operation,
+  Schedule,
+} from './operation.ts'
+export { json } from './response.ts'
+export type { Backend, Call, Handler, Route } from './route.ts'
+
+/** In the order in which they are listed and described. A mount that names none has the first. */
+export const DIALECTS = [openInference, tfServing, mlflow] as const satisfies readonly Dialect[]

@@ -3,8 +3,8 @@
  * anywhere without asking first. As Go's `CrossOriginProtection` does, by what browsers say of themselves; other clients say nothing, and pass.
  */
 
+import { checkJsonType } from '../dialects/index.ts'
 import { ModelmountError } from '../errors.ts'
-import { checkJsonType } from './media-type.ts'
 import type { HttpRequest } from './types.ts'
 
 /**

@@ -1,6 +1,6 @@
 /** One mount: finds the route of a request, answers HEAD, OPTIONS and wrong methods, and turns errors into answers. */
 
-import { encodeError } from '../dialects/index.ts'
+import { type Call, DIALECTS, type Handler, json, type Route } from '../dialects/index.ts'
 import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts'
 import type { Answer } from '../predict/call.ts'
 import type { Action, Demand } from '../predict/guard.ts'
@@ -10,7 +10,7 @@ import { tooMuchInFlight } from './inflight.ts'
 import { remembering } from './remembered.ts'
 import { REQUEST_ID, requestIdOf } from './request-id.ts'
 import { bytesIn, joined } from './rest.ts'
-import { type Call, type Handler, type HttpDeps, json, type Route, type RouteTable } from './route.ts'
+import type { HttpDeps, RouteTable } from './route.ts'
 import type { ServerTiming } from './server-timing.ts'
 import { deadlineHeaders } from './terms.ts'
 import type { HttpHandler, HttpRequest, HttpResponse, Identity } from './types.ts'
@@ -35,6 +35,7 @@ export function createHandler(
   tables: readonly RouteTable[],
   deps: Pick<HttpDeps, 'maxBodyBytes' | 'bodyTimeoutMs' | 'inFlight' | 'report'> & Partial<Pick<HttpDeps, 'ask' | 'routes'>>,
   timing?: ServerTiming,
+  encodeError: (error: ModelmountError) => Uint8Array = DIALECTS[0].encodeError,
 ): HttpHandler {
   const { ask } = deps
   const paths = new Map<string, Methods>()
@@ -95,10 +96,10 @@ export function createHandler(
     return { ...response, headers: { ...response.headers, ...headers } }
   }
 
-  function failure(value: unknown, path: string, requestId?: string): HttpResponse {
+  function failure(value: unknown, path: string | undefined, requestId?: string): HttpResponse {
     const error = toModelmountError(value)
     if (REPORTED.has(error.code)) deps.report(error, requestId)
-    const encode = tables.find((table) => table.owns(path))?.encodeError ?? encodeError
+    const encode = (path !== undefined && tables.find((table) => table.owns(path))?.encodeError) || encodeError
     return json(error.status, encode(error), adviceOf(error))
   }
 
@@ -146,7 +147,7 @@ export function createHandler(
         return false
       }
     },
-    error: (error, path = '/v2', headers) => framed(marked(headers, failure(error, path, requestIdOf(headers))), false),
+    error: (error, path, headers) => framed(marked(headers, failure(error, path, requestIdOf(headers))), false),
     handle: (request) => (request.held ? handle(request) : handleHolding(request)),
   }
 }

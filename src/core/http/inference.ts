@@ -1,9 +1,10 @@
 /** The front door of predictions over HTTP. */
 
+import type { Asked, Call, Handler, Operation } from '../dialects/index.ts'
 import type { Codec, Call as PredictCall } from '../predict/call.ts'
 import { NO_FETCHES } from '../predict/front.ts'
-import { type Asked, createCodec, type Operation } from './codec.ts'
-import type { Call, Handler, HttpDeps, MountContext } from './route.ts'
+import { createCodec, type MountTerms } from './codec.ts'
+import type { HttpDeps } from './route.ts'
 import type { HttpRequest } from './types.ts'
 
 /**
@@ -12,11 +13,11 @@ import type { HttpRequest } from './types.ts'
  */
 export function inference<A extends Asked>(
   deps: HttpDeps,
-  mount: MountContext,
+  mount: MountTerms,
   operation: Operation<A>,
   target?: () => Call['params'],
 ): Handler {
-  const codec = createCodec(operation, deps, mount, mount.timing)
+  const codec = createCodec(operation, deps, mount)
   return ({ request, params }) => deps.predict(callOf(request, target ? target() : params, codec, deps.now()))
 }
 

@@ -1,11 +1,11 @@
 /** Options of HTTP: bounds of bodies, and the routes of a mount. */
 
-import { boolean, type Declared, decided, integer, list, name, object, oneOf } from '../options/kinds.ts'
+import { DIALECTS, type Dialect } from '../dialects/index.ts'
+import type { DialectOptions } from '../dialects/names.ts'
+import { boolean, type Decided, type Declared, decided, integer, list, object, oneOf } from '../options/kinds.ts'
 import { ensure, refuse } from '../options/refuse.ts'
-import { ROUTE_CLASSES, type RouteClass } from '../predict/route-class.ts'
-
-/** A request format with its own routes and its own shape of errors. */
-export type HttpDialect = 'open-inference' | 'tf-serving' | 'mlflow'
+import { ROUTE_CLASSES } from '../predict/route-class.ts'
+import type { MountOptions } from './types.ts'
 
 /** Bounds of request bodies. */
 export interface BodyOptions {
@@ -25,42 +25,6 @@ export interface BodyOptions {
   readonly maxInflightBytes?: number
   /** Longest time that receiving one HTTP request body may take, in milliseconds; slower ones get 408. @default 60000 */
   readonly bodyTimeoutMs?: number
-}
-
-/** The routes that one mount of a server answers. */
-export interface MountOptions {
-  /**
-   * `open-inference` answers below `/v2`, `tf-serving` below `/v1/models`, `mlflow` at `/invocations`, `/ping`, `/health` and `/version`.
-   * @default ['open-inference']
-   */
-  readonly dialects?: readonly HttpDialect[]
-  /**
-   * Let clients load and unload models (`/v2/repository/…`). Every client that reaches such a mount decides what is served.
-   * @default false
-   */
-  readonly management?: boolean
-  /**
-   * Let clients say by the parameter `priority` how urgent a request is. A request of high priority may take the place of waiting ones. The
-   * parameter is passed over otherwise, as Triton does for models without priority levels.
-   * @default false
-   */
-  readonly allowPriority?: boolean
-  /**
-   * Tell clients by the header `Server-Timing` how long a request waited and ran.
-   * @default false: it tells them how loaded the server is, too
-   */
-  readonly serverTiming?: boolean
-  /** Answer `/metrics` for Prometheus: a route of the mount like the others, open to whom they are open to. @default false */
-  readonly metrics?: boolean
-  /** Answer `/openapi.json`. @default true */
-  readonly openapi?: boolean
-  /**
-   * Classes of routes that this mount answers, those of extensions among them. `management` and `metrics` add their own routes.
-   * @default ['inference']
-   */
-  readonly show?: readonly RouteClass[]
-  /** The model of the one-model routes of `mlflow`. @default the only model of the server, in its default version */
-  readonly mlflow?: { readonly model: string; readonly version?: string }
 }
 
 const INFLIGHT_BYTES = 256 * 1024 * 1024
@@ -88,13 +52,8 @@ export function bodyContradictions(set: BodyOptions): string[] {
     : []
 }
 
-export const MOUNT_OPTIONS = {
-  dialects: list(oneOf('open-inference', 'tf-serving', 'mlflow'))
-    .default(['open-inference'])
-    .asFlag({ value: 'LIST', says: 'request formats, separated by commas' }),
-  management: boolean
-    .default(false)
-    .asFlag({ says: 'let clients load and unload models of DIR: only if no one else can reach the port' }),
+/** Options of mounts that no dialect declares. */
+const OWN_OPTIONS = {
   allowPriority: boolean.default(false).asFlag({ says: 'let clients say how urgent a request is' }),
   serverTiming: boolean.default(false),
   metrics: boolean
@@ -102,35 +61,41 @@ export const MOUNT_OPTIONS = {
     .asFlag({ says: 'answer /metrics for Prometheus; needs OpenTelemetry, and follows its OTEL_* variables' }),
   openapi: boolean.default(true),
   show: list(oneOf(...ROUTE_CLASSES)).default(['inference']),
-  mlflow: object<NonNullable<MountOptions['mlflow']>>({ model: name.required(), version: name }),
-} satisfies Declared<MountOptions>
-
-const mountOptions = object<MountOptions>(MOUNT_OPTIONS)
+}
 
 /** A mount with every setting decided. */
-export type MountConfig = ReturnType<typeof resolveMount>
+export type MountConfig = Decided<typeof OWN_OPTIONS> & DialectOptions & { readonly dialects: readonly string[] }
 
-/**
- * Checks the options of `server.http.mount()`.
- * @throws ModelmountError `OPTIONS_INVALID` with `details.problems`
- */
-export function resolveMount(options: MountOptions = {}) {
-  ensure(mountOptions, options, '')
-  const set = decided(MOUNT_OPTIONS, options)
-  refuse(mountContradictions(set))
-  return Object.freeze(set)
+/** The options of a mount of these dialects. */
+export function mountOptionsOf(dialects: readonly Dialect[]) {
+  const names = dialects.map(({ name }) => name)
+  const fields = {
+    dialects: list(oneOf(...names))
+      .default(names.slice(0, 1))
+      .asFlag({ value: 'LIST', says: 'request formats, separated by commas' }),
+    ...Object.assign({}, ...dialects.map(({ options }) => options)),
+    ...OWN_OPTIONS,
+  } as Declared<MountOptions>
+  const form = object<MountOptions>(fields)
+
+  /**
+   * Checks the options of `server.http.mount()`.
+   * @throws ModelmountError `OPTIONS_INVALID` with `details.problems`
+   */
+  function resolve(options: MountOptions = {}): MountConfig {
+    ensure(form, options, '')
+    const set = decided(fields, options) as MountConfig
+    refuse([...repeated(set.dialects), ...contradictions(set)])
+    return Object.freeze(set)
+  }
+
+  const contradictions = (set: MountConfig): string[] =>
+    dialects.flatMap((dialect) => dialect.contradictions?.(set, set.dialects.includes(dialect.name)) ?? [])
+
+  return { fields, resolve }
 }
 
-function mountContradictions({
-  dialects,
-  management,
-  mlflow,
-}: Pick<MountOptions, 'management' | 'mlflow'> & Required<Pick<MountOptions, 'dialects'>>): string[] {
-  const problems = dialects.flatMap((dialect, index) =>
-    dialects.indexOf(dialect) < index ? [`dialects[${index}] is a second '${dialect}'`] : [],
-  )
-  if (management && !dialects.includes('open-inference'))
-    problems.push("management needs 'open-inference' among the dialects: its routes are below /v2")
-  if (mlflow && !dialects.includes('mlflow')) problems.push("mlflow needs 'mlflow' among the dialects")
-  return problems
-}
+const repeated = (dialects: readonly string[]): string[] =>
+  dialects.flatMap((dialect, index) => (dialects.indexOf(dialect) < index ? [`dialects[${index}] is a second '${dialect}'`] : []))
+
+export const { fields: MOUNT_OPTIONS, resolve: resolveMount } = mountOptionsOf(DIALECTS)

@@ -1,6 +1,6 @@
 /** The terms of a request over HTTP: its deadline, its turn and its tenant, as far as the operator lets callers say so. */
 
-import { type Schedule, scheduleOf } from '../dialects/index.ts'
+import type { Schedule } from '../dialects/index.ts'
 import { ModelmountError } from '../errors.ts'
 import type { Call } from '../predict/call.ts'
 import type { Served } from '../predict/served.ts'
@@ -26,7 +26,7 @@ export function readBy(request: HttpRequest, { config }: Pick<Served, 'config'>,
 
 /**
  * @param waitedMs since the request arrived, which its deadline counts from
- * @param parameters of dialects that have any
+ * @param schedule of the body, in dialects that have one
  * @throws ModelmountError `REQUEST_INVALID`, `DEADLINE_EXCEEDED`
  */
 export function termsOf(
@@ -34,15 +34,14 @@ export function termsOf(
   { config }: Pick<Served, 'config'>,
   { allowPriority }: Pick<MountConfig, 'allowPriority'>,
   waitedMs: number,
-  parameters?: Parameters<typeof scheduleOf>[0],
+  schedule?: Schedule,
 ): Terms {
   const { headers } = request
-  const schedule: Partial<Schedule> = parameters ? scheduleOf(parameters) : {}
-  const asked = earlier(schedule.timeoutMs, timeoutOf(request))
+  const asked = earlier(schedule?.timeoutMs, timeoutOf(request))
   const { timeoutMs, maxTimeoutMs } = config
   const granted = Math.min(asked ?? timeoutMs, maxTimeoutMs)
   if (asked !== undefined && granted < asked) cut.set(headers, granted)
-  const priority = allowPriority ? schedule.priority : undefined
+  const priority = allowPriority ? schedule?.priority : undefined
   if (waitedMs >= granted) throw new ModelmountError('DEADLINE_EXCEEDED', 'the deadline passed before the request was read')
   return { timeoutMs: granted - waitedMs, priority }
 }

@@ -1,10 +1,34 @@
 /** HTTP without a framework. */
 
+import type { DialectOptions } from '../dialects/names.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
+import type { RouteClass } from '../predict/route-class.ts'
 
-import type { MountOptions } from './options.ts'
+export type { HttpDialect } from '../dialects/names.ts'
 
-export type { HttpDialect, MountOptions } from './options.ts'
+/** The routes that one mount of a server answers. */
+export interface MountOptions extends DialectOptions {
+  /**
+   * Let clients say by the parameter `priority` how urgent a request is. A request of high priority may take the place of waiting ones. The
+   * parameter is passed over otherwise, as Triton does for models without priority levels.
+   * @default false
+   */
+  readonly allowPriority?: boolean
+  /**
+   * Tell clients by the header `Server-Timing` how long a request waited and ran.
+   * @default false: it tells them how loaded the server is, too
+   */
+  readonly serverTiming?: boolean
+  /** Answer `/metrics` for Prometheus: a route of the mount like the others, open to whom they are open to. @default false */
+  readonly metrics?: boolean
+  /** Answer `/openapi.json`. @default true */
+  readonly openapi?: boolean
+  /**
+   * Classes of routes that this mount answers, those of extensions among them. `management` and `metrics` add their own routes.
+   * @default ['inference']
+   */
+  readonly show?: readonly RouteClass[]
+}
 
 /** On whose behalf a request comes, as a mount's `identify` says. More members may follow; unknown ones are passed over. */
 export interface Identity {

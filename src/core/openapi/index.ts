@@ -1,16 +1,12 @@
 /** An OpenAPI 3.1 document of a mount's routes, from the models that are served: https://spec.openapis.org/oas/v3.1.1.html */
 
+import { DIALECTS, type Dialect } from '../dialects/index.ts'
 import type { JsonValue } from '../dialects/types.ts'
-import { type Described, ERROR_SCHEMAS, mlflowPaths, openInferencePaths, type Paths, tfServingPaths } from './dialects.ts'
+import type { MountConfig } from '../http/index.ts'
+import type { Described, Paths } from './operation.ts'
 import type { OpenApiDocument } from './types.ts'
 
 export { resolveOpenApi } from './options.ts'
-
-interface Mounted {
-  readonly dialects: readonly string[]
-  /** The model behind the one-model routes of `mlflow`. */
-  readonly mlflow: { readonly model: string; readonly version?: string } | undefined
-}
 
 interface About {
   readonly title: string
@@ -20,22 +16,14 @@ interface About {
 }
 
 /** @param models every version that takes requests */
-export function describeServer(models: readonly Described[], { dialects, mlflow }: Mounted, about: About): OpenApiDocument {
-  const single = mlflow
-    ? models.find(
-        ({ name, version, isDefault }) =>
-          name === mlflow.model && (mlflow.version === undefined ? isDefault : version === mlflow.version),
-      )
-    : models.filter(({ isDefault }) => isDefault).length === 1
-      ? models.find(({ isDefault }) => isDefault)
-      : undefined
-  // The other dialects cannot name the sequence that a model with state needs.
-  const stateless = models.filter(({ sequences }) => !sequences)
-  const paths: Paths = {
-    ...(dialects.includes('open-inference') ? openInferencePaths(models) : {}),
-    ...(dialects.includes('tf-serving') ? tfServingPaths(stateless) : {}),
-    ...(dialects.includes('mlflow') ? mlflowPaths(single?.sequences ? undefined : single) : {}),
-  }
+export function describeServer(
+  models: readonly Described[],
+  mount: Pick<MountConfig, 'dialects'>,
+  about: About,
+  dialects: readonly Dialect[] = DIALECTS,
+): OpenApiDocument {
+  const mounted = dialects.filter(({ name }) => mount.dialects.includes(name))
+  const paths: Paths = Object.assign({}, ...mounted.map(({ openapi }) => openapi.paths(models, mount)))
   const { title, version, prefix } = about
   return {
     openapi: '3.1.0',
@@ -46,7 +34,7 @@ export function describeServer(models: readonly Described[], { dialects, mlflow 
       { name: 'health', description: 'Probes' },
     ],
     paths: Object.fromEntries(Object.entries(paths).map(([path, item]) => [`${prefix ?? ''}${path}`, item])),
-    components: { schemas: ERROR_SCHEMAS },
+    components: { schemas: Object.assign({}, ...dialects.map(({ openapi }) => openapi.schemas)) },
   }
 }
 

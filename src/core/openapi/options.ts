@@ -1,6 +1,7 @@
 /** Options of the OpenAPI document. */
 
-import { MOUNT_OPTIONS, type MountConfig, type MountOptions, resolveMount } from '../http/options.ts'
+import { MOUNT_OPTIONS, type MountConfig, resolveMount } from '../http/options.ts'
+import type { MountOptions } from '../http/types.ts'
 import { type Declared, object, scalar, text } from '../options/kinds.ts'
 import { ensure } from '../options/refuse.ts'
 

@@ -8,8 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createDecoding, type Kind } from '../../../src/core/decoding/index.ts'
-import { DECODERS } from '../../../src/core/decoding/jobs.ts'
+import { createDecoding } from '../../../src/core/decoding/index.ts'
 import { packRequest, unpackRequest } from '../../../src/core/decoding/parcel.ts'
 import {
   createDecodingThread,
@@ -21,6 +20,7 @@ import {
 import { atOnce } from '../../../src/core/dialects/codec/index.ts'
 import type { ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
+import { decoderOf, type Kind, READERS } from '../dialects/decoders.ts'
 import { input } from '../tensor/support.ts'
 
 const root = new URL('../../../', import.meta.url)
@@ -37,6 +37,8 @@ function threadFor(opts: ThreadOptions = {}): DecodingThread {
   onTestFinished(() => thread.close())
   return thread
 }
+
+const INFER = decoderOf('infer')
 
 const decodingFor = (thread: DecodingThread = threadFor()) => createDecoding({ maxJsonBytes: 2 ** 24 }, thread)
 
@@ -98,8 +100,8 @@ describe('what it answers', () => {
           return failureOf(error)
         }
       }
-      const here = await outcome(() => DECODERS[kind](new Uint8Array(body), signature, opts))
-      const there = await outcome(() => decodingFor().decode(kind, { body }, signature, opts))
+      const here = await outcome(() => READERS[kind](new Uint8Array(body), signature, opts))
+      const there = await outcome(() => decodingFor().decode(decoderOf(kind), { body }, signature, opts))
       expect(there).toEqual(here)
       if ('inputs' in (here as object)) expect(Object.getPrototypeOf((there as { inputs: object }).inputs)).toBe(null)
     },
@@ -162,9 +164,9 @@ describe('what it answers', () => {
   test('a short body starts no thread, and neither do short lists of numbers', async () => {
     const thread = threadFor({ script: new URL('file:///nowhere.cjs') })
     const { decode } = decodingFor(thread)
-    expect(decode('infer', { body: Buffer.from(numbers(3)) }, signature, MAX)).not.toBeInstanceOf(Promise)
-    expect(decode('infer', { body: Buffer.from(numbers(10_000)) }, signature, MAX)).not.toBeInstanceOf(Promise)
-    await expect(decode('infer', { body: long(numbers(3)) }, signature, MAX)).rejects.toMatchObject({ code: 'WORKER_LOST' })
+    expect(decode(INFER, { body: Buffer.from(numbers(3)) }, signature, MAX)).not.toBeInstanceOf(Promise)
+    expect(decode(INFER, { body: Buffer.from(numbers(10_000)) }, signature, MAX)).not.toBeInstanceOf(Promise)
+    await expect(decode(INFER, { body: long(numbers(3)) }, signature, MAX)).rejects.toMatchObject({ code: 'WORKER_LOST' })
   })
 })
 
@@ -216,9 +218,9 @@ describe('its bounds', () => {
     const { decode } = createDecoding({ maxJsonBytes: 1000 }, threadFor())
     const head = '{"inputs":[{"name":"x","datatype":"FP32","shape":[500,2],"parameters":{"binary_data_size":4000}}]}'
     const body = Buffer.concat([Buffer.from(head), Buffer.alloc(4000)])
-    expect(await decode('infer', { body }, signature, { ...MAX, headerLength: head.length })).toHaveProperty('inputs')
+    expect(await decode(INFER, { body }, signature, { ...MAX, headerLength: head.length })).toHaveProperty('inputs')
     for (const kind of ['infer', 'generate', 'tfPredict', 'invocation'] as const)
-      expect(() => decode(kind, { body }, signature, MAX)).toThrow(
+      expect(() => decode(decoderOf(kind), { body }, signature, MAX)).toThrow(
         expect.objectContaining({ code: 'BODY_TOO_LARGE', status: 413, details: expect.objectContaining({ field: 'body' }) }),
       )
   })
@@ -295,7 +297,7 @@ describe('text as binary data', () => {
     const body = Buffer.concat([Buffer.from(head), blob])
     const opts = { maxElements: 2 ** 20, headerLength: head.length }
     const decoding = createDecoding({ maxJsonBytes: 100_000 }, threadFor())
-    const { inputs } = await decoding.decode('infer', { body }, signature, opts)
+    const { inputs } = await decoding.decode(INFER, { body }, signature, opts)
     return inputs.s?.data.length ?? 0
   }
 

@@ -2,12 +2,12 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DECODERS } from '../../../src/core/decoding/jobs.ts'
 import { decodeInfer } from '../../../src/core/dialects/open-inference/request.ts'
 import { createIntake } from '../../../src/core/model/view/intake.ts'
 import { fromHalf, toHalf, toWireType } from '../../../src/core/tensor/index.ts'
 import type { DType, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { fault, input } from '../tensor/support.ts'
+import { READERS } from './decoders.ts'
 
 const MAX = { maxElements: 2 ** 22, maxTextBytes: 2 ** 24 }
 const FLOATS = ['float32', 'float64', 'float16'] as const
@@ -74,7 +74,7 @@ const PADS = { short: 0, counted: 20_000, 'very long': 1_100_000 }
 function read({ kind, alone, text }: Way, rows: Rows, type: DType, pad: number, more?: object): Tensor {
   const signature = alone ? onlyX(type, more) : modelOf(type, more)
   const body = Buffer.from(text(rows, type) + ' '.repeat(pad))
-  return DECODERS[kind](body, signature, MAX).inputs.x as Tensor
+  return READERS[kind](body, signature, MAX).inputs.x as Tensor
 }
 
 const numbersOf = ({ type, data }: Tensor): number[] =>

@@ -1,12 +1,12 @@
 /** A field that a request may leave out may also be null: both are the same, in every dialect, for every field. */
 
 import { describe, expect, test } from 'vitest'
-import { DECODERS } from '../../../src/core/decoding/jobs.ts'
 import { checkLoadRequest, checkUnloadRequest, readIndexRequest } from '../../../src/core/dialects/open-inference/repository.ts'
 import { scheduleOf } from '../../../src/core/dialects/open-inference/schedule.ts'
 import { sequenceOf } from '../../../src/core/dialects/open-inference/sequence.ts'
 import type { ModelSignature } from '../../../src/core/tensor/types.ts'
 import { fault, input } from '../tensor/support.ts'
+import { READERS } from './decoders.ts'
 
 const MAX = { maxElements: 1000, maxTextBytes: 2 ** 24 }
 const signature: ModelSignature = {
@@ -17,18 +17,18 @@ const x = { name: 'x', shape: [1, 2], datatype: 'FP32', parameters: { content_ty
 
 type Reader = (body: unknown) => unknown
 const decoder =
-  (kind: keyof typeof DECODERS): Reader =>
+  (kind: keyof typeof READERS): Reader =>
   (body) =>
-    DECODERS[kind](Buffer.from(JSON.stringify(body)), signature, MAX)
+    READERS[kind](Buffer.from(JSON.stringify(body)), signature, MAX)
 
 function inferred(body: unknown): unknown {
-  const request = DECODERS.infer(Buffer.from(JSON.stringify(body)), signature, MAX)
+  const request = READERS.infer(Buffer.from(JSON.stringify(body)), signature, MAX)
   return { ...request, schedule: scheduleOf(request.parameters), sequence: sequenceOf(request.parameters, true) }
 }
 
 function binary(body: unknown): unknown {
   const json = Buffer.from(JSON.stringify(body))
-  return DECODERS.infer(Buffer.concat([json, new Uint8Array(8)]), signature, { ...MAX, headerLength: json.length })
+  return READERS.infer(Buffer.concat([json, new Uint8Array(8)]), signature, { ...MAX, headerLength: json.length })
 }
 
 /** Every field that a dialect knows, in one request or several. */
@@ -172,7 +172,7 @@ describe('an optional input that is null in each row is left out', () => {
     ...signature,
     inputs: [input('x', 'float32', ['N'], false), input('s', 'float32', ['N'], true)],
   }
-  const decodeTable = (body: unknown): unknown => DECODERS.invocation(Buffer.from(JSON.stringify(body)), table, MAX)
+  const decodeTable = (body: unknown): unknown => READERS.invocation(Buffer.from(JSON.stringify(body)), table, MAX)
 
   test.each([
     ['TensorFlow Serving, instances', decoder('tfPredict'), { instances: rows }, { instances: withNull }],

@@ -1,10 +1,10 @@
 /** One mount over time: its memory, and its reports of its own faults. */
 
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { json, type Route } from '../../../src/core/dialects/index.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import { createHandler } from '../../../src/core/http/handler.ts'
 import { createInFlight } from '../../../src/core/http/inflight.ts'
-import { json, type Route } from '../../../src/core/http/route.ts'
 import { addModel } from '../../../tools/models.mjs'
 import { ADD } from '../../adapters/requests.ts'
 import { watch } from '../../support/events.ts'

@@ -16,7 +16,7 @@ test('what is left for the run is what the wait has left', () => {
   expect(termsOf(request(), model, mount, 0)).toMatchObject({ timeoutMs: 1000 })
   expect(termsOf(request(), model, mount, 400)).toMatchObject({ timeoutMs: 600 })
   expect(termsOf(request(9000), model, mount, 400)).toMatchObject({ timeoutMs: 4600 })
-  expect(termsOf(request(), model, mount, 400, { timeout: 500_000 })).toMatchObject({ timeoutMs: 100 })
+  expect(termsOf(request(), model, mount, 400, { timeoutMs: 500, priority: undefined })).toMatchObject({ timeoutMs: 100 })
 })
 
 test('nothing is left: no run', () => {

@@ -5,6 +5,7 @@ import { checkInputs, type Dialect, kindOf, quote } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../codec/body.ts'
 import { invalid, isObject, type Json, leaveOutNulls, optional } from '../codec/fields.ts'
+import type { Decoder } from '../operation.ts'
 import { csvCell, jsonCell, MISSING_FIELD } from './cells.ts'
 import { readCsv } from './csv.ts'
 import { type Frame, inputsOf } from './frame.ts'
@@ -70,6 +71,11 @@ export function decodeInvocation(
     }
     return checkInputs(signature, values, { maxElements: opts.maxElements, dialect })
   }
+}
+
+export const INVOCATION: Decoder<InvocationRequest> = {
+  name: 'invocation',
+  decode: (body, signature, opts) => decodeInvocation(body, opts.mediaType ?? 'json', signature, opts),
 }
 
 // ---------------------------------------------------------------- tables

@@ -1,14 +1,16 @@
-/** MLflow's scoring server, which SageMaker's containers share `/ping` and `/invocations` with: one mount serves one model. */
+/** Routes of MLflow's scoring server. */
 
 import { ModelmountError } from '../../errors.ts'
-import type { Operation } from '../../http/codec.ts'
-import { inference } from '../../http/inference.ts'
-import { json, shows, type TableMaker, written } from '../../http/route.ts'
 import type { HttpRequest, HttpResponse } from '../../http/types.ts'
 import { VERSION } from '../../version.ts'
 import type { Steps } from '../codec/index.ts'
-import type { InvocationRequest } from './request.ts'
-import { encodeInvocation, encodeMlflowError } from './response.ts'
+import type { Mount } from '../dialect.ts'
+import type { Operation } from '../operation.ts'
+import { json, written } from '../response.ts'
+import type { Backend, Route } from '../route.ts'
+import type { MlflowOptions } from './options.ts'
+import { INVOCATION, type InvocationRequest } from './request.ts'
+import { encodeInvocation } from './response.ts'
 
 interface Target {
   readonly [param: string]: string | undefined
@@ -16,11 +18,8 @@ interface Target {
   readonly version?: string
 }
 
-const PATHS: ReadonlySet<string> = new Set(['/invocations', '/ping', '/health', '/version'])
-
 const INVOKE: Operation<InvocationRequest> = {
-  kind: 'invocation',
-  bodySays: false,
+  decoder: INVOCATION,
   packs: true,
   read: (request) => ({ mediaType: mediaTypeOf(request) }),
   *encode(result, { isTable }): Steps<HttpResponse> {
@@ -28,14 +27,14 @@ const INVOKE: Operation<InvocationRequest> = {
   },
 }
 
-export const mlflow: TableMaker = (deps, mount) => {
-  const { config } = mount
-  if (!shows(config, 'mlflow')) return undefined
+export function routes(backend: Backend, mount: Mount<MlflowOptions>): readonly Route[] {
+  if (!mount.show.includes('inference')) return []
+  const { mlflow } = mount.options
 
   /** The model that the mount was made for, or the only one there is. */
   function target(): Target {
-    if (config.mlflow) return { ...config.mlflow }
-    const names = deps.modelNames()
+    if (mlflow) return { ...mlflow }
+    const names = backend.modelNames()
     const [model] = names
     if (model !== undefined && names.length === 1) return { model }
     const message = `the server has ${names.length} models; say which one /invocations serves with mlflow: { model }`
@@ -46,34 +45,21 @@ export const mlflow: TableMaker = (deps, mount) => {
   function ping(): HttpResponse {
     try {
       const { model, version } = target()
-      return { ...json(deps.resolve(model, version).available ? 200 : 404, NEWLINE) }
+      return { ...json(backend.resolve(model, version).available ? 200 : 404, NEWLINE) }
     } catch {
       return json(404, NEWLINE)
     }
   }
 
-  return {
-    owns: (path) => PATHS.has(path),
-    encodeError: encodeMlflowError,
-    routes: [
-      {
-        method: 'POST',
-        path: '/invocations',
-        action: 'infer',
-        handle: inference(deps, mount, INVOKE, target),
-        runsModel: true,
-      },
-      { method: 'GET', path: '/ping', action: 'list', handle: ping },
-      { method: 'GET', path: '/health', action: 'list', handle: ping },
-      {
-        method: 'GET',
-        path: '/version',
-        action: 'list',
-        handle: () => ({ status: 200, headers: { 'content-type': 'text/plain' }, body: Buffer.from(VERSION) }),
-      },
-    ],
-  }
+  return [
+    { method: 'POST', path: '/invocations', action: 'infer', handle: mount.infer(INVOKE, target), runsModel: true },
+    { method: 'GET', path: '/ping', action: 'list', handle: ping },
+    { method: 'GET', path: '/health', action: 'list', handle: ping },
+    { method: 'GET', path: '/version', action: 'list', handle: version },
+  ]
 }
+
+const version = (): HttpResponse => ({ status: 200, headers: { 'content-type': 'text/plain' }, body: Buffer.from(VERSION) })
 
 const NEWLINE = Buffer.from('\n')
 

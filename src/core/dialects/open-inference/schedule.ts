@@ -3,15 +3,8 @@
  * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_schedule_policy.md
  */
 
-import type { Priority } from '../../scheduler/types.ts'
 import { NO_PARAMETERS, type Parameters, readCount } from '../codec/fields.ts'
-
-export interface Schedule {
-  /** `undefined` for the model's usual one. */
-  readonly priority: Priority | undefined
-  /** From `timeout`, which is in microseconds; `undefined` for none. */
-  readonly timeoutMs: number | undefined
-}
+import type { Schedule } from '../operation.ts'
 
 const MAX_TIMEOUT_MS = 3_600_000
 const NOTHING: Schedule = { priority: undefined, timeoutMs: undefined }

@@ -5,6 +5,7 @@ import { checkInputs, type Dialect, inputFault, kindOf, mismatch, quote, shorten
 import type { ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../codec/body.ts'
 import { invalid, isObject, type Json, leaveOutNulls, optional } from '../codec/fields.ts'
+import type { Decoder } from '../operation.ts'
 import { decodeStrings } from './strings.ts'
 
 /** `row` is a list of `instances`, `column` names whole tensors in `inputs`; the answer has the same form. */
@@ -56,6 +57,8 @@ export function decodeTfPredict(
       values[info.name] = decodeStrings(values[info.name], info.name, dialect.pathOf(info.name))
   return { form, inputs: checkInputs(signature, values, { maxElements: opts.maxElements, dialect }) }
 }
+
+export const PREDICT: Decoder<TfPredictRequest> = { name: 'tfPredict', decode: decodeTfPredict }
 
 type Values = Record<string, unknown>
 

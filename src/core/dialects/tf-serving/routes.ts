@@ -1,15 +1,16 @@
-/** TensorFlow Serving's REST API, which KServe's v1 protocol is nearly equal to. */
+/** Routes of TensorFlow Serving's REST API. */
 
 import { ModelmountError } from '../../errors.ts'
-import { type Operation, WHOLE } from '../../http/codec.ts'
-import { inference } from '../../http/inference.ts'
-import { refuseParsedForm } from '../../http/media-type.ts'
-import { type Call, json, type Route, shows, type TableMaker, written } from '../../http/route.ts'
 import type { HttpResponse } from '../../http/types.ts'
 import type { Served } from '../../predict/served.ts'
 import type { Steps } from '../codec/index.ts'
-import { encodeTfError, encodeTfMetadata, encodeTfStatus } from './metadata.ts'
-import type { TfPredictRequest } from './request.ts'
+import type { Mount } from '../dialect.ts'
+import { refuseParsedForm } from '../media-type.ts'
+import { type Operation, WHOLE } from '../operation.ts'
+import { json, written } from '../response.ts'
+import type { Backend, Call, Route } from '../route.ts'
+import { encodeTfMetadata, encodeTfStatus } from './metadata.ts'
+import { PREDICT as DECODER, type TfPredictRequest } from './request.ts'
 import { encodeTfPredict } from './response.ts'
 
 /** Names are matched as TensorFlow Serving matches them: any case of the fixed words, no colon in a name. */
@@ -20,8 +21,7 @@ const BOTH =
 const pattern = (end: string): RegExp => new RegExp(`^${MODEL}${end}$`, 'i')
 
 const PREDICT: Operation<TfPredictRequest> = {
-  kind: 'tfPredict',
-  bodySays: false,
+  decoder: DECODER,
   packs: true,
   read(request) {
     // The content type says nothing: curl calls the documented example a form.
@@ -33,16 +33,16 @@ const PREDICT: Operation<TfPredictRequest> = {
   },
 }
 
-export const tfServing: TableMaker = (deps, mount) => {
-  if (!shows(mount.config, 'tf-serving')) return undefined
+export function routes(backend: Backend, mount: Mount<object>): readonly Route[] {
+  if (!mount.show.includes('inference')) return []
 
   const versionOf = ({ model = '', version, label }: Call['params']): string | undefined =>
-    label === undefined ? version : deps.labelled(model, label)
+    label === undefined ? version : backend.labelled(model, label)
 
-  const modelOf = (params: Call['params']): Served => deps.resolve(params.model ?? '', versionOf(params))
+  const modelOf = (params: Call['params']): Served => backend.resolve(params.model ?? '', versionOf(params))
 
   function status({ params }: Call): HttpResponse {
-    return json(200, encodeTfStatus(deps.known(params.model ?? '', versionOf(params)).map((model) => deps.info(model))))
+    return json(200, encodeTfStatus(backend.known(params.model ?? '', versionOf(params)).map((model) => backend.info(model))))
   }
 
   function both(): never {
@@ -55,20 +55,18 @@ export const tfServing: TableMaker = (deps, mount) => {
     })
   }
 
-  const routes: Route[] = [
-    { method: 'POST', path: pattern(':predict'), action: 'infer', handle: inference(deps, mount, PREDICT), runsModel: true },
+  return [
+    { method: 'POST', path: pattern(':predict'), action: 'infer', handle: mount.infer(PREDICT), runsModel: true },
     { method: 'POST', path: pattern(':(?:classify|regress)'), action: 'infer', handle: unserved },
-    { method: 'GET', path: /^\/v1\/models\/?$/i, action: 'list', handle: () => json(200, { models: deps.modelNames() }) },
+    { method: 'GET', path: /^\/v1\/models\/?$/i, action: 'list', handle: () => json(200, { models: backend.modelNames() }) },
     { method: 'GET', path: pattern(''), action: 'read', handle: status },
     {
       method: 'GET',
       path: pattern('/metadata'),
       action: 'read',
-      handle: ({ params }) => json(200, encodeTfMetadata(deps.info(modelOf(params)))),
+      handle: ({ params }) => json(200, encodeTfMetadata(backend.info(modelOf(params)))),
     },
     { method: 'GET', path: BOTH, action: 'read', handle: both },
     { method: 'POST', path: BOTH, action: 'read', handle: both },
   ]
-
-  return { owns: (path) => /^\/v1\/models(?:$|\/)/i.test(path), routes, encodeError: encodeTfError }
 }

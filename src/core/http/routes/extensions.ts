@@ -1,9 +1,10 @@
 /** Routes of extensions, those of the classes that the mount shows. */
 
+import type { Route } from '../../dialects/index.ts'
 import type { ExtensionRoute } from '../../predict/extension.ts'
-import type { Route, TableMaker } from '../route.ts'
+import type { TableMaker } from '../route.ts'
 
-export const extensions: TableMaker = (deps, { config }) => {
+export const extensions: TableMaker = (deps, config) => {
   const shown = deps.routes.filter((route) => config.show.includes(route.class))
   if (shown.length === 0) return undefined
   const routes = shown.map(routeOf)

@@ -6,7 +6,7 @@ import type { TableMaker } from '../route.ts'
 const PATH = '/metrics'
 const encoder = new TextEncoder()
 
-export const metrics: TableMaker = ({ metricsText }, { config }) => {
+export const metrics: TableMaker = ({ metricsText }, config) => {
   if (!config.metrics && !(config.show.includes('observe') && metricsText)) return undefined
   if (!metricsText)
     throw new ModelmountError(

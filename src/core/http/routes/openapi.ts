@@ -1,10 +1,11 @@
 /** What this mount answers, as an OpenAPI document. */
 
-import { json, type TableMaker } from '../route.ts'
+import { json } from '../../dialects/index.ts'
+import type { TableMaker } from '../route.ts'
 
 const PATH = '/openapi.json'
 
-export const openapi: TableMaker = (deps, { config }) => {
+export const openapi: TableMaker = (deps, config) => {
   if (!config.openapi) return undefined
   return {
     owns: (path) => path === PATH,

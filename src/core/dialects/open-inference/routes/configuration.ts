@@ -1,26 +1,21 @@
 /** Triton's model configuration extension. */
 
-import { type Call, json, shows, type TableMaker } from '../../../http/route.ts'
 import type { HttpResponse } from '../../../http/types.ts'
+import { json } from '../../response.ts'
+import type { Backend, Call, Route } from '../../route.ts'
 import { encodeConfig } from '../config.ts'
-import { isOpenInference, MODEL } from './inference.ts'
+import { MODEL } from './inference.ts'
 
 /** `batching.maxSize` where batching is switched off. */
 const USUAL_ROWS = 64
 
-export const configuration: TableMaker = (deps, { config }) => {
-  if (!shows(config, 'open-inference')) return undefined
-
+export function configuration(backend: Backend): readonly Route[] {
   function answer({ params: { model: name = '', version } }: Call): HttpResponse {
-    const model = deps.resolve(name, version)
+    const model = backend.resolve(name, version)
     const { maxBatch, batching } = model.config
     // Where nothing bounds the rows of a request, the size of a run is the number that clients want to know.
-    return json(200, encodeConfig(deps.info(model), maxBatch ?? (batching === false ? USUAL_ROWS : batching.maxSize)))
+    return json(200, encodeConfig(backend.info(model), maxBatch ?? (batching === false ? USUAL_ROWS : batching.maxSize)))
   }
 
-  return {
-    extensions: ['model_configuration'],
-    owns: isOpenInference,
-    routes: [{ method: 'GET', path: new RegExp(`^${MODEL}/config$`), action: 'read', handle: answer }],
-  }
+  return [{ method: 'GET', path: new RegExp(`^${MODEL}/config$`), action: 'read', handle: answer }]
 }

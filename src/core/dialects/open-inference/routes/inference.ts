@@ -1,40 +1,40 @@
 /** Open Inference Protocol v2: health, metadata and inference. */
 
 import { isModelmountError } from '../../../errors.ts'
-import { type Operation, WHOLE } from '../../../http/codec.ts'
-import { inference } from '../../../http/inference.ts'
-import { checkInferenceType, headerLengthOf } from '../../../http/media-type.ts'
-import { type Call, json, shows, type TableMaker, whole, written } from '../../../http/route.ts'
 import type { HttpResponse } from '../../../http/types.ts'
 import { discard } from '../../../tensor/index.ts'
 import { VERSION } from '../../../version.ts'
 import type { Result, Steps } from '../../codec/index.ts'
+import type { Mount } from '../../dialect.ts'
+import { checkInferenceType, headerLengthOf } from '../../media-type.ts'
+import { type Operation, WHOLE } from '../../operation.ts'
+import { json, whole, written } from '../../response.ts'
+import type { Backend, Call, Route } from '../../route.ts'
+import { INFER as DECODER } from '../decoders.ts'
 import type { InferRequest } from '../infer-request.ts'
 import { encodeModelMetadata, encodeServerMetadata } from '../metadata.ts'
 import { type EncodedInfer, encodeInfer, encodeRaw, encodeShort } from '../response.ts'
+import { scheduleOf } from '../schedule.ts'
+import { sequenceOf } from '../sequence.ts'
 
 /** The start of every path about one model. */
 export const MODEL = '/v2/models/(?<model>[^/]+)(?:/versions/(?<version>[^/]+))?'
 
-/** True for the paths of the protocol and its extensions. */
-export const isOpenInference = (path: string): boolean => path === '/v2' || path.startsWith('/v2/')
-
-export const openInference: TableMaker = (deps, mount) => {
-  if (!shows(mount.config, 'open-inference')) return undefined
-
+/** @param extensions as the server lists them; read when it is asked */
+export function inference(backend: Backend, mount: Mount<unknown>, extensions: readonly string[]): readonly Route[] {
   function live(): HttpResponse {
-    const { live } = deps.health()
+    const { live } = backend.health()
     return json(live ? 200 : 503, { live })
   }
 
   function ready(): HttpResponse {
-    const { ready } = deps.health()
+    const { ready } = backend.health()
     return json(ready ? 200 : 503, { ready })
   }
 
   function modelReady({ params: { model: name = '', version } }: Call): HttpResponse {
     try {
-      const ready = deps.resolve(name, version).available
+      const ready = backend.resolve(name, version).available
       return json(ready ? 200 : 503, { name, ready })
     } catch (error) {
       if (isModelmountError(error) && error.status === 503) return json(503, { name, ready: false })
@@ -43,45 +43,33 @@ export const openInference: TableMaker = (deps, mount) => {
   }
 
   function server(): HttpResponse {
-    const keepsState = deps.known().some(({ config, state }) => config.sequences !== undefined && state === 'ready')
-    // In Triton's order.
-    const extensions = mount
-      .extensions()
-      .flatMap((name) => (keepsState && name === 'classification' ? [name, 'sequence'] : [name]))
-    return json(200, encodeServerMetadata(deps.serverName, VERSION, extensions))
+    const keepsState = backend.known().some(({ config, state }) => config.sequences !== undefined && state === 'ready')
+    const names = extensions.flatMap((name) => (keepsState && name === 'classification' ? [name, 'sequence'] : [name]))
+    return json(200, encodeServerMetadata(backend.serverName, VERSION, names))
   }
 
   function metadata({ params: { model = '', version } }: Call): HttpResponse {
-    const info = deps.info(deps.resolve(model, version))
-    return json(200, encodeModelMetadata(info, version === undefined ? deps.versions(model) : [version]))
+    const info = backend.info(backend.resolve(model, version))
+    return json(200, encodeModelMetadata(info, version === undefined ? backend.versions(model) : [version]))
   }
 
-  return {
-    extensions: ['classification', 'schedule_policy', 'binary_tensor_data', 'parameters'],
-    owns: isOpenInference,
-    routes: [
-      {
-        method: 'POST',
-        path: new RegExp(`^${MODEL}/infer$`),
-        action: 'infer',
-        handle: inference(deps, mount, INFER),
-        runsModel: true,
-      },
-      { method: 'GET', path: '/v2', action: 'list', handle: server },
-      { method: 'GET', path: '/v2/', action: 'list', handle: server },
-      { method: 'GET', path: '/v2/health/live', action: 'list', handle: live },
-      { method: 'GET', path: '/v2/health/ready', action: 'list', handle: ready },
-      { method: 'GET', path: '/v2/models', action: 'list', handle: () => json(200, { models: deps.modelNames() }) },
-      { method: 'GET', path: new RegExp(`^${MODEL}/ready$`), action: 'read', handle: modelReady },
-      { method: 'GET', path: new RegExp(`^${MODEL}$`), action: 'read', handle: metadata },
-    ],
-  }
+  return [
+    { method: 'POST', path: new RegExp(`^${MODEL}/infer$`), action: 'infer', handle: mount.infer(INFER), runsModel: true },
+    { method: 'GET', path: '/v2', action: 'list', handle: server },
+    { method: 'GET', path: '/v2/', action: 'list', handle: server },
+    { method: 'GET', path: '/v2/health/live', action: 'list', handle: live },
+    { method: 'GET', path: '/v2/health/ready', action: 'list', handle: ready },
+    { method: 'GET', path: '/v2/models', action: 'list', handle: () => json(200, { models: backend.modelNames() }) },
+    { method: 'GET', path: new RegExp(`^${MODEL}/ready$`), action: 'read', handle: modelReady },
+    { method: 'GET', path: new RegExp(`^${MODEL}$`), action: 'read', handle: metadata },
+  ]
 }
 
 const INFER: Operation<InferRequest> = {
-  kind: 'infer',
-  bodySays: true,
+  decoder: DECODER,
   packs: true,
+  schedule: ({ parameters }) => scheduleOf(parameters),
+  sequence: ({ parameters }, keepsState) => sequenceOf(parameters, keepsState),
   read(request) {
     const headerLength = headerLengthOf(request)
     if (headerLength !== undefined) return { headerLength }

@@ -1,7 +1,7 @@
 /** The kind of a body, by its headers. */
 
 import { ModelmountError } from '../errors.ts'
-import type { HttpRequest } from './types.ts'
+import type { HttpRequest } from '../http/types.ts'
 
 const FRAMING_HEADER = 'inference-header-content-length'
 
