@@ -170,15 +170,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'tensor',
     'trial',
   ],
-  'core/http': [
-    'decoding (types)',
-    'dialects',
-    'errors',
-    'host',
-    'predict',
-    'telemetry (types)',
-    'tensor',
-  ],
+  'core/http': ['decoding (types)', 'dialects', 'errors', 'host', 'predict', 'telemetry (types)', 'tensor'],
 }
 
 /** Rooms with an inside of their own, and the files that are their doors. */
