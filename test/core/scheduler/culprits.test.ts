@@ -225,4 +225,47 @@ describe('a run that cost its worker', () => {
     await load.clock.letPass(100)
     expect([...load.answers.values()]).toEqual(['WORKER_LOST', 'WORKER_LOST', 'WORKER_LOST', 'WORKER_LOST'])
   })
+
+  /** A worker has one message with a deadly request, and a second one with a single good one behind it. */
+  async function twoMessages(killable: boolean) {
+    const load = createPoisonedLoad({ killable, cap: 4 })
+    for (let i = 0; i < 20; i++) load.send()
+    await load.clock.letPass(100)
+    const [guilty, behind] = [Symbol('guilty'), Symbol('behind')]
+    load.send({ kind: 'deadly', connection: guilty })
+    await load.clock.letPass(1)
+    const number = load.send({ connection: behind })
+    await load.clock.letPass(0.5)
+    expect(load.messages.slice(-2)).toEqual([1, 1])
+    expect(load.runs.slice(-2)).toEqual([[number - 1], [number]])
+    await load.clock.letPass(100)
+    expect(load.lost).toBe(1)
+    return { load, behind, told: [load.answers.get(number - 1), load.answers.get(number)] }
+  }
+
+  test('costs a single one behind it nothing but time', async () => {
+    expect((await twoMessages(true)).told).toEqual(['WORKER_LOST', 'ok'])
+  })
+
+  test('in threads takes a single one behind it along, whose caller is no suspect for that', async () => {
+    const { load, behind, told } = await twoMessages(false)
+    expect(told).toEqual(['WORKER_LOST', 'WORKER_LOST'])
+    for (let i = 0; i < 4; i++) load.send({ connection: i === 2 ? behind : Symbol('good') })
+    await load.clock.letPass(100)
+    expect(load.runs.at(-1)).toHaveLength(4)
+  })
+
+  test('in threads makes none of those that shared its run a suspect', async () => {
+    const load = createPoisonedLoad({ killable: false, cap: 4 })
+    const connections = Array.from({ length: 4 }, (_, i) => Symbol(i))
+    for (const [i, connection] of connections.entries()) load.send({ connection, kind: i === 1 ? 'deadly' : 'good' })
+    await load.clock.letPass(100)
+    // A suspect's would run apart from a stranger's.
+    for (const connection of [...connections.slice(2), Symbol('a'), Symbol('b')]) load.send({ connection })
+    await load.clock.letPass(100)
+    expect(load.runs).toEqual([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+    ])
+  })
 })

@@ -132,7 +132,7 @@ test('lengths are found by name, and without one where they are declared', () =>
   expect({ ...ragged(ENCODER).inputs }).toEqual({ ids: [1], mask: [1] })
   const square: ModelSignature = { ...ENCODER, inputs: [...ENCODER.inputs, info('pairs', ['N', 'S', 'S'])] }
   expect({ ...ragged(square).inputs }).toEqual({ ids: [1], mask: [1], pairs: [1, 2] })
-  // What all rows have in common is not theirs to lengthen.
+  // An input that all rows share has no length of theirs.
   const common: ModelSignature = { ...ENCODER, inputs: [...ENCODER.inputs, info('places', ['S', 3])] }
   expect({ ...ragged(common, {}, { places: 'shared' }).inputs }).toEqual({ ids: [1], mask: [1] })
 })
