@@ -7,7 +7,7 @@ export interface Body {
   readonly body?: unknown
   /** The pieces after the first, if the bytes came in pieces. */
   readonly rest?: readonly Uint8Array[] | undefined
-  /** Buffers with no other owner. */
+  /** BufferPool with no other owner. */
   readonly given?: readonly ArrayBufferLike[] | undefined
 }
 

@@ -1,6 +1,6 @@
 /** Request bodies become requests: small ones at once, larger ones in a thread of their own, so that no body holds up the event loop. */
 
-import { COUNTED_BYTES, createLaterCopies, type LaterCopies, type Room, type Steps } from '../dialects/codec/index.ts'
+import { type BufferPool, COUNTED_BYTES, createLaterCopies, type LaterCopies, type Steps } from '../dialects/codec/index.ts'
 import type { Asked, Decoder } from '../dialects/index.ts'
 import { ModelmountError } from '../errors.ts'
 import type { AbortSignalLike } from '../host/abort.ts'
@@ -14,8 +14,8 @@ import { createDecodingThread, type DecodingThread } from './thread.ts'
 export type { Body } from './body.ts'
 
 export interface DecodeOptions extends Omit<JobOptions, 'maxTextBytes'> {
-  /** Buffers that may hold large tensors. */
-  readonly room?: Room | undefined
+  /** BufferPool that may hold large tensors. */
+  readonly buffers?: BufferPool | undefined
   /** Fires when the request is no longer wanted. */
   readonly signal?: AbortSignalLike | undefined
   /** On the server's clock: deadline for reading the request. @default never */
@@ -70,8 +70,8 @@ export function createDecoding(
     const { body: first, rest } = withHead(body, opts.headerLength ?? bytes)
     const copies = bytes > NUMBERS_BYTES ? createLaterCopies() : undefined
     try {
-      const { maxElements, headerLength, mediaType, room } = opts
-      const host = { maxElements, maxTextBytes: maxJsonBytes, headerLength, mediaType, room, rest, copies }
+      const { maxElements, headerLength, mediaType, buffers } = opts
+      const host = { maxElements, maxTextBytes: maxJsonBytes, headerLength, mediaType, buffers, rest, copies }
       const request = decodeBody(decoder, first, signature, host)
       return copies && copies.bytes > 0 ? inTurns(afterCopying(copies, request)) : request
     } finally {

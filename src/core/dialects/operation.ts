@@ -6,7 +6,7 @@ import type { Served } from '../predict/served.ts'
 import type { Priority } from '../scheduler/types.ts'
 import type { SequencePlace } from '../sequences/types.ts'
 import type { ModelSignature } from '../tensor/types.ts'
-import type { Copies, Result, Room, Steps } from './codec/index.ts'
+import type { BufferPool, Copies, Result, Steps } from './codec/index.ts'
 
 /** A decoded body, in the words that all dialects share. */
 export interface Asked {
@@ -32,7 +32,7 @@ export interface DecoderOptions extends BodyForm {
   /** On the host's thread: the pieces after a body that is bytes. */
   readonly rest?: readonly Uint8Array[] | undefined
   /** On the host's thread: memory for large tensors. */
-  readonly room?: Room | undefined
+  readonly buffers?: BufferPool | undefined
   /** On the host's thread: takes the copying of numbers. */
   readonly copies?: Copies | undefined
 }

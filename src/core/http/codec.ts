@@ -47,7 +47,7 @@ export function createCodec<A extends Asked>(
         headerLength,
         mediaType,
         maxElements,
-        room: target.buffers,
+        buffers: target.buffers,
         signal: request.signal,
         deadline: readBy(request, target, call.at, bodySays),
       }

@@ -80,11 +80,11 @@ describe('requests', () => {
     const count = 70_000
     const values = Float32Array.from({ length: count }, (_, i) => i / 3)
     const used = new Uint8Array(2 ** 19).fill(0xff)
-    const room = { take: (ofType: typeof Float32Array, length: number) => new ofType(used.buffer, 0, length) }
+    const buffers = { take: (ofType: typeof Float32Array, length: number) => new ofType(used.buffer, 0, length) }
     const { body, headerLength } = framed({ inputs: [blobInput('x', 'FP32', [count], 4 * count)] }, [
       new Uint8Array(values.buffer),
     ])
-    const options = { maxElements: count, headerLength, room: room as never }
+    const options = { maxElements: count, headerLength, buffers: buffers as never }
     const { data } = decodeInfer(body, single('float32', [null]), options).inputs.x as Tensor
     expect((data as Float32Array).buffer).toBe(used.buffer)
     expect(data).toEqual(values)
@@ -110,12 +110,12 @@ describe('requests', () => {
     )
     const count = 100_000
     const values = Float32Array.from({ length: count }, (_, i) => i / 3)
-    const room = { take: (ofType: typeof Float32Array, length: number) => new ofType(length) }
+    const buffers = { take: (ofType: typeof Float32Array, length: number) => new ofType(length) }
     const large = framed({ inputs: [blobInput('x', 'FP32', [count], 4 * count)] }, [new Uint8Array(values.buffer)])
     for (const at of [large.headerLength, large.headerLength + 3, 100_001]) {
       const rest = [large.body.subarray(at, 200_003), large.body.subarray(200_003)]
-      for (const lent of [undefined, room as never]) {
-        const opts = { maxElements: count, headerLength: large.headerLength, rest, room: lent }
+      for (const lent of [undefined, buffers as never]) {
+        const opts = { maxElements: count, headerLength: large.headerLength, rest, buffers: lent }
         const { data } = decodeInfer(large.body.subarray(0, at), single('float32', [null]), opts).inputs.x as Tensor
         expect(Buffer.compare(new Uint8Array((data as Float32Array).buffer, 0, 4 * count), new Uint8Array(values.buffer))).toBe(0)
       }

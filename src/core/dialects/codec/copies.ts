@@ -16,7 +16,7 @@ export interface LaterCopies extends Copies {
   copy(): Steps<void>
 }
 
-/** What is copied between two turns of the event loop: a third of a millisecond, most of it for pages that are new. An image of 224 x 224 fits. */
+/** Bytes that are copied between two turns of the event loop: a third of a millisecond, most of it for pages that are new. An image of 224 x 224 fits. */
 const SLICE_BYTES = 640 * 1024
 
 /** Copies the first slice at once, as most requests have no more, and leaves the rest for later. */

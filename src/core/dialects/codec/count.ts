@@ -13,7 +13,7 @@ const COMMA = 0x2c
 const COLON = 0x3a
 const MINUS = 0x2d
 
-/** What is counted, in words. */
+/** The names of the counted things. */
 export const COUNTED_WORDS: Readonly<Record<keyof Bounds, string>> = {
   depth: 'levels of nesting',
   nodes: 'lists and objects',

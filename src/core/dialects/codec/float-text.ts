@@ -2,8 +2,8 @@
  * 32-bit floats as the shortest decimal text that reads back to the same bits (for one in a million, one digit more): about half of what their
  * doubles would take.
  *
- * All floats of one binary exponent are equally far apart, so the exponent alone says with how many decimals every one of them can be told from
- * its neighbours, and with how many only some can: one fewer. Both are tried, as whole numbers of that many decimals, which fit 32 bits.
+ * All floats of one binary exponent are equally far apart, so the exponent alone says how many decimals tell every one of them from its
+ * neighbours. One fewer tells only some of them apart. Both are tried, as whole numbers of that many decimals, which fit 32 bits.
  */
 
 const ZERO = 0x30
@@ -42,7 +42,7 @@ for (let exponent = LEAST_EXPONENT; exponent <= MOST_EXPONENT; exponent++) {
   reachFor[exponent] = half * (powerFor[exponent] as number) - MARGIN
 }
 
-/** The elements between commas; what JSON has no number for in quotes. */
+/** The elements between commas; those that JSON has no number for in quotes. */
 export function floatsText(values: Float32Array): string {
   if (values.length <= CHUNK) return scratch.toString('latin1', 0, write(values))
   let text = ''

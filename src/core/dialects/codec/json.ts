@@ -263,10 +263,7 @@ function parseTextExact(text: string): unknown {
       const value = decimals > 0 ? mantissa / (POWERS[decimals] as number) : mantissa
       return begin > start ? -value : value
     }
-    const token = text.slice(start, i)
-    const rounded = Number(token)
-    const isInteger = point === 0 && !hasExponent
-    return isInteger && !Number.isSafeInteger(rounded) && token.length <= LONGEST_INTEGER ? BigInt(token) : rounded
+    return numberIn(text.slice(start, i), point === 0 && !hasExponent)
   }
 
   /** A number that goes on with something else is told at its start, one that ends too early as such. */
@@ -278,6 +275,11 @@ function parseTextExact(text: string): unknown {
   const result = value()
   if (!Number.isNaN(peek())) throw fault()
   return result
+}
+
+function numberIn(token: string, isInteger: boolean): number | bigint {
+  const rounded = Number(token)
+  return isInteger && !Number.isSafeInteger(rounded) && token.length <= LONGEST_INTEGER ? BigInt(token) : rounded
 }
 
 /** Assigning to `__proto__` would set the prototype; JSON.parse makes it an ordinary property, and so do we. */

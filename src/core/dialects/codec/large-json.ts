@@ -2,11 +2,11 @@
 
 import { fromWireType, product } from '../../tensor/index.ts'
 import type { ModelSignature } from '../../tensor/types.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import { findDataSpans, type Span } from './data-spans.ts'
 import { isObject, isSize } from './fields.ts'
 import { parseBody } from './long-integers.ts'
 import { createNumberScanner } from './number-scanner.ts'
-import type { Room } from './room.ts'
 
 /** Below some thousand numbers `JSON.parse` is as fast. */
 const MIN_BYTES = 8 * 1024
@@ -16,7 +16,7 @@ export const isLarge = (body: unknown): body is Uint8Array => body instanceof Ui
 
 interface Limits {
   readonly maxElements: number
-  readonly room?: Room | undefined
+  readonly buffers?: BufferPool | undefined
 }
 
 /** Stands for numbers that are not read, of an input that the model does not take as it is stated. */
@@ -59,11 +59,11 @@ function elementsAt(
   { datatype, shape }: Readonly<Record<string, unknown>>,
   body: Uint8Array,
   { from, to }: Span,
-  { maxElements, room }: Limits,
+  { maxElements, buffers }: Limits,
 ): unknown {
   const type = typeof datatype === 'string' ? fromWireType(datatype) : undefined
   if (type === undefined || !Array.isArray(shape) || !shape.every(isSize)) return undefined
   const count = product(shape)
-  const scanner = count <= maxElements ? createNumberScanner(type, body, from, to, count, room) : undefined
+  const scanner = count <= maxElements ? createNumberScanner(type, body, from, to, count, buffers) : undefined
   return scanner?.read(Number.POSITIVE_INFINITY) === 'done' ? scanner.elements : undefined
 }

@@ -5,8 +5,8 @@
 
 import { allocate, DTYPES, type ElementArrays, type Kind } from '../../tensor/index.ts'
 import type { DType } from '../../tensor/types.ts'
+import { type BufferPool, takeBuffer } from './buffer-pool.ts'
 import type { Span } from './data-spans.ts'
-import { type Room, takeRoom } from './room.ts'
 
 /** `odd`: not a list of exactly that many numbers of that type, or not worth deciding here. */
 export type Progress = 'more' | 'done' | 'odd'
@@ -38,7 +38,7 @@ const POWERS = Array.from({ length: 309 }, (_, exponent) => Number(`1e${exponent
 const MOST_DIGITS = 40
 /** Powers up to here keep products and quotients clear of the ends of the range. */
 const MOST_POWER = 260
-/** Characters of a number; longer ones cannot all be arguments of one call, and nobody means them. */
+/** Characters of a number; longer ones cannot all be arguments of one call, and no client means them. */
 const LONGEST = 400
 /** An exponent beyond every double, whatever stands before it. */
 const MANY = 1_000_000_000
@@ -48,7 +48,7 @@ const HIGH = 1 + 2 ** -44
 
 const SPACE = 0x20
 
-/** What stands for a float that no number stands for: nothing, as strict JSON has it, and the tokens that Python writes. */
+/** The words for a float that no number stands for: nothing, as strict JSON has it, and the tokens that Python writes. */
 const WORDS = [
   { bytes: Buffer.from('null'), value: Number.NaN },
   { bytes: Buffer.from('NaN'), value: Number.NaN },
@@ -85,7 +85,7 @@ interface Cursor {
  * @param from first byte after the opening bracket
  * @param to the closing bracket
  * @param count how many numbers there must be
- * @param room where many of them may lie; all of it is written before anybody sees it
+ * @param buffers where many of them may lie; all of it is written before anybody sees it
  * @returns `undefined` for element types that are not read this way
  */
 export function createNumberScanner(
@@ -94,11 +94,11 @@ export function createNumberScanner(
   from: number,
   to: number,
   count: number,
-  room?: Room,
+  buffers?: BufferPool,
 ): NumberScanner | undefined {
   // Each number takes a digit and a comma.
   if (!isScannable(type) || count > (to - from + 1) / 2) return undefined
-  const elements = takeRoom(room, type, count) ?? allocate(type, count)
+  const elements = takeBuffer(buffers, type, count) ?? allocate(type, count)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const cursor: Cursor = { bytes, view, to, count, at: from, index: 0 }
   const { kind, bytes: width } = DTYPES[type]
@@ -217,7 +217,7 @@ function readFloats(cursor: Cursor, target: Float32Array | Float64Array, isSingl
     }
     if (Number.isNaN(value)) value = Math.abs(Number(textAt(bytes, start, at)))
     value = isSingle ? Math.fround(value) : value
-    // What overflows is not for us to judge.
+    // An overflow is not for us to judge.
     if (value === Number.POSITIVE_INFINITY) return 'odd'
     target[index++] = value * (1 - 2 * negative)
 

@@ -13,7 +13,7 @@ const FEW = 128
 /** Characters that are collected before they become bytes, and bytes before they are a piece of the answer. */
 const FLUSH = 256 * 1024
 
-/** What is written between two turns of the event loop: about a millisecond. */
+/** Bytes that are written between two turns of the event loop: about a millisecond. */
 const SLICE_BYTES = 128 * 1024
 
 /**
@@ -33,7 +33,7 @@ export function atOnce<T>(steps: Steps<T>): T {
 /** Collects text and gives it out as UTF-8. */
 export interface TextSink {
   write(text: string): void
-  /** @param bytes UTF-8 that nobody else writes to */
+  /** @param bytes UTF-8 that no other code writes to */
   append(bytes: Uint8Array): void
   /** Characters and bytes since the last slice, once they are one; otherwise 0. */
   due(): number
@@ -160,7 +160,7 @@ function endOf(string: string, start: number): number {
   return end < string.length && last >= 0xd800 && last <= 0xdbff ? end + 1 : end
 }
 
-/** True for tensors that are written at once: what stands around a generator would cost more. */
+/** True for tensors that are written at once: the work around a generator would cost more. */
 export const isShort = ({ type, data }: Tensor): boolean => data.length <= FEW && (type !== 'string' || textIn(data) <= STRETCH)
 
 const textIn = (strings: readonly string[]): number => strings.reduce((sum, { length }) => sum + length, 0)

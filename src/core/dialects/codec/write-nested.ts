@@ -12,7 +12,7 @@ import { isOneStretch, type Steps, type TextSink } from './write-json.ts'
 export interface NestedStyle {
   /** A float32 as the shortest text that is that float32 (0.2), not as the double that it widens to (0.20000000298023224). */
   readonly shortFloats: boolean
-  /** What stands for a string. */
+  /** The text for a string. */
   text(value: string): string
   /** The same for a long one. */
   longText(value: string, sink: TextSink): Steps<void>

@@ -1,4 +1,4 @@
-/** Cells of tables: what pandas makes of them on the way to the types that a model wants. */
+/** Cells of tables: their way to the types that a model wants, as pandas goes it. */
 
 import { isFloat } from '../../tensor/index.ts'
 import type { DType } from '../../tensor/types.ts'
@@ -8,7 +8,7 @@ export function jsonCell(value: unknown, type: DType | undefined): unknown {
   return (value === null || value === undefined) && type !== undefined && isFloat(type) ? 'NaN' : (value ?? null)
 }
 
-/** What pandas reads as nothing. */
+/** Texts that pandas reads as nothing. */
 const MISSING = new Set([
   ...['', '#N/A', '#N/A N/A', '#NA', '<NA>', 'N/A', 'NA', 'n/a', 'NULL', 'null', 'None'],
   ...['NaN', 'nan', '-NaN', '-nan', '1.#IND', '-1.#IND', '1.#QNAN', '-1.#QNAN'],

@@ -9,8 +9,8 @@ import { isUtf8 } from 'node:buffer'
 import { ModelmountError } from '../../errors.ts'
 import { DTYPES, type ElementArrays, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
 import type { DType, Tensor } from '../../tensor/types.ts'
+import { type BufferPool, takeBuffer } from '../codec/buffer-pool.ts'
 import type { Copies } from '../codec/copies.ts'
-import { type Room, takeRoom } from '../codec/room.ts'
 import { isOneStretch, type Steps, stretchesOf } from '../codec/write-json.ts'
 
 type NumericArray = Exclude<Tensor['data'], readonly string[]>
@@ -47,15 +47,15 @@ function copyTo(target: Uint8Array, blob: Blob, copies: Copies = AT_ONCE): void 
 
 const AT_ONCE: Copies = { add: (target, source) => target.set(source) }
 
-/** What becomes of the bytes of a blob. */
+/** The use of the bytes of a blob. */
 export interface Target {
-  /** Where large tensors may lie; whoever runs them must be able to take them from there. @default memory of their own, or the body's */
-  readonly room?: Room | undefined
+  /** Where large tensors may lie; the worker that runs them must be able to take them from there. @default memory of their own, or the body's */
+  readonly buffers?: BufferPool | undefined
   /** Takes the copying of numbers, so that not all of it has to be done at once. @default at once */
   readonly copies?: Copies | undefined
 }
 
-/** What follows the JSON part of a body, taken tensor by tensor. */
+/** The part of a body after the JSON, taken tensor by tensor. */
 export interface Blobs {
   /**
    * The next `size` bytes.
@@ -129,14 +129,14 @@ export function elementsIn(
   blob: Blob,
   count: number,
   place: BlobPlace,
-  { room, copies }: Target = {},
+  { buffers, copies }: Target = {},
 ): ElementArrays[DType] {
   if (type === 'string') return stringsIn(wholeOf(blob), count, place)
   const { bytes, array } = DTYPES[type]
   const size = bytesOf(blob)
   if (size !== count * bytes)
     throw mismatch(place.input, place.field, `${count * bytes} bytes for ${count} ${toWireType(type)} elements`, `${size}`)
-  const lent = takeRoom(room, type, count)
+  const lent = takeBuffer(buffers, type, count)
   if (lent) {
     copyTo(new Uint8Array(lent.buffer, lent.byteOffset, size), blob, copies)
     return lent

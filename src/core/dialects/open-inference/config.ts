@@ -1,5 +1,5 @@
 /**
- * A model's configuration as Triton's `ModelConfig`: what its own `config.pbtxt` says, completed from the graph, as Triton completes it.
+ * A model's configuration as Triton's `ModelConfig`: its own `config.pbtxt`, completed from the graph, as Triton completes it.
  * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md
  */
 
@@ -10,7 +10,7 @@ import type { JsonValue } from '../types.ts'
 
 type Fields = { readonly [field: string]: JsonValue }
 
-/** @param maxRows what a request may have, where the model takes rows */
+/** @param maxRows of a request, where the model takes rows */
 export function encodeConfig(info: ModelInfo, maxRows: number): Uint8Array {
   const declared = info.tritonConfig ?? {}
   const hasRows = declared.max_batch_size === undefined ? rowsOf(info) : Number(declared.max_batch_size) > 0

@@ -38,7 +38,7 @@ export function decodeGenerate(
   if (!isObject(nested)) throw invalid('parameters', 'an object', nested)
   const tensors: Record<string, unknown> = Object.create(null)
   const others: Record<string, unknown> = Object.create(null)
-  // What is in `parameters` is read like what is beside it; beside it wins.
+  // Members of `parameters` are read like those beside it, which win.
   for (const [name, value] of [...Object.entries(nested), ...Object.entries(members)]) {
     const info = signature.inputs.find((input) => input.name === name)
     if (info?.type === undefined) others[name] = value

@@ -1,4 +1,4 @@
-/** What the server and its models say of themselves. */
+/** Descriptions of the server and its models. */
 
 import type { ModelInfo } from '../../model/types.ts'
 import { toWireType } from '../../tensor/index.ts'

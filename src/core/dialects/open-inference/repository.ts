@@ -9,7 +9,7 @@ import { kindOf, quote, typedArrayName } from '../../tensor/index.ts'
 import { invalid, isObject, type Json, optional, readFlag } from '../codec/fields.ts'
 import { parseJson } from '../codec/json.ts'
 
-/** What these requests say takes a line. */
+/** These requests have little to say: a line is enough. */
 export const MOST_REPOSITORY_BYTES = 16 * 1024
 
 /** A body that may be left out, as all its members may. */
@@ -92,7 +92,7 @@ function reasonOf(code: string): string {
   return 'the model could not be loaded; the log of the server says why'
 }
 
-/** A load that failed, told to the client: what went wrong by its kind, and where to read more. */
+/** A load that failed, told to the client: the kind of fault, and where to read more. */
 export function loadFailure(name: string, error: ModelmountError): ModelmountError {
   if (!/^MODEL_(?:INVALID|UNSUPPORTED|LOAD_FAILED)$/.test(error.code)) return error
   return new ModelmountError(error.code, `model ${quote(name)} could not be loaded: ${reasonOf(error.code)}`, { cause: error })

@@ -43,7 +43,7 @@ export interface DecodeOptions extends Target {
    * makes a request binary; its content type says nothing.
    */
   readonly headerLength?: number
-  /** What follows a body that is bytes, where it came in pieces; the JSON ends in the first. */
+  /** The pieces after a body that is bytes, where it came in pieces; the JSON ends in the first. */
   readonly rest?: readonly Uint8Array[] | undefined
 }
 
@@ -110,7 +110,7 @@ function decodeBinary(
 export function decodeNumbers(
   body: Uint8Array,
   signature: ModelSignature,
-  opts: Pick<DecodeOptions, 'maxElements' | 'room'>,
+  opts: Pick<DecodeOptions, 'maxElements' | 'buffers'>,
 ): InferRequest | undefined {
   const request = isLarge(body) ? readLargeJson(body, signature, opts) : undefined
   return request && requestFrom(request, signature, { maxElements: opts.maxElements, isRaw: true, paths: new Map() })

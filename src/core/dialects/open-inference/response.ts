@@ -20,7 +20,7 @@ const APART_BYTES = 16 * 1024
 
 export interface EncodedInfer {
   readonly body: Uint8Array
-  /** What follows `body`, where all together it is long. */
+  /** Follows `body`, where all together it is long. */
   readonly rest?: readonly Uint8Array[]
   /** True when parts of `rest` are views of the tensors' memory. */
   readonly hasViews: boolean

@@ -1,5 +1,5 @@
 /**
- * What a request's own parameters say of its turn: Triton's schedule policy.
+ * The turn of a request, by its own parameters: Triton's schedule policy.
  * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_schedule_policy.md
  */
 

@@ -1,5 +1,5 @@
 /**
- * The requests of one client mostly differ in their numbers alone. What stands around those has been parsed and checked once; where a body has
+ * The requests of one client mostly differ in their numbers alone. The text around those has been parsed and checked once; where a body has
  * the very same bytes around its lists, only these are read. Keeps nothing of any caller: bodies with an id or parameters of their own, which
  * differ from request to request anyway, are not learned from.
  */
@@ -19,7 +19,7 @@ interface List {
 }
 
 interface Template {
-  /** What stands before the first list, between lists, and after the last. */
+  /** The text before the first list, between lists, and after the last. */
   readonly pieces: readonly Buffer[]
   /** In the order of the body. */
   readonly lists: readonly List[]
@@ -41,7 +41,7 @@ export interface Templates {
   learn(body: Uint8Array, names: readonly string[], request: InferRequest): void
 }
 
-/** Larger bodies are read in slices; what surrounds their numbers costs nothing beside them. */
+/** Larger bodies are read in slices; the text around their numbers costs nothing beside them. */
 const MOST_BYTES = 8 * 1024
 /** Of one model: clients that write their requests in different ways. */
 const MOST_TEMPLATES = 4

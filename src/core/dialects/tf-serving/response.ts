@@ -15,7 +15,7 @@ const BASE64: NestedStyle = {
   longText: writeBase64,
 }
 
-/** Three bytes are four characters; what is left of them goes with the next ones. */
+/** Three bytes are four characters; the bytes that are left go with the next ones. */
 function* writeBase64(value: string, sink: TextSink): Steps<void> {
   sink.write('{"b64":"')
   let left = Buffer.alloc(0)

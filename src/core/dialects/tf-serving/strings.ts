@@ -8,7 +8,7 @@ import { isObject } from '../codec/fields.ts'
 const MAX_DEPTH = 32
 
 /**
- * A nest of strings with every `{ b64 }` decoded. What is neither stays, for the check of elements to refuse.
+ * A nest of strings with every `{ b64 }` decoded. Anything else stays, for the check of elements to refuse.
  * @throws ModelmountError `INPUT_INVALID` for what is not base64, or not UTF-8, which ONNX strings are
  */
 export function decodeStrings(value: unknown, input: string, field: string, depth = 0): unknown {

@@ -1,4 +1,4 @@
-/** What this mount answers, as an OpenAPI document. */
+/** The routes of this mount, as an OpenAPI document. */
 
 import { json } from '../../dialects/index.ts'
 import type { TableMaker } from '../route.ts'
