@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { HttpHandler, HttpResponse, Identity } from '../core/http/types.ts'
+import type { HttpHandler, HttpRequest, HttpResponse, Identity } from '../core/http/types.ts'
 import { type BodyLimits, bodyFault, discardRest, readBody } from './body.ts'
 import { ClientSignal } from './client-signal.ts'
 import { connectionOfRequest } from './connection.ts'
@@ -54,7 +54,7 @@ export async function answer(
       const said = identityOf(handler, method, path, framework.identify)
       identity = said instanceof Promise ? await said : said
     } catch (error) {
-      write(res, handler.error(error, path, req.headers), framework)
+      write(res, await handler.refuse(error, { method, path, headers: req.headers }), framework)
       discardRest(req)
       return
     }
@@ -76,7 +76,7 @@ export async function answer(
         if (read.kind !== 'body') {
           // A stream of the app's that ends with an error has a client that waits for its answer.
           const kind = read.kind === 'gone' ? 'broken' : read.kind
-          const refusal = handler.error(bodyFault(kind, limits), path, headers)
+          const refusal = await handler.refuse(bodyFault(kind, limits), { method, path, headers, identity })
           // The missing part of a slow body precedes the next request on this connection.
           const closes = read.kind === 'too-slow' && req.httpVersionMajor === 1
           const told = closes ? { ...refusal.headers, connection: 'close' } : refusal.headers
@@ -96,7 +96,20 @@ export async function answer(
     const onClose = (): void => client.abort()
     res.on('close', onClose)
     const connection = connectionOfRequest(req)
-    const request = { method, path, headers, body, rest, given, identity, held, connection, signal: client, acceptsRest: true }
+    const request: HttpRequest = {
+      method,
+      path,
+      headers,
+      body,
+      rest,
+      given,
+      identity,
+      admitted: true,
+      held,
+      connection,
+      signal: client,
+      acceptsRest: true,
+    }
     const response = await handler.handle(request)
     // The further fate of the connection is irrelevant.
     res.off('close', onClose)

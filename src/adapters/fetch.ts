@@ -4,7 +4,7 @@
  */
 
 import { setImmediate } from 'node:timers/promises'
-import type { HeldBytes, HttpResponse, Identity, MountOptions } from '../core/http/types.ts'
+import type { HeldBytes, HttpRequest, HttpResponse, Identity, MountOptions } from '../core/http/types.ts'
 import type { ModelServer } from '../core/server/types.ts'
 import { type BodyLimits, type BodyResult, bodyFault, DISCARD_BYTES, DISCARD_MS } from './body.ts'
 import { type Collected, collectorFor } from './collector.ts'
@@ -46,16 +46,19 @@ export function fetchHandler(server: ModelServer, options: FetchHandlerOptions =
       identity = await identityOf(handler, method, path, identify && (() => identify(request)))
     } catch (error) {
       if (request.body) void discardRest(request.body.getReader())
-      return toResponse(handler.error(error, path, headers))
+      return toResponse(await handler.refuse(error, { method, path, headers }))
     }
     let collected: Collected | undefined
     if (request.body) {
       const read = await readBody(request.body, headers['content-length'], handler, held)
-      if (read.kind !== 'body') return toResponse(handler.error(bodyFault(read.kind, handler), path, headers))
+      if (read.kind === 'gone') return toResponse(handler.error(bodyFault('gone', handler), path, headers))
+      if (read.kind !== 'body')
+        return toResponse(await handler.refuse(bodyFault(read.kind, handler), { method, path, headers, identity }))
       collected = read
     }
     const { body, rest } = collected ?? {}
-    return toResponse(await handler.handle({ method, path, headers, body, rest, identity, held, signal, acceptsRest: true }))
+    const asked: HttpRequest = { method, path, headers, body, rest, identity, admitted: true, held, signal, acceptsRest: true }
+    return toResponse(await handler.handle(asked))
   }
 }
 

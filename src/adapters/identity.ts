@@ -18,7 +18,8 @@ export type Ask = () => Identity | PromiseLike<Identity>
 const LONGEST = 256
 
 /**
- * @returns the identity; a promise only where the app gave one; `undefined` for requests that need none
+ * Asks the app, and the guards of the server.
+ * @returns the identity; a promise only where the app or a guard gave one; `undefined` for requests that need none
  * @throws ModelmountError `UNAUTHENTICATED`, `FORBIDDEN`, `IDENTITY_FAILED`, and the refusal of a guard
  */
 export function identityOf(
@@ -26,17 +27,13 @@ export function identityOf(
   method: string,
   path: string,
   ask: Ask | undefined,
-): Identity | Promise<Identity> | undefined {
-  if (!ask || !(admit || runsModel(method, path))) {
-    admit?.(method, path, undefined)
-    return undefined
+): Identity | Promise<Identity | undefined> | undefined {
+  if (!admit) return ask && runsModel(method, path) ? saidBy(ask) : undefined
+  const admitted = (identity: Identity | undefined): Identity | Promise<Identity | undefined> | undefined => {
+    const later = admit(method, path, identity)
+    return later ? later.then(() => identity) : identity
   }
-  const identity = saidBy(ask)
-  if (!admit) return identity
-  const admitted = (checkedOne: Identity): Identity => {
-    admit(method, path, checkedOne)
-    return checkedOne
-  }
+  const identity = ask && saidBy(ask)
   return identity instanceof Promise ? identity.then(admitted) : admitted(identity)
 }
 

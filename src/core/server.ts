@@ -114,10 +114,10 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
         const request = requestId === undefined ? '' : ` (request ${requestId})`
         warn(`internal error${request}: ${whereFrom(error.cause)}`)
       },
-      predict: prediction.predict,
+      pipeline: prediction.pipeline,
       target: prediction.target,
       ledger: prediction.ledger,
-      ask: prediction.ask,
+      ask: prediction.guards?.ask,
       routes: prediction.routes,
       metricsText: telemetry?.metricsText,
     }),
@@ -138,7 +138,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     await close()
     throw failure
   }
-  return guardMethods(server, prediction.ask)
+  return guardMethods(server, prediction.guards)
 }
 
 /** A stack in one line. */

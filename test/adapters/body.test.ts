@@ -9,6 +9,7 @@ import { DISCARD_BYTES, DISCARD_MS, discardRest, readBody } from '../../src/adap
 import { json } from '../../src/core/dialects/index.ts'
 import { createHandler } from '../../src/core/http/handler.ts'
 import { createInFlight } from '../../src/core/http/inflight.ts'
+import { NO_PREDICTIONS } from '../support/no-predictions.ts'
 import { turns } from '../support/server.ts'
 
 type Pull = (stream: ReadableStreamDefaultController<Uint8Array>) => void
@@ -128,7 +129,7 @@ describe('discardRest()', () => {
 })
 
 test('fetchHandler(): whatever ends a body, no timer is left', async () => {
-  const deps = { maxBodyBytes: 1000, bodyTimeoutMs: 500, inFlight: createInFlight(10_000), report() {} }
+  const deps = { ...NO_PREDICTIONS, maxBodyBytes: 1000, bodyTimeoutMs: 500, inFlight: createInFlight(10_000), report() {} }
   const routes = [{ method: 'POST', path: '/v2', action: 'read', handle: () => json(200, {}) }] as const
   const handler = createHandler([{ owns: () => true, routes }], deps)
   const handle = fetchHandler({ http: { ...handler, mount: () => handler } } as unknown as ModelServer)

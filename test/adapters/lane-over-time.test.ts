@@ -9,6 +9,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { json, type Route } from '../../src/core/dialects/index.ts'
 import { createHandler } from '../../src/core/http/handler.ts'
 import { createInFlight } from '../../src/core/http/inflight.ts'
+import { NO_PREDICTIONS } from '../support/no-predictions.ts'
 import { turns } from '../support/server.ts'
 import { openSocket, type RawSocket } from '../support/socket.ts'
 
@@ -26,7 +27,7 @@ interface Lane {
 /** Answers at `/ml/v2` in the fast lane. */
 async function lane(handle: Route['handle'] = () => json(200, 'ours'), inFlight = createInFlight(1_000_000)): Promise<Lane> {
   const routes = ['GET', 'POST'].map((method) => ({ method, path: '/v2', handle }) as Route)
-  const deps = { maxBodyBytes: 100_000, bodyTimeoutMs: BODY_TIMEOUT_MS, inFlight, report() {} }
+  const deps = { ...NO_PREDICTIONS, maxBodyBytes: 100_000, bodyTimeoutMs: BODY_TIMEOUT_MS, inFlight, report() {} }
   const handler: HttpHandler = createHandler([{ owns: (path) => path.startsWith('/v2'), routes }], deps)
   let usual = 0
   const http = createServer((_req, res) => {

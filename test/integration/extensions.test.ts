@@ -1,7 +1,7 @@
 /** Extensions, written against the interfaces of `modelmount/extension` and nothing else of the library. */
 
 import { ModelmountError } from 'modelmount'
-import { type Answer, type Call, type Demand, type Extension, PLACES, type Servable } from 'modelmount/extension'
+import { type Action, type Answer, type Call, type Demand, type Extension, PLACES, type Servable } from 'modelmount/extension'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { addModel, gatherModel } from '../../tools/models.mjs'
 import { HOSTS } from '../adapters/hosts.ts'
@@ -241,6 +241,26 @@ describe('a guard', () => {
     ])
   })
 
+  test('that decides later is awaited by the methods that return a promise, and refuses the others', async () => {
+    const asked: Action[] = []
+    const guards: Extension['guards'] = [
+      async ({ action }) => {
+        asked.push(action)
+        if (action === 'unload') throw new ModelmountError('FORBIDDEN', 'not for you')
+      },
+    ]
+    const server = await serverFor({ models: { add: addModel() }, extensions: [{ apiVersion: 1, name: 'later', guards }] })
+    await server.predict('add', SUMMANDS)
+    await server.load({ name: 'add', version: '2', source: addModel() })
+    await expect(server.unload('add')).rejects.toThrow('not for you')
+    expect(asked).toEqual(['infer', 'load', 'unload'])
+    const late = (action: string) => ({ code: 'FORBIDDEN', message: expect.stringContaining(`must decide '${action}' at once`) })
+    expect(() => server.models()).toThrow(expect.objectContaining(late('list')))
+    expect(() => server.model('add')).toThrow(expect.objectContaining(late('read')))
+    expect(() => server.setVersionLabel('add', 'best', '1')).toThrow(expect.objectContaining(late('promote')))
+    expect(() => server.purge()).toThrow(expect.objectContaining(late('cache')))
+  })
+
   test.each(HOSTS)('refuses before the body is read: $name', async ({ start }) => {
     const asked: Demand[] = []
     const refuses = ({ via, action }: Demand): boolean => via === 'http' && action === 'infer'
@@ -275,6 +295,47 @@ describe('a route', () => {
     const { get } = callerOf(server.http.mount({ show: ['observe'] }))
     expect((await get('/things/a')).text).toBe('a')
     expect((await get('/v2')).status).toBe(404)
+  })
+})
+
+describe.each(HOSTS)('routes of extensions: $name', ({ start }) => {
+  const bytes = (value: unknown) => ({ status: 200, headers: {}, body: new TextEncoder().encode(JSON.stringify(value)) })
+  const routed: Extension = {
+    apiVersion: 1,
+    name: 'routed',
+    routes: [
+      {
+        class: 'observe',
+        method: 'GET',
+        path: '/things/:model/v2',
+        action: 'audit',
+        handle: (_request, params) => bytes(params),
+      },
+      {
+        class: 'inference',
+        method: 'POST',
+        path: '/echo/:model',
+        action: 'data',
+        handle: ({ body }) => bytes(Buffer.from(body as Uint8Array).toString()),
+      },
+      { class: 'manage', method: 'GET', path: '/keys', action: 'keys', handle: () => bytes('secret') },
+    ],
+  }
+
+  test('are answered below its prefix, where the mount shows their class', async () => {
+    const server = await serverFor({ models: { add: addModel() }, extensions: [routed] })
+    const { port, close } = await start([{ server, prefix: '/ml', options: { show: ['inference', 'observe'] } }], 'bare')
+    onTestFinished(close)
+    const ask = async (path: string, init?: RequestInit): Promise<unknown> => {
+      const response = await fetch(`http://127.0.0.1:${port}${path}`, init)
+      return response.status === 200 ? response.json() : response.status
+    }
+    expect(await ask('/ml/things/a%20b/v2')).toEqual({ model: 'a b' })
+    const body = '{"long":9007199254740993}'
+    expect(await ask('/ml/echo/add', { method: 'POST', headers: { 'content-type': 'application/json' }, body })).toBe(body)
+    expect(await ask('/ml/echo/add')).toBe(405)
+    expect(await ask('/ml/keys')).toBe(404)
+    expect(await ask('/ml/v2/models/add')).toMatchObject({ name: 'add' })
   })
 })
 

@@ -69,8 +69,8 @@ function asMessage({ method, target, headers }: Head, socket: Socket): IncomingM
 
 type Body = Pick<HttpRequest, 'body' | 'rest' | 'given'>
 
-/** `fresh` until the first request; `gone` once it is closed or handed over. */
-type State = 'fresh' | 'idle' | 'arriving' | 'busy' | 'gone'
+/** `fresh` until the first request; `refused` while the refusal of a body is made; `gone` once it is closed or handed over. */
+type State = 'fresh' | 'idle' | 'arriving' | 'busy' | 'refused' | 'gone'
 
 /**
  * The interface that server-ending helpers expect on a socket: whether an answer is being written, and a way to close the connection after
@@ -149,7 +149,7 @@ export class LaneConnection {
 
   readonly #onData = (bytes: Buffer): void => {
     // Closing: further bytes are not answered.
-    if (this.state === 'gone') return
+    if (this.state === 'gone' || this.state === 'refused') return
     if (this.state === 'arriving') this.#add(bytes)
     else if (this.state === 'busy') this.#keep(bytes)
     else if (!this.#start(bytes)) this.handOver(bytes)
@@ -175,7 +175,7 @@ export class LaneConnection {
     if (!held.fits(head.length)) return false
     if (available < head.length) {
       // Node has the means to ask the app before more of a body is read.
-      if (to.identify) return false
+      if (to.identify || to.handler.admit) return false
       this.#await(head, to, held)
       if (available > 0) this.#add(bytes.subarray(from))
       return true
@@ -234,7 +234,14 @@ export class LaneConnection {
     held.release()
     this.#arriving = undefined
     this.#exchange.closes = true
-    this.#write(to.handler.error(bodyFault(kind, { maxBodyBytes, bodyTimeoutMs }), to.path, head.headers))
+    this.state = 'refused'
+    const { method, headers } = head
+    to.handler
+      .refuse(bodyFault(kind, { maxBodyBytes, bodyTimeoutMs }), { method, path: to.path, headers })
+      .then((refusal) => {
+        if (this.state === 'refused') this.#write(refusal)
+      })
+      .catch(this.#fail)
   }
 
   #ask(head: Head, to: Destination, held: HeldBytes, body: Body): void {
@@ -243,7 +250,10 @@ export class LaneConnection {
     this.#client = client
     this.#held = held
     this.#socket._httpMessage = this.#exchange
-    const answered = to.identify ? this.#identified(head, to, held, body, client) : this.#handle(head, to, held, body, client)
+    const answered =
+      to.identify || to.handler.admit
+        ? this.#identified(head, to, held, body, client)
+        : this.#handle(head, to, held, body, client)
     answered.then(this.#answer).catch(this.#fail)
   }
 
@@ -257,7 +267,20 @@ export class LaneConnection {
     identity?: Identity,
   ): Promise<HttpResponse> {
     const connection = connectionOf(this.#socket)
-    return handler.handle({ method, path, headers, body, rest, given, held, identity, connection, signal, acceptsRest: true })
+    return handler.handle({
+      method,
+      path,
+      headers,
+      body,
+      rest,
+      given,
+      held,
+      identity,
+      admitted: true,
+      connection,
+      signal,
+      acceptsRest: true,
+    })
   }
 
   async #identified(head: Head, to: Destination, held: HeldBytes, body: Body, client: ClientSignal): Promise<HttpResponse> {
@@ -266,7 +289,7 @@ export class LaneConnection {
     try {
       identity = await identityOf(handler, head.method, path, identify && (() => identify(asMessage(head, this.#socket))))
     } catch (error) {
-      return handler.error(error, path, head.headers)
+      return handler.refuse(error, { method: head.method, path, headers: head.headers })
     }
     return this.#handle(head, to, held, body, client, identity)
   }

@@ -6,7 +6,7 @@ import { All, Controller, type ControllerOptions, Inject, Req, Res, type Type } 
 import type { HttpHandler, Identify, MountOptions } from '../../core/http/types.ts'
 import type { ModelServer } from '../../core/server/types.ts'
 import { answer, type Framework } from '../answer.ts'
-import { pathOf, segmentCount, skipSegments } from '../path.ts'
+import { pathOf, rootsOf, segmentCount, skipSegments } from '../path.ts'
 import { getModelServerToken } from './tokens.ts'
 
 /** The common part of Express's and Fastify's requests. */
@@ -45,33 +45,49 @@ interface FastifyReplyLike {
   getHeaders(): Record<string, string | number | string[] | undefined>
 }
 
-/** @param roots as `rootsOf()` gives them */
-export function createController(options: RouteOptions, roots: readonly string[], key: string | undefined): Type<object> {
-  const { path = '', version, host, identify, ...mount } = options
+/** Makes a function that counts the segments before ours in a full route, with any prefixes and versions of the app. */
+function depthIn(roots: readonly string[]): (route: string) => number {
   const depths = new Map<string, number>()
-
-  /** Number of segments before ours in a full route, with any prefixes and versions of the app. */
-  function depthOf(route: string): number {
+  // An extension may have a route that ends like one of ours.
+  const longestFirst = roots.toSorted((a, b) => segmentCount(b) - segmentCount(a))
+  return (route) => {
     const known = depths.get(route)
     if (known !== undefined) return known
     const plain = route.replace(/\*\w*$/, '*')
-    const root = roots.find((root) => plain.endsWith(root)) ?? ''
+    const root = longestFirst.find((root) => plain.endsWith(root)) ?? ''
     const depth = segmentCount(plain) - segmentCount(root)
     depths.set(route, depth)
     return depth
   }
+}
+
+/** The mount of a server behind a controller, and all of its paths: those of extensions are known once there is a server. */
+export function mounted(
+  server: ModelServer,
+  options: RouteOptions,
+): { readonly handler: HttpHandler; readonly roots: readonly string[] } {
+  const { path, version, host, identify, ...mount } = options
+  const handler = server.http.mount(mount)
+  return { handler, roots: [...rootsOf(mount), ...handler.roots] }
+}
+
+export function createController(options: RouteOptions, key: string | undefined): Type<object> {
+  const { path = '', version, host, identify, ...mount } = options
 
   class ModelServerController {
     readonly #handler: HttpHandler
+    readonly #depthOf: (route: string) => number
 
     constructor(server: ModelServer) {
-      this.#handler = server.http.mount(mount)
+      const { handler, roots } = mounted(server, options)
+      this.#handler = handler
+      this.#depthOf = depthIn(roots)
     }
 
     /** Resolves when the answer is written: interceptors see its duration, and cannot change an answer that a protocol prescribes. */
     handle(req: PlatformRequest, res: ServerResponse | FastifyReplyLike): Promise<void> {
       const route = req.route?.path ?? req.routeOptions?.url ?? ''
-      const below = skipSegments(pathOf(req.originalUrl), depthOf(route))
+      const below = skipSegments(pathOf(req.originalUrl), this.#depthOf(route))
       const ask = identify && (() => identify(req))
       if (!('raw' in res)) return answer(this.#handler, req as unknown as IncomingMessage, res, below, { identify: ask })
       const framework: Framework = {
@@ -92,7 +108,7 @@ export function createController(options: RouteOptions, roots: readonly string[]
   Req()(ModelServerController.prototype, 'handle', 0)
   Res()(ModelServerController.prototype, 'handle', 1)
   Controller({ path, version, host })(ModelServerController)
-  setRoutes(ModelServerController, roots)
+  setRoutes(ModelServerController, rootsOf(mount))
   // @nestjs/swagger: the inputs of each route depend on the models, which /openapi.json describes.
   Reflect.defineMetadata('swagger/apiExcludeController', [true], ModelServerController)
   return ModelServerController

@@ -7,11 +7,11 @@ import {
   type ModuleMetadata,
   type OptionalFactoryDependency,
   type Provider,
+  type Type,
 } from '@nestjs/common'
 import { HttpAdapterHost } from '@nestjs/core'
 import { createModelServer, type ModelServer, type ModelServerOptions } from 'modelmount'
-import { rootsOf } from '../path.ts'
-import { createController, type RouteOptions, setRoutes } from './controller.ts'
+import { createController, mounted, type RouteOptions, setRoutes } from './controller.ts'
 import { ModelServerHealth } from './health.ts'
 import { type HttpAdapter, passBodies, toRoute } from './platform.ts'
 import { createHandle, getModelServerToken, getModelToken, wantedModels } from './tokens.ts'
@@ -74,40 +74,48 @@ const handleOf = (model: string, key: string | undefined): Provider => ({
   useFactory: (server: ModelServer) => createHandle(server, model),
 })
 
+/** The controller of the routes, and a provider that gives it its paths. */
+function carry(
+  routes: RouteOptions,
+  key: string | undefined,
+): { readonly controller: Type<object>; readonly platform: Provider } {
+  const token = getModelServerToken(key)
+  const controller = createController(routes, key)
+
+  /** Paths can be set once the server and the platform are known, before Nest registers routes. */
+  function useFactory(host: HttpAdapterHost, server: ModelServer): true {
+    const { roots } = mounted(server, routes)
+    const mount = (adapter: HttpAdapter | undefined): void => {
+      if (!adapter) return
+      const paths = roots.map((root) => toRoute(root, adapter))
+      setRoutes(controller, paths)
+      passBodies(adapter, paths)
+    }
+    // A testing module gets its adapter after everything else; Nest 10 does not say when.
+    setRoutes(controller, roots)
+    if (host.httpAdapter) mount(host.httpAdapter as unknown as HttpAdapter)
+    else host.init$?.subscribe(() => mount(host.httpAdapter as unknown as HttpAdapter))
+    return true
+  }
+
+  return { controller, platform: { provide: `${token}.platform`, inject: [HttpAdapterHost, token], useFactory } }
+}
+
 function setUp({ routes = {}, key, isGlobal = true, imports = [], server }: Setup): DynamicModule {
   const token = getModelServerToken(key)
   const models = wantedModels(key)
-  const roots = routes === false ? [] : rootsOf(routes)
-  const controllers = routes === false ? [] : [createController(routes, roots, key)]
-
-  /** Paths can be set once the platform is known, before Nest registers routes. */
-  const mount = (adapter: HttpAdapter | undefined): void => {
-    if (!adapter) return
-    const paths = roots.map((root) => toRoute(root, adapter))
-    for (const controller of controllers) setRoutes(controller, paths)
-    passBodies(adapter, paths)
-  }
-  const platform: Provider = {
-    provide: `${token}.platform`,
-    inject: [HttpAdapterHost],
-    useFactory(host: HttpAdapterHost) {
-      // A testing module gets its adapter after everything else; Nest 10 does not say when.
-      if (host.httpAdapter) mount(host.httpAdapter as unknown as HttpAdapter)
-      else host.init$?.subscribe(() => mount(host.httpAdapter as unknown as HttpAdapter))
-      return true
-    },
-  }
+  const carried = routes === false ? undefined : carry(routes, key)
 
   return {
     module: ModelServerModule,
     global: isGlobal,
     imports,
-    controllers,
+    controllers: carried ? [carried.controller] : [],
     providers: [
       { provide: token, ...server },
       { provide: `${token}.lifecycle`, inject: [token], useFactory: lifecycleOf },
       { provide: ModelServerHealth, inject: [token], useFactory: (server: ModelServer) => new ModelServerHealth(server) },
-      ...(controllers.length > 0 ? [platform] : []),
+      ...(carried ? [carried.platform] : []),
       ...models.map((model) => handleOf(model, key)),
     ],
     exports: [token, ModelServerHealth, ...models.map((model) => getModelToken(model, key))],

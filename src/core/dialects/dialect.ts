@@ -6,7 +6,7 @@ import type { Json } from '../openapi/tensors.ts'
 import type { Declared } from '../options/kinds.ts'
 import type { RouteClass } from '../predict/route-class.ts'
 import type { Asked, Decoder, Operation } from './operation.ts'
-import type { Backend, Call, Handler, Route } from './route.ts'
+import type { Backend, Handler, Route, Visit } from './route.ts'
 
 /** The mount that routes are made for. */
 export interface Mount<Options> {
@@ -18,7 +18,7 @@ export interface Mount<Options> {
    * Makes the handler of a route that runs a model. The pattern of the route names the model `model`, the version `version` and the label `label`.
    * @param target the model, where the path does not say it
    */
-  infer<A extends Asked>(operation: Operation<A>, target?: () => Call['params']): Handler
+  infer<A extends Asked>(operation: Operation<A>, target?: () => Visit['params']): Handler
 }
 
 export interface Dialect<Name extends string = string, Options extends object = object> {

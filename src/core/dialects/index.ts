@@ -17,7 +17,7 @@ export type {
   Schedule,
 } from './operation.ts'
 export { json } from './response.ts'
-export type { Backend, Call, Handler, Route } from './route.ts'
+export type { Backend, Handler, Route, Visit } from './route.ts'
 
 /** In the order in which they are listed and described. A mount that names none has the first. */
 export const DIALECTS = [openInference, tfServing, mlflow] as const satisfies readonly Dialect[]

@@ -2,7 +2,7 @@
 
 import type { HttpRequest, HttpResponse } from '../http/types.ts'
 import type { ModelInfo } from '../model/types.ts'
-import type { Answer } from '../predict/call.ts'
+import type { Call } from '../predict/call.ts'
 import type { Action } from '../predict/guard.ts'
 import type { Served } from '../predict/served.ts'
 import type { RepositoryControl } from '../registry/control.ts'
@@ -31,14 +31,14 @@ export interface Backend {
 }
 
 /** A request that has found its route. */
-export interface Call {
+export interface Visit {
   readonly request: HttpRequest
   /** Named groups of the route's pattern, percent-decoded. */
   readonly params: Readonly<Record<string, string | undefined>>
 }
 
-/** A route that runs a model answers with the answer of the prediction. */
-export type Handler = (call: Call) => HttpResponse | Promise<HttpResponse | Answer>
+/** A route that runs a model gives the call, which the mount sends on the way of every prediction. */
+export type Handler = (visit: Visit) => HttpResponse | Call | Promise<HttpResponse>
 
 export interface Route {
   /** GET answers HEAD too. */

@@ -5,6 +5,7 @@ import type { Asked, Operation } from '../dialects/index.ts'
 import { inTurns } from '../host/turns.ts'
 import { servedOf } from '../predict/adopt.ts'
 import type { Answer, Call, Codec, Predict } from '../predict/call.ts'
+import { type NewCall, NO_FETCHES } from '../predict/narrow.ts'
 import type { Served } from '../predict/served.ts'
 import { discard, freeUnused } from '../tensor/index.ts'
 import { packed } from './content-coding.ts'
@@ -25,60 +26,48 @@ export interface MountTerms {
 /** Makes the way of one operation on one mount. */
 export function createCodec<A extends Asked>(
   { decoder, packs, read, schedule, sequence, encode }: Operation<A>,
-  deps: Pick<HttpDeps, 'target' | 'decode' | 'now' | 'ledger' | 'maxBodyBytes' | 'maxJsonBytes'>,
+  deps: Pick<HttpDeps, 'target' | 'decode' | 'now' | 'maxBodyBytes' | 'maxJsonBytes'>,
   { config, timing }: MountTerms,
 ): Codec {
-  const { ledger } = deps
   const bodySays = schedule !== undefined
   const longest = Math.min(deps.maxBodyBytes, deps.maxJsonBytes)
 
   /** One function, because each promise on the way costs a microsecond. */
   async function through(call: Call, next: Predict): Promise<Answer> {
-    let reading = call
-    let isCounted = false
-    try {
-      const target = call.servable ? servedOf(call.servable) : deps.target(call)
-      const request = call.request as HttpRequest
-      const { headerLength, mediaType } = read(request)
-      const { signature } = target
-      const { maxElements } = target.config
-      // Fields by name: a spread behind others costs a microsecond, for every request.
-      const opts = {
-        headerLength,
-        mediaType,
-        maxElements,
-        buffers: target.buffers,
-        signal: request.signal,
-        deadline: readBy(request, target, call.at, bodySays),
-      }
-      const limit = headerLength === undefined ? longest : deps.maxBodyBytes
-      const arriving = received(request, limit, (body: Body) => deps.decode(decoder, body, signature, opts))
-      const isLater = arriving instanceof Promise
-      const asked = isLater ? await arriving : arriving
-      if (request.given) freeUnused(request.given, asked.inputs)
-      const waitedMs = isLater ? deps.now() - call.at : 0
-      const terms = termsOf(request, target, config, waitedMs, schedule?.(asked))
-      const place = sequence?.(asked, target.config.sequences !== undefined)
-      const ready = asTensors(call, target, asked, terms, place, deps.now())
-      reading = ready
-      const answer = await next(ready)
-      ledger.succeeded(ready, answer)
-      isCounted = true
-      timing?.note(request.headers, ready, answer)
-      const served = (ready.account.servable ?? target) as Served
-      const result = { model: served.name, version: served.version, outputs: answer.outputs }
-      const written = encode(result, asked, served)
-      const encoded = 'status' in written ? written : inTurns(written)
-      const response = encoded instanceof Promise ? await encoded : encoded
-      // The outputs are this request's alone, also where there is a cache.
-      if (!response.discard) discard(answer.outputs)
-      const sent = packs ? packed(response, request) : response
-      return withResponse(answer, sent instanceof Promise ? await sent : sent)
-    } catch (error) {
-      if (isCounted) ledger.refused(call, error)
-      else ledger.failed(reading, error)
-      throw error
+    const target = call.servable ? servedOf(call.servable) : deps.target(call)
+    const request = call.request as HttpRequest
+    const { headerLength, mediaType } = read(request)
+    const { signature } = target
+    const { maxElements } = target.config
+    // Fields by name: a spread behind others costs a microsecond, for every request.
+    const opts = {
+      headerLength,
+      mediaType,
+      maxElements,
+      buffers: target.buffers,
+      signal: request.signal,
+      deadline: readBy(request, target, call.at, bodySays),
     }
+    const limit = headerLength === undefined ? longest : deps.maxBodyBytes
+    const arriving = received(request, limit, (body: Body) => deps.decode(decoder, body, signature, opts))
+    const isLater = arriving instanceof Promise
+    const asked = isLater ? await arriving : arriving
+    if (request.given) freeUnused(request.given, asked.inputs)
+    const waitedMs = isLater ? deps.now() - call.at : 0
+    const terms = termsOf(request, target, config, waitedMs, schedule?.(asked))
+    const place = sequence?.(asked, target.config.sequences !== undefined)
+    const ready = asTensors(call, target, asked, terms, place, deps.now())
+    const answer = await next(ready)
+    timing?.note(request.headers, ready, answer)
+    const served = (ready.account.progress.servable ?? target) as Served
+    const result = { model: served.name, version: served.version, outputs: answer.outputs }
+    const written = encode(result, asked, served)
+    const encoded = 'status' in written ? written : inTurns(written)
+    const response = encoded instanceof Promise ? await encoded : encoded
+    // The outputs are this request's alone, also where there is a cache.
+    if (!response.discard) discard(answer.outputs)
+    const sent = packs ? packed(response, request) : response
+    return withResponse(answer, sent instanceof Promise ? await sent : sent)
   }
 
   return { through }
@@ -92,7 +81,7 @@ function asTensors(
   terms: ReturnType<typeof termsOf>,
   sequence: Call['sequence'],
   at: number,
-): Call {
+): NewCall {
   return {
     model: call.model,
     version: call.version,
@@ -114,7 +103,7 @@ function asTensors(
     decoded: { inputs, of: target },
     inputs,
     servable: call.servable ?? target,
-    fetches: call.fetches,
+    fetches: NO_FETCHES,
     trace: undefined,
     account: call.account,
   }

@@ -1,13 +1,13 @@
 /** One mount: finds the route of a request, answers HEAD, OPTIONS and wrong methods, and turns errors into answers. */
 
-import { type Call, DIALECTS, type Handler, json, type Route } from '../dialects/index.ts'
+import { DIALECTS, json, type Route, type Visit } from '../dialects/index.ts'
 import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts'
-import type { Answer } from '../predict/call.ts'
+import type { Answer, Call } from '../predict/call.ts'
 import type { Action, Demand } from '../predict/guard.ts'
 import { TAKEN_CODINGS } from './content-coding.ts'
 import { refuseCrossSite } from './cross-site.ts'
 import { tooMuchInFlight } from './inflight.ts'
-import { remembering } from './remembered.ts'
+import { createPaths } from './paths.ts'
 import { REQUEST_ID, requestIdOf } from './request-id.ts'
 import { bytesIn, joined } from './rest.ts'
 import type { HttpDeps, RouteTable } from './route.ts'
@@ -15,64 +15,34 @@ import type { ServerTiming } from './server-timing.ts'
 import { deadlineHeaders } from './terms.ts'
 import type { HttpHandler, HttpRequest, HttpResponse, Identity } from './types.ts'
 
-/** All methods of one path. */
-type Methods = Map<string, Omit<Route, 'method' | 'path'>>
+/** By a route: its response, or the call that it makes. */
+type Given = HttpResponse | Call | Promise<HttpResponse | Call>
 
-interface Found {
-  readonly methods: Methods
-  readonly params: Call['params']
-}
-
-const NO_PARAMS: Call['params'] = Object.freeze({})
-/** Paths whose route is remembered; clients ask for the same few again and again, and one that does not must not cost memory. */
-const MOST_PATHS = 1000
-const LONGEST_PATH = 256
 const NOTHING = new Uint8Array()
 /** Codes whose cause is kept from the caller, and shown to the operator. */
 const REPORTED: ReadonlySet<ErrorCode> = new Set(['INTERNAL', 'IDENTITY_FAILED'])
 
 export function createHandler(
   tables: readonly RouteTable[],
-  deps: Pick<HttpDeps, 'maxBodyBytes' | 'bodyTimeoutMs' | 'inFlight' | 'report'> & Partial<Pick<HttpDeps, 'ask' | 'routes'>>,
+  deps: Pick<HttpDeps, 'maxBodyBytes' | 'bodyTimeoutMs' | 'inFlight' | 'pipeline' | 'ledger' | 'report'> &
+    Partial<Pick<HttpDeps, 'ask'>>,
   timing?: ServerTiming,
   encodeError: (error: ModelmountError) => Uint8Array = DIALECTS[0].encodeError,
 ): HttpHandler {
-  const { ask } = deps
-  const paths = new Map<string, Methods>()
-  const patterns = new Map<string, { readonly pattern: RegExp; readonly methods: Methods }>()
-  for (const route of tables.flatMap((table) => table.routes)) methodsOf(route.path).set(route.method, route)
+  const { ask, pipeline, ledger } = deps
+  const { find } = createPaths(tables)
 
-  function methodsOf(path: string | RegExp): Methods {
-    const key = String(path)
-    const known = typeof path === 'string' ? paths.get(key) : patterns.get(key)?.methods
-    if (known) return known
-    const methods: Methods = new Map()
-    if (typeof path === 'string') paths.set(key, methods)
-    else patterns.set(key, { pattern: path, methods })
-    return methods
-  }
-
-  const { find } = remembering(search, { most: MOST_PATHS, longest: LONGEST_PATH })
-
-  function search(path: string): Found | undefined {
-    const methods = paths.get(path)
-    if (methods) return { methods, params: NO_PARAMS }
-    for (const { pattern, methods } of patterns.values()) {
-      const match = pattern.exec(path)
-      if (match) return { methods, params: decodeGroups(match.groups) }
-    }
-    return undefined
-  }
-
-  function route(request: HttpRequest): ReturnType<Handler> {
+  function route(request: HttpRequest): Given {
     const found = find(request.path)
-    if (!found) throw new ModelmountError('ROUTE_NOT_FOUND', 'there is no such route')
+    if (!found)
+      return failure(new ModelmountError('ROUTE_NOT_FOUND', 'there is no such route'), request.path, requestIdOf(request.headers))
     const { methods, params } = found
     const method = request.method === 'HEAD' ? 'GET' : request.method
     const target = methods.get(method)
     if (target) {
       if (target.isManagement) refuseCrossSite(request)
-      if (ask) ask(demandOf(target.action, params, request.identity))
+      if (ask && !request.admitted)
+        return allowed(ask(demandOf(target.action, params, request.identity)), target, { request, params })
       return target.handle({ request, params })
     }
     const allow = [...methods.keys(), ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
@@ -103,13 +73,58 @@ export function createHandler(
     return json(error.status, encode(error), adviceOf(error))
   }
 
+  /** One function, because each promise on the way costs a microsecond. */
   async function handle(request: HttpRequest): Promise<HttpResponse> {
-    const isHead = request.method === 'HEAD'
+    let call: Call | undefined
     try {
-      const response = responseOf(await route(request))
-      return framed(marked(request.headers, request.acceptsRest ? response : whole(response)), isHead)
+      const found = route(request)
+      const given = found instanceof Promise ? await found : found
+      if ('status' in given) return finished(request, given)
+      call = given
+      const answer = await pipeline.predict(given)
+      const response = finished(request, responseOf(answer))
+      ledger.succeeded(given, answer)
+      return response
     } catch (error) {
-      return framed(marked(request.headers, failure(error, request.path, requestIdOf(request.headers))), isHead)
+      if (!call) return refuse(error, request)
+      ledger.failed(call, error)
+      return failed(request, error)
+    }
+  }
+
+  async function refuse(refusal: unknown, request: HttpRequest): Promise<HttpResponse> {
+    const call = predictionOf(request)
+    if (!call) return failed(request, refusal)
+    try {
+      const answer = await pipeline.refuse(call, refusal)
+      const response = finished(request, responseOf(answer))
+      ledger.succeeded(call, answer)
+      return response
+    } catch (error) {
+      ledger.failed(call, error)
+      return failed(request, error)
+    }
+  }
+
+  /** The call of a request that was to run a model. */
+  function predictionOf(request: HttpRequest): Call | undefined {
+    if (!runsModel(request.method, request.path)) return undefined
+    const found = route({ ...request, admitted: true })
+    return 'codec' in found ? found : undefined
+  }
+
+  const finished = (request: HttpRequest, response: HttpResponse): HttpResponse =>
+    framed(marked(request.headers, request.acceptsRest ? response : whole(response)), request.method === 'HEAD')
+
+  const failed = ({ method, path, headers }: HttpRequest, error: unknown): HttpResponse =>
+    framed(marked(headers, failure(error, path, requestIdOf(headers))), method === 'HEAD')
+
+  function runsModel(method: string, path: string): boolean {
+    try {
+      return find(path)?.methods.get(method)?.runsModel === true
+    } catch {
+      // A path that cannot be decoded is refused by its route.
+      return false
     }
   }
 
@@ -118,18 +133,17 @@ export function createHandler(
     const held = deps.inFlight.hold()
     try {
       if (held.add(bytesOf(request))) return await handle({ ...request, held })
-      const refusal = failure(tooMuchInFlight(), request.path, requestIdOf(request.headers))
-      return framed(marked(request.headers, refusal), request.method === 'HEAD')
+      return await refuse(tooMuchInFlight(), request)
     } finally {
       held.release()
     }
   }
 
   /** Before the body is read, for carriers. */
-  function admit(method: string, path: string, identity: Identity | undefined): void {
+  function admit(method: string, path: string, identity: Identity | undefined): void | Promise<void> {
     const found = find(path)
     const target = found?.methods.get(method === 'HEAD' ? 'GET' : method)
-    if (found && target) ask?.(demandOf(target.action, found.params, identity))
+    return found && target ? ask?.(demandOf(target.action, found.params, identity)) : undefined
   }
 
   return {
@@ -139,29 +153,25 @@ export function createHandler(
     hold: deps.inFlight.hold,
     roots: tables.flatMap(({ roots = [] }) => roots),
     owns: (path) => tables.some((table) => table.owns(path)),
-    runsModel(method, path) {
-      try {
-        return find(path)?.methods.get(method)?.runsModel === true
-      } catch {
-        // A path that cannot be decoded is refused by its route.
-        return false
-      }
-    },
+    runsModel,
+    refuse,
     error: (error, path, headers) => framed(marked(headers, failure(error, path, requestIdOf(headers))), false),
     handle: (request) => (request.held ? handle(request) : handleHolding(request)),
   }
 }
 
-/** The response of a prediction, or of any other route. */
-function responseOf(given: HttpResponse | Answer): HttpResponse {
-  if ('status' in given) return given
-  if (given.response) return given.response
+/** Once the guards have agreed. */
+const allowed = (later: void | Promise<void>, { handle }: Pick<Route, 'handle'>, visit: Visit): Given =>
+  later ? later.then(() => handle(visit)) : handle(visit)
+
+function responseOf({ response }: Answer): HttpResponse {
+  if (response) return response
   throw new ModelmountError('INTERNAL', 'internal error', {
     cause: new Error('a stage has answered a request without a response'),
   })
 }
 
-const demandOf = (action: Action, { model, version }: Call['params'], principal: Identity | undefined): Demand => ({
+const demandOf = (action: Action, { model, version }: Visit['params'], principal: Identity | undefined): Demand => ({
   action,
   via: 'http',
   principal,
@@ -196,20 +206,4 @@ function whole(response: HttpResponse): HttpResponse {
   const { status, headers, body } = joined(response)
   response.discard?.()
   return { status, headers, body }
-}
-
-function decodeGroups(groups: Readonly<Record<string, string | undefined>> | undefined): Call['params'] {
-  const params: Record<string, string | undefined> = Object.create(null)
-  for (const [name, segment] of Object.entries(groups ?? {}))
-    params[name] = segment === undefined ? undefined : decodeSegment(segment)
-  return Object.freeze(params)
-}
-
-function decodeSegment(segment: string): string {
-  if (!segment.includes('%')) return segment
-  try {
-    return decodeURIComponent(segment)
-  } catch {
-    throw new ModelmountError('REQUEST_INVALID', 'the path is not validly percent-encoded', { details: { field: 'path' } })
-  }
 }

@@ -1,29 +1,39 @@
 /** The front door of predictions over HTTP. */
 
-import type { Asked, Call, Handler, Operation } from '../dialects/index.ts'
-import type { Codec, Call as PredictCall } from '../predict/call.ts'
-import { NO_FETCHES } from '../predict/front.ts'
+import type { Asked, Operation, Visit } from '../dialects/index.ts'
+import type { Codec } from '../predict/call.ts'
+import { type NewCall, NO_FETCHES, newAccount } from '../predict/narrow.ts'
 import { createCodec, type MountTerms } from './codec.ts'
 import type { HttpDeps } from './route.ts'
 import type { HttpRequest } from './types.ts'
 
 /**
- * A route that runs a model. Its pattern names the model `model`, the version `version` and the label `label`.
+ * A route that runs a model. Its pattern names the model `model`, the version `version` and the label `label`. The returned function never throws.
  * @param target names the model where the path names none
  */
 export function inference<A extends Asked>(
   deps: HttpDeps,
   mount: MountTerms,
   operation: Operation<A>,
-  target?: () => Call['params'],
-): Handler {
+  target?: () => Visit['params'],
+): (visit: Visit) => NewCall {
   const codec = createCodec(operation, deps, mount)
-  return ({ request, params }) => deps.predict(callOf(request, target ? target() : params, codec, deps.now()))
+  if (!target) return ({ request, params }) => callOf(request, params, codec, deps.now())
+  return ({ request }) => {
+    try {
+      return callOf(request, target(), codec, deps.now())
+    } catch (error) {
+      return callOf(request, NOT_NAMED, refusing(error), deps.now())
+    }
+  }
 }
 
+const NOT_NAMED: Visit['params'] = {}
 const NO_INPUTS = Object.freeze({})
 
-function callOf(request: HttpRequest, { model = '', version, label }: Call['params'], codec: Codec, at: number): PredictCall {
+const refusing = (error: unknown): Codec => ({ through: () => Promise.reject(error) })
+
+function callOf(request: HttpRequest, { model = '', version, label }: Visit['params'], codec: Codec, at: number): NewCall {
   const { identity } = request
   return {
     model,
@@ -48,6 +58,6 @@ function callOf(request: HttpRequest, { model = '', version, label }: Call['para
     servable: undefined,
     fetches: NO_FETCHES,
     trace: undefined,
-    account: { servable: undefined, trace: undefined },
+    account: newAccount(),
   }
 }

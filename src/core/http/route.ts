@@ -4,10 +4,11 @@ import type { Decode } from '../decoding/index.ts'
 import type { Backend, Route } from '../dialects/index.ts'
 import type { ModelmountError } from '../errors.ts'
 import type { OpenApiDocument } from '../openapi/types.ts'
-import type { Predict, Call as PredictCall } from '../predict/call.ts'
+import type { Call } from '../predict/call.ts'
 import type { ExtensionRoute } from '../predict/extension.ts'
 import type { Demand } from '../predict/guard.ts'
 import type { Ledger } from '../predict/ledger.ts'
+import type { Pipeline } from '../predict/pipeline.ts'
 import type { Served } from '../predict/served.ts'
 import type { Telemetry } from '../telemetry/index.ts'
 import type { InFlight } from './inflight.ts'
@@ -26,12 +27,12 @@ export interface HttpDeps extends Backend {
   /** The OpenAPI document of a mount. */
   openapi(mount: MountConfig): OpenApiDocument
   /** The way of every prediction. */
-  readonly predict: Predict
+  readonly pipeline: Pipeline
   readonly ledger: Ledger
   /** The servable that a call names. @throws ModelmountError as `resolve`, and `LABEL_NOT_FOUND` */
-  target(call: PredictCall): Served
+  target(call: Call): Served
   /** Asks the guards; `undefined` where there are none. */
-  readonly ask: ((demand: Demand) => void) | undefined
+  readonly ask: ((demand: Demand) => void | Promise<void>) | undefined
   /** Routes of extensions. */
   readonly routes: readonly ExtensionRoute[]
   /** The metrics as text; `undefined` where the server's telemetry keeps none. */

@@ -74,6 +74,8 @@ export interface HttpRequest {
   readonly held?: HeldBytes | undefined
   /** On whose behalf it comes. @default none */
   readonly identity?: Identity | undefined
+  /** The adapter has asked `admit()`, and the guards are not asked again. @default false */
+  readonly admitted?: boolean
   /** The adapter writes `rest` of an answer, too. @default false: an answer is `body`, whole */
   readonly acceptsRest?: boolean
 }
@@ -118,16 +120,23 @@ export interface HttpHandler {
   /** True for the paths that this mount answers, be it with a 404; an adapter leaves all others to the app. */
   owns(path: string): boolean
   /**
-   * The answer for an error that happened before the core saw the request (a body over the limit, for example).
+   * The answer to a request that is refused before its body is there: the app does not know its caller, a guard has refused it, the body is
+   * over a limit. Where a model was to run, stages in `observe` and `identify` see the refusal, and it is counted. Never rejects.
+   * @param request without its body
+   */
+  refuse(error: unknown, request: HttpRequest): Promise<HttpResponse>
+  /**
+   * The answer for any other error that happened before the core saw the request.
    * @param path decides whose shape of errors it gets. @default the Open Inference Protocol's
    * @param headers of the request, whose `x-request-id` the answer and the log then have
    */
   error(error: unknown, path?: string, headers?: HttpRequest['headers']): HttpResponse
   /**
    * Asks the guards of the server's extensions, where there are any, as far as method and path decide. Carriers call it before they read a body.
+   * @returns a promise only where a guard decides later
    * @throws ModelmountError `FORBIDDEN`, `UNAUTHENTICATED`
    */
-  admit?(method: string, path: string, identity: Identity | undefined): void
+  admit?(method: string, path: string, identity: Identity | undefined): void | Promise<void>
   /** True for requests that run a model: those that need an identity where there are any. */
   runsModel(method: string, path: string): boolean
 }

@@ -1,7 +1,7 @@
 /** Runs one request of a version that serves: through its views and, where it keeps state, its sequence, into the queue. */
 
 import type { Clock } from '../host/clock.ts'
-import type { Call } from '../predict/call.ts'
+import type { CheckedCall } from '../predict/call.ts'
 import type { Finished } from '../scheduler/entry.ts'
 import type { Sequences } from '../sequences/index.ts'
 import type { About } from './about.ts'
@@ -10,7 +10,7 @@ import type { SessionView } from './view/session.ts'
 import type { Tensors } from './view/view.ts'
 
 /** Queues one run. Its tensors have passed the check, and belong to the engine from here on. */
-export type RunModel = (call: Call) => Promise<Finished>
+export type RunModel = (call: CheckedCall) => Promise<Finished>
 
 interface Deps {
   readonly about: About
@@ -26,9 +26,9 @@ export function createRun(
   const { timeoutMs, priority } = config
   const { up } = outer
 
-  const deadlineOf = (opts: Call): number => opts.at + (opts.timeoutMs ?? timeoutMs)
+  const deadlineOf = (opts: CheckedCall): number => opts.at + (opts.timeoutMs ?? timeoutMs)
 
-  function submit(inputs: Tensors, fetches: readonly string[], opts: Call, enqueuedAt: number): Promise<Finished> {
+  function submit(inputs: Tensors, fetches: readonly string[], opts: CheckedCall, enqueuedAt: number): Promise<Finished> {
     const { refusal } = slot
     if (refusal) throw refusal
     const finished = scheduler.submit({
@@ -49,8 +49,7 @@ export function createRun(
   }
 
   return (call) => {
-    // The check is in front of every run.
-    const taken = outer.down(call.inputs as Tensors)
+    const taken = outer.down(call.inputs)
     const { sequence, tenant, fetches, signal } = call
     const finished = sequences
       ? sequences.run(taken, { sequence, tenant, fetches, signal, deadline: deadlineOf(call) }, (feed, wanted) =>

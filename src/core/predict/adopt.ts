@@ -6,7 +6,7 @@ import { createStatistics } from '../model/statistics.ts'
 import type { ModelInfo } from '../model/types.ts'
 import { createIntake, type Intake } from '../model/view/intake.ts'
 import type { ModelSignature } from '../tensor/types.ts'
-import type { Answer, Call, Servable } from './call.ts'
+import type { Answer, CheckedCall, Servable } from './call.ts'
 import type { Served } from './served.ts'
 
 /** Terms of what has none of its own. */
@@ -85,7 +85,7 @@ export function adopt(servable: Servable): Served {
     statistics: createStatistics(),
     example: undefined,
     sequences: undefined,
-    async run(call: Call): Promise<Answer> {
+    async run(call: CheckedCall): Promise<Answer> {
       try {
         return await servable.run(call)
       } catch (error) {

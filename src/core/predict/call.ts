@@ -18,8 +18,8 @@ export type Principal = Identity
 export type Tensors = Readonly<Record<string, Tensor>>
 
 /**
- * One prediction. A stage that changes what was asked passes `{ ...call, … }` on; the members without `readonly` are filled in on the way, by the
- * places that are named with them, for this place and those further in.
+ * One prediction as it arrives. A stage that changes the request passes `{ ...call, … }` on. It is a {@link RoutedCall} from the place `authorize`
+ * on, and a {@link CheckedCall} from the place `cache` on.
  */
 export interface Call {
   /** The name that was asked for. */
@@ -56,26 +56,44 @@ export interface Call {
   readonly codec: Codec | undefined
   /** Inputs that are known to fit the signature of one servable, and belong to the server: `check` looks at all others. */
   readonly decoded: Decoded | undefined
-  /**
-   * As they were sent; from `check` on tensors of the server's own, which `run` takes for itself: their memory may be gone or written over when the
-   * answer is there. A stage that wants them afterwards copies them before. Empty where there still is a body.
-   */
-  inputs: PredictInputs
-  /** `route`: the servable that answers. A stage may set it before, and the route keeps it. */
-  servable: Servable | undefined
-  /** `check`: names of the outputs to compute; empty before. */
-  fetches: readonly string[]
-  /** `check`: how telemetry knows the request again. */
-  trace: Trace | undefined
-  /** The same object in all copies of a call, for those further out. */
+  /** As they were sent. Empty where there still is a body. */
+  readonly inputs: PredictInputs
+  /** The servable that a stage has chosen in front of the route, which keeps it. */
+  readonly servable: Servable | undefined
+  /** The same object in all copies of a call. */
   readonly account: Account
 }
 
-/** The progress of a call, known to all stages around it. */
+/** From the route on. */
+export interface RoutedCall extends Call {
+  /** Answers it. */
+  readonly servable: Servable
+}
+
+/** From the check on. */
+export interface CheckedCall extends RoutedCall {
+  /**
+   * Tensors of the server's own, which `run` takes for itself: their memory may be gone or written over when the answer is there. A stage that
+   * wants them afterwards copies them before.
+   */
+  readonly inputs: Tensors
+  /** Names of the outputs to compute. */
+  readonly fetches: readonly string[]
+  /** How telemetry knows the request again. `undefined` without telemetry. */
+  readonly trace: Trace | undefined
+}
+
+/** Tells the stages further out how far a call has come. */
 export interface Account {
-  /** The servable that answers it, once its inputs were checked. */
-  servable: Servable | undefined
-  trace: Trace | undefined
+  progress: Progress
+}
+
+/** The checked call itself, where the check has let it pass. */
+export type Progress = Unchecked | CheckedCall
+
+export interface Unchecked {
+  readonly servable: undefined
+  readonly trace: Trace | undefined
 }
 
 export interface Decoded {
@@ -111,7 +129,7 @@ export interface Answer {
 }
 
 /** Answers a call. Whatever it rejects with that is no `ModelmountError` is a defect and answers 500. */
-export type Predict = (call: Call) => Promise<Answer>
+export type Predict<C extends Call = Call> = (call: C) => Promise<Answer>
 
 export type ServableKind = 'model' | 'remote' | 'cascade' | 'pipeline' | 'generator'
 
@@ -130,8 +148,8 @@ export interface Servable {
   readonly signature: ModelSignature
   /** For lists, metadata and the OpenAPI document. The server adds the state, labels and `isDefault`. */
   info(): ServableInfo
-  /** Answers a call whose `inputs` are checked tensors that belong to it from here on, and whose `fetches` are names of its outputs. */
-  run(call: Call): Promise<Answer>
+  /** Answers a call whose `inputs` belong to it from here on, and whose `fetches` are names of its outputs. */
+  run(call: CheckedCall): Promise<Answer>
   /** Takes no more calls, answers the accepted ones, and resolves when it holds nothing any more. */
   drain(): Promise<void>
 }

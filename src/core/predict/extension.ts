@@ -29,13 +29,16 @@ export interface ExtensionRoute {
   ): HttpResponse | Promise<HttpResponse>
 }
 
-/** Facts that an extension knows, read when asked for. */
+/** Facts that an extension knows. The server lends them to all extensions by `start()`, and reads none itself. */
 export interface Source {
   readonly name: string
   read(): JsonValue | Promise<JsonValue>
 }
 
-/** A page that an extension brings for operators, made from a {@link Source} of the same extension. */
+/**
+ * A page that an extension brings for operators, made from a {@link Source} of the same extension. The server lends it to all extensions by
+ * `start()`, and shows none itself: that is for an extension with a route.
+ */
 export interface Panel {
   readonly name: string
   readonly title: string
@@ -65,7 +68,9 @@ export interface Extension {
   readonly servables?: readonly Servable[]
   readonly routes?: readonly ExtensionRoute[]
   readonly guards?: readonly Guard[]
+  /** Given to the `start()` of every extension, and used by nothing else. */
   readonly sources?: readonly Source[]
+  /** Given to the `start()` of every extension, and used by nothing else. */
   readonly panels?: readonly Panel[]
   /** Awaited before the first prediction. An error here fails `createModelServer()`. */
   start?(context: ExtensionContext): void | Promise<void>

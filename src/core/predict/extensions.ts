@@ -1,9 +1,7 @@
 /** The extensions of one server: checked when it is made, started before its first prediction, closed with it. */
 
-import { isModelmountError, ModelmountError } from '../errors.ts'
 import { list, special } from '../options/kinds.ts'
 import { API_VERSION, type Extension, type ExtensionContext } from './extension.ts'
-import type { Demand } from './guard.ts'
 import { PLACES } from './stage.ts'
 
 /** Options that extend a server. */
@@ -36,27 +34,6 @@ function faultOf(value: unknown): string | undefined {
 export function extensionContradictions({ extensions = [] }: ExtensionOptions): string[] {
   const names = extensions.map(({ name }) => name)
   return names.flatMap((name, index) => (names.indexOf(name) < index ? [`extensions[${index}] is a second '${name}'`] : []))
-}
-
-/** Asks the guards of all extensions; `undefined` where there are none, so that nothing is asked. */
-export function guardOf(
-  extensions: readonly Extension[],
-  report: (message: string, error: ModelmountError) => void,
-): ((demand: Demand) => void) | undefined {
-  const guards = extensions.flatMap(({ name, guards = [] }) => guards.map((guard) => ({ name, guard })))
-  if (guards.length === 0) return undefined
-  return (demand) => {
-    for (const { name, guard } of guards) {
-      try {
-        guard(demand)
-      } catch (cause) {
-        if (isModelmountError(cause)) throw cause
-        const error = new ModelmountError('INTERNAL', 'internal error', { cause })
-        report(`a guard of extension '${name}' failed`, error)
-        throw error
-      }
-    }
-  }
 }
 
 type Lent = Omit<ExtensionContext, 'warn' | 'sources' | 'panels'>

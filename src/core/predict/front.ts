@@ -2,13 +2,12 @@
 
 import type { Answer, Call } from './call.ts'
 import type { Ledger } from './ledger.ts'
+import { type NewCall, NO_FETCHES, newAccount } from './narrow.ts'
 import { checkPredictOptions } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { PredictInputs, PredictOptions, PredictResult } from './types.ts'
 
 const NO_OPTIONS: PredictOptions = {}
-/** Before a call is checked. */
-export const NO_FETCHES: readonly string[] = []
 
 interface Deps {
   readonly pipeline: Pipeline
@@ -18,7 +17,7 @@ interface Deps {
   /** @throws ModelmountError `SERVER_CLOSED` */
   refuseClosed(): void
   /** Asks the guards; `undefined` where there are none. */
-  readonly allow: ((call: Call) => void) | undefined
+  readonly allow: ((call: Call) => void | Promise<void>) | undefined
 }
 
 export type Front = (name: string, inputs: PredictInputs, opts?: PredictOptions) => Promise<PredictResult>
@@ -31,29 +30,39 @@ export function createFront({ pipeline, ledger, now, newId, refuseClosed, allow 
     try {
       refuseClosed()
       if (opts !== NO_OPTIONS) checkPredictOptions(opts)
-      const made = callOf(name, inputs, opts, at)
-      call = made
-      allow?.(made)
-      return pipeline.predict(made).then(
-        (answer) => {
-          ledger.succeeded(made, answer)
-          return resultOf(made, answer, newId)
-        },
-        (error) => {
-          ledger.failed(made, error)
-          throw error
-        },
-      )
+      call = callOf(name, inputs, opts, at)
+      return counted(call, allow ? allowed(call, allow) : pipeline.predict(call))
     } catch (error) {
       // A call whose options are none is refused as one without.
       const refused = call ?? callOf(name, inputs, labelledOnly(opts), at)
-      ledger.failed(refused, error)
-      return call ? Promise.reject(error) : pipeline.refuse(refused, error)
+      return counted(refused, pipeline.refuse(refused, error))
     }
+  }
+
+  function allowed(call: Call, allow: NonNullable<Deps['allow']>): Promise<Answer> {
+    const later = allow(call)
+    if (!later) return pipeline.predict(call)
+    return later.then(
+      () => pipeline.predict(call),
+      (error) => pipeline.refuse(call, error),
+    )
+  }
+
+  function counted(call: Call, answering: Promise<Answer>): Promise<PredictResult> {
+    return answering.then(
+      (answer) => {
+        ledger.succeeded(call, answer)
+        return resultOf(call, answer, newId)
+      },
+      (error) => {
+        ledger.failed(call, error)
+        throw error
+      },
+    )
   }
 }
 
-const callOf = (model: string, inputs: PredictInputs, opts: PredictOptions, at: number): Call => ({
+const callOf = (model: string, inputs: PredictInputs, opts: PredictOptions, at: number): NewCall => ({
   model,
   version: opts.version,
   label: opts.label,
@@ -76,7 +85,7 @@ const callOf = (model: string, inputs: PredictInputs, opts: PredictOptions, at: 
   servable: undefined,
   fetches: NO_FETCHES,
   trace: undefined,
-  account: { servable: undefined, trace: undefined },
+  account: newAccount(),
 })
 
 function labelledOnly(opts: unknown): PredictOptions {
@@ -93,7 +102,7 @@ function resultOf(
   newId: () => string,
 ): PredictResult {
   // None where a stage has answered by itself.
-  const { servable } = call.account
+  const { servable } = call.account.progress
   const result = {
     id: call.id ?? newId(),
     model: servable ? servable.name : call.model,

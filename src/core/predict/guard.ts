@@ -33,8 +33,9 @@ export interface Demand {
 }
 
 /**
- * Refuses by throwing, before the body of a request is read. May be asked twice for one request, so it counts nothing. Decides from what it has at hand, because methods that return at once ask it, too;
- * what takes time belongs into a stage in the place `admit` or `authorize`.
+ * Refuses by throwing, or by a promise that rejects, before the body of a request is read. A promise is awaited in front of every route, and by
+ * `predict()`, `load()`, `unload()` and `close()`. All other methods of the server return at once, so a guard that answers them with a promise
+ * refuses them.
  * @throws ModelmountError `FORBIDDEN`, `UNAUTHENTICATED`; anything else answers 500
  */
-export type Guard = (demand: Demand) => void
+export type Guard = (demand: Demand) => void | Promise<void>

@@ -5,14 +5,18 @@ export type {
   Account,
   Answer,
   Call,
+  CheckedCall,
   Codec,
   Decoded,
   Predict,
   Principal,
+  Progress,
+  RoutedCall,
   Servable,
   ServableInfo,
   ServableKind,
   Tensors,
+  Unchecked,
 } from './call.ts'
 export {
   API_VERSION,
@@ -24,4 +28,4 @@ export {
 } from './extension.ts'
 export { ACTIONS, type Action, type Demand, type Guard } from './guard.ts'
 export { ROUTE_CLASSES, type RouteClass } from './route-class.ts'
-export { PLACES, type Place, type Stage, type Stages } from './stage.ts'
+export { type CallIn, PLACES, type Place, type Stage, type Stages } from './stage.ts'

@@ -1,4 +1,4 @@
-/** Counts every call: in the statistics of the servable that answered it, and for telemetry. Both front doors call it. */
+/** Counts every call once: in the statistics of the servable that answered it, and for telemetry. Both front doors call it, at the end. */
 
 import type { Registry } from '../registry/registry.ts'
 import type { RequestObserver } from '../telemetry/index.ts'
@@ -9,8 +9,6 @@ import { completeStack } from './stack.ts'
 export interface Ledger {
   succeeded(call: Call, answer: Answer): void
   failed(call: Call, error: unknown): void
-  /** A call ended before it ran, or after its run was counted. An error that was told already is passed over. */
-  refused(call: Call, error: unknown): void
 }
 
 interface Deps<S extends Served> {
@@ -27,25 +25,22 @@ export function createLedger<S extends Served>({ registry, observer, now }: Deps
   }
 
   return {
-    succeeded({ at, account }, answer) {
-      const served = account.servable as S | undefined
+    succeeded({ account: { progress } }, answer) {
       // A stage has answered by itself.
-      if (!served) return
+      if (!progress.servable) return
+      const served = progress.servable as Served
       const { queueMs, endedAt, ageMs } = answer
-      served.statistics.succeeded(endedAt - at, queueMs, ageMs !== undefined)
-      observer?.answered(served, at, answer, account.trace)
+      served.statistics.succeeded(endedAt - progress.at, queueMs, ageMs !== undefined)
+      observer?.answered(served, progress.at, answer, progress.trace)
     },
     failed(call, error) {
-      const { at, account } = call
-      const served = account.servable as S | undefined
-      if (served) {
-        served.statistics.failed(now() - at)
+      const { progress } = call.account
+      if (progress.servable) {
+        const served = progress.servable as Served
+        served.statistics.failed(now() - progress.at)
         completeStack(error, call)
-      }
-      observer?.failed(served ?? meant(call), at, error, account.trace)
-    },
-    refused(call, error) {
-      observer?.refused(meant(call), call.at, error)
+        observer?.failed(served, progress.at, error, progress.trace)
+      } else observer?.failed(meant(call), call.at, error, progress.trace)
     },
   }
 }

@@ -1,9 +1,10 @@
 /** The way of every prediction, composed once: the server's own steps in their places, and the stages of extensions around them. */
 
 import { isModelmountError, ModelmountError, toModelmountError } from '../errors.ts'
-import type { Answer, Call, Predict, Servable } from './call.ts'
+import type { Account, Answer, Call, CheckedCall, Predict, RoutedCall } from './call.ts'
 import type { Served } from './served.ts'
-import { PLACES, type Place, type Stage, type Stages } from './stage.ts'
+import { completeStack } from './stack.ts'
+import type { CallIn, Place, Stage, Stages } from './stage.ts'
 
 /** Stages with the name of the extension that they are of. */
 export interface Mounted {
@@ -11,9 +12,16 @@ export interface Mounted {
   readonly stages?: Stages | undefined
 }
 
+/** The server's own. All other places are empty until an extension has a stage there. */
+interface Steps {
+  readonly decode: Stage
+  route(next: Predict<RoutedCall>): Predict
+  check(next: Predict<CheckedCall>): Predict<RoutedCall>
+  readonly cache: Stage<CheckedCall>
+}
+
 interface Deps {
-  /** The server's own steps; a place without one is empty until an extension has a stage there. */
-  readonly steps: { readonly [P in Place]?: Stage }
+  readonly steps: Steps
   readonly extensions: readonly Mounted[]
   /** A defect of an extension, for the log: the caller gets `INTERNAL`. */
   report(message: string, error: ModelmountError): void
@@ -21,39 +29,49 @@ interface Deps {
 
 export interface Pipeline {
   readonly predict: Predict
-  /** Shows a call that was refused before it could begin to the stages in `observe`. Rejects with the error. */
-  refuse(call: Call, error: unknown): Promise<never>
+  /** Takes a call that was refused in front of its body through the places `observe` and `identify`. Rejects with the error, unless a stage answers. */
+  refuse(call: Call, error: unknown): Promise<Answer>
 }
 
 export function createPipeline({ steps, extensions, report }: Deps): Pipeline {
-  const around = (place: Place, next: Predict): Predict =>
+  const around = <P extends Place>(place: P, next: Predict<CallIn[P]>): Predict<CallIn[P]> =>
     extensions.reduceRight((inner, { name, stages }) => {
-      const stage = stages?.[place]
+      const stage: Stage<CallIn[P]> | undefined = stages?.[place]
       return stage ? guarded(stage, inner, `extension '${name}' failed in the place '${place}'`, report) : inner
     }, next)
-  const predict = PLACES.reduceRight((next, place) => around(place, steps[place]?.(next) ?? next), run)
-  const refusals = new WeakMap<Call, unknown>()
-  const refused = around('observe', (call) => Promise.reject(refusals.get(call)))
+  const outermost = (next: Predict): Predict => around('observe', around('identify', next))
+
+  const ran = around('run', run)
+  const cached = around('cache', steps.cache(ran))
+  const checked = around('check', steps.check(cached))
+  const authorized = around('authorize', checked)
+  const routed = around('route', steps.route(authorized))
+  const decoded = around('decode', steps.decode(routed))
+  const opened = around('open', decoded)
+  const admitted = around('admit', opened)
+
+  const refusals = new WeakMap<Account, unknown>()
+  const refused = outermost(({ account }) => Promise.reject(refusals.get(account)))
   return {
-    predict,
+    predict: outermost(admitted),
     refuse(call, error) {
-      refusals.set(call, error)
-      return refused(call) as Promise<never>
+      refusals.set(call.account, error)
+      return refused(call)
     },
   }
 }
 
 /** The last step: the servable answers. */
-function run(call: Call): Promise<Answer> {
-  return (call.servable as Servable).run(call)
+function run(call: CheckedCall): Promise<Answer> {
+  return call.servable.run(call)
 }
 
-/** `cache`: only for what keeps results. */
-export const cacheStep: Stage = (next) => {
-  const runIt = (_inputs: unknown, call: Call): Promise<Answer> => next(call)
+/** `cache`: only for servables that keep results. */
+export const cacheStep: Stage<CheckedCall> = (next) => {
+  const runIt = (_inputs: unknown, call: CheckedCall): Promise<Answer> => next(call)
   return (call) => {
     const cache = call.cacheable ? (call.servable as Served).cache : undefined
-    return cache ? cache.getOrRun(call.inputs as Parameters<typeof cache.getOrRun>[0], call, runIt) : next(call)
+    return cache ? cache.getOrRun(call.inputs, call, runIt) : next(call)
   }
 }
 
@@ -61,13 +79,15 @@ export const cacheStep: Stage = (next) => {
 export const decodeStep: Stage = (next) => (call) => (call.codec ? call.codec.through(call, next) : next(call))
 
 /** A stage of an extension. An error of its own that is no ModelmountError is its defect, and fails this request alone. */
-function guarded(stage: Stage, inner: Predict, what: string, report: Deps['report']): Predict {
+function guarded<C extends Call>(stage: Stage<C>, inner: Predict<C>, what: string, report: Deps['report']): Predict<C> {
   // Errors from further in become ours here, so that the rest is the stage's.
   const outer = stage(async (call) => {
     try {
       return await inner(call)
-    } catch (error) {
-      throw toModelmountError(error)
+    } catch (cause) {
+      const error = toModelmountError(cause)
+      if (call.account.progress.servable) completeStack(error, call)
+      throw error
     }
   })
   return async (call) => {

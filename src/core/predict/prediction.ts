@@ -7,9 +7,10 @@ import { adopt } from './adopt.ts'
 import type { Call } from './call.ts'
 import { createCheck } from './check.ts'
 import type { Extension, ExtensionContext } from './extension.ts'
-import { guardOf, startExtensions } from './extensions.ts'
+import { startExtensions } from './extensions.ts'
 import { createFront } from './front.ts'
 import type { Demand } from './guard.ts'
+import { guardsOf } from './guards.ts'
 import { createLedger } from './ledger.ts'
 import { cacheStep, createPipeline, decodeStep } from './pipeline.ts'
 import { createRoute, targetOf } from './route.ts'
@@ -31,25 +32,25 @@ export function createPrediction(extensions: readonly Extension[], deps: Deps) {
 
   const report = (what: string, { cause }: ModelmountError): void =>
     warn(`${what}: ${cause instanceof Error ? (cause.stack ?? cause.message).replace(/\s*\n\s*/g, ' ') : String(cause)}`)
-  const ask = guardOf(extensions, report)
+  const guards = guardsOf(extensions, report)
   const ledger = createLedger({ registry, observer, now })
   const pipeline = createPipeline({
     steps: { decode: decodeStep, route: createRoute(registry), check: createCheck(observer), cache: cacheStep },
     extensions,
     report,
   })
-  const allow = ask && ((call: Call): void => ask(demandOf(call)))
+  const allow = guards && ((call: Call) => guards.ask(demandOf(call)))
   const front = createFront({ pipeline, ledger, now, newId, refuseClosed, allow })
   for (const { servables = [] } of extensions) {
     for (const servable of servables) registry.set(adopt(servable))
   }
 
   return {
-    ask,
+    guards,
     routes: extensions.flatMap(({ routes = [] }) => routes),
     front,
     ledger,
-    predict: pipeline.predict,
+    pipeline,
     /** The servable that a call names. @throws ModelmountError `SERVER_CLOSED`, and as `targetOf` */
     target(call: Call) {
       refuseClosed()

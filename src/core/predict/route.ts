@@ -4,9 +4,9 @@ import { ModelmountError } from '../errors.ts'
 import type { Registry } from '../registry/registry.ts'
 import { sequenceKey } from '../sequences/index.ts'
 import { servedOf } from './adopt.ts'
-import type { Call, Predict } from './call.ts'
+import type { Call, Predict, RoutedCall } from './call.ts'
+import { routed } from './narrow.ts'
 import type { Served } from './served.ts'
-import type { Stage } from './stage.ts'
 
 type Versions<S extends Served> = Pick<Registry<S>, 'resolve' | 'labelled' | 'versions'>
 
@@ -19,12 +19,11 @@ export const targetOf = <S extends Served>(registry: Versions<S>, { model, versi
 
 /** @param registry holds nothing but servables that are served */
 export const createRoute =
-  <S extends Served>(registry: Versions<S>): Stage =>
-  (next: Predict) =>
+  <S extends Served>(registry: Versions<S>) =>
+  (next: Predict<RoutedCall>): Predict =>
   (call) => {
     const target = call.servable ? servedOf(call.servable) : targetOf(registry, call)
-    call.servable = call.sequence ? holderOf(registry, target, call, call.sequence) : target
-    return next(call)
+    return next(routed(call, call.sequence ? holderOf(registry, target, call, call.sequence) : target))
   }
 
 /** Where a request goes on with a sequence, the version that has it. One id is one sequence of all versions. */

@@ -5,12 +5,12 @@ import type { StatisticsSnapshot } from '../model/statistics.ts'
 import type { ModelInfo } from '../model/types.ts'
 import type { Priority } from '../scheduler/types.ts'
 import type { ExampleForm } from '../tensor/index.ts'
-import type { Answer, Call, Servable, Tensors } from './call.ts'
+import type { Answer, CheckedCall, Servable, Tensors } from './call.ts'
 import type { PredictInputs } from './types.ts'
 
 /** Results that it keeps. */
 interface Kept {
-  getOrRun(inputs: Tensors, call: Call, run: (inputs: Tensors, call: Call) => Promise<Answer>): Promise<Answer>
+  getOrRun(inputs: Tensors, call: CheckedCall, run: (inputs: Tensors, call: CheckedCall) => Promise<Answer>): Promise<Answer>
   purge(): number
 }
 

@@ -1,9 +1,9 @@
 /** Steps around every prediction: stages in places that are nested, composed once when the server is made. */
 
-import type { Predict } from './call.ts'
+import type { Call, CheckedCall, Predict, RoutedCall } from './call.ts'
 
 /** Wraps what is further in. Called once; the function that it returns is called for every prediction. */
-export type Stage = (next: Predict) => Predict
+export type Stage<C extends Call = Call> = (next: Predict<C>) => Predict<C>
 
 /**
  * The places of a prediction, outermost first; an answer passes them in reverse. Work of the server in each place:
@@ -23,5 +23,13 @@ export const PLACES = ['observe', 'identify', 'admit', 'open', 'decode', 'route'
 
 export type Place = (typeof PLACES)[number]
 
+/** The call that a stage in a place gets, and passes on. */
+export interface CallIn extends Record<Place, Call> {
+  readonly authorize: RoutedCall
+  readonly check: RoutedCall
+  readonly cache: CheckedCall
+  readonly run: CheckedCall
+}
+
 /** Stages by place. In one place they are outside the server's own step, and those of earlier extensions are outside those of later ones. */
-export type Stages = { readonly [P in Place]?: Stage }
+export type Stages = { readonly [P in Place]?: Stage<CallIn[P]> }

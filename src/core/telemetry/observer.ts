@@ -29,8 +29,6 @@ export interface RequestObserver {
   ): Trace | undefined
   answered(model: Named, startedAt: number, answer: Answered, trace: Trace | undefined): void
   failed(model: Named | undefined, startedAt: number, error: unknown, trace: Trace | undefined): void
-  /** A request ended before it began; does nothing for an error that was told already. */
-  refused(model: Named | undefined, startedAt: number, error: unknown): void
 }
 
 /** @param idOf the id that the headers of an HTTP request bring, where it is one */
@@ -39,11 +37,7 @@ export function observeRequests(
   clock: Clock,
   idOf: (headers: RequestStart['headers']) => string | undefined,
 ): RequestObserver {
-  /** Errors that were told: one that leaves by an HTTP route passes here twice. */
-  const told = new WeakSet<object>()
-
   function failed(model: Named | undefined, startedAt: number, error: unknown, trace: Trace | undefined): void {
-    if (typeof error === 'object' && error !== null) told.add(error)
     telemetry.end?.(
       {
         model: model?.name,
@@ -68,8 +62,5 @@ export function observeRequests(
       telemetry.end?.({ model: name, version, error: undefined, startedAt, endedAt, queueMs, inferMs, batchSize, cached }, trace)
     },
     failed,
-    refused(model, startedAt, error) {
-      if (!told.has(error as object)) failed(model, startedAt, error, undefined)
-    },
   }
 }

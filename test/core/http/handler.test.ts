@@ -9,6 +9,7 @@ import { addModel } from '../../../tools/models.mjs'
 import { ADD } from '../../adapters/requests.ts'
 import { watch } from '../../support/events.ts'
 import { callerOf } from '../../support/mount.ts'
+import { NO_PREDICTIONS } from '../../support/no-predictions.ts'
 import { serverFor } from '../../support/server.ts'
 
 const LONG = '/v2/models/'
@@ -23,6 +24,7 @@ function mount(handle: Route['handle'] = ({ params }) => json(200, params)) {
   }
   const reported: [ModelmountError, string | undefined][] = []
   const deps = {
+    ...NO_PREDICTIONS,
     maxBodyBytes: 1,
     bodyTimeoutMs: 1,
     inFlight: createInFlight(1000),

@@ -39,7 +39,7 @@ export function access({ roles, rolesOf }: AccessOptions): Access {
       // The version that an alias stands for is known here only.
       authorize: (next) => (call) => {
         const { servable, principal } = call
-        const demand: Demand = { action: 'infer', via: 'http', principal, model: servable?.name, version: servable?.version }
+        const demand: Demand = { action: 'infer', via: 'http', principal, model: servable.name, version: servable.version }
         return explain(demand) === undefined ? Promise.reject(refused()) : next(call)
       },
     },

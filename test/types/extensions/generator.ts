@@ -24,7 +24,7 @@ export function generator({ name, tokens }: GeneratorOptions): Extension {
     },
     info: () => ({ doc: 'Goes on with a text.' }),
     async run({ inputs, signal, at }): Promise<Answer> {
-      const [prompt = ''] = ((inputs as Tensors).text_input?.data ?? []) as readonly string[]
+      const [prompt = ''] = (inputs.text_input?.data ?? []) as readonly string[]
       const all = tokens(prompt, signal)[Symbol.asyncIterator]()
       const first = await all.next()
       const stream = { [Symbol.asyncIterator]: () => ({ next: async () => outputOf(await all.next()) }) }

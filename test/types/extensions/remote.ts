@@ -2,7 +2,7 @@
 
 import { ModelmountError } from 'modelmount'
 import { createClient } from 'modelmount/client'
-import type { Answer, Call, Extension, Servable } from 'modelmount/extension'
+import type { Answer, CheckedCall, Extension, Servable } from 'modelmount/extension'
 
 interface RemoteOptions {
   readonly url: string
@@ -15,7 +15,7 @@ export function remote({ url, model, signature }: RemoteOptions): Extension {
   const running = new Set<Promise<unknown>>()
   let isDraining = false
 
-  async function ask({ inputs, fetches, timeoutMs, signal, at }: Call): Promise<Answer> {
+  async function ask({ inputs, fetches, timeoutMs, signal, at }: CheckedCall): Promise<Answer> {
     const left = new AbortController()
     const leave = (): void => left.abort()
     signal?.addEventListener('abort', leave)

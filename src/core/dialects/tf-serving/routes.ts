@@ -8,7 +8,7 @@ import type { Mount } from '../dialect.ts'
 import { refuseParsedForm } from '../media-type.ts'
 import { type Operation, WHOLE } from '../operation.ts'
 import { json, written } from '../response.ts'
-import type { Backend, Call, Route } from '../route.ts'
+import type { Backend, Route, Visit } from '../route.ts'
 import { encodeTfMetadata, encodeTfStatus } from './metadata.ts'
 import { PREDICT as DECODER, type TfPredictRequest } from './request.ts'
 import { encodeTfPredict } from './response.ts'
@@ -36,12 +36,12 @@ const PREDICT: Operation<TfPredictRequest> = {
 export function routes(backend: Backend, mount: Mount<object>): readonly Route[] {
   if (!mount.show.includes('inference')) return []
 
-  const versionOf = ({ model = '', version, label }: Call['params']): string | undefined =>
+  const versionOf = ({ model = '', version, label }: Visit['params']): string | undefined =>
     label === undefined ? version : backend.labelled(model, label)
 
-  const modelOf = (params: Call['params']): Served => backend.resolve(params.model ?? '', versionOf(params))
+  const modelOf = (params: Visit['params']): Served => backend.resolve(params.model ?? '', versionOf(params))
 
-  function status({ params }: Call): HttpResponse {
+  function status({ params }: Visit): HttpResponse {
     return json(200, encodeTfStatus(backend.known(params.model ?? '', versionOf(params)).map((model) => backend.info(model))))
   }
 

@@ -2,7 +2,7 @@
 
 import type { HttpResponse } from '../../../http/types.ts'
 import { json } from '../../response.ts'
-import type { Backend, Call, Route } from '../../route.ts'
+import type { Backend, Route, Visit } from '../../route.ts'
 import { encodeConfig } from '../config.ts'
 import { MODEL } from './inference.ts'
 
@@ -10,7 +10,7 @@ import { MODEL } from './inference.ts'
 const USUAL_ROWS = 64
 
 export function configuration(backend: Backend): readonly Route[] {
-  function answer({ params: { model: name = '', version } }: Call): HttpResponse {
+  function answer({ params: { model: name = '', version } }: Visit): HttpResponse {
     const model = backend.resolve(name, version)
     const { maxBatch, batching } = model.config
     // Where nothing bounds the rows of a request, the size of a run is the number that clients want to know.

@@ -9,7 +9,7 @@ import type { Mount } from '../../dialect.ts'
 import { checkInferenceType, headerLengthOf } from '../../media-type.ts'
 import { type Operation, WHOLE } from '../../operation.ts'
 import { json, whole, written } from '../../response.ts'
-import type { Backend, Call, Route } from '../../route.ts'
+import type { Backend, Route, Visit } from '../../route.ts'
 import { INFER as DECODER } from '../decoders.ts'
 import type { InferRequest } from '../infer-request.ts'
 import { encodeModelMetadata, encodeServerMetadata } from '../metadata.ts'
@@ -32,7 +32,7 @@ export function inference(backend: Backend, mount: Mount<unknown>, extensions: r
     return json(ready ? 200 : 503, { ready })
   }
 
-  function modelReady({ params: { model: name = '', version } }: Call): HttpResponse {
+  function modelReady({ params: { model: name = '', version } }: Visit): HttpResponse {
     try {
       const ready = backend.resolve(name, version).available
       return json(ready ? 200 : 503, { name, ready })
@@ -48,7 +48,7 @@ export function inference(backend: Backend, mount: Mount<unknown>, extensions: r
     return json(200, encodeServerMetadata(backend.serverName, VERSION, names))
   }
 
-  function metadata({ params: { model = '', version } }: Call): HttpResponse {
+  function metadata({ params: { model = '', version } }: Visit): HttpResponse {
     const info = backend.info(backend.resolve(model, version))
     return json(200, encodeModelMetadata(info, version === undefined ? backend.versions(model) : [version]))
   }

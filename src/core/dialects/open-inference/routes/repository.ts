@@ -3,7 +3,7 @@
 import { toModelmountError } from '../../../errors.ts'
 import type { HttpRequest, HttpResponse } from '../../../http/types.ts'
 import { json } from '../../response.ts'
-import type { Backend, Call, Route } from '../../route.ts'
+import type { Backend, Route, Visit } from '../../route.ts'
 import {
   checkLoadRequest,
   checkUnloadRequest,
@@ -30,14 +30,14 @@ function short({ body, rest = [] }: HttpRequest): unknown {
 const done = (): HttpResponse => ({ status: 200, headers: {}, body: new Uint8Array() })
 
 export function repository(backend: Backend): readonly Route[] {
-  async function index({ request }: Call): Promise<HttpResponse> {
+  async function index({ request }: Visit): Promise<HttpResponse> {
     const onlyReady = readIndexRequest(short(request))
     const known: IndexEntry[] = backend.known().map(backend.info)
     const entries = [...known, ...(await backend.control.absent()).map((found) => ({ ...found, state: 'unloaded' }) as const)]
     return json(200, encodeIndex(entries.filter(({ state }) => !onlyReady || state === 'ready')))
   }
 
-  async function load({ request, params: { model = '' } }: Call): Promise<HttpResponse> {
+  async function load({ request, params: { model = '' } }: Visit): Promise<HttpResponse> {
     checkLoadRequest(short(request))
     try {
       await backend.control.load(model)
@@ -47,7 +47,7 @@ export function repository(backend: Backend): readonly Route[] {
     return done()
   }
 
-  async function unload({ request, params: { model = '' } }: Call): Promise<HttpResponse> {
+  async function unload({ request, params: { model = '' } }: Visit): Promise<HttpResponse> {
     checkUnloadRequest(short(request))
     await backend.control.unload(model)
     return done()

@@ -2,12 +2,12 @@
 
 import type { HttpResponse } from '../../../http/types.ts'
 import { json } from '../../response.ts'
-import type { Backend, Call, Route } from '../../route.ts'
+import type { Backend, Route, Visit } from '../../route.ts'
 import { encodeStatistics } from '../statistics.ts'
 import { MODEL } from './inference.ts'
 
 export function statistics(backend: Backend): readonly Route[] {
-  function stats({ params: { model: name, version } }: Call): HttpResponse {
+  function stats({ params: { model: name, version } }: Visit): HttpResponse {
     // An unknown or unready one is refused as elsewhere.
     if (name !== undefined) backend.resolve(name, version)
     const models = backend.known(name, version).filter(({ state }) => state === 'ready')

@@ -1,0 +1,30 @@
+/** The steps of a call. It stays one object of one hidden class: a copy at each step would cost more than the step. */
+
+import type { Trace } from '../telemetry/index.ts'
+import type { Account, Call, CheckedCall, RoutedCall, Servable, Tensors, Unchecked } from './call.ts'
+
+/** A call as the front doors and the decoder make it, with room for all that it will have. */
+export interface NewCall extends Call, Pick<CheckedCall, 'fetches' | 'trace'> {}
+
+/** A call that the server's own steps may fill in. */
+type Open<C> = { -readonly [Member in keyof C]: C[Member] }
+
+export const NO_FETCHES: readonly string[] = []
+const NOT_CHECKED: Unchecked = Object.freeze({ servable: undefined, trace: undefined })
+
+export const newAccount = (): Account => ({ progress: NOT_CHECKED })
+
+export function routed(call: Call, servable: Servable): RoutedCall {
+  const narrowed = call as Open<RoutedCall>
+  narrowed.servable = servable
+  return narrowed
+}
+
+export function checked(call: RoutedCall, inputs: Tensors, fetches: readonly string[], trace: Trace | undefined): CheckedCall {
+  const narrowed = call as Open<CheckedCall>
+  narrowed.inputs = inputs
+  narrowed.fetches = fetches
+  narrowed.trace = trace
+  narrowed.account.progress = narrowed
+  return narrowed
+}
