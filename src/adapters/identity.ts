@@ -71,7 +71,7 @@ function statusOf(error: unknown): unknown {
   return status ?? statusCode ?? (error as WithStatus).getStatus?.()
 }
 
-/** The app's own words stay in the log: what they say of its users is not for the caller. */
+/** The app's own words stay in the log: they may speak of its users, and are not for the caller. */
 function refuse(cause: unknown): never {
   const status = statusOf(cause)
   if (status === 401) throw fault('UNAUTHENTICATED', 401, 'the request does not say on whose behalf it comes', { cause })
