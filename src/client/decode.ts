@@ -97,14 +97,18 @@ const isCount = (value: unknown): value is number => typeof value === 'number' &
 /** The server's values are checked like those of a caller. */
 function fromJson(name: string, type: DType, dims: readonly number[], data: unknown): Tensor {
   const info = { name, type, declaredType: type, dims }
-  const dialect = {
+  const vocabulary = {
     typeName: toWireType,
     pathOf: () => name,
     fields: { type: 'datatype', dims: 'shape', data: 'data' },
     elements: { json: true, bigIntegerAdvice: 'ask for binary data' },
   }
   try {
-    const read = checkInputs({ inputs: [info], outputs: [] }, { [name]: { type, dims, data } }, { maxElements: 2 ** 31, dialect })
+    const read = checkInputs(
+      { inputs: [info], outputs: [] },
+      { [name]: { type, dims, data } },
+      { maxElements: 2 ** 31, vocabulary },
+    )
     return read[name] as Tensor
   } catch (cause) {
     throw invalid(`the data of ${shown(name)} does not fit its shape and datatype`, cause)

@@ -67,7 +67,7 @@ function batchingOf(cap: number): Batching {
     nextCap: () => cap,
     roomFor: () => Number.POSITIVE_INFINITY,
     info: { enabled: true, reason: '', maxSize: cap },
-    place: (run, shareable) => ({ lane: shareable ? '*' : '', rows: rowsIn(run.inputs.x).length / 2 }),
+    place: (run, shareable) => ({ bucket: shareable ? '*' : '', rows: rowsIn(run.inputs.x).length / 2 }),
     shared: (lane) => lane === '*',
     join(requests) {
       const data = Float32Array.from(requests.flatMap(({ x }) => Array.from(rowsIn(x))))

@@ -95,7 +95,7 @@ function simulatedBatching(start: number, sizes: readonly number[], maxRunMs: nu
     roomFor: () => Number.POSITIVE_INFINITY,
     maxRunMs,
     info: { enabled: true, reason: '', maxSize: start },
-    place: () => ({ lane: '*', rows: 1 }),
+    place: () => ({ bucket: '*', rows: 1 }),
     shared: () => true,
     join: (requests) => ({ x: { type: 'float32', dims: [requests.length, 1], data: new Float32Array(requests.length) } }),
     split: (_outputs, rows) => rows.map(() => ({ x: ROW })),

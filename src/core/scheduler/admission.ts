@@ -57,16 +57,16 @@ const isFull = (maxQueue: number, { queue, pool }: State): boolean =>
   queue.count >= maxQueue && queue.count - pool.instances.filter((instance) => instance.bursts === 0).length >= maxQueue
 
 /** The usual case, decided without a closer look: the deadline would be met even one row after the other. */
-function isFarOff({ deadline, rows, lane }: Entry, { now, queue, batching }: State): boolean {
-  const ms = batching.curveOf(lane).upper(1)
+function isFarOff({ deadline, rows, bucket }: Entry, { now, queue, batching }: State): boolean {
+  const ms = batching.curveOf(bucket).upper(1)
   return ms !== undefined && now + ms * (queue.rows + 2 * batching.cap + rows) < deadline
 }
 
 /** When a new request would be answered: the work ahead of it at fair shares in full batches, then its own. */
 function etaMs(newcomer: Entry, { queue, batching, pool }: State): number {
-  const { lane, rows } = newcomer
-  const curve = batching.curveOf(lane)
-  const cap = batching.shared(lane) ? capOf(batching, newcomer) : 1
+  const { bucket, rows } = newcomer
+  const curve = batching.curveOf(bucket)
+  const cap = batching.shared(bucket) ? capOf(batching, newcomer) : 1
   const ahead = queue.rowsAhead(newcomer)
   const batches = Math.floor(ahead / (cap * Math.max(1, pool.instances.length)))
   const freeInMs =

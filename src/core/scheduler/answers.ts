@@ -51,7 +51,7 @@ export function createAnswers(deps: Deps): Answers {
     pool.succeeded()
     recheck?.ran(inferMs)
     const { batching } = sharing
-    batching.observe(first.lane, rows, inferMs, endedAt)
+    batching.observe(first.bucket, rows, inferMs, endedAt)
     const pieces = entries.length === 1 ? [outcome.outputs] : batching.split(outcome.outputs, entries.map(rowsOfEntry), entries)
     if (!pieces) {
       // Sharing may be off by now, for another reason: results of shared runs meanwhile are not trusted either.
@@ -62,7 +62,7 @@ export function createAnswers(deps: Deps): Answers {
     // Each has a copy of its own rows.
     if (entries.length > 1) discard(outcome.outputs)
     if (recheck && entries.length > 1)
-      checkOne(entries, instance, pieces, batching.curveOf(first.lane).estimate(1) ?? inferMs, {
+      checkOne(entries, instance, pieces, batching.curveOf(first.bucket).estimate(1) ?? inferMs, {
         recheck,
         pool,
         clock,
@@ -77,7 +77,7 @@ export function createAnswers(deps: Deps): Answers {
 
   /** It failed by itself, so the cause is not a neighbour. */
   function refuted(entry: Entry, error: ModelmountError): void {
-    if (sharing.batching.shared(entry.lane)) suspects.add(originOf(entry))
+    if (sharing.batching.shared(entry.bucket)) suspects.add(originOf(entry))
     settle(entry, error)
   }
 

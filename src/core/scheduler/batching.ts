@@ -16,7 +16,7 @@ import type { BatchingInfo } from './types.ts'
 
 /** The place where a request waits. */
 export interface Place {
-  readonly lane: string
+  readonly bucket: string
   readonly rows: number
 }
 
@@ -29,26 +29,26 @@ export interface Member {
 export interface Batching {
   /** Of all shapes. */
   readonly curve: Curve
-  /** For the shapes of one lane: a sentence of 16 tokens costs less than one of 512. */
-  curveOf(lane: string): Curve
+  /** For the shapes of one bucket: a sentence of 16 tokens costs less than one of 512. */
+  curveOf(bucket: string): Curve
   /** Longest expected time of a batch. */
   readonly maxRunMs: number
   /** Most rows of one run, whatever their shapes. Changes while the model serves, if another size proves better. */
   readonly cap: number
-  /** The same for the shapes of one lane. */
-  capOf(lane: string): number
-  /** The same for the next run of a lane with that many waiting rows: now and then another size is tried. */
-  nextCap(lane: string, waiting: number, now: number): number
+  /** The same for the shapes of one bucket. */
+  capOf(bucket: string): number
+  /** The same for the next run of a bucket with that many waiting rows: now and then another size is tried. */
+  nextCap(bucket: string, waiting: number, now: number): number
   /** Learns from a run. */
-  observe(lane: string, rows: number, ms: number, now: number): void
+  observe(bucket: string, rows: number, ms: number, now: number): void
   /** Most rows of such a run within the bound on elements. */
   roomFor(run: Run, rows: number): number
   /** As of now. */
   readonly info: BatchingInfo
-  /** The lane of a request: requests of one lane fit into one run. */
+  /** The bucket of a request: requests of one bucket fit into one run. */
   place(run: Run, shareable: boolean): Place
-  /** True for lanes whose requests may share a run. */
-  shared(lane: string): boolean
+  /** True for buckets whose requests may share a run. */
+  shared(bucket: string): boolean
   /** @param memory for the joined tensors */
   join(requests: readonly TensorRecord[], buffers?: BufferPool): TensorRecord
   /** Elements that joining them adds as padding. */
@@ -61,17 +61,17 @@ export interface Batching {
   paste(outputs: readonly TensorRecord[]): TensorRecord
 }
 
-/** The lane of requests that run by themselves. */
+/** The bucket of requests that run by themselves. */
 const SOLO = ''
-/** The lane of requests with the same shapes that want all outputs: the usual case, found without building a key. */
+/** The bucket of requests with the same shapes that want all outputs: the usual case, found without building a key. */
 const UNIFORM = '*'
-/** Starts the key of lanes whose requests are padded to each other's length. */
+/** Starts the key of buckets whose requests are padded to each other's length. */
 const LENGTHS = '~'
 
 /** Further shapes share one curve. */
 const MAX_CURVES = 64
 
-const ALONE = { lane: SOLO, rows: 1 }
+const ALONE = { bucket: SOLO, rows: 1 }
 
 export function unbatched(reason: string, curve: Curve = createCurve()): Batching {
   return {
@@ -128,11 +128,11 @@ export function createBatching(signature: ModelSignature, axes: ModelAxes, setti
     get cap() {
       return caps.most
     },
-    capOf: (lane) => caps.of(lane).rows,
-    nextCap: (lane, waiting, now) => caps.of(lane).next(waiting, now),
-    observe(lane, rows, ms, now) {
-      curveOf(lane).observe(rows, ms)
-      if (lane !== SOLO) caps.observe(lane, rows, ms, now)
+    capOf: (bucket) => caps.of(bucket).rows,
+    nextCap: (bucket, waiting, now) => caps.of(bucket).next(waiting, now),
+    observe(bucket, rows, ms, now) {
+      curveOf(bucket).observe(rows, ms)
+      if (bucket !== SOLO) caps.observe(bucket, rows, ms, now)
     },
     roomFor: createRoom(signature, axes, filler, settings.maxElements),
     get info() {
@@ -144,7 +144,7 @@ export function createBatching(signature: ModelSignature, axes: ModelAxes, setti
       return { enabled: true, reason: `${found}${since}${slow}`, maxSize, ...(padding ? { padding } : {}) }
     },
     place: createPlace(signature, axes, filler),
-    shared: (lane) => lane !== SOLO,
+    shared: (bucket) => bucket !== SOLO,
     join: (requests, buffers) => join(filler ? filler.pad(requests) : requests, axes, buffers),
     padding: (members) => (filler && members.length > 1 ? filler.paddingOf(members.map(inputsOf)) : 0),
     split(outputs, rows, members) {
@@ -158,15 +158,15 @@ export function createBatching(signature: ModelSignature, axes: ModelAxes, setti
 
 const inputsOf = ({ run }: Member): TensorRecord => run.inputs
 
-/** Curves of lanes, each starting from the model's own. */
+/** Curves of buckets, each starting from the model's own. */
 function createCurves(all: Curve): Batching['curveOf'] {
   const curves = new Map<string, Curve>([[UNIFORM, all]])
-  return (lane) => {
-    let curve = curves.get(lane)
+  return (bucket) => {
+    let curve = curves.get(bucket)
     if (!curve) {
       if (curves.size >= MAX_CURVES) return all
       curve = all.fork()
-      curves.set(lane, curve)
+      curves.set(bucket, curve)
     }
     return curve
   }
@@ -175,11 +175,11 @@ function createCurves(all: Curve): Batching['curveOf'] {
 interface Caps {
   /** The largest of them; read on every request. */
   readonly most: number
-  of(lane: string): Cap
-  observe(lane: string, rows: number, ms: number, now: number): void
+  of(bucket: string): Cap
+  observe(bucket: string, rows: number, ms: number, now: number): void
 }
 
-/** Caps of lanes, each starting from the warm-up's result. Lanes beyond the bound keep that. */
+/** Caps of buckets, each starting from the warm-up's result. Buckets beyond the bound keep that. */
 function createCaps(first: number, make: () => Cap): Caps {
   const caps = new Map<string, Cap>()
   const rest: Cap = { rows: first, next: () => first, observe() {} }
@@ -188,12 +188,12 @@ function createCaps(first: number, make: () => Cap): Caps {
     most = Math.max(...Array.from(caps.values(), ({ rows }) => rows))
   }
 
-  function of(lane: string): Cap {
-    const known = caps.get(lane)
+  function of(bucket: string): Cap {
+    const known = caps.get(bucket)
     if (known) return known
     if (caps.size >= MAX_CURVES) return rest
     const cap = make()
-    caps.set(lane, cap)
+    caps.set(bucket, cap)
     compare()
     return cap
   }
@@ -203,8 +203,8 @@ function createCaps(first: number, make: () => Cap): Caps {
       return most
     },
     of,
-    observe(lane, rows, ms, now) {
-      const cap = of(lane)
+    observe(bucket, rows, ms, now) {
+      const cap = of(bucket)
       const before = cap.rows
       cap.observe(rows, ms, now)
       if (cap.rows !== before) compare()
@@ -232,16 +232,16 @@ const isUniform = (signature: ModelSignature, axes: ModelAxes, ragged: Ragged | 
 function createPlace(signature: ModelSignature, axes: ModelAxes, ragged: Ragged | undefined): Batching['place'] {
   const uniform = isUniform(signature, axes, ragged)
   const all = signature.outputs.length
-  const oneRow: Place = { lane: UNIFORM, rows: 1 }
+  const oneRow: Place = { bucket: UNIFORM, rows: 1 }
   return (run, shareable) => {
     const rows = shareable ? rowsOf(run.inputs, axes.inputs) : undefined
     // Nothing to join, or not joinable.
     if (rows === undefined || rows === 0) return ALONE
-    if (!ragged && uniform && run.fetches.length === all) return rows === 1 ? oneRow : { lane: UNIFORM, rows }
+    if (!ragged && uniform && run.fetches.length === all) return rows === 1 ? oneRow : { bucket: UNIFORM, rows }
     const length = ragged?.lengthOf(run.inputs)
     const lengths = length === undefined ? undefined : `${LENGTHS}${ragged?.classOf(length)}`
     const isUsual = uniform && run.fetches.length === all && lengths !== undefined
-    return { lane: isUsual ? lengths : laneKey(run, axes, lengths === undefined ? undefined : ragged, lengths), rows }
+    return { bucket: isUsual ? lengths : bucketKey(run, axes, lengths === undefined ? undefined : ragged, lengths), rows }
   }
 }
 
@@ -264,7 +264,7 @@ function createRoom(
 }
 
 /** Shapes without their rows, and lengths by class if they may differ; the values of shared inputs, and the requested outputs. */
-function laneKey({ inputs, fetches }: Run, axes: ModelAxes, ragged: Ragged | undefined, lengths: string | undefined): string {
+function bucketKey({ inputs, fetches }: Run, axes: ModelAxes, ragged: Ragged | undefined, lengths: string | undefined): string {
   const shapes = Object.entries(axes.inputs).map(([name, axis]) =>
     inputs[name]?.dims.map((dim, i) => (i === axis ? 'n' : ragged?.inputs[name]?.includes(i) ? lengths : dim)),
   )
@@ -272,7 +272,7 @@ function laneKey({ inputs, fetches }: Run, axes: ModelAxes, ragged: Ragged | und
   return JSON.stringify([shapes, values, fetches])
 }
 
-/** Longer values enter a key as a hash: the key is built for every request, and kept with the lane. */
+/** Longer values enter a key as a hash: the key is built for every request, and kept with the bucket. */
 const MAX_VALUE_BYTES = 256
 
 /** Equal for equal elements only. */

@@ -81,17 +81,17 @@ export function createBursts(deps: Deps): Bursts {
     // Callers answered now may ask again in the same turn, and would find the worker taken.
     if (head.apart && !queue.owesApart) return false
     const { batching } = sharing
-    const cap = batching.capOf(head.lane)
-    const rows = batching.shared(head.lane) ? Math.min(cap, queue.rowsBeside(head)) : head.rows
-    const ms = batching.curveOf(head.lane).estimate(rows)
-    const isComplete = !batching.shared(head.lane) || rows >= cap
+    const cap = batching.capOf(head.bucket)
+    const rows = batching.shared(head.bucket) ? Math.min(cap, queue.rowsBeside(head)) : head.rows
+    const ms = batching.curveOf(head.bucket).estimate(rows)
+    const isComplete = !batching.shared(head.bucket) || rows >= cap
     return ms !== undefined && othersMs + ms <= (isComplete ? limitMs : BURST_MS)
   }
 
   /** Must be the only run of its message, because it may cost the worker. */
   const isLone = (head: Entry | undefined): boolean => head?.partners === 'none' || (head?.apart === true && pool.killable)
 
-  const msOf = ({ entries, rows }: Batch): number => sharing.batching.curveOf(entries[0]?.lane ?? '').estimate(rows) ?? 0
+  const msOf = ({ entries, rows }: Batch): number => sharing.batching.curveOf(entries[0]?.bucket ?? '').estimate(rows) ?? 0
 
   function runOf({ entries }: Batch): Run {
     const [first] = entries as readonly [Entry]

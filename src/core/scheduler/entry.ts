@@ -68,7 +68,11 @@ export interface Entry extends Ticket, Queued<Entry>, Live {
 const nothing = (): void => {}
 
 /** Field by field: one is made for every request, and copying objects costs more than all the rest. */
-export const createEntry = (ticket: Ticket, place: { readonly lane: string; readonly rows: number }, apart: boolean): Entry => ({
+export const createEntry = (
+  ticket: Ticket,
+  place: { readonly bucket: string; readonly rows: number },
+  apart: boolean,
+): Entry => ({
   run: ticket.run,
   deadline: ticket.deadline,
   signal: ticket.signal,
@@ -78,7 +82,7 @@ export const createEntry = (ticket: Ticket, place: { readonly lane: string; read
   apart,
   shareable: ticket.shareable,
   trace: ticket.trace,
-  lane: place.lane,
+  bucket: place.bucket,
   rows: place.rows,
   bytes: bytesOf(ticket.run.inputs),
   enqueuedAt: ticket.enqueuedAt,

@@ -17,7 +17,7 @@ export interface Queued<T> extends Flowing {
   readonly priority: Priority
   /** '' for callers without one. */
   readonly tenant: string
-  readonly lane: string
+  readonly bucket: string
   /** Shares runs only with others that run apart. */
   readonly apart: boolean
   readonly rows: number
@@ -40,9 +40,9 @@ export interface FairQueue<T extends Queued<T>> {
   peek(): T | undefined
   /** True if the next run belongs to requests that run apart, provided that one waits. */
   readonly owesApart: boolean
-  /** Rows waiting in the entry's own lane, its own included. */
+  /** Rows waiting in the entry's own bucket, its own included. */
   rowsBeside(entry: T): number
-  /** The next entry that may share a run with `entry`: same lane, same separation, and same tenant unless tenants mix. It stays. */
+  /** The next entry that may share a run with `entry`: same bucket, same separation, and same tenant unless tenants mix. It stays. */
   peekBeside(entry: T, mixTenants: boolean): T | undefined
   /**
    * Removes an entry that `peek` or `peekBeside` returned.
@@ -83,30 +83,30 @@ export function createFairQueue<T extends Queued<T>>(bounds?: IdleBounds): FairQ
 
   const levelOf = (entry: T): Level<T> => (entry.apart ? apart : levels[entry.priority])
 
-  /** Into its flow; the caller puts it into the lane. */
+  /** Into its flow; the caller puts it into the bucket. */
   function add(entry: T, flow: Flow<T>): Spot<T> {
-    const spot = spotIn(flow, entry.lane)
+    const spot = spotIn(flow, entry.bucket)
     entry.waits = true
     entry.spot = spot
     enter(flow, entry.rows)
-    spot.lane.rows += entry.rows
+    spot.bucket.rows += entry.rows
     count++
     rows += entry.rows
     bytes += entry.bytes
     return spot
   }
 
-  /** The lane has lost it already, or forgets it by and by. */
+  /** The bucket has lost it already, or forgets it by and by. */
   function remove(entry: T): void {
-    const { flow, lane } = entry.spot
+    const { flow, bucket } = entry.spot
     entry.waits = false
     leave(flow, entry.rows)
-    lane.rows -= entry.rows
+    bucket.rows -= entry.rows
     count--
     rows -= entry.rows
     bytes -= entry.bytes
-    // The usual lane is empty between bursts all the time; only others are worth forgetting.
-    if (lane.rows === 0 && flow.lanes.size > 1) flow.lanes.delete(entry.lane)
+    // The usual bucket is empty between bursts all the time; only others are worth forgetting.
+    if (bucket.rows === 0 && flow.buckets.size > 1) flow.buckets.delete(entry.bucket)
   }
 
   const owesApart = (): boolean => runsSince >= APART_EVERY - 1
@@ -137,23 +137,23 @@ export function createFairQueue<T extends Queued<T>>(bounds?: IdleBounds): FairQ
     push(entry, atHead = false) {
       const flow = flowOf(levelOf(entry), entry.tenant)
       wake(flow, now)
-      const { lane } = add(entry, flow)
-      if (atHead) lane.unshift(entry)
-      else lane.push(entry)
+      const { bucket } = add(entry, flow)
+      if (atHead) bucket.unshift(entry)
+      else bucket.push(entry)
     },
     peek() {
       const flow = levelInTurn()?.active.first()
       return flow && oldestOf(flow)
     },
-    rowsBeside: ({ spot }) => spot.lane.rows,
+    rowsBeside: ({ spot }) => spot.bucket.rows,
     peekBeside(entry, mixTenants) {
-      const { flow, lane } = entry.spot
+      const { flow, bucket } = entry.spot
       // Higher priorities first.
       for (const level of entry.apart ? onlyApart : byRank) {
         if (level.count === 0) continue
         // A single flow, the usual case.
         const isOnly = level.active.size === 1 && flow.level === level && flow.count > 0
-        const head = isOnly ? lane.peek() : headBeside(entry, level, mixTenants)
+        const head = isOnly ? bucket.peek() : headBeside(entry, level, mixTenants)
         if (head) return head
       }
       return undefined
@@ -161,9 +161,9 @@ export function createFairQueue<T extends Queued<T>>(bounds?: IdleBounds): FairQ
     take(entry, begins = false) {
       if (!entry.waits) return
       if (begins) runsSince = entry.apart ? 0 : runsSince + 1
-      const { flow, lane } = entry.spot
+      const { flow, bucket } = entry.spot
       const { level } = flow
-      lane.shift()
+      bucket.shift()
       level.now = Math.max(level.now, flow.served)
       if (level !== apart) now = level.served
       // Charged first: an idle flow may be forgotten.
@@ -172,13 +172,13 @@ export function createFairQueue<T extends Queued<T>>(bounds?: IdleBounds): FairQ
     },
     putBack(entry) {
       charge(entry.spot.flow, -entry.rows)
-      add(entry, flowOf(levelOf(entry), entry.tenant)).lane.unshift(entry)
+      add(entry, flowOf(levelOf(entry), entry.tenant)).bucket.unshift(entry)
     },
     refund: ({ spot, rows }) => charge(spot.flow, -rows),
     leave(entry) {
       if (!entry.waits) return
       entry.waits = false
-      entry.spot.lane.forget()
+      entry.spot.bucket.forget()
       remove(entry)
     },
     rowsAhead(newcomer) {
@@ -209,7 +209,7 @@ function headBeside<T extends Queued<T>>(entry: T, level: Level<T>, mixTenants: 
   let bestHead: T | undefined
   for (const flow of mixTenants ? level.active : [level.flows.get(entry.tenant)]) {
     if (!flow || flow.count === 0 || (best && !isNext(flow, best))) continue
-    const head = flow.lanes.get(entry.lane)?.lane.peek()
+    const head = flow.buckets.get(entry.bucket)?.bucket.peek()
     if (!head) continue
     best = flow
     bestHead = head

@@ -1,7 +1,7 @@
-/** The requests of one tenant in one priority, with a lane for each kind of run that they may share. */
+/** The requests of one tenant in one priority, with a bucket for each kind of run that they may share. */
 
+import { type Bucket, createBucket } from './bucket.ts'
 import type { Heap, Heaped } from './heap.ts'
-import { createLane, type Lane } from './lane.ts'
 
 /** A request, from the point of view of its flow. */
 export interface Flowing {
@@ -10,10 +10,10 @@ export interface Flowing {
   waits: boolean
 }
 
-/** A place in the queue: a lane of a flow. */
+/** A place in the queue: a bucket of a flow. */
 export interface Spot<T> {
   readonly flow: Flow<T>
-  readonly lane: Lane<T>
+  readonly bucket: Bucket<T>
 }
 
 export interface Flow<T> extends Heaped {
@@ -25,7 +25,7 @@ export interface Flow<T> extends Heaped {
   turn: number
   count: number
   rows: number
-  readonly lanes: Map<string, Spot<T>>
+  readonly buckets: Map<string, Spot<T>>
 }
 
 /** One priority. */
@@ -55,7 +55,7 @@ export const createFlow = <T>(tenant: string, level: Level<T>): Flow<T> => ({
   turn: level.turn++,
   count: 0,
   rows: 0,
-  lanes: new Map(),
+  buckets: new Map(),
   spotInHeap: 0,
 })
 
@@ -63,20 +63,20 @@ export const isNext = <T>(a: Flow<T>, b: Flow<T>): boolean => a.served < b.serve
 
 const waits = (entry: Flowing): boolean => entry.waits
 
-/** @param lane a new one, if the flow has none of that name */
-export function spotIn<T extends Flowing>(flow: Flow<T>, lane: string): Spot<T> {
-  let spot = flow.lanes.get(lane)
+/** @param bucket a new one, if the flow has none of that name */
+export function spotIn<T extends Flowing>(flow: Flow<T>, bucket: string): Spot<T> {
+  let spot = flow.buckets.get(bucket)
   if (!spot) {
-    spot = { flow, lane: createLane<T>(waits) }
-    flow.lanes.set(lane, spot)
+    spot = { flow, bucket: createBucket<T>(waits) }
+    flow.buckets.set(bucket, spot)
   }
   return spot
 }
 
-export function oldestOf<T extends Flowing>({ lanes }: Flow<T>): T | undefined {
+export function oldestOf<T extends Flowing>({ buckets }: Flow<T>): T | undefined {
   let oldest: T | undefined
-  for (const { lane } of lanes.values()) {
-    const head = lane.peek()
+  for (const { bucket } of buckets.values()) {
+    const head = bucket.peek()
     if (head && (!oldest || head.enqueuedAt < oldest.enqueuedAt)) oldest = head
   }
   return oldest
@@ -84,9 +84,9 @@ export function oldestOf<T extends Flowing>({ lanes }: Flow<T>): T | undefined {
 
 export function newestOf<T extends Flowing>(flows: Iterable<Flow<T>>): T | undefined {
   let newest: T | undefined
-  for (const { lanes } of flows)
-    for (const { lane } of lanes.values()) {
-      const last = lane.last()
+  for (const { buckets } of flows)
+    for (const { bucket } of buckets.values()) {
+      const last = bucket.last()
       if (last && (!newest || last.enqueuedAt > newest.enqueuedAt)) newest = last
     }
   return newest

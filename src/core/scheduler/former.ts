@@ -27,10 +27,10 @@ export type Formed =
  */
 export function capOf(
   batching: Batching,
-  { lane, run, rows }: Pick<Entry, 'lane' | 'run' | 'rows'>,
-  most = batching.capOf(lane),
+  { bucket, run, rows }: Pick<Entry, 'bucket' | 'run' | 'rows'>,
+  most = batching.capOf(bucket),
 ): number {
-  return rowsWithin(batching.curveOf(lane), Math.min(most, batching.roomFor(run, rows)), batching.maxRunMs)
+  return rowsWithin(batching.curveOf(bucket), Math.min(most, batching.roomFor(run, rows)), batching.maxRunMs)
 }
 
 /**
@@ -40,15 +40,15 @@ export function capOf(
 export function formBatch(queue: FairQueue<Entry>, batching: Batching, opts: FormOptions, drop: (entry: Entry) => void): Formed {
   let dropped = false
   for (let head = queue.peek(); head; head = queue.peek()) {
-    const { lane } = head
+    const { bucket } = head
     const cap =
-      head.partners === 'none' || !batching.shared(lane)
+      head.partners === 'none' || !batching.shared(bucket)
         ? 1
-        : capOf(batching, head, batching.nextCap(lane, queue.rowsBeside(head), opts.now))
+        : capOf(batching, head, batching.nextCap(bucket, queue.rowsBeside(head), opts.now))
     const waitUntil = waitFor(queue, batching, head, cap, opts)
     if (waitUntil !== undefined) return { waitUntil }
     const { entries, rows, full } = take(queue, head, cap, opts.mixTenants)
-    const ms = batching.curveOf(head.lane).upper(rows) ?? 0
+    const ms = batching.curveOf(head.bucket).upper(rows) ?? 0
     // Alone in the queue, it is tried whatever the estimate: one that is too high would otherwise never be corrected.
     const late = entries.length === 1 && queue.count === 0 ? [] : entries.filter((entry) => opts.now + ms > entry.deadline)
     if (late.length === 0) {
@@ -93,7 +93,7 @@ function waitFor(
   { now, maxDelayMs, draining }: FormOptions,
 ): number | undefined {
   if (maxDelayMs === 0 || cap === 1 || draining || head.partners !== 'any' || queue.rowsBeside(head) >= cap) return undefined
-  const latest = head.deadline - 2 * (batching.curveOf(head.lane).upper(cap) ?? 0)
+  const latest = head.deadline - 2 * (batching.curveOf(head.bucket).upper(cap) ?? 0)
   const until = Math.min(head.enqueuedAt + maxDelayMs, latest)
   return until > now ? until : undefined
 }

@@ -16,12 +16,12 @@ const MOST_PIECES = 100_000
  */
 export async function inPieces(
   ticket: Ticket,
-  { lane, rows }: Place,
+  { bucket, rows }: Place,
   batching: Batching,
   width: number,
   submit: (piece: Ticket, index: number) => Promise<Finished>,
 ): Promise<Finished> {
-  const cap = batching.capOf(lane)
+  const cap = batching.capOf(bucket)
   if (rows > cap * MOST_PIECES) throw tooManyRows(rows, cap * MOST_PIECES)
   const sizes = Array.from({ length: Math.ceil(rows / cap) }, (_, i) => Math.min(cap, rows - i * cap))
   const pieces = batching.cut(ticket.run.inputs, sizes)

@@ -87,7 +87,7 @@ export function createScheduler(deps: Deps): Scheduler {
   function submit(ticket: Ticket): Promise<Finished> {
     const { batching } = sharing
     const place = batching.place(ticket.run, ticket.shareable)
-    if (place.rows === 1 || !batching.shared(place.lane) || place.rows <= batching.capOf(place.lane))
+    if (place.rows === 1 || !batching.shared(place.bucket) || place.rows <= batching.capOf(place.bucket))
       return submitWhole(ticket, place, true)
     // More rows than a run should have: several runs, joined again. If the first piece is admitted, so are the others.
     const width = PIECES_PER_INSTANCE * Math.max(1, pool.instances.length)

@@ -2,10 +2,10 @@
 
 import { ModelmountError } from '../errors.ts'
 import { toTensor } from './convert.ts'
-import { type Dialect, inputFault, javascript, quote, shorten } from './dialect.ts'
 import { formatShape } from './dims.ts'
 import { kindOf } from './elements.ts'
 import type { ModelSignature, Tensor, ValueInfo } from './types.ts'
+import { inputFault, javascript, quote, shorten, type Vocabulary } from './vocabulary.ts'
 
 /** The place where a symbolic dim was first seen. */
 interface Binding {
@@ -19,17 +19,17 @@ interface Binding {
  * An input whose value is `undefined` counts as left out, and so does an optional one whose value is `null`.
  * @param inputs plain object, input name -> TensorLike; only own enumerable keys count
  * @param opts.maxElements largest number of elements of one input
- * @param opts.dialect words for faults and rules for elements. @default those of `predict()`
+ * @param opts.vocabulary words for faults and rules for elements. @default those of `predict()`
  * @returns null-prototype object, input name -> tensor, in the signature's order
  * @throws ModelmountError `INPUT_INVALID`, with `field`, `input`, `expected` and `got` in its details; never with a tensor value
  */
 export function checkInputs(
   signature: ModelSignature,
   inputs: Readonly<Record<string, unknown>>,
-  opts: { readonly maxElements: number; readonly dialect?: Dialect },
+  opts: { readonly maxElements: number; readonly vocabulary?: Vocabulary },
 ): Record<string, Tensor> {
-  const dialect = opts.dialect ?? javascript
-  refuseStrangers(signature, inputs, dialect)
+  const vocabulary = opts.vocabulary ?? javascript
+  refuseStrangers(signature, inputs, vocabulary)
   const tensors: Record<string, Tensor> = Object.create(null)
   const bindings = new Map<string, Binding>()
   for (const info of signature.inputs) {
@@ -39,13 +39,13 @@ export function checkInputs(
       if (info.optional === true) continue
       throw inputFault(`input ${quote(info.name)} is missing`, {
         input: info.name,
-        field: dialect.pathOf(info.name),
-        expected: describeInput(info, dialect),
+        field: vocabulary.pathOf(info.name),
+        expected: describeInput(info, vocabulary),
         got: 'nothing',
       })
     }
-    const tensor = toTensor(info, value, opts.maxElements, dialect)
-    bindSymbols(info, tensor.dims, bindings, dialect)
+    const tensor = toTensor(info, value, opts.maxElements, vocabulary)
+    bindSymbols(info, tensor.dims, bindings, vocabulary)
     tensors[info.name] = tensor
   }
   return tensors
@@ -54,7 +54,7 @@ export function checkInputs(
 function refuseStrangers(
   signature: ModelSignature,
   inputs: unknown,
-  dialect: Dialect,
+  vocabulary: Vocabulary,
 ): asserts inputs is Readonly<Record<string, unknown>> {
   if (!isPlainObject(inputs)) {
     const got =
@@ -68,7 +68,7 @@ function refuseStrangers(
     const expected = signature.inputs.map((info) => quote(info.name)).join(', ') || 'no inputs'
     throw inputFault(`unknown input ${quote(name)}; the model takes ${expected}`, {
       input: shorten(name),
-      field: shorten(dialect.pathOf(name)),
+      field: shorten(vocabulary.pathOf(name)),
       expected,
       got: quote(name),
     })
@@ -83,7 +83,7 @@ function isPlainObject(value: unknown): value is Readonly<Record<string, unknown
   return prototype === null || prototype === Object.prototype || Object.hasOwn(prototype as object, 'isPrototypeOf')
 }
 
-function bindSymbols(info: ValueInfo, dims: readonly number[], bindings: Map<string, Binding>, dialect: Dialect): void {
+function bindSymbols(info: ValueInfo, dims: readonly number[], bindings: Map<string, Binding>, vocabulary: Vocabulary): void {
   for (const [i, size] of dims.entries()) {
     const symbol = info.dims?.[i]
     if (typeof symbol !== 'string') continue
@@ -92,13 +92,13 @@ function bindSymbols(info: ValueInfo, dims: readonly number[], bindings: Map<str
       bindings.set(symbol, { size, input: info.name })
     } else if (bound.size !== size) {
       const sentence = `symbol ${quote(symbol)} is ${bound.size} in input ${bound.input} and ${size} in input ${info.name}`
-      const field = dialect.pathOf(info.name)
+      const field = vocabulary.pathOf(info.name)
       throw inputFault(sentence, { input: info.name, field, expected: `${symbol} = ${bound.size}`, got: `${symbol} = ${size}` })
     }
   }
 }
 
-function describeInput(info: ValueInfo, dialect: Dialect): string {
-  const type = info.type === undefined ? info.declaredType : dialect.typeName(info.type)
+function describeInput(info: ValueInfo, vocabulary: Vocabulary): string {
+  const type = info.type === undefined ? info.declaredType : vocabulary.typeName(info.type)
   return info.dims === undefined ? type : `${type} ${formatShape(info.dims)}`
 }

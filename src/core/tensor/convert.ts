@@ -1,13 +1,13 @@
 /** Converts one value of a request into a tensor: whole tensors, typed arrays, nested arrays and scalars. */
 
 import { allocateInside } from './arena.ts'
-import { type Dialect, inputFault, mismatch, quote } from './dialect.ts'
 import { checkDims, formatShape, inferDims, product, readDims, type Scope } from './dims.ts'
 import { type ElementArrays, elementsOf, isDType, typedArrayName, typedArrayNames } from './dtypes.ts'
 import { describeRefusal, fillRow, kindOf } from './elements.ts'
 import { firstNonFinite } from './finite.ts'
 import { collectRows, indicesAt, isRow, MAX_RANK, type Row, rowLength, shapeOf } from './nested.ts'
 import type { Dim, DType, Tensor, ValueInfo } from './types.ts'
+import { inputFault, mismatch, quote, type Vocabulary } from './vocabulary.ts'
 
 interface TypedScope extends Scope {
   readonly type: DType
@@ -17,9 +17,9 @@ interface TypedScope extends Scope {
  * One input of a request as a tensor with the type and shape of the signature.
  * @throws ModelmountError `INPUT_INVALID`
  */
-export function toTensor(info: ValueInfo, value: unknown, maxElements: number, dialect: Dialect): Tensor {
-  const tensor = readTensor(info, value, maxElements, dialect)
-  if (info.nonFinite === 'reject') refuseNonFinite(info.name, tensor, dialect.pathOf(info.name))
+export function toTensor(info: ValueInfo, value: unknown, maxElements: number, vocabulary: Vocabulary): Tensor {
+  const tensor = readTensor(info, value, maxElements, vocabulary)
+  if (info.nonFinite === 'reject') refuseNonFinite(info.name, tensor, vocabulary.pathOf(info.name))
   return tensor
 }
 
@@ -28,24 +28,24 @@ function refuseNonFinite(input: string, tensor: Tensor, path: string): void {
   if (index !== -1) throw mismatch(input, path, 'finite numbers', `a missing or infinite one as element ${index}`)
 }
 
-function readTensor(info: ValueInfo, value: unknown, maxElements: number, dialect: Dialect): Tensor {
+function readTensor(info: ValueInfo, value: unknown, maxElements: number, vocabulary: Vocabulary): Tensor {
   const { name: input, type, dims } = info
-  const path = dialect.pathOf(input)
+  const path = vocabulary.pathOf(input)
   if (type === undefined)
     throw inputFault(`input ${quote(input)} cannot be sent: its type is ${info.declaredType}`, {
       input,
       field: path,
       expected: info.declaredType,
     })
-  const scope: TypedScope = { input, path, type, dims, maxElements, dialect }
+  const scope: TypedScope = { input, path, type, dims, maxElements, vocabulary }
   if (Array.isArray(value)) return fromNest(scope, value)
   if (ArrayBuffer.isView(value)) return fromTypedArray(scope, value)
-  if (typeof value === 'object' && value !== null && dialect.nestedOnly !== true) return fromParts(scope, value)
+  if (typeof value === 'object' && value !== null && vocabulary.nestedOnly !== true) return fromParts(scope, value)
   return fromScalar(scope, value)
 }
 
 function fromNest(scope: TypedScope, nest: Row): Tensor {
-  const { input, path, type, dims: wanted, dialect } = scope
+  const { input, path, type, dims: wanted, vocabulary } = scope
   const dims = shapeOf(nest)
   if (dims === undefined) throw mismatch(input, path, `at most ${MAX_RANK} levels of nesting`, 'more')
   if (wanted !== undefined && wanted.length !== dims.length) {
@@ -53,7 +53,7 @@ function fromNest(scope: TypedScope, nest: Row): Tensor {
     throw mismatch(
       input,
       path,
-      `${wanted.length} levels of nesting for shape ${formatShape(wanted)}${dialect.nestedOnly ? '' : ' (or { type, dims, data })'}`,
+      `${wanted.length} levels of nesting for shape ${formatShape(wanted)}${vocabulary.nestedOnly ? '' : ' (or { type, dims, data })'}`,
       got,
     )
   }
@@ -81,7 +81,7 @@ function fromScalar(scope: TypedScope, value: unknown): Tensor {
 }
 
 function fromParts(scope: TypedScope, parts: object): Tensor {
-  const { input, path, type: wanted, dialect } = scope
+  const { input, path, type: wanted, vocabulary } = scope
   // Read each property once, so that the checked value is the one used.
   const { type, dims: stated, data } = parts as { readonly type?: unknown; readonly dims?: unknown; readonly data?: unknown }
   if (type === undefined && stated === undefined && data === undefined) {
@@ -92,10 +92,10 @@ function fromParts(scope: TypedScope, parts: object): Tensor {
       'an object of another kind',
     )
   }
-  const { fields } = dialect
+  const { fields } = vocabulary
   if (type !== wanted) {
-    const got = isDType(type) ? dialect.typeName(type) : typeof type === 'string' ? 'another string' : kindOf(type)
-    throw mismatch(input, `${path}.${fields.type}`, dialect.typeName(wanted), got)
+    const got = isDType(type) ? vocabulary.typeName(type) : typeof type === 'string' ? 'another string' : kindOf(type)
+    throw mismatch(input, `${path}.${fields.type}`, vocabulary.typeName(wanted), got)
   }
   const dims = readDims(scope, stated, `${path}.${fields.dims}`)
   const count = checkDims(scope, dims, `${path}.${fields.dims}`)
@@ -160,12 +160,13 @@ function viewElements(
   view: ArrayBufferView,
   path: string | (() => string),
 ): Exclude<ElementArrays[DType], string[]> {
-  const { input, type, dialect } = scope
+  const { input, type, vocabulary } = scope
   const where = () => (typeof path === 'string' ? path : path())
   const elements = elementsOf(type, view)
   if (elements === undefined) {
     const names = typedArrayNames(type)
-    const expected = names.length === 0 ? 'an array of strings' : `${dialect.typeName(type)} elements in a ${names.join(' or ')}`
+    const expected =
+      names.length === 0 ? 'an array of strings' : `${vocabulary.typeName(type)} elements in a ${names.join(' or ')}`
     throw mismatch(input, where(), expected, typedArrayName(view) ?? 'a DataView')
   }
   if (type === 'bool') {
@@ -182,10 +183,10 @@ function fill(
   row: readonly unknown[],
   pathOf: (column: number) => string,
 ): void {
-  const { input, type, dialect } = scope
-  const refused = fillRow(type, elements as never, at, row, dialect.elements)
+  const { input, type, vocabulary } = scope
+  const refused = fillRow(type, elements as never, at, row, vocabulary.elements)
   if (refused === -1) return
-  const { expected, got } = describeRefusal(type, row[refused], dialect.elements, dialect.typeName(type))
+  const { expected, got } = describeRefusal(type, row[refused], vocabulary.elements, vocabulary.typeName(type))
   throw mismatch(input, pathOf(refused), expected, got)
 }
 

@@ -1,9 +1,9 @@
 /** Dimensions: reads those of a request, counts elements safely, and compares them with a signature. */
 
-import { type Dialect, mismatch } from './dialect.ts'
 import { kindOf } from './elements.ts'
 import { MAX_RANK } from './nested.ts'
 import type { Dim } from './types.ts'
+import { mismatch, type Vocabulary } from './vocabulary.ts'
 
 /** ONNX Runtime's Node binding takes 32-bit dimensions. */
 const MAX_DIM = 4294967295
@@ -16,7 +16,7 @@ export interface Scope {
   /** The signature's dims; `undefined` when the rank is unknown. */
   readonly dims: readonly Dim[] | undefined
   readonly maxElements: number
-  readonly dialect: Dialect
+  readonly vocabulary: Vocabulary
 }
 
 /**

@@ -2,7 +2,6 @@
 
 export { allocateInside, copyOf, isSmall } from './arena.ts'
 export { checkInputs } from './check.ts'
-export { type Dialect, inputFault, mismatch, quote, shorten } from './dialect.ts'
 export { formatShape, product } from './dims.ts'
 export { discard, freeUnused } from './discard.ts'
 export {
@@ -25,3 +24,4 @@ export { countOf, type ExampleForm, type ExampleInput, exampleForms, exampleOf, 
 export { isRefused } from './finite.ts'
 export { type FloatCode, fromHalf, isFiniteHalf, toHalf } from './float16.ts'
 export { MAX_RANK } from './nested.ts'
+export { inputFault, mismatch, quote, shorten, type Vocabulary } from './vocabulary.ts'

@@ -23,7 +23,7 @@ function entryOf(more: Partial<Ticket> = {}, bytes = 0): Entry {
     shareable: true,
     ...more,
   }
-  return createEntry(ticket, { lane: '', rows: 1 }, false)
+  return createEntry(ticket, { bucket: '', rows: 1 }, false)
 }
 
 /** The inputs of admission. Each instance has that many milliseconds of work left. */

@@ -45,12 +45,12 @@ const floats = (...dims: number[]): Tensor => ({
 const scalar = (value: number): Tensor => ({ type: 'float32', dims: [], data: Float32Array.of(value) })
 const run = (inputs: Record<string, Tensor>, fetches: readonly string[] = ['y']) => ({ inputs, fetches })
 
-describe('the lane of a request', () => {
+describe('the bucket of a request', () => {
   test('is one for all where only rows differ', () => {
     const { place, shared } = batchingOf({ x: ['N', 2] })
     const [one, three] = [place(run({ x: floats(1, 2) }), true), place(run({ x: floats(3, 2) }), true)]
-    expect([one.rows, three.rows, three.lane]).toEqual([1, 3, one.lane])
-    expect(shared(one.lane)).toBe(true)
+    expect([one.rows, three.rows, three.bucket]).toEqual([1, 3, one.bucket])
+    expect(shared(one.bucket)).toBe(true)
   })
 
   test('is its own for no rows, for rows that disagree, and for what may not share', () => {
@@ -60,43 +60,43 @@ describe('the lane of a request', () => {
       [floats(2, 2), floats(3), true],
       [floats(2, 2), floats(2), false],
     ] as const) {
-      const { lane, rows } = place(run({ x, z }), shareable)
-      expect([shared(lane), rows]).toEqual([false, 1])
+      const { bucket, rows } = place(run({ x, z }), shareable)
+      expect([shared(bucket), rows]).toEqual([false, 1])
     }
   })
 
   test('differs by shape, by the values that a run has in common, and by the outputs wanted', () => {
     const { place } = batchingOf({ x: ['N', 'W'], rate: [] }, { y: ['N'], z: ['N'] })
-    const lane = (width: number, rate: Tensor, fetches?: readonly string[]) =>
-      place(run({ x: floats(2, width), rate }, fetches), true).lane
-    const usual = lane(3, scalar(1))
-    expect(place(run({ x: floats(5, 3), rate: scalar(1) }), true)).toEqual({ lane: usual, rows: 5 })
-    const others = [lane(4, scalar(1)), lane(3, scalar(2)), lane(3, scalar(1), ['z']), lane(3, scalar(1), ['y', 'z'])]
+    const bucket = (width: number, rate: Tensor, fetches?: readonly string[]) =>
+      place(run({ x: floats(2, width), rate }, fetches), true).bucket
+    const usual = bucket(3, scalar(1))
+    expect(place(run({ x: floats(5, 3), rate: scalar(1) }), true)).toEqual({ bucket: usual, rows: 5 })
+    const others = [bucket(4, scalar(1)), bucket(3, scalar(2)), bucket(3, scalar(1), ['z']), bucket(3, scalar(1), ['y', 'z'])]
     expect(new Set([usual, ...others]).size).toBe(5)
   })
 
   test('differs by integers of 64 bits, which JSON does not know', () => {
     const { place } = batchingOf({ x: ['N'], rate: [] })
-    const lane = (rate: bigint) =>
-      place(run({ x: floats(1), rate: { type: 'int64', dims: [], data: BigInt64Array.of(rate) } }), true).lane
-    expect(new Set([2n ** 53n, 2n ** 53n + 1n, 2n ** 53n].map(lane)).size).toBe(2)
+    const bucket = (rate: bigint) =>
+      place(run({ x: floats(1), rate: { type: 'int64', dims: [], data: BigInt64Array.of(rate) } }), true).bucket
+    expect(new Set([2n ** 53n, 2n ** 53n + 1n, 2n ** 53n].map(bucket)).size).toBe(2)
   })
 
   test('differs by long values and by texts, too', () => {
     const { place } = batchingOf({ x: ['N'], table: [] })
-    const lane = (table: Tensor) => place(run({ x: floats(1), table }), true).lane
+    const bucket = (table: Tensor) => place(run({ x: floats(1), table }), true).bucket
     const long = (last: number): Tensor => {
       const tensor = floats(100)
       ;(tensor.data as Float32Array)[99] = last
       return tensor
     }
     const texts = (...data: string[]): Tensor => ({ type: 'string', dims: [data.length], data })
-    const lanes = [long(1), long(2), texts('a', 'b'), texts('a,b'), texts('a', 'c'), scalar(1)].map(lane)
-    expect(new Set(lanes).size).toBe(6)
-    expect([lane(long(1)), lane(texts('a', 'b'))]).toEqual([lanes[0], lanes[2]])
+    const buckets = [long(1), long(2), texts('a', 'b'), texts('a,b'), texts('a', 'c'), scalar(1)].map(bucket)
+    expect(new Set(buckets).size).toBe(6)
+    expect([bucket(long(1)), bucket(texts('a', 'b'))]).toEqual([buckets[0], buckets[2]])
     const wide = Float32Array.from({ length: 300 }, () => 9)
     wide.set(long(2).data as Float32Array, 100)
-    expect(lane({ type: 'float32', dims: [100], data: wide.subarray(100, 200) })).toBe(lanes[1])
+    expect(bucket({ type: 'float32', dims: [100], data: wide.subarray(100, 200) })).toBe(buckets[1])
   })
 })
 
@@ -124,17 +124,17 @@ describe('a run', () => {
     })
   })
 
-  test('of one lane teaches the others what it costs, up to as many lanes as are told apart', () => {
+  test('of one bucket teaches the others what it costs, up to as many buckets as are told apart', () => {
     const batching = batchingOf({ x: ['N', 'W'] })
     for (let i = 0; i < 5; i++) batching.observe('*', 2, 10, 0)
     expect(batching.curveOf('a').estimate(2)).toBeCloseTo(10)
     batching.observe('a', 2, 50, 0)
     expect(batching.curve.estimate(2)).toBeCloseTo(10)
     expect(batching.curveOf('a').estimate(2)).toBeGreaterThan(10)
-    for (let i = 0; i < 70; i++) batching.curveOf(`lane ${i}`)
-    expect(batching.curveOf('lane 69')).toBe(batching.curve)
-    expect(batching.curveOf('lane 1')).not.toBe(batching.curve)
-    for (let i = 0; i < 70; i++) expect(batching.capOf(`lane ${i}`)).toBe(8)
+    for (let i = 0; i < 70; i++) batching.curveOf(`bucket ${i}`)
+    expect(batching.curveOf('bucket 69')).toBe(batching.curve)
+    expect(batching.curveOf('bucket 1')).not.toBe(batching.curve)
+    for (let i = 0; i < 70; i++) expect(batching.capOf(`bucket ${i}`)).toBe(8)
     expect(batching.cap).toBe(8)
   })
 })
@@ -150,14 +150,14 @@ test('a request weighs the bytes of its inputs, texts by a guess, and begins in 
     tenant: 't',
     shareable: false,
   } as const
-  const entry = createEntry(ticket, { lane: 'l', rows: 2 }, true)
+  const entry = createEntry(ticket, { bucket: 'l', rows: 2 }, true)
   expect(entry).toMatchObject({
     bytes: 24 + 128,
     enqueuedAt: 5,
     deadline: 9,
     priority: 'low',
     tenant: 't',
-    lane: 'l',
+    bucket: 'l',
     rows: 2,
     apart: true,
     shareable: false,

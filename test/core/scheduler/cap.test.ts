@@ -198,16 +198,16 @@ describe('a model that becomes three times slower', () => {
 describe('a trial', () => {
   const SIZES = [1, 2, 4, 8, 16, 32]
 
-  test('is of one lane: what other shapes take says nothing about it', async () => {
+  test('is of one bucket: what other shapes take says nothing about it', async () => {
     const batching = await warmUp((rows) => 10 + 0.2 * rows, { maxSize: 32 })
     expect(batching.cap).toBe(32)
     for (let now = 0; now < MINUTE; now += 100) {
-      for (const [lane, msPerRow] of [
+      for (const [bucket, msPerRow] of [
         ['long', () => 1],
         ['short', (rows: number) => 10 / rows],
       ] as const) {
-        const rows = batching.nextCap(lane, 100, now)
-        batching.observe(lane, rows, rows * msPerRow(rows), now)
+        const rows = batching.nextCap(bucket, 100, now)
+        batching.observe(bucket, rows, rows * msPerRow(rows), now)
       }
     }
     expect([batching.capOf('long'), batching.capOf('short'), batching.capOf('new')]).toEqual([expect.any(Number), 32, 32])
@@ -216,9 +216,9 @@ describe('a trial', () => {
     expect(batching.cap).toBe(32)
   })
 
-  test('in lanes without end: the first ones learn', async () => {
+  test('in buckets without end: the first ones learn', async () => {
     const batching = await warmUp((rows) => 10 + 0.2 * rows, { maxSize: 32 })
-    for (let i = 0; i < 1000; i++) expect(batching.nextCap(`lane ${i}`, 100, i)).toBe(32)
+    for (let i = 0; i < 1000; i++) expect(batching.nextCap(`bucket ${i}`, 100, i)).toBe(32)
   })
 
   test('that never sees enough is called off', () => {

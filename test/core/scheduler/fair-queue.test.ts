@@ -14,7 +14,7 @@ interface Item extends Queued<Item> {
 let ids = 0
 function itemOf(tenant: string, rows = 1, priority: Priority = 'normal', apart = false): Item {
   const id = ids++
-  return { id, priority, tenant, lane: '*', apart, rows, bytes: 10 * rows, enqueuedAt: id, waits: false, spot: OUTSIDE }
+  return { id, priority, tenant, bucket: '*', apart, rows, bytes: 10 * rows, enqueuedAt: id, waits: false, spot: OUTSIDE }
 }
 
 function serve(queue: FairQueue<Item>): Item | undefined {
@@ -57,7 +57,7 @@ function createReference() {
     peek(): Item | undefined {
       const [level] = [...levels.values()].filter(({ shares }) => waits(shares).length > 0).sort((a, b) => a.served - b.served)
       const [share] = level ? waits(level.shares).sort((a, b) => a.served - b.served || a.turn - b.turn) : []
-      // Within a tenant in order of arrival: one lane only, here.
+      // Within a tenant in order of arrival: one bucket only, here.
       return share?.items[0]
     },
     take(item: Item) {

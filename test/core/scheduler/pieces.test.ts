@@ -41,7 +41,7 @@ function start(signal?: AbortSignal) {
     tenant: 'a',
     shareable: true,
   }
-  const answer = inPieces(ticket, { lane: '*', rows: 10 }, BATCHING, 2, (ticket, index) => {
+  const answer = inPieces(ticket, { bucket: '*', rows: 10 }, BATCHING, 2, (ticket, index) => {
     let resolve: (finished: Finished) => void = () => {}
     let reject: (error: Error) => void = () => {}
     const promise = new Promise<Finished>((...settle) => {
@@ -119,7 +119,7 @@ describe('rows that cannot be cut', () => {
   })
   let submitted = 0
   const ask = (rows: number, batching: Batching): Promise<Finished> =>
-    inPieces(ticketOf(rows), { lane: '*', rows }, batching, 2, async () => {
+    inPieces(ticketOf(rows), { bucket: '*', rows }, batching, 2, async () => {
       submitted++
       throw new ModelmountError('ABORTED', 'enough')
     })

@@ -1,7 +1,7 @@
 /** Requests to `/invocations`: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally */
 
 import { ModelmountError } from '../../errors.ts'
-import { checkInputs, type Dialect, kindOf, quote } from '../../tensor/index.ts'
+import { checkInputs, kindOf, quote, type Vocabulary } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../codec/body.ts'
 import { invalid, isObject, type Json, leaveOutNulls, optional } from '../codec/fields.ts'
@@ -58,7 +58,7 @@ export function decodeInvocation(
   }
 
   function checked(values: Record<string, unknown>, field: string, isExact: boolean): Record<string, Tensor> {
-    const dialect: Dialect = {
+    const vocabulary: Vocabulary = {
       typeName: (type) => type,
       pathOf: (input) => (signature.inputs.length > 1 ? `${field}[${quote(input)}]` : field),
       fields: { type: 'type', dims: 'dims', data: 'data' },
@@ -69,7 +69,7 @@ export function decodeInvocation(
         ...(mediaType === 'csv' ? { nothing: MISSING_FIELD } : {}),
       },
     }
-    return checkInputs(signature, values, { maxElements: opts.maxElements, dialect })
+    return checkInputs(signature, values, { maxElements: opts.maxElements, vocabulary })
   }
 }
 

@@ -3,7 +3,7 @@
  * any model works. https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_generate.md
  */
 
-import { checkInputs, type Dialect, mismatch, product, toWireType } from '../../tensor/index.ts'
+import { checkInputs, mismatch, product, toWireType, type Vocabulary } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../codec/body.ts'
 import { invalid, isObject, optional, type Parameters, readId, readParameters } from '../codec/fields.ts'
@@ -44,13 +44,13 @@ export function decodeGenerate(
     if (info?.type === undefined) others[name] = value
     else if (value !== null || info.optional !== true) tensors[name] = { type: info.type, ...shaped(info, value) }
   }
-  const dialect: Dialect = {
+  const vocabulary: Vocabulary = {
     typeName: toWireType,
     pathOf: (input) => input,
     fields: { type: 'datatype', dims: 'shape', data: 'data' },
     elements: { json: true, bigIntegerAdvice: bigIntegerAdvice(isRaw) },
   }
-  const inputs = checkInputs(signature, tensors, { maxElements: opts.maxElements, dialect })
+  const inputs = checkInputs(signature, tensors, { maxElements: opts.maxElements, vocabulary })
   return { id: readId(optional(id)), inputs, parameters: readParameters(others, 'parameters') }
 }
 

@@ -3,7 +3,6 @@
 import { ModelmountError } from '../../errors.ts'
 import {
   checkInputs,
-  type Dialect,
   type ElementArrays,
   fromWireType,
   inputFault,
@@ -12,6 +11,7 @@ import {
   shorten,
   toWireType,
   typedArrayName,
+  type Vocabulary,
 } from '../../tensor/index.ts'
 import type { DType, ModelSignature } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../codec/body.ts'
@@ -64,7 +64,7 @@ export function decodeInfer(body: unknown, signature: ModelSignature, opts: Deco
   if (headerLength === 0) {
     const [name, tensor] = rawInput([bytes, ...rest], signature, opts)
     paths.set(name, 'body')
-    const inputs = checkInputs(signature, { [name]: tensor }, { maxElements, dialect: dialectFor(paths, true) })
+    const inputs = checkInputs(signature, { [name]: tensor }, { maxElements, vocabulary: vocabularyFor(paths, true) })
     return { inputs, forms: ALL_BINARY, parameters: readParameters(undefined, 'parameters') }
   }
 
@@ -134,7 +134,7 @@ function requestFrom(request: Json, signature: ModelSignature, { maxElements, is
     signature,
     readFlag(parameters, 'binary_data_output', 'parameters'),
   )
-  const inputs = checkInputs(signature, tensors, { maxElements, dialect: dialectFor(paths, isRaw) })
+  const inputs = checkInputs(signature, tensors, { maxElements, vocabulary: vocabularyFor(paths, isRaw) })
   if (forms.named.size > 0) refuseLabels(forms, signature, inputs)
   return { id, inputs, outputs, forms, parameters }
 }
@@ -153,7 +153,7 @@ function longHeader(headerLength: number, bodyLength: number): ModelmountError {
   })
 }
 
-function dialectFor(paths: ReadonlyMap<string, string>, isRaw: boolean): Dialect {
+function vocabularyFor(paths: ReadonlyMap<string, string>, isRaw: boolean): Vocabulary {
   return {
     typeName: toWireType,
     pathOf: (input) => paths.get(input) ?? 'inputs',

@@ -1,7 +1,7 @@
 /** Predict requests of TensorFlow Serving: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md */
 
 import { ModelmountError } from '../../errors.ts'
-import { checkInputs, type Dialect, inputFault, kindOf, mismatch, quote, shorten } from '../../tensor/index.ts'
+import { checkInputs, inputFault, kindOf, mismatch, quote, shorten, type Vocabulary } from '../../tensor/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 import { bigIntegerAdvice, readJsonObject } from '../codec/body.ts'
 import { invalid, isObject, type Json, leaveOutNulls, optional } from '../codec/fields.ts'
@@ -45,7 +45,7 @@ export function decodeTfPredict(
   const values = form === 'row' ? readInstances(instances, signature) : readColumns(inputs, signature)
   const isNamed =
     form === 'column' ? isNamedColumns(inputs, signature) : isObjectOfNames((instances as readonly unknown[])[0], signature)
-  const dialect: Dialect = {
+  const vocabulary: Vocabulary = {
     typeName: (type) => type,
     pathOf: (input) => (isNamed && form === 'column' ? `${field}[${quote(input)}]` : field),
     fields: { type: 'type', dims: 'dims', data: 'data' },
@@ -54,8 +54,8 @@ export function decodeTfPredict(
   }
   for (const info of signature.inputs)
     if (info.type === 'string' && values[info.name] !== undefined)
-      values[info.name] = decodeStrings(values[info.name], info.name, dialect.pathOf(info.name))
-  return { form, inputs: checkInputs(signature, values, { maxElements: opts.maxElements, dialect }) }
+      values[info.name] = decodeStrings(values[info.name], info.name, vocabulary.pathOf(info.name))
+  return { form, inputs: checkInputs(signature, values, { maxElements: opts.maxElements, vocabulary }) }
 }
 
 export const PREDICT: Decoder<TfPredictRequest> = { name: 'tfPredict', decode: decodeTfPredict }

@@ -1,6 +1,6 @@
 /** First in, first out, for requests that fit into one run together. Entries settled while waiting are skipped. */
 
-export interface Lane<T> {
+export interface Bucket<T> {
   /** Rows of the entries that still wait. */
   rows: number
   push(entry: T): void
@@ -22,7 +22,7 @@ const TRIM = 1024
 const SLACK = 64
 
 /** @param waits false for settled or taken entries */
-export function createLane<T>(waits: (entry: T) => boolean): Lane<T> {
+export function createBucket<T>(waits: (entry: T) => boolean): Bucket<T> {
   /** Nothing is held before `head`: an entry has the request's body, and the client's connection. */
   let entries: (T | undefined)[] = []
   let head = 0

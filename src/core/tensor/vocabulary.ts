@@ -6,7 +6,7 @@ import type { ElementPolicy } from './elements.ts'
 import type { DType } from './types.ts'
 
 /** The vocabulary of one request format, and the values that it accepts as elements. */
-export interface Dialect {
+export interface Vocabulary {
   /** Name of an element type: `float32`, or `FP32` on the wire. */
   typeName(type: DType): string
   /** Path of an input in the request, for `details.field`. */
@@ -19,7 +19,7 @@ export interface Dialect {
 }
 
 /** The format of `predict()` calls. */
-export const javascript: Dialect = {
+export const javascript: Vocabulary = {
   typeName: (type) => type,
   pathOf: (input) => input,
   fields: { type: 'type', dims: 'dims', data: 'data' },

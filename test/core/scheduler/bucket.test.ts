@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createLane } from '../../../src/core/scheduler/lane.ts'
+import { createBucket } from '../../../src/core/scheduler/bucket.ts'
 import { createLiveSet } from '../../../src/core/scheduler/live-set.ts'
 
 interface Item {
@@ -26,7 +26,7 @@ async function held(items: readonly WeakRef<Item>[]): Promise<number> {
   return items.filter((item) => item.deref() !== undefined).length
 }
 
-test('a lane is a list without those that were settled', () => {
+test('a bucket is a list without those that were settled', () => {
   const step = fc.oneof(
     fc.constant('push' as const),
     fc.constant('unshift' as const),
@@ -35,72 +35,72 @@ test('a lane is a list without those that were settled', () => {
   )
   fc.assert(
     fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
-      const lane = createLane<Item>((item) => item.waits)
+      const bucket = createBucket<Item>((item) => item.waits)
       let list: Item[] = []
       let id = 0
       for (const what of steps) {
         if (what === 'push') {
           list.push(itemOf(++id))
-          lane.push(list.at(-1) as Item)
+          bucket.push(list.at(-1) as Item)
         } else if (what === 'unshift') {
           list.unshift(itemOf(++id))
-          lane.unshift(list[0] as Item)
+          bucket.unshift(list[0] as Item)
         } else if (what === 'shift') {
-          const first = lane.peek()
+          const first = bucket.peek()
           expect(first).toBe(list[0])
           if (!first) continue
           first.waits = false
-          lane.shift()
+          bucket.shift()
           list = list.slice(1)
         } else if (list.length > 0) {
           const [gone] = list.splice(what.settle % list.length, 1)
           if (gone) gone.waits = false
-          lane.forget()
+          bucket.forget()
         }
-        expect(lane.last()).toBe(list.at(-1))
+        expect(bucket.last()).toBe(list.at(-1))
       }
       for (const item of list) {
-        expect(lane.peek()).toBe(item)
+        expect(bucket.peek()).toBe(item)
         item.waits = false
-        lane.shift()
+        bucket.shift()
       }
-      expect(lane.peek()).toBeUndefined()
+      expect(bucket.peek()).toBeUndefined()
     }),
   )
 })
 
-test('a lane that is never empty does not hold what was taken from it', async () => {
-  const lane = createLane<Item>((item) => item.waits)
+test('a bucket that is never empty does not hold what was taken from it', async () => {
+  const bucket = createBucket<Item>((item) => item.waits)
   const refs: WeakRef<Item>[] = []
   const push = (id: number): void => {
     const item = itemOf(id)
     refs.push(new WeakRef(item))
-    lane.push(item)
+    bucket.push(item)
   }
   push(0)
   for (let id = 1; id <= 500; id++) {
     push(id)
-    const first = lane.peek()
+    const first = bucket.peek()
     if (first) first.waits = false
-    lane.shift()
+    bucket.shift()
   }
   // The last one taken may still lie on the stack.
   expect(await held(refs)).toBeLessThanOrEqual(2)
 })
 
 test('clients that give up behind one that waits do not pile up', async () => {
-  const lane = createLane<Item>((item) => item.waits)
+  const bucket = createBucket<Item>((item) => item.waits)
   const refs: WeakRef<Item>[] = []
-  lane.push(itemOf(0))
+  bucket.push(itemOf(0))
   for (let id = 1; id <= 5000; id++) {
     const item = itemOf(id)
     refs.push(new WeakRef(item))
-    lane.push(item)
+    bucket.push(item)
     item.waits = false
-    lane.forget()
+    bucket.forget()
   }
   expect(await held(refs)).toBeLessThanOrEqual(200)
-  expect(lane.peek()?.id).toBe(0)
+  expect(bucket.peek()?.id).toBe(0)
 })
 
 test('a live set lists what was added and not dropped, whatever happens while it is gone through', () => {
@@ -144,16 +144,16 @@ test('a live set that is never empty does not hold what was dropped', async () =
 })
 
 test('what was settled before the first that waits is not held once it was passed over', async () => {
-  const lane = createLane<Item>((item) => item.waits)
+  const bucket = createBucket<Item>((item) => item.waits)
   const gone = Array.from({ length: 50 }, (_, id) => {
     const item = itemOf(id)
-    lane.push(item)
+    bucket.push(item)
     item.waits = false
-    lane.forget()
+    bucket.forget()
     return new WeakRef(item)
   })
-  lane.push(itemOf(100))
-  expect(lane.peek()?.id).toBe(100)
+  bucket.push(itemOf(100))
+  expect(bucket.peek()?.id).toBe(100)
   expect(await held(gone)).toBe(0)
-  expect(lane.peek()?.id).toBe(100)
+  expect(bucket.peek()?.id).toBe(100)
 })
