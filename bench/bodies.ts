@@ -92,7 +92,7 @@ export const bodies: Bench = {
     }))
     const server = await createModelServer({ models, strict: true, batching: false, logger: false })
     const mount = server.http.mount(MOUNT)
-    const ask: Ask = ({ path, body, headers }) => mount.handle({ method: 'POST', path, body, headers, acceptsRest: true })
+    const ask: Ask = ({ path, body, headers }) => mount.handle({ method: 'POST', path, body, headers, acceptsChunks: true })
     try {
       return [
         await numbers(ask),

@@ -61,7 +61,7 @@ export async function answer(
     if (res.destroyed) return
     const { body: stream = req } = framework
     let body: unknown
-    let rest: readonly Uint8Array[] | undefined
+    let moreChunks: readonly Uint8Array[] | undefined
     let given: readonly ArrayBufferLike[] | undefined
     let { headers } = req
     if (stream !== null && method !== 'GET' && method !== 'HEAD') {
@@ -85,7 +85,7 @@ export async function answer(
           return
         }
         body = read.body
-        rest = read.rest
+        moreChunks = read.moreChunks
         // If an app replaced the request's own stream, the owner of its pieces is unknown.
         if (stream === req) given = read.given
         else if (headers['content-encoding'] !== undefined && isUnpacked(stream))
@@ -101,14 +101,14 @@ export async function answer(
       path,
       headers,
       body,
-      rest,
+      moreChunks,
       given,
       identity,
       admitted: true,
       held,
       connection,
       signal: client,
-      acceptsRest: true,
+      acceptsChunks: true,
     }
     const response = await handler.handle(request)
     // The further fate of the connection is irrelevant.
@@ -122,7 +122,7 @@ export async function answer(
 /** A body parser has read the stream; reading it again would wait for ever. */
 const wasParsed = (stream: Readable): boolean => stream.readableEnded || stream.readableDidRead
 
-function write(res: ServerResponse, { status, headers, body, rest, discard }: HttpResponse, { claim }: Framework): void {
+function write(res: ServerResponse, { status, headers, body, moreChunks, discard }: HttpResponse, { claim }: Framework): void {
   // Other code may have answered meanwhile, for example a time-out of the app.
   if (res.headersSent || res.destroyed) return
   const earlier = claim?.()
@@ -132,11 +132,11 @@ function write(res: ServerResponse, { status, headers, body, rest, discard }: Ht
   const also = vary === undefined ? undefined : (earlier?.vary ?? res.getHeader('vary'))
   const all = earlier && hasAny(earlier) ? Object.assign(earlier, headers) : headers
   res.writeHead(status, (also === undefined ? all : { ...all, vary: `${also}, ${vary}` }) as OutgoingHttpHeaders)
-  const last = rest?.at(-1)
-  if (rest === undefined || last === undefined) return void res.end(chunk(body), 'latin1')
+  const last = moreChunks?.at(-1)
+  if (moreChunks === undefined || last === undefined) return void res.end(chunk(body), 'latin1')
   // Node gathers writes of one turn, and hands them to the system unchanged.
   res.write(chunk(body), 'latin1')
-  for (const piece of rest.slice(0, -1)) res.write(piece)
+  for (const piece of moreChunks.slice(0, -1)) res.write(piece)
   res.end(last)
   // All of it is with the system then. Listeners of the app may still look at the written data, in the same turn.
   if (discard) res.once('finish', () => setImmediate(discard))

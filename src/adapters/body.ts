@@ -80,9 +80,9 @@ function isOnlyReader(stream: Readable): boolean {
 }
 
 /** Buffers that hold a piece and nothing else. */
-function ownBuffers(first: Uint8Array, rest: readonly Uint8Array[]): ArrayBufferLike[] {
+function ownBuffers(first: Uint8Array, moreChunks: readonly Uint8Array[]): ArrayBufferLike[] {
   const own = first.byteLength === first.buffer.byteLength ? [first.buffer] : []
-  for (const { buffer, byteLength } of rest) if (byteLength === buffer.byteLength) own.push(buffer)
+  for (const { buffer, byteLength } of moreChunks) if (byteLength === buffer.byteLength) own.push(buffer)
   return own
 }
 
@@ -107,9 +107,10 @@ function collect(
     else finish({ kind: 'too-much' })
   }
   const onEnd = (): void => {
-    const { body, rest } = collector.take()
+    const { body, moreChunks } = collector.take()
     // Small bodies are not worth freeing.
-    if (rest) finish({ kind: 'body', body, rest, given: isOnlyReader(stream) ? ownBuffers(body, rest) : undefined })
+    if (moreChunks)
+      finish({ kind: 'body', body, moreChunks, given: isOnlyReader(stream) ? ownBuffers(body, moreChunks) : undefined })
     else finish({ kind: 'body', body })
   }
   const onGone = (): void => finish({ kind: 'gone' })

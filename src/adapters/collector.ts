@@ -6,7 +6,7 @@ const TRUSTED_BYTES = 1024 * 1024
 export interface Collected {
   readonly body: Uint8Array
   /** The pieces after `body`. */
-  readonly rest?: readonly Uint8Array[]
+  readonly moreChunks?: readonly Uint8Array[]
 }
 
 /** Bytes that come in pieces. They are copied as they come: a million pieces of one byte cost a megabyte, not a million views. */
@@ -80,8 +80,8 @@ function createPieces(): BodyCollector {
     },
     take() {
       endSmall()
-      const [body = new Uint8Array(0), ...rest] = pieces
-      return rest.length > 0 ? { body, rest } : { body }
+      const [body = new Uint8Array(0), ...moreChunks] = pieces
+      return moreChunks.length > 0 ? { body, moreChunks } : { body }
     },
   }
 }

@@ -56,8 +56,19 @@ export function fetchHandler(server: ModelServer, options: FetchHandlerOptions =
         return toResponse(await handler.refuse(bodyFault(read.kind, handler), { method, path, headers, identity }))
       collected = read
     }
-    const { body, rest } = collected ?? {}
-    const asked: HttpRequest = { method, path, headers, body, rest, identity, admitted: true, held, signal, acceptsRest: true }
+    const { body, moreChunks } = collected ?? {}
+    const asked: HttpRequest = {
+      method,
+      path,
+      headers,
+      body,
+      moreChunks,
+      identity,
+      admitted: true,
+      held,
+      signal,
+      acceptsChunks: true,
+    }
     return toResponse(await handler.handle(asked))
   }
 }
@@ -120,9 +131,9 @@ async function discardRest(reader: Reader): Promise<void> {
 }
 
 /** 204 and the like have no body; a `Response` refuses even an empty one. */
-const toResponse = ({ status, headers, body, rest, discard }: HttpResponse): Response =>
-  rest
-    ? new Response(streamOf([body, ...rest], discard), { status, headers })
+const toResponse = ({ status, headers, body, moreChunks, discard }: HttpResponse): Response =>
+  moreChunks
+    ? new Response(streamOf([body, ...moreChunks], discard), { status, headers })
     : new Response(body.byteLength === 0 ? null : (body as Uint8Array<ArrayBuffer>), { status, headers })
 
 /** Most bytes copied at a time: a reader may keep its chunk, and a long answer does not block the event loop. */

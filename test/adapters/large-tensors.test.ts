@@ -181,7 +181,7 @@ test.each([
   const handler: HttpHandler = {
     ...mount,
     handle(request) {
-      bodies.push(request.body as Uint8Array, ...(request.rest ?? []))
+      bodies.push(request.body as Uint8Array, ...(request.moreChunks ?? []))
       return mount.handle(request)
     },
   }

@@ -66,7 +66,7 @@ export async function askEach(mount: HttpHandler, share: number): Promise<void> 
   for (const { what, path, body, headers } of hostileBodies(BYTES, share)) {
     let response: HttpResponse | undefined
     const { bytes, parsed } = await watch(async () => {
-      response = await mount.handle({ method: 'POST', path, body, headers: { ...headers }, acceptsRest: true })
+      response = await mount.handle({ method: 'POST', path, body, headers: { ...headers }, acceptsChunks: true })
     })
     const { status = 0 } = response ?? {}
     if (status !== 200) {

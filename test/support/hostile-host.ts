@@ -19,7 +19,7 @@ const server = await createModelServer({ logger: false, strict: true, models, ba
 const mount = server.http.mount(MOUNT)
 for (const { what, path, headers, file } of entries) {
   const body = readFileSync(join(dir, file))
-  const { status } = await mount.handle({ method: 'POST', path, body, headers, acceptsRest: true })
+  const { status } = await mount.handle({ method: 'POST', path, body, headers, acceptsChunks: true })
   if (status >= 500) throw new Error(`${what} was answered ${status}`)
 }
 await server.close()

@@ -67,7 +67,7 @@ function asMessage({ method, target, headers }: Head, socket: Socket): IncomingM
   return Object.assign(message, { method, url: target, headers: { ...headers }, httpVersion: '1.1' })
 }
 
-type Body = Pick<HttpRequest, 'body' | 'rest' | 'given'>
+type Body = Pick<HttpRequest, 'body' | 'moreChunks' | 'given'>
 
 /** `fresh` until the first request; `refused` while the refusal of a body is made; `gone` once it is closed or handed over. */
 type State = 'fresh' | 'idle' | 'arriving' | 'busy' | 'refused' | 'gone'
@@ -220,10 +220,10 @@ export class LaneConnection {
     if (bytes.length > missing) this.#early = bytes.subarray(missing)
     clearTimeout(timer)
     this.#arriving = undefined
-    const { body, rest } = collector.take()
+    const { body, moreChunks } = collector.take()
     // The last piece may hold the start of the next request; and others may have read along.
     const isAlone = this.#early.length === 0 && this.#socket.listenerCount('data') === 1
-    this.#ask(head, to, held, { body, rest, given: isAlone ? [...buffers] : undefined })
+    this.#ask(head, to, held, { body, moreChunks, given: isAlone ? [...buffers] : undefined })
   }
 
   /** Ends a connection that still has a body to come. */
@@ -262,7 +262,7 @@ export class LaneConnection {
     { method, headers }: Head,
     { handler, path }: Destination,
     held: HeldBytes,
-    { body, rest, given }: Body,
+    { body, moreChunks, given }: Body,
     signal: ClientSignal,
     identity?: Identity,
   ): Promise<HttpResponse> {
@@ -272,14 +272,14 @@ export class LaneConnection {
       path,
       headers,
       body,
-      rest,
+      moreChunks,
       given,
       held,
       identity,
       admitted: true,
       connection,
       signal,
-      acceptsRest: true,
+      acceptsChunks: true,
     })
   }
 
@@ -321,17 +321,17 @@ export class LaneConnection {
     this.#socket.destroy()
   }
 
-  #write({ status, headers, body, rest, discard }: HttpResponse): void {
+  #write({ status, headers, body, moreChunks, discard }: HttpResponse): void {
     const socket = this.#socket
     this.#client = undefined
     const keepAliveMs = this.#exchange.closes ? undefined : this.#lane.keepAliveMs()
     const head = headOf(status, headers, keepAliveMs)
-    if (!rest && body.byteLength <= ONE_WRITE_BYTES) socket.write(head + latin1(body), 'latin1')
+    if (!moreChunks && body.byteLength <= ONE_WRITE_BYTES) socket.write(head + latin1(body), 'latin1')
     else {
       socket.cork()
       socket.write(head, 'latin1')
       socket.write(body)
-      for (const piece of rest ?? []) socket.write(piece)
+      for (const piece of moreChunks ?? []) socket.write(piece)
       // The system has it all when the last of it is written.
       if (discard) socket.write(NOTHING, () => void discard())
       socket.uncork()

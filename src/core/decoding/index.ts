@@ -67,11 +67,11 @@ export function createDecoding(
     signature: ModelSignature,
     opts: DecodeOptions,
   ): A | Promise<A> {
-    const { body: first, rest } = withHead(body, opts.headerLength ?? bytes)
+    const { body: first, moreChunks } = withHead(body, opts.headerLength ?? bytes)
     const copies = bytes > NUMBERS_BYTES ? createLaterCopies() : undefined
     try {
       const { maxElements, headerLength, mediaType, buffers } = opts
-      const host = { maxElements, maxTextBytes: maxJsonBytes, headerLength, mediaType, buffers, rest, copies }
+      const host = { maxElements, maxTextBytes: maxJsonBytes, headerLength, mediaType, buffers, moreChunks, copies }
       const request = decodeBody(decoder, first, signature, host)
       return copies && copies.bytes > 0 ? inTurns(afterCopying(copies, request)) : request
     } finally {
@@ -82,13 +82,13 @@ export function createDecoding(
 
   async function there<A extends Asked>(
     { name: kind }: Decoder<A>,
-    { body, rest, given }: Body,
+    { body, moreChunks, given }: Body,
     signature: ModelSignature,
     { maxElements, headerLength, mediaType, signal, deadline }: DecodeOptions,
   ): Promise<A> {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body
     const opts: JobOptions = { maxElements, maxTextBytes: maxJsonBytes, headerLength, ...(mediaType ? { mediaType } : {}) }
-    const parcel = await thread.decode({ kind, body: { body: bytes, rest, given }, signature, opts, signal, deadline })
+    const parcel = await thread.decode({ kind, body: { body: bytes, moreChunks, given }, signature, opts, signal, deadline })
     return inTurns(unpackRequest<A>(parcel))
   }
 
@@ -100,21 +100,21 @@ function* afterCopying<T>(copies: LaterCopies, request: T): Steps<T> {
   return request
 }
 
-function wholeOf({ body, rest }: Body): Uint8Array {
+function wholeOf({ body, moreChunks }: Body): Uint8Array {
   const bytes = typeof body === 'string' ? Buffer.from(body) : (body as Uint8Array)
-  return rest ? Buffer.concat([bytes, ...rest]) : bytes
+  return moreChunks ? Buffer.concat([bytes, ...moreChunks]) : bytes
 }
 
 /** Tensors may be spread over pieces; the JSON before them, of that many bytes, is in the first. */
-function withHead(given: Body, headerLength: number): Pick<Body, 'body' | 'rest'> {
-  const { body, rest } = given
-  if (!rest || rest.length === 0 || !isBytes(body)) return { body }
+function withHead(given: Body, headerLength: number): Pick<Body, 'body' | 'moreChunks'> {
+  const { body, moreChunks } = given
+  if (!moreChunks || moreChunks.length === 0 || !isBytes(body)) return { body }
   let bytes = body.byteLength
   if (bytes >= headerLength) return given
   let taken = 0
-  for (; bytes < headerLength && taken < rest.length; taken++) bytes += (rest[taken] as Uint8Array).byteLength
-  const first = taken === 0 ? body : Buffer.concat([body, ...rest.slice(0, taken)], bytes)
-  return taken === rest.length ? { body: first } : { body: first, rest: rest.slice(taken) }
+  for (; bytes < headerLength && taken < moreChunks.length; taken++) bytes += (moreChunks[taken] as Uint8Array).byteLength
+  const first = taken === 0 ? body : Buffer.concat([body, ...moreChunks.slice(0, taken)], bytes)
+  return taken === moreChunks.length ? { body: first } : { body: first, moreChunks: moreChunks.slice(taken) }
 }
 
 /**

@@ -13,11 +13,11 @@ export interface Shipment {
 }
 
 /** @param isWanted false once no caller waits for it; the rest is then not copied */
-export async function shipmentOf({ body, rest = [], given = [] }: Body, isWanted: () => boolean): Promise<Shipment> {
+export async function shipmentOf({ body, moreChunks = [], given = [] }: Body, isWanted: () => boolean): Promise<Shipment> {
   const owned = new Set(given)
   const pieces: Uint8Array[] = []
   let copied = 0
-  for (const piece of [body as Uint8Array, ...rest]) {
+  for (const piece of [body as Uint8Array, ...moreChunks]) {
     if (isAlone(piece) && owned.has(piece.buffer)) {
       pieces.push(piece)
       continue

@@ -30,7 +30,7 @@ export interface DecoderOptions extends BodyForm {
   /** Largest number of elements of one input. */
   readonly maxElements: number
   /** On the host's thread: the pieces after a body that is bytes. */
-  readonly rest?: readonly Uint8Array[] | undefined
+  readonly moreChunks?: readonly Uint8Array[] | undefined
   /** On the host's thread: memory for large tensors. */
   readonly buffers?: BufferPool | undefined
   /** On the host's thread: takes the copying of numbers. */

@@ -11,9 +11,9 @@ export function json(status: number, body: unknown, headers: Readonly<Record<str
 }
 
 /** An answer whose JSON was written already, in one piece or several. */
-export function written([body = NOTHING, ...rest]: readonly Uint8Array[], contentType = 'application/json'): HttpResponse {
-  if (rest.length === 0) return whole(body, contentType)
-  return { status: 200, headers: { 'content-type': contentType }, body, rest }
+export function written([body = NOTHING, ...moreChunks]: readonly Uint8Array[], contentType = 'application/json'): HttpResponse {
+  if (moreChunks.length === 0) return whole(body, contentType)
+  return { status: 200, headers: { 'content-type': contentType }, body, moreChunks }
 }
 
 /** An answer in one piece. */

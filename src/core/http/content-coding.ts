@@ -4,7 +4,7 @@
 
 import { constants, createDeflate, createGzip } from 'node:zlib'
 import { ModelmountError } from '../errors.ts'
-import { bytesIn } from './rest.ts'
+import { bytesIn } from './chunks.ts'
 import { through } from './through.ts'
 import type { HttpRequest, HttpResponse } from './types.ts'
 import type { Packing } from './unpack.ts'
@@ -63,12 +63,12 @@ export function packed(response: HttpResponse, { headers }: HttpRequest): HttpRe
 }
 
 async function pack(response: HttpResponse, coding: Coding): Promise<HttpResponse> {
-  const { status, body: first, rest: more = [] } = response
+  const { status, body: first, moreChunks: more = [] } = response
   const stream = PACK[coding]({ ...LEVEL, chunkSize: Math.min(bytesIn(response), MOST_CHUNK) })
-  const [body = new Uint8Array(0), ...rest] = await through(stream, [first, ...more])
+  const [body = new Uint8Array(0), ...moreChunks] = await through(stream, [first, ...more])
   response.discard?.()
   const headers = { ...response.headers, 'content-encoding': coding }
-  return rest.length > 0 ? { status, headers, body, rest } : { status, headers, body }
+  return moreChunks.length > 0 ? { status, headers, body, moreChunks } : { status, headers, body }
 }
 
 /** The coding of the highest weight, the first of equals, as Triton chooses; other codings and `*` do not count. */

@@ -4,12 +4,12 @@ import { DIALECTS, json, type Route, type Visit } from '../dialects/index.ts'
 import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts'
 import type { Answer, Call } from '../predict/call.ts'
 import type { Action, Demand } from '../predict/guard.ts'
+import { bytesIn, joined } from './chunks.ts'
 import { TAKEN_CODINGS } from './content-coding.ts'
 import { refuseCrossSite } from './cross-site.ts'
 import { tooMuchInFlight } from './inflight.ts'
 import { createPaths } from './paths.ts'
 import { REQUEST_ID, requestIdOf } from './request-id.ts'
-import { bytesIn, joined } from './rest.ts'
 import type { HttpDeps, RouteTable } from './route.ts'
 import type { ServerTiming } from './server-timing.ts'
 import { deadlineHeaders } from './terms.ts'
@@ -114,7 +114,7 @@ export function createHandler(
   }
 
   const finished = (request: HttpRequest, response: HttpResponse): HttpResponse =>
-    framed(marked(request.headers, request.acceptsRest ? response : whole(response)), request.method === 'HEAD')
+    framed(marked(request.headers, request.acceptsChunks ? response : whole(response)), request.method === 'HEAD')
 
   const failed = ({ method, path, headers }: HttpRequest, error: unknown): HttpResponse =>
     framed(marked(headers, failure(error, path, requestIdOf(headers))), method === 'HEAD')
@@ -191,15 +191,15 @@ function adviceOf({ status, retryAfterS, details }: ModelmountError): Record<str
  * own, so the length goes in there: a copy of them costs as much as writing a small tensor.
  */
 function framed(response: HttpResponse, isHead: boolean): HttpResponse {
-  const { status, headers, body, rest, discard } = response
+  const { status, headers, body, moreChunks, discard } = response
   if (status === 204) return { status, headers, body }
   ;(headers as Record<string, string>)['content-length'] = String(bytesIn(response))
   if (isHead) return { status, headers, body: NOTHING }
-  if (!rest) return { status, headers, body }
-  return discard ? { status, headers, body, rest, discard } : { status, headers, body, rest }
+  if (!moreChunks) return { status, headers, body }
+  return discard ? { status, headers, body, moreChunks, discard } : { status, headers, body, moreChunks }
 }
 
-const bytesOf = ({ body, rest }: HttpRequest): number => (body instanceof Uint8Array ? bytesIn({ body, rest }) : 0)
+const bytesOf = ({ body, moreChunks }: HttpRequest): number => (body instanceof Uint8Array ? bytesIn({ body, moreChunks }) : 0)
 
 /** In one piece, for adapters that do not take several. */
 function whole(response: HttpResponse): HttpResponse {

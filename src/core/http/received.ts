@@ -1,8 +1,8 @@
 /** The way of a request's body to its decoder: unpacked, in the pieces in which it came. */
 
 import type { Body } from '../decoding/index.ts'
+import { bytesIn } from './chunks.ts'
 import { packingOf } from './content-coding.ts'
-import { bytesIn } from './rest.ts'
 import { createTurnstile } from './turnstile.ts'
 import type { HeldBytes, HttpRequest } from './types.ts'
 import { mayUnpackToMuch, type Packing, unpack } from './unpack.ts'
@@ -29,11 +29,11 @@ async function unpackedFirst<T>(
   decode: (body: Body) => T | Promise<T>,
 ): Promise<T> {
   const { held, signal } = request
-  const bytes = bytesIn({ body: request.body as Uint8Array, rest: request.rest })
+  const bytes = bytesIn({ body: request.body as Uint8Array, moreChunks: request.moreChunks })
   const leave = mayUnpackToMuch(bytes) ? await large.enter(signal) : undefined
   try {
-    const { body, rest } = request
-    const opts = { rest, maxBytes, held: held as HeldBytes, signal }
+    const { body, moreChunks } = request
+    const opts = { moreChunks, maxBytes, held: held as HeldBytes, signal }
     const leaveUnpacking = await unpackings.enter(signal)
     const pieces = await unpack(packing, body as Uint8Array, opts).finally(leaveUnpacking)
     return await decode(asBody(pieces))
@@ -43,7 +43,7 @@ async function unpackedFirst<T>(
 }
 
 /** Unpacked bytes have no other owner. */
-const asBody = ([body, ...rest]: readonly Uint8Array[]): Body => {
-  const given = [...new Set([body as Uint8Array, ...rest].map(({ buffer }) => buffer))]
-  return rest.length > 0 ? { body, rest, given } : { body, given }
+const asBody = ([body, ...moreChunks]: readonly Uint8Array[]): Body => {
+  const given = [...new Set([body as Uint8Array, ...moreChunks].map(({ buffer }) => buffer))]
+  return moreChunks.length > 0 ? { body, moreChunks, given } : { body, given }
 }

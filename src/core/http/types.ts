@@ -57,8 +57,8 @@ export interface HttpRequest {
   /** The raw bytes, or what an app-level body parser already made of them. `undefined` when there is no body. */
   readonly body?: unknown
   /** Follows `body`, which is bytes then: large pieces that the adapter has not joined, because tensors are copied out of them anyway. */
-  readonly rest?: readonly Uint8Array[]
-  /** Buffers of `body` and `rest` without another owner: they may be freed once tensors have been copied out of them. @default none */
+  readonly moreChunks?: readonly Uint8Array[]
+  /** Buffers of `body` and `moreChunks` without another owner: they may be freed once tensors have been copied out of them. @default none */
   readonly given?: readonly ArrayBufferLike[] | undefined
   /** Fires when the client goes away. */
   readonly signal?: AbortSignalLike
@@ -76,8 +76,8 @@ export interface HttpRequest {
   readonly identity?: Identity | undefined
   /** The adapter has asked `admit()`, and the guards are not asked again. @default false */
   readonly admitted?: boolean
-  /** The adapter writes `rest` of an answer, too. @default false: an answer is `body`, whole */
-  readonly acceptsRest?: boolean
+  /** The adapter writes `moreChunks` of an answer, too. @default false: an answer is `body`, whole */
+  readonly acceptsChunks?: boolean
 }
 
 /** Bytes that a server holds for one request, within its `maxInflightBytes`. */
@@ -97,11 +97,11 @@ export interface HttpResponse {
   readonly body: Uint8Array
   /**
    * Follows `body`, in this order, and counts for `content-length`: large tensors, because joining them costs as much as running a small
-   * model. Only in answers to requests with `acceptsRest`.
+   * model. Only in answers to requests with `acceptsChunks`.
    */
-  readonly rest?: readonly Uint8Array[]
+  readonly moreChunks?: readonly Uint8Array[]
   /**
-   * Frees the memory of `rest`. An adapter calls it when the answer has left and no code reads it any more. Otherwise the next garbage
+   * Frees the memory of `moreChunks`. An adapter calls it when the answer has left and no code reads it any more. Otherwise the next garbage
    * collections free the memory.
    */
   discard?(): void

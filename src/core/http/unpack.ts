@@ -19,7 +19,7 @@ export const mayUnpackToMuch = (bytes: number): boolean => bytes * MOST_TIMES > 
 
 export interface UnpackOptions {
   /** Follows the body, where it came in pieces. */
-  readonly rest?: readonly Uint8Array[] | undefined
+  readonly moreChunks?: readonly Uint8Array[] | undefined
   readonly maxBytes: number
   readonly held: HeldBytes
   readonly signal?: AbortSignalLike | undefined
@@ -35,9 +35,9 @@ const chunkFor = (bytes: number): number => Math.min(Math.max(bytes * 4, 1024), 
 export function unpack(
   packing: Packing,
   body: Uint8Array,
-  { rest = [], maxBytes, held, signal }: UnpackOptions,
+  { moreChunks = [], maxBytes, held, signal }: UnpackOptions,
 ): Promise<readonly Uint8Array[]> {
-  const size = rest.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength)
+  const size = moreChunks.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength)
   const limit = Math.min(maxBytes, Math.max(FREE_BYTES, MOST_TIMES * size))
   return new Promise((resolve, reject) => {
     const stream = UNPACKERS[packing]({ chunkSize: chunkFor(size) })
@@ -60,7 +60,7 @@ export function unpack(
       stop?.()
       resolve(found.length > 0 ? found : [new Uint8Array()])
     })
-    for (const piece of [body, ...rest]) stream.write(piece)
+    for (const piece of [body, ...moreChunks]) stream.write(piece)
     stream.end()
   })
 }

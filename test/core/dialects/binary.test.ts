@@ -98,14 +98,19 @@ describe('requests', () => {
     fc.assert(
       fc.property(cut, fc.integer({ min: -1, max: 1 }), (places, off) => {
         const cuts = [...places.toSorted((a, b) => a - b), body.length]
-        const rest = cuts.slice(1).map((end, i) => body.slice(cuts[i], end))
-        const opts = { ...limit, headerLength, rest }
+        const moreChunks = cuts.slice(1).map((end, i) => body.slice(cuts[i], end))
+        const opts = { ...limit, headerLength, moreChunks }
         expect(decodeInfer(body.slice(0, cuts[0]), model, opts).inputs).toEqual(whole)
         if (off === 0) return
         // One byte too many or too few is found as in one piece.
-        const wrong = off > 0 ? [...rest, new Uint8Array(1)] : rest.with(-1, rest.at(-1)?.subarray(0, -1) ?? new Uint8Array())
-        if (off < 0 && rest.at(-1)?.length === 0) return
-        expect(fault(() => decodeInfer(body.slice(0, cuts[0]), model, { ...opts, rest: wrong })).code).toBe('REQUEST_INVALID')
+        const wrong =
+          off > 0
+            ? [...moreChunks, new Uint8Array(1)]
+            : moreChunks.with(-1, moreChunks.at(-1)?.subarray(0, -1) ?? new Uint8Array())
+        if (off < 0 && moreChunks.at(-1)?.length === 0) return
+        expect(fault(() => decodeInfer(body.slice(0, cuts[0]), model, { ...opts, moreChunks: wrong })).code).toBe(
+          'REQUEST_INVALID',
+        )
       }),
     )
     const count = 100_000
@@ -113,16 +118,16 @@ describe('requests', () => {
     const buffers = { take: (ofType: typeof Float32Array, length: number) => new ofType(length) }
     const large = framed({ inputs: [blobInput('x', 'FP32', [count], 4 * count)] }, [new Uint8Array(values.buffer)])
     for (const at of [large.headerLength, large.headerLength + 3, 100_001]) {
-      const rest = [large.body.subarray(at, 200_003), large.body.subarray(200_003)]
+      const moreChunks = [large.body.subarray(at, 200_003), large.body.subarray(200_003)]
       for (const lent of [undefined, buffers as never]) {
-        const opts = { maxElements: count, headerLength: large.headerLength, rest, buffers: lent }
+        const opts = { maxElements: count, headerLength: large.headerLength, moreChunks, buffers: lent }
         const { data } = decodeInfer(large.body.subarray(0, at), single('float32', [null]), opts).inputs.x as Tensor
         expect(Buffer.compare(new Uint8Array((data as Float32Array).buffer, 0, 4 * count), new Uint8Array(values.buffer))).toBe(0)
       }
     }
-    const raw = { maxElements: count, headerLength: 0, rest: [floats(3)] }
+    const raw = { maxElements: count, headerLength: 0, moreChunks: [floats(3)] }
     expect(decodeInfer(floats(1, 2), single('float32', [null]), raw).inputs.x?.data).toEqual(new Float32Array([1, 2, 3]))
-    const text = { ...raw, rest: [Buffer.from('c')] }
+    const text = { ...raw, moreChunks: [Buffer.from('c')] }
     expect(decodeInfer(Buffer.from('ab'), single('string', [null]), text).inputs.x?.data).toEqual(['abc'])
   })
 

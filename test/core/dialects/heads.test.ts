@@ -28,9 +28,9 @@ interface Body {
 function outcomeOf({ json, blob, cuts }: Body, signature: ModelSignature, maxElements = MAX_ELEMENTS): unknown {
   const head = Buffer.from(json)
   const ends = [...new Set([...cuts.map((cut) => cut % (blob.length + 1)), blob.length])].sort((a, b) => a - b)
-  const [first = blob, ...rest] = ends.map((end, i) => blob.slice(i === 0 ? 0 : ends[i - 1], end))
+  const [first = blob, ...moreChunks] = ends.map((end, i) => blob.slice(i === 0 ? 0 : ends[i - 1], end))
   try {
-    const opts = { maxElements, headerLength: head.length, rest }
+    const opts = { maxElements, headerLength: head.length, moreChunks }
     const { inputs, forms, ...others } = decodeInfer(new Uint8Array(Buffer.concat([head, first])), signature, opts)
     const tensors = Object.entries(inputs).map(([name, { type, dims, data }]) => {
       if (type === 'string') return [name, type, dims, data]

@@ -38,8 +38,8 @@ function element(type: DType, json: string): unknown {
 }
 
 function encodeInfer(...args: Parameters<typeof encodeSteps>): { readonly body: Uint8Array } {
-  const { body, rest = [] } = atOnce(encodeSteps(...args))
-  return { body: Buffer.concat([body, ...rest]) }
+  const { body, moreChunks = [] } = atOnce(encodeSteps(...args))
+  return { body: Buffer.concat([body, ...moreChunks]) }
 }
 
 describe('requests', () => {

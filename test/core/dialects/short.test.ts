@@ -38,8 +38,8 @@ test('any answer that is short has the text of the longer way, and any other is 
       expect(short !== undefined).toBe(isShort)
       seen[isShort ? 'short' : 'other']++
       if (!short) return
-      const { body, rest } = atOnce(encodeInfer(result, { id }))
-      expect(rest).toBeUndefined()
+      const { body, moreChunks } = atOnce(encodeInfer(result, { id }))
+      expect(moreChunks).toBeUndefined()
       expect(Buffer.from(short).toString('utf8')).toBe(Buffer.from(body).toString('utf8'))
     }),
     // Whatever is drawn, both ways are seen.

@@ -32,7 +32,10 @@ function slicesOf<T>(steps: Steps<T>): Sliced<T> {
 }
 
 const textOf = (pieces: readonly Uint8Array[]): string => Buffer.concat(pieces).toString('utf8')
-const piecesOf = ({ body, rest = [] }: { body: Uint8Array; rest?: readonly Uint8Array[] }): Uint8Array[] => [body, ...rest]
+const piecesOf = ({ body, moreChunks = [] }: { body: Uint8Array; moreChunks?: readonly Uint8Array[] }): Uint8Array[] => [
+  body,
+  ...moreChunks,
+]
 
 // Two halves of a character at every boundary, and bytes that are no multiple of three.
 const LONG = `x${'😀'.repeat(500_000)}é"`

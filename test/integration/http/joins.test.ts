@@ -39,19 +39,19 @@ function watchJoins(): () => number {
   return () => most
 }
 
-function inPieces(bytes: Uint8Array, first = PIECE): Pick<HttpRequest, 'body' | 'rest'> {
-  const rest: Uint8Array[] = []
-  for (let at = first; at < bytes.byteLength; at += PIECE) rest.push(new Uint8Array(bytes.subarray(at, at + PIECE)))
-  return { body: new Uint8Array(bytes.subarray(0, first)), rest }
+function inPieces(bytes: Uint8Array, first = PIECE): Pick<HttpRequest, 'body' | 'moreChunks'> {
+  const moreChunks: Uint8Array[] = []
+  for (let at = first; at < bytes.byteLength; at += PIECE) moreChunks.push(new Uint8Array(bytes.subarray(at, at + PIECE)))
+  return { body: new Uint8Array(bytes.subarray(0, first)), moreChunks }
 }
 
 const post = (path: string, request: Partial<HttpRequest>): Promise<HttpResponse> =>
-  mount.handle({ method: 'POST', path, headers: {}, acceptsRest: true, ...request })
+  mount.handle({ method: 'POST', path, headers: {}, acceptsChunks: true, ...request })
 
-const wholeOf = ({ body, rest = [] }: HttpResponse): Uint8Array => {
-  const all = new Uint8Array(rest.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength))
+const wholeOf = ({ body, moreChunks = [] }: HttpResponse): Uint8Array => {
+  const all = new Uint8Array(moreChunks.reduce((sum, { byteLength }) => sum + byteLength, body.byteLength))
   let at = 0
-  for (const piece of [body, ...rest]) {
+  for (const piece of [body, ...moreChunks]) {
     all.set(piece, at)
     at += piece.byteLength
   }
@@ -101,9 +101,9 @@ describe('a long body in pieces', () => {
 
   test('through the fetch adapter, there and back', async () => {
     const { head, tensor } = binary('json')
-    const { body = new Uint8Array(), rest = [] } = inPieces(Buffer.concat([Buffer.from(head), tensor]))
+    const { body = new Uint8Array(), moreChunks = [] } = inPieces(Buffer.concat([Buffer.from(head), tensor]))
     const joined = watchJoins()
-    const pieces = [body as Uint8Array<ArrayBuffer>, ...rest]
+    const pieces = [body as Uint8Array<ArrayBuffer>, ...moreChunks]
     const stream = new ReadableStream({
       pull(controller) {
         const next = pieces.shift()
@@ -148,7 +148,7 @@ describe('more strings than a request may have', () => {
         path: '/invocations',
         headers,
         body: Buffer.from(`x\n${'a\n'.repeat(rows)}`),
-        acceptsRest: true,
+        acceptsChunks: true,
       })
     expect(await ask(count)).toMatchObject({ status: 400 })
     expect(await ask(MOST_STRINGS)).toMatchObject({ status: 200 })

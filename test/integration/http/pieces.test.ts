@@ -36,18 +36,18 @@ const ask = (more: Partial<HttpRequest>): Promise<HttpResponse> =>
     body,
     ...more,
   })
-const tail = ({ headers, body, rest = [] }: HttpResponse): Buffer =>
-  Buffer.concat([body, ...rest]).subarray(Number(headers['inference-header-content-length']))
-const cut = (bytes: Uint8Array, ...at: number[]): Pick<HttpRequest, 'body' | 'rest'> => {
-  const [first, ...rest] = [...at, bytes.length].map((end, i) => bytes.subarray(at[i - 1] ?? 0, end))
-  return { body: first, rest }
+const tail = ({ headers, body, moreChunks = [] }: HttpResponse): Buffer =>
+  Buffer.concat([body, ...moreChunks]).subarray(Number(headers['inference-header-content-length']))
+const cut = (bytes: Uint8Array, ...at: number[]): Pick<HttpRequest, 'body' | 'moreChunks'> => {
+  const [first, ...moreChunks] = [...at, bytes.length].map((end, i) => bytes.subarray(at[i - 1] ?? 0, end))
+  return { body: first, moreChunks }
 }
 
 test('an answer is one body, unless pieces are asked for', async () => {
   const whole = await ask({})
-  expect(whole).not.toHaveProperty('rest')
-  const pieces = await ask({ acceptsRest: true })
-  expect(pieces.rest).toHaveLength(1)
+  expect(whole).not.toHaveProperty('moreChunks')
+  const pieces = await ask({ acceptsChunks: true })
+  expect(pieces.moreChunks).toHaveLength(1)
   expect(pieces.headers).toEqual(whole.headers)
   expect(whole.headers['content-length']).toBe(String(whole.body.byteLength))
   for (const answer of [whole, pieces]) expect(Buffer.compare(tail(answer), tensor)).toBe(0)
@@ -56,9 +56,9 @@ test('an answer is one body, unless pieces are asked for', async () => {
 test('small tensors, short JSON and refusals have one body for everybody', async () => {
   const small = { inputs: [{ name: 'x', datatype: 'FP32', shape: [2], data: [1, 2] }], parameters: { binary_data_output: true } }
   const of = (request: object): Partial<HttpRequest> => ({ path: SMALL, headers: {}, body: Buffer.from(JSON.stringify(request)) })
-  expect(tail(await ask({ ...of(small), acceptsRest: true }))).toHaveLength(8)
+  expect(tail(await ask({ ...of(small), acceptsChunks: true }))).toHaveLength(8)
   const asked = [of(small), of({ ...small, parameters: {} }), of({})]
-  for (const request of asked) expect(await ask({ ...request, acceptsRest: true })).not.toHaveProperty('rest')
+  for (const request of asked) expect(await ask({ ...request, acceptsChunks: true })).not.toHaveProperty('moreChunks')
 })
 
 test('a request in pieces, wherever it was cut', async () => {

@@ -44,7 +44,7 @@ export interface DecodeOptions extends Target {
    */
   readonly headerLength?: number
   /** The pieces after a body that is bytes, where it came in pieces; the JSON ends in the first. */
-  readonly rest?: readonly Uint8Array[] | undefined
+  readonly moreChunks?: readonly Uint8Array[] | undefined
 }
 
 /**
@@ -55,14 +55,14 @@ export interface DecodeOptions extends Target {
  *   `INPUT_INVALID` for inputs that do not fit the signature, `OUTPUT_NOT_FOUND`
  */
 export function decodeInfer(body: unknown, signature: ModelSignature, opts: DecodeOptions): InferRequest {
-  const { headerLength, maxElements, rest = [] } = opts
+  const { headerLength, maxElements, moreChunks = [] } = opts
   const isBytes = typedArrayName(body) === 'Uint8Array'
   const paths = new Map<string, string>()
   if (headerLength !== undefined && !isBytes && body !== undefined) throw parsedBody()
   const bytes = isBytes ? (body as Uint8Array) : new Uint8Array()
   if (headerLength !== undefined && headerLength > bytes.byteLength) throw longHeader(headerLength, bytes.byteLength)
   if (headerLength === 0) {
-    const [name, tensor] = rawInput([bytes, ...rest], signature, opts)
+    const [name, tensor] = rawInput([bytes, ...moreChunks], signature, opts)
     paths.set(name, 'body')
     const inputs = checkInputs(signature, { [name]: tensor }, { maxElements, vocabulary: vocabularyFor(paths, true) })
     return { inputs, forms: ALL_BINARY, parameters: readParameters(undefined, 'parameters') }
@@ -89,11 +89,11 @@ function decodeBinary(
   opts: DecodeOptions,
   paths: Map<string, string>,
 ): InferRequest {
-  const { maxElements, rest } = opts
+  const { maxElements, moreChunks } = opts
   const heads = headsOf(signature)
   const json = bytes.subarray(0, headerLength)
   const start = bytes.subarray(headerLength)
-  const tensors = rest ? [start, ...rest] : [start]
+  const tensors = moreChunks ? [start, ...moreChunks] : [start]
   const like = heads.read(json, tensors, maxElements, opts)
   if (like) return like
   const { json: request, isRaw } = readJsonObject(json, signature, opts)

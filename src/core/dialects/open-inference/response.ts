@@ -21,8 +21,8 @@ const APART_BYTES = 16 * 1024
 export interface EncodedInfer {
   readonly body: Uint8Array
   /** Follows `body`, where all together it is long. */
-  readonly rest?: readonly Uint8Array[]
-  /** True when parts of `rest` are views of the tensors' memory. */
+  readonly moreChunks?: readonly Uint8Array[]
+  /** True when parts of `moreChunks` are views of the tensors' memory. */
   readonly hasViews: boolean
   /** Bytes of JSON before the tensors; absent when there is nothing but JSON, as Triton has it. */
   readonly headerLength?: number
@@ -111,7 +111,7 @@ function withBlobs(json: Uint8Array, blobs: readonly Uint8Array[], bytes: number
   const headerLength = json.byteLength
   return headerLength + bytes < APART_BYTES
     ? { body: Buffer.concat([json, ...blobs], headerLength + bytes), hasViews: false, headerLength }
-    : { body: json, rest: blobs, hasViews: true, headerLength }
+    : { body: json, moreChunks: blobs, hasViews: true, headerLength }
 }
 
 /** @throws ModelmountError `REQUEST_INVALID` for more labels than an answer may have */
@@ -143,12 +143,12 @@ export function* encodeInfer(result: Result, opts: EncodeOptions = {}): Steps<En
   sink.write(']}')
   const [json = NOTHING, ...more] = sink.finish()
   if (blobs.every((blob) => blob.byteLength === 0))
-    return more.length > 0 ? { body: json, rest: more, hasViews: false } : { body: json, hasViews: false }
+    return more.length > 0 ? { body: json, moreChunks: more, hasViews: false } : { body: json, hasViews: false }
   const headerLength = more.reduce((sum, { byteLength }) => sum + byteLength, json.byteLength)
   const bytes = blobs.reduce((sum, blob) => sum + blob.byteLength, headerLength)
   return bytes < APART_BYTES
     ? { body: Buffer.concat([json, ...more, ...blobs], bytes), hasViews: false, headerLength }
-    : { body: json, rest: [...more, ...blobs], hasViews: true, headerLength }
+    : { body: json, moreChunks: [...more, ...blobs], hasViews: true, headerLength }
 }
 
 const NOTHING = new Uint8Array()

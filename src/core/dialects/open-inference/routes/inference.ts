@@ -90,9 +90,9 @@ function* encodeLong(result: Result, encoding: Parameters<typeof encodeInfer>[1]
 }
 
 /** Some client libraries look for the header alone, some for the content type. */
-function inferAnswer({ body, rest, hasViews, headerLength }: EncodedInfer, discard: () => void): HttpResponse {
-  if (headerLength === undefined) return rest ? written([body, ...rest]) : whole(body)
+function inferAnswer({ body, moreChunks, hasViews, headerLength }: EncodedInfer, discard: () => void): HttpResponse {
+  if (headerLength === undefined) return moreChunks ? written([body, ...moreChunks]) : whole(body)
   const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(headerLength) }
-  if (!rest) return { status: 200, headers, body }
-  return hasViews ? { status: 200, headers, body, rest, discard } : { status: 200, headers, body, rest }
+  if (!moreChunks) return { status: 200, headers, body }
+  return hasViews ? { status: 200, headers, body, moreChunks, discard } : { status: 200, headers, body, moreChunks }
 }

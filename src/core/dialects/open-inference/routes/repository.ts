@@ -15,11 +15,11 @@ import {
 } from '../repository.ts'
 
 /** The body of a request that has little to say: of a longer one no more than its first pieces, which are enough to refuse it. */
-function short({ body, rest = [] }: HttpRequest): unknown {
-  if (!(body instanceof Uint8Array) || rest.length === 0) return body
+function short({ body, moreChunks = [] }: HttpRequest): unknown {
+  if (!(body instanceof Uint8Array) || moreChunks.length === 0) return body
   const pieces = [body]
   let length = body.byteLength
-  for (const piece of rest) {
+  for (const piece of moreChunks) {
     if (length > MOST_REPOSITORY_BYTES) break
     pieces.push(piece)
     length += piece.byteLength
