@@ -361,6 +361,19 @@ describe('an extension', () => {
     const twice = { apiVersion: 1, name: 'a' } as const
     await expect(serverFor({ models: [], extensions: [twice, twice] })).rejects.toThrow(/second 'a'/)
   })
+
+  test('with a servable in the place of another one, or of a model, is refused', async () => {
+    const { servable } = doubling()
+    const named = (name: string): Extension => ({ apiVersion: 1, name, servables: [servable] })
+    await expect(serverFor({ models: [], extensions: [named('a'), named('b')] })).rejects.toThrow(
+      "extensions[1].servables[0] is a second version '7' of 'doubling'",
+    )
+    const server = await serverFor({ models: [], extensions: [named('a')] })
+    const conflict = { code: 'MODEL_CONFLICT', status: 409 }
+    await expect(server.load({ name: 'doubling', version: '7', source: addModel() })).rejects.toMatchObject(conflict)
+    expect((await server.predict('doubling', X)).outputs.y?.data).toEqual(Float32Array.of(2, 4, 6))
+    await server.load({ name: 'doubling', version: '8', source: addModel() })
+  })
 })
 
 describe('the stack of a failed run', () => {

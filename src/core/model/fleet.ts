@@ -79,6 +79,8 @@ export function createFleet({ registry, create, closed }: Deps): Fleet {
   /** @param visible to callers from the start, unless a version that serves has its place */
   async function prepare(config: ModelConfig, opts: { readonly replace: boolean; readonly visible: boolean }): Promise<Prepared> {
     const previous = registry.get(config.name, config.version)
+    if (previous && !models.has(previous))
+      throw new ModelmountError('MODEL_CONFLICT', `version '${config.version}' of '${config.name}' is a servable of an extension`)
     const mustBe = opts.replace || !previous ? undefined : models.get(previous)?.integrity?.manifestId
     const model = create(config, mustBe)
     models.set(model, model)

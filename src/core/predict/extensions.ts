@@ -33,7 +33,17 @@ function faultOf(value: unknown): string | undefined {
 /** Contradictions between the extensions of one server. */
 export function extensionContradictions({ extensions = [] }: ExtensionOptions): string[] {
   const names = extensions.map(({ name }) => name)
-  return names.flatMap((name, index) => (names.indexOf(name) < index ? [`extensions[${index}] is a second '${name}'`] : []))
+  const problems = names.flatMap((name, index) =>
+    names.indexOf(name) < index ? [`extensions[${index}] is a second '${name}'`] : [],
+  )
+  const served = new Set<string>()
+  for (const [index, { servables = [] }] of extensions.entries())
+    for (const [at, { name, version }] of servables.entries()) {
+      const id = JSON.stringify([name, version])
+      if (served.has(id)) problems.push(`extensions[${index}].servables[${at}] is a second version '${version}' of '${name}'`)
+      served.add(id)
+    }
+  return problems
 }
 
 type Lent = Omit<ExtensionContext, 'warn' | 'sources' | 'panels'>
