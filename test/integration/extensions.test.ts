@@ -298,6 +298,33 @@ describe('a route', () => {
   })
 })
 
+test('answers of an extension that several requests share stay as they are', async () => {
+  const text = (body: string, headers: Record<string, string>) => ({ status: 200, headers, body: new TextEncoder().encode(body) })
+  const shared = { 'content-type': 'text/plain' }
+  const frozen = Object.freeze(text('kept', Object.freeze({ 'content-type': 'text/plain' })))
+  const answers = ['a', 'longer'].map((body) => text(body, shared))
+  const extension: Extension = {
+    apiVersion: 1,
+    name: 'shared',
+    routes: answers.map((answer, i) => ({
+      ...{ class: 'inference', method: 'GET', path: `/${i}`, action: 'data' },
+      handle: () => answer,
+    })),
+    stages: {
+      observe: (next) => async (call) => {
+        const answer = await next(call).catch(() => ({ outputs: {}, queueMs: 0, inferMs: 0, batchSize: 0, endedAt: call.at }))
+        return { ...answer, response: frozen }
+      },
+    },
+  }
+  const server = await serverFor({ models: [], extensions: [extension] })
+  const ask = (method: string, path: string) => server.http.handle({ method, path, headers: {} })
+  const lengths = await Promise.all(['/0', '/1', '/0'].map(async (path) => (await ask('GET', path)).headers['content-length']))
+  expect(lengths).toEqual(['1', '6', '1'])
+  expect((await ask('POST', '/v2/models/m/infer')).headers).toEqual({ 'content-type': 'text/plain', 'content-length': '4' })
+  expect(shared).toEqual({ 'content-type': 'text/plain' })
+})
+
 describe.each(HOSTS)('routes of extensions: $name', ({ start }) => {
   const bytes = (value: unknown) => ({ status: 200, headers: {}, body: new TextEncoder().encode(JSON.stringify(value)) })
   const routed: Extension = {

@@ -5,6 +5,6 @@ import type { HttpDeps } from '../../src/core/http/index.ts'
 const none = (): Promise<never> => Promise.reject(new Error('no route runs a model'))
 
 export const NO_PREDICTIONS: Pick<HttpDeps, 'pipeline' | 'ledger'> = {
-  pipeline: { predict: none, refuse: none },
+  pipeline: { isExtended: false, predict: none, refuse: none },
   ledger: { succeeded() {}, failed() {} },
 }

@@ -4,7 +4,9 @@ import { DIALECTS, json, type Route, type Visit } from '../dialects/index.ts'
 import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts'
 import type { Answer, Call } from '../predict/call.ts'
 import type { Action, Demand } from '../predict/guard.ts'
+import type { Pipeline } from '../predict/pipeline.ts'
 import { bytesIn, joined } from './chunks.ts'
+import { completable } from './completable.ts'
 import { TAKEN_CODINGS } from './content-coding.ts'
 import { refuseCrossSite } from './cross-site.ts'
 import { tooMuchInFlight } from './inflight.ts'
@@ -82,7 +84,7 @@ export function createHandler(
       if ('status' in given) return finished(request, given)
       call = given
       const answer = await pipeline.predict(given)
-      const response = finished(request, responseOf(answer))
+      const response = finished(request, responseOf(answer, pipeline))
       ledger.succeeded(given, answer)
       return response
     } catch (error) {
@@ -97,7 +99,7 @@ export function createHandler(
     if (!call) return failed(request, refusal)
     try {
       const answer = await pipeline.refuse(call, refusal)
-      const response = finished(request, responseOf(answer))
+      const response = finished(request, responseOf(answer, pipeline))
       ledger.succeeded(call, answer)
       return response
     } catch (error) {
@@ -164,8 +166,8 @@ export function createHandler(
 const allowed = (later: void | Promise<void>, { handle }: Pick<Route, 'handle'>, visit: Visit): Given =>
   later ? later.then(() => handle(visit)) : handle(visit)
 
-function responseOf({ response }: Answer): HttpResponse {
-  if (response) return response
+function responseOf({ response }: Answer, { isExtended }: Pick<Pipeline, 'isExtended'>): HttpResponse {
+  if (response) return isExtended ? completable(response) : response
   throw new ModelmountError('INTERNAL', 'internal error', {
     cause: new Error('a stage has answered a request without a response'),
   })
@@ -187,8 +189,8 @@ function adviceOf({ status, retryAfterS, details }: ModelmountError): Record<str
 }
 
 /**
- * An answer to HEAD tells the length of the body that GET would get; RFC 9110, 8.6 forbids the field with 204. Every answer has headers of its
- * own, so the length goes in there: a copy of them costs as much as writing a small tensor.
+ * An answer to HEAD tells the length of the body that GET would get; RFC 9110, 8.6 forbids the field with 204. Every answer here has headers of
+ * its own, so the length goes in there: a copy of them costs as much as writing a small tensor.
  */
 function framed(response: HttpResponse, isHead: boolean): HttpResponse {
   const { status, headers, body, moreChunks, discard } = response

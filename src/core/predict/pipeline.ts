@@ -29,6 +29,8 @@ interface Deps {
 
 export interface Pipeline {
   readonly predict: Predict
+  /** Stages may answer by themselves. */
+  readonly isExtended: boolean
   /** Takes a call that was refused in front of its body through the places `observe` and `identify`. Rejects with the error, unless a stage answers. */
   refuse(call: Call, error: unknown): Promise<Answer>
 }
@@ -54,6 +56,7 @@ export function createPipeline({ steps, extensions, report }: Deps): Pipeline {
   const refused = outermost(({ account }) => Promise.reject(refusals.get(account)))
   return {
     predict: outermost(admitted),
+    isExtended: extensions.some(({ stages }) => stages !== undefined),
     refuse(call, error) {
       refusals.set(call.account, error)
       return refused(call)

@@ -2,6 +2,7 @@
 
 import type { Route } from '../../dialects/index.ts'
 import type { ExtensionRoute } from '../../predict/extension.ts'
+import { completable } from '../completable.ts'
 import type { TableMaker } from '../route.ts'
 
 export const extensions: TableMaker = (deps, config) => {
@@ -17,7 +18,7 @@ function routeOf(route: ExtensionRoute): Route & { readonly path: RegExp } {
     path: patternOf(route.path),
     action: route.action,
     isManagement: route.class === 'manage',
-    handle: ({ request, params }) => route.handle(request, params, request.identity),
+    handle: async ({ request, params }) => completable(await route.handle(request, params, request.identity)),
   }
 }
 
