@@ -55,7 +55,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const prediction = createPrediction(config.extensions, {
     registry,
     observer,
-    now: clock.now,
+    clock,
     newId: createIds().next,
     refuseClosed: closing.refuse,
     warn,

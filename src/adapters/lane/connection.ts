@@ -5,6 +5,7 @@
 
 import { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import { onAbort } from '../../core/host/abort.ts'
 import type { HeldBytes, HttpHandler, HttpRequest, HttpResponse, Identify, Identity } from '../../core/http/types.ts'
 import { type BodyFault, bodyFault } from '../body.ts'
 import { ClientSignal } from '../client-signal.ts'
@@ -286,10 +287,14 @@ export class LaneConnection {
   async #identified(head: Head, to: Destination, held: HeldBytes, body: Body, client: ClientSignal): Promise<HttpResponse> {
     const { handler, path, identify } = to
     let identity: Identity | undefined
+    // The body of a client that has left is not kept until the app has decided.
+    const stop = onAbort(client, () => held.release())
     try {
       identity = await identityOf(handler, head.method, path, identify && (() => identify(asMessage(head, this.#socket))))
     } catch (error) {
       return handler.refuse(error, { method: head.method, path, headers: head.headers })
+    } finally {
+      stop()
     }
     return this.#handle(head, to, held, body, client, identity)
   }

@@ -26,10 +26,11 @@ export interface MountTerms {
 /** Makes the way of one operation on one mount. */
 export function createCodec<A extends Asked>(
   { decoder, packs, read, schedule, sequence, encode }: Operation<A>,
-  deps: Pick<HttpDeps, 'target' | 'decode' | 'now' | 'maxBodyBytes' | 'maxJsonBytes'>,
+  deps: Pick<HttpDeps, 'target' | 'decode' | 'now' | 'maxBodyBytes' | 'maxJsonBytes' | 'pipeline'>,
   { config, timing }: MountTerms,
 ): Codec {
   const bodySays = schedule !== undefined
+  const { isExtended } = deps.pipeline
   const longest = Math.min(deps.maxBodyBytes, deps.maxJsonBytes)
 
   /** One function, because each promise on the way costs a microsecond. */
@@ -63,9 +64,10 @@ export function createCodec<A extends Asked>(
     const result = { model: served.name, version: served.version, outputs: answer.outputs }
     const written = encode(result, asked, served)
     const encoded = 'status' in written ? written : inTurns(written)
-    const response = encoded instanceof Promise ? await encoded : encoded
-    // The outputs are this request's alone, also where there is a cache.
-    if (!response.discard) discard(answer.outputs)
+    const whole = encoded instanceof Promise ? await encoded : encoded
+    const response = isExtended ? kept(whole) : whole
+    // The outputs are this request's alone, also where there is a cache, unless an extension has given them.
+    if (!isExtended && !response.discard) discard(answer.outputs)
     const sent = packs ? packed(response, request) : response
     return withResponse(answer, sent instanceof Promise ? await sent : sent)
   }
@@ -100,13 +102,18 @@ function asTensors(
     tenant: call.tenant,
     request: call.request,
     codec: call.codec,
-    decoded: { inputs, of: target },
+    decoded: { inputs, of: target, by: call },
     inputs,
     servable: call.servable ?? target,
     fetches: NO_FETCHES,
     trace: undefined,
     account: call.account,
   }
+}
+
+/** An answer whose tensors stay. */
+function kept({ status, headers, body, moreChunks }: HttpResponse): HttpResponse {
+  return moreChunks ? { status, headers, body, moreChunks } : { status, headers, body }
 }
 
 const withResponse = (answer: Answer, response: HttpResponse): Answer => ({

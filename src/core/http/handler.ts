@@ -5,6 +5,7 @@ import { type ErrorCode, ModelmountError, toModelmountError } from '../errors.ts
 import type { Answer, Call } from '../predict/call.ts'
 import type { Action, Demand } from '../predict/guard.ts'
 import type { Pipeline } from '../predict/pipeline.ts'
+import { whileWaited } from '../predict/waited.ts'
 import { bytesIn, joined } from './chunks.ts'
 import { completable } from './completable.ts'
 import { TAKEN_CODINGS } from './content-coding.ts'
@@ -164,7 +165,7 @@ export function createHandler(
 
 /** Once the guards have agreed. */
 const allowed = (later: void | Promise<void>, { handle }: Pick<Route, 'handle'>, visit: Visit): Given =>
-  later ? later.then(() => handle(visit)) : handle(visit)
+  later ? whileWaited(later, { signal: visit.request.signal }).then(() => handle(visit)) : handle(visit)
 
 function responseOf({ response }: Answer, { isExtended }: Pick<Pipeline, 'isExtended'>): HttpResponse {
   if (response) return isExtended ? completable(response) : response
@@ -194,7 +195,8 @@ function adviceOf({ status, retryAfterS, details }: ModelmountError): Record<str
  */
 function framed(response: HttpResponse, isHead: boolean): HttpResponse {
   const { status, headers, body, moreChunks, discard } = response
-  if (status === 204) return { status, headers, body }
+  // RFC 9110, 15.3.5 and 15.4.5: these have no body.
+  if (status === 204 || status === 304) return { status, headers, body: NOTHING }
   ;(headers as Record<string, string>)['content-length'] = String(bytesIn(response))
   if (isHead) return { status, headers, body: NOTHING }
   if (!moreChunks) return { status, headers, body }

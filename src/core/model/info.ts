@@ -3,6 +3,7 @@
 import type { ResultCache } from '../cache/index.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { BatchingInfo } from '../scheduler/types.ts'
+import { listed } from '../tensor/index.ts'
 import type { About } from './about.ts'
 import { NO_QUEUE } from './no-queue.ts'
 import { failureIn, type Phase, runningIn, STATES } from './phases.ts'
@@ -27,8 +28,8 @@ export function infoOf(about: About, { phase, isDefault, cache }: Now): ModelInf
     ...(failure ? { reason: { code: failure.reason.code, message: failure.reason.message } } : {}),
     isDefault,
     ...about.integrity,
-    inputs: contract.signature.inputs,
-    outputs: contract.signature.outputs,
+    inputs: contract.signature.inputs.map(listed),
+    outputs: contract.signature.outputs.map(listed),
     isolation: config.isolation,
     ...(hazard ? { hazard } : {}),
     instances: {

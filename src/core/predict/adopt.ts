@@ -5,7 +5,9 @@ import { NO_QUEUE } from '../model/no-queue.ts'
 import { createStatistics } from '../model/statistics.ts'
 import type { ModelInfo } from '../model/types.ts'
 import { createIntake, type Intake } from '../model/view/intake.ts'
+import { listed } from '../tensor/index.ts'
 import type { ModelSignature } from '../tensor/types.ts'
+import { checkedAnswer } from './answered.ts'
 import type { Answer, CheckedCall, Servable } from './call.ts'
 import type { Served } from './served.ts'
 
@@ -45,8 +47,8 @@ export function adopt(servable: Servable): Served {
       state,
       ...(reason ? { reason: { code: reason.code, message: reason.message } } : {}),
       isDefault,
-      inputs: signature.inputs,
-      outputs: signature.outputs,
+      inputs: signature.inputs.map(listed),
+      outputs: signature.outputs.map(listed),
     }
   }
 
@@ -87,7 +89,7 @@ export function adopt(servable: Servable): Served {
     sequences: undefined,
     async run(call: CheckedCall): Promise<Answer> {
       try {
-        return await servable.run(call)
+        return checkedAnswer(await servable.run(call))
       } catch (error) {
         throw toModelmountError(error)
       }

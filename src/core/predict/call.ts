@@ -99,6 +99,8 @@ export interface Unchecked {
 export interface Decoded {
   readonly inputs: Tensors
   readonly of: Servable
+  /** The call whose body it was. */
+  readonly by: Call
 }
 
 /** How a dialect reads a body, and writes the answer into {@link Answer.response}. */

@@ -30,7 +30,7 @@ const allOutputs = new WeakMap<Servable, readonly string[]>()
 function namesOf(servable: Servable): readonly string[] {
   const known = allOutputs.get(servable)
   if (known) return known
-  const all = servable.signature.outputs.map((output) => output.name)
+  const all = Object.freeze(servable.signature.outputs.map((output) => output.name))
   allOutputs.set(servable, all)
   return all
 }

@@ -1,18 +1,20 @@
 /** `predict()`: the front door of calls that bring tensors. */
 
+import type { Clock } from '../host/clock.ts'
 import type { Answer, Call } from './call.ts'
 import type { Ledger } from './ledger.ts'
 import { type NewCall, NO_FETCHES, newAccount } from './narrow.ts'
 import { checkPredictOptions } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { PredictInputs, PredictOptions, PredictResult } from './types.ts'
+import { whileWaited } from './waited.ts'
 
 const NO_OPTIONS: PredictOptions = {}
 
 interface Deps {
   readonly pipeline: Pipeline
   readonly ledger: Ledger
-  now(): number
+  readonly clock: Clock
   newId(): string
   /** @throws ModelmountError `SERVER_CLOSED` */
   refuseClosed(): void
@@ -22,10 +24,10 @@ interface Deps {
 
 export type Front = (name: string, inputs: PredictInputs, opts?: PredictOptions) => Promise<PredictResult>
 
-export function createFront({ pipeline, ledger, now, newId, refuseClosed, allow }: Deps): Front {
+export function createFront({ pipeline, ledger, clock, newId, refuseClosed, allow }: Deps): Front {
   /** Not an async function: the promises that one makes on its way cost more than all the checks. */
   return (name, inputs, opts = NO_OPTIONS) => {
-    const at = now()
+    const at = clock.now()
     let call: Call | undefined
     try {
       refuseClosed()
@@ -42,7 +44,7 @@ export function createFront({ pipeline, ledger, now, newId, refuseClosed, allow 
   function allowed(call: Call, allow: NonNullable<Deps['allow']>): Promise<Answer> {
     const later = allow(call)
     if (!later) return pipeline.predict(call)
-    return later.then(
+    return whileWaited(later, call, clock).then(
       () => pipeline.predict(call),
       (error) => pipeline.refuse(call, error),
     )
@@ -89,10 +91,15 @@ const callOf = (model: string, inputs: PredictInputs, opts: PredictOptions, at: 
 })
 
 function labelledOnly(opts: unknown): PredictOptions {
-  const { version, label } = (opts ?? {}) as PredictOptions
-  return {
-    ...(typeof version === 'string' ? { version } : {}),
-    ...(typeof label === 'string' ? { label } : {}),
+  try {
+    const { version, label } = (opts ?? {}) as PredictOptions
+    return {
+      ...(typeof version === 'string' ? { version } : {}),
+      ...(typeof label === 'string' ? { label } : {}),
+    }
+  } catch {
+    // A getter of the caller's has thrown.
+    return {}
   }
 }
 

@@ -25,13 +25,15 @@ export function createLedger<S extends Served>({ registry, observer, now }: Deps
   }
 
   return {
-    succeeded({ account: { progress } }, answer) {
-      // A stage has answered by itself.
-      if (!progress.servable) return
-      const served = progress.servable as Served
+    succeeded(call, answer) {
+      const { progress } = call.account
+      // Without a checked call, a stage has answered by itself.
+      const served = progress.servable ? (progress.servable as Served) : meant(call)
+      if (!served) return
+      const at = progress.servable ? progress.at : call.at
       const { queueMs, endedAt, ageMs } = answer
-      served.statistics.succeeded(endedAt - progress.at, queueMs, ageMs !== undefined)
-      observer?.answered(served, progress.at, answer, progress.trace)
+      served.statistics.succeeded(endedAt - at, queueMs, ageMs !== undefined)
+      observer?.answered(served, at, answer, progress.trace)
     },
     failed(call, error) {
       const { progress } = call.account

@@ -9,7 +9,7 @@ export interface NewCall extends Call, Pick<CheckedCall, 'fetches' | 'trace'> {}
 /** A call that the server's own steps may fill in. */
 type Open<C> = { -readonly [Member in keyof C]: C[Member] }
 
-export const NO_FETCHES: readonly string[] = []
+export const NO_FETCHES: readonly string[] = Object.freeze([])
 const NOT_CHECKED: Unchecked = Object.freeze({ servable: undefined, trace: undefined })
 
 export const newAccount = (): Account => ({ progress: NOT_CHECKED })

@@ -1,7 +1,8 @@
 /** The way of every prediction, composed once: the server's own steps in their places, and the stages of extensions around them. */
 
 import { isModelmountError, ModelmountError, toModelmountError } from '../errors.ts'
-import type { Account, Answer, Call, CheckedCall, Predict, RoutedCall } from './call.ts'
+import { checkedAnswer } from './answered.ts'
+import type { Account, Answer, Call, CheckedCall, Predict, RoutedCall, Servable } from './call.ts'
 import type { Served } from './served.ts'
 import { completeStack } from './stack.ts'
 import type { CallIn, Place, Stage, Stages } from './stage.ts'
@@ -10,6 +11,7 @@ import type { CallIn, Place, Stage, Stages } from './stage.ts'
 export interface Mounted {
   readonly name: string
   readonly stages?: Stages | undefined
+  readonly servables?: readonly Servable[] | undefined
 }
 
 /** The server's own. All other places are empty until an extension has a stage there. */
@@ -29,7 +31,7 @@ interface Deps {
 
 export interface Pipeline {
   readonly predict: Predict
-  /** Stages may answer by themselves. */
+  /** Stages and servables of extensions may answer: their answers are not the server's to change or free. */
   readonly isExtended: boolean
   /** Takes a call that was refused in front of its body through the places `observe` and `identify`. Rejects with the error, unless a stage answers. */
   refuse(call: Call, error: unknown): Promise<Answer>
@@ -56,7 +58,7 @@ export function createPipeline({ steps, extensions, report }: Deps): Pipeline {
   const refused = outermost(({ account }) => Promise.reject(refusals.get(account)))
   return {
     predict: outermost(admitted),
-    isExtended: extensions.some(({ stages }) => stages !== undefined),
+    isExtended: extensions.some(({ stages, servables }) => stages !== undefined || servables !== undefined),
     refuse(call, error) {
       refusals.set(call.account, error)
       return refused(call)
@@ -86,7 +88,8 @@ function guarded<C extends Call>(stage: Stage<C>, inner: Predict<C>, what: strin
   // Errors from further in become ours here, so that the rest is the stage's.
   const outer = stage(async (call) => {
     try {
-      return await inner(call)
+      // A copy: the steps further in fill in their own, and a stage may ask again.
+      return await inner({ ...call })
     } catch (cause) {
       const error = toModelmountError(cause)
       if (call.account.progress.servable) completeStack(error, call)
@@ -95,7 +98,7 @@ function guarded<C extends Call>(stage: Stage<C>, inner: Predict<C>, what: strin
   })
   return async (call) => {
     try {
-      return await outer(call)
+      return checkedAnswer(await outer(call))
     } catch (cause) {
       if (isModelmountError(cause)) throw cause
       const error = new ModelmountError('INTERNAL', 'internal error', { cause })

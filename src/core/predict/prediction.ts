@@ -1,6 +1,7 @@
 /** The way of a prediction of one server, from its two front doors to what answers. */
 
 import type { ModelmountError } from '../errors.ts'
+import type { Clock } from '../host/clock.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RequestObserver } from '../telemetry/index.ts'
 import { adopt } from './adopt.ts'
@@ -19,7 +20,7 @@ import type { Served } from './served.ts'
 interface Deps {
   readonly registry: Registry<Served>
   readonly observer: RequestObserver | undefined
-  now(): number
+  readonly clock: Clock
   newId(): string
   /** @throws ModelmountError `SERVER_CLOSED` */
   refuseClosed(): void
@@ -27,20 +28,20 @@ interface Deps {
 }
 
 export function createPrediction(extensions: readonly Extension[], deps: Deps) {
-  const { registry, observer, now, newId, refuseClosed, warn } = deps
+  const { registry, observer, clock, newId, refuseClosed, warn } = deps
   let closeExtensions: (() => Promise<void>) | undefined
 
   const report = (what: string, { cause }: ModelmountError): void =>
     warn(`${what}: ${cause instanceof Error ? (cause.stack ?? cause.message).replace(/\s*\n\s*/g, ' ') : String(cause)}`)
   const guards = guardsOf(extensions, report)
-  const ledger = createLedger({ registry, observer, now })
+  const ledger = createLedger({ registry, observer, now: clock.now })
   const pipeline = createPipeline({
     steps: { decode: decodeStep, route: createRoute(registry), check: createCheck(observer), cache: cacheStep },
     extensions,
     report,
   })
   const allow = guards && ((call: Call) => guards.ask(demandOf(call)))
-  const front = createFront({ pipeline, ledger, now, newId, refuseClosed, allow })
+  const front = createFront({ pipeline, ledger, clock, newId, refuseClosed, allow })
   for (const { servables = [] } of extensions) {
     for (const servable of servables) registry.set(adopt(servable))
   }

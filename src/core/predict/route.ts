@@ -22,9 +22,15 @@ export const createRoute =
   <S extends Served>(registry: Versions<S>) =>
   (next: Predict<RoutedCall>): Predict =>
   (call) => {
-    const target = call.servable ? servedOf(call.servable) : targetOf(registry, call)
+    const target = call.servable && !isRenamed(call) ? servedOf(call.servable) : targetOf(registry, call)
     return next(routed(call, call.sequence ? holderOf(registry, target, call, call.sequence) : target))
   }
+
+/** The body was read for one servable, and a stage has named another one since. */
+function isRenamed({ decoded, model, version, label, servable }: Call): boolean {
+  if (!decoded || decoded.of !== servable || decoded.by.servable) return false
+  return model !== decoded.by.model || version !== decoded.by.version || label !== decoded.by.label
+}
 
 /** Where a request goes on with a sequence, the version that has it. One id is one sequence of all versions. */
 function holderOf<S extends Served>(

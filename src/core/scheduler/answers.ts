@@ -68,7 +68,7 @@ export function createAnswers(deps: Deps): Answers {
         clock,
         done: checked,
       })
-    const run: RunFacts = { batchId: ++runs, runMs: inferMs, tier }
+    const run: RunFacts = Object.freeze({ batchId: ++runs, runMs: inferMs, tier })
     for (const [index, entry] of entries.entries()) {
       const outputs = pieces[index] ?? Object.create(null)
       settle(entry, { outputs, queueMs: sentAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt, run })

@@ -104,7 +104,7 @@ function headOf(
     const { type, dims, data } = request.inputs[input] as Tensor
     if (type === 'string' || data.length === 0) return undefined
     const size = data.length * DTYPES[type].bytes
-    parts.push({ input, type, dims, count: data.length, bytes: size, field: `${path}.parameters.binary_data_size` })
+    parts.push({ input, type, dims: [...dims], count: data.length, bytes: size, field: `${path}.parameters.binary_data_size` })
     total += size
     most = Math.max(most, data.length)
   }
@@ -116,7 +116,7 @@ function headOf(
     tensorBytes,
     most,
     inputs: Object.keys(request.inputs),
-    request: { ...request, inputs: {} },
+    request: { ...request, ...(request.outputs ? { outputs: Object.freeze([...request.outputs]) } : {}), inputs: {} },
   }
 }
 
@@ -138,4 +138,4 @@ function requestOf(head: Head, tensors: readonly Uint8Array[], target: Target): 
 }
 
 const tensorOf = ({ input, type, dims, count, field }: Part, blob: readonly Uint8Array[], target: Target): Tensor =>
-  ({ type, dims, data: elementsIn(type, blob, count, { input, field }, target) }) as Tensor
+  ({ type, dims: [...dims], data: elementsIn(type, blob, count, { input, field }, target) }) as Tensor

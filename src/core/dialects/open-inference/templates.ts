@@ -106,7 +106,7 @@ function templateOf(
     if (!isScannable(type)) return undefined
     pieces.push(Buffer.from(body.subarray(end, from)))
     const nonFinite = infos.find(({ name }) => name === input)?.nonFinite
-    lists.push({ input, type, dims, count: data.length, nonFinite })
+    lists.push({ input, type, dims: [...dims], count: data.length, nonFinite })
     end = to
   }
   pieces.push(Buffer.from(body.subarray(end)))
@@ -129,7 +129,8 @@ function readBy({ pieces, lists, inputs, request }: Template, bytes: Buffer, max
     if (to < 0 || count > (to - from + 1) / 2 || count > maxElements) return undefined
     const data: ElementArrays[DType] = allocateInside(type, count)
     if (!scanAll(type, bytes, { from, to }, data)) return undefined
-    const tensor = { type, dims, data } as Tensor
+    // A caller may change its own.
+    const tensor = { type, dims: [...dims], data } as Tensor
     if (nonFinite && isRefused({ nonFinite }, tensor)) return undefined
     read[input] = tensor
     at = to
