@@ -5,7 +5,6 @@
 
 import { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { onAbort } from '../../core/host/abort.ts'
 import type { HeldBytes, HttpHandler, HttpRequest, HttpResponse, Identify, Identity } from '../../core/http/types.ts'
 import { type BodyFault, bodyFault } from '../body.ts'
 import { ClientSignal } from '../client-signal.ts'
@@ -288,13 +287,14 @@ export class LaneConnection {
     const { handler, path, identify } = to
     let identity: Identity | undefined
     // The body of a client that has left is not kept until the app has decided.
-    const stop = onAbort(client, () => held.release())
+    const release = (): void => held.release()
+    client.addEventListener('abort', release)
     try {
       identity = await identityOf(handler, head.method, path, identify && (() => identify(asMessage(head, this.#socket))))
     } catch (error) {
       return handler.refuse(error, { method: head.method, path, headers: head.headers })
     } finally {
-      stop()
+      client.removeEventListener('abort', release)
     }
     return this.#handle(head, to, held, body, client, identity)
   }

@@ -7,7 +7,7 @@ import type { ModelInfo } from '../model/types.ts'
 import { createIntake, type Intake } from '../model/view/intake.ts'
 import { listed } from '../tensor/index.ts'
 import type { ModelSignature } from '../tensor/types.ts'
-import { checkedAnswer } from './answered.ts'
+import { faultIn } from './answered.ts'
 import type { Answer, CheckedCall, Servable } from './call.ts'
 import type { Served } from './served.ts'
 
@@ -88,11 +88,15 @@ export function adopt(servable: Servable): Served {
     example: undefined,
     sequences: undefined,
     async run(call: CheckedCall): Promise<Answer> {
+      let answer: Answer
       try {
-        return checkedAnswer(await servable.run(call))
+        answer = await servable.run(call)
       } catch (error) {
         throw toModelmountError(error)
       }
+      const fault = faultIn(answer)
+      if (fault) throw fault
+      return answer
     },
     drain: () => servable.drain(),
   }

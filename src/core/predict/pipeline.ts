@@ -1,7 +1,7 @@
 /** The way of every prediction, composed once: the server's own steps in their places, and the stages of extensions around them. */
 
 import { isModelmountError, ModelmountError, toModelmountError } from '../errors.ts'
-import { checkedAnswer } from './answered.ts'
+import { faultIn } from './answered.ts'
 import type { Account, Answer, Call, CheckedCall, Predict, RoutedCall, Servable } from './call.ts'
 import type { Served } from './served.ts'
 import { completeStack } from './stack.ts'
@@ -96,14 +96,19 @@ function guarded<C extends Call>(stage: Stage<C>, inner: Predict<C>, what: strin
       throw error
     }
   })
+  const failed = (error: ModelmountError): never => {
+    report(what, error)
+    throw error
+  }
   return async (call) => {
+    let answer: Answer
     try {
-      return checkedAnswer(await outer(call))
+      answer = await outer(call)
     } catch (cause) {
       if (isModelmountError(cause)) throw cause
-      const error = new ModelmountError('INTERNAL', 'internal error', { cause })
-      report(what, error)
-      throw error
+      return failed(new ModelmountError('INTERNAL', 'internal error', { cause }))
     }
+    const fault = faultIn(answer)
+    return fault ? failed(fault) : answer
   }
 }
