@@ -44,7 +44,8 @@ await once(http, 'listening')
 const { port } = http.address() as AddressInfo
 const agent = new Agent({ keepAlive: true })
 
-const post = (body: string | Buffer, headers: Record<string, string> = {}): Promise<number | undefined> =>
+/** A connection may end before a client has sent all of a refused body, and lose the answer: such a request is sent again. */
+const post = (body: string | Buffer, headers: Record<string, string> = {}, tries = 3): Promise<number | undefined> =>
   new Promise((resolve, reject) => {
     const req = request({
       port,
@@ -53,8 +54,11 @@ const post = (body: string | Buffer, headers: Record<string, string> = {}): Prom
       agent,
       headers: { 'content-type': 'application/json', ...headers },
     })
-    req.on('response', (res) => res.resume().on('end', () => resolve(res.statusCode)))
-    req.on('error', reject)
+    req.on('response', (res) => {
+      resolve(res.statusCode)
+      res.on('error', () => {}).resume()
+    })
+    req.on('error', (error) => (tries > 1 ? resolve(post(body, headers, tries - 1)) : reject(error)))
     req.end(body)
   })
 
