@@ -7,14 +7,18 @@ import type { Target } from './lib/row.ts'
 
 const MAJOR = Number(process.versions.node.split('.')[0])
 
+/** Node 24's `session.run()` costs more than Node 20's, and so does a message between threads. */
+const byNode = (node20: number, node24: number): number => (MAJOR >= 24 ? node24 : node20)
+
 const atLeast = (floor: number, goal: number): Target => ({ op: '>=', floor, goal })
 const atMost = (floor: number, goal: number): Target => ({ op: '<=', floor, goal })
 
 export const PROMISES = {
-  // Node 24's `session.run()` costs more than Node 20's.
-  predict64: atLeast(1.1, MAJOR >= 24 ? 4 : 3),
-  predict512: atLeast(2, 8),
-  oneCaller: atMost(2.3, 1.4),
+  predict64: atLeast(byNode(2.4, 3.4), byNode(2.8, 4)),
+  predict512: atLeast(byNode(4, 4.4), byNode(5, 5.5)),
+  hostTime: atMost(0.2, 0.15),
+  inProduction: atMost(1.5, 1.2),
+  oneCaller: atMost(byNode(1.3, 1.9), byNode(1.1, 1.5)),
   processTier: atMost(3, 3),
   largeInputs: atLeast(1.3, 3),
   batching5MB: atLeast(0.7, 0.9),
@@ -34,8 +38,14 @@ export const PROMISES = {
   jsonWrite: atLeast(1.8, 2),
   jsonStall: atMost(1, 1),
   bodyStall: atMost(1, 0.5),
-  httpJsonExpress: atLeast(1.4, 2),
-  httpJsonFastify: atLeast(1.1, 2),
+  expressNaive1: atLeast(0.5, 0.95),
+  expressNaive8: atLeast(1, 1.6),
+  expressNaive64: atLeast(1.4, 2.4),
+  expressNaive256: atLeast(1.4, 2.1),
+  fastifyNaive1: atLeast(0.85, 0.95),
+  fastifyNaive8: atLeast(1.4, 1.6),
+  fastifyNaive64: atLeast(2, 2.4),
+  fastifyNaive256: atLeast(1.6, 2.1),
   fastifyEcho: atLeast(0.8, 1.2),
   fastifyNodeEcho: atLeast(0.6, 1),
   nodeEcho: atLeast(0.85, 1.3),

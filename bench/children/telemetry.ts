@@ -10,6 +10,7 @@ import { type StartedTelemetry, type StartTelemetryOptions, startTelemetry } fro
 import { answerParent } from '../lib/child.ts'
 import { mainThread } from '../lib/cpu.ts'
 import { SESSION } from '../lib/direct.ts'
+import { keptSpans } from '../lib/kept-spans.ts'
 import { median } from '../lib/stats.ts'
 
 export type Mode = 'metrics' | 'sampled' | 'all'
@@ -45,24 +46,10 @@ export interface CollectAnswer {
 const MODELS = 100
 const COLLECTIONS = 15
 
-/** Keeps the last spans, as an exporter's queue would. */
-function keeper(): NonNullable<StartTelemetryOptions['spanProcessors']>[number] {
-  const kept: unknown[] = []
-  return {
-    onStart() {},
-    onEnd(span) {
-      kept.push(span)
-      if (kept.length > 4096) kept.length = 0
-    },
-    forceFlush: async () => {},
-    shutdown: async () => {},
-  }
-}
-
 const OPTIONS: Readonly<Record<Mode, () => StartTelemetryOptions>> = {
   metrics: () => ({ otlp: false }),
-  sampled: () => ({ spanProcessors: [keeper()], sampleRatio: 0.01 }),
-  all: () => ({ spanProcessors: [keeper()] }),
+  sampled: () => ({ spanProcessors: [keptSpans()], sampleRatio: 0.01 }),
+  all: () => ({ spanProcessors: [keptSpans()] }),
 }
 
 answerParent(async (ask: TelemetryAsk | CpuAsk | CollectAsk): Promise<TelemetryAnswer | CollectAnswer | number> => {

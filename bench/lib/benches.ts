@@ -5,6 +5,7 @@ import { bodies } from '../bodies.ts'
 import { callers } from '../callers.ts'
 import { gainCurve } from '../gain-curve.ts'
 import { hostIsolation } from '../host-isolation.ts'
+import { hostTime } from '../host-time.ts'
 import { httpAdapters } from '../http-adapters.ts'
 import { httpJson } from '../http-json.ts'
 import { idle } from '../idle.ts'
@@ -25,6 +26,7 @@ import type { Bench } from './row.ts'
 
 export const BENCHES: readonly Bench[] = [
   predict,
+  hostTime,
   oneCaller,
   processTier,
   largeInputs,

@@ -41,3 +41,14 @@ export async function latencies(ms: number, call: Call): Promise<number[]> {
   }
   return samples
 }
+
+/** Microseconds for which a call keeps the event loop busy, of `callers` concurrent callers over `ms` milliseconds. */
+export async function busyMicroseconds(callers: number, ms: number, call: Call): Promise<number> {
+  let calls = 0
+  const before = performance.eventLoopUtilization()
+  await closedLoop(callers, ms, (i) => {
+    calls++
+    return call(i)
+  })
+  return (performance.eventLoopUtilization(before).active * 1000) / calls
+}

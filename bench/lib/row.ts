@@ -97,4 +97,5 @@ const meets = (value: number, op: Target['op'], limit: number): boolean => (op =
 
 export const perSecond = (rate: number): string => (rate >= 10_000 ? `${(rate / 1000).toFixed(1)}k/s` : `${rate.toFixed(0)}/s`)
 export const milliseconds = (ms: number): string => `${ms.toFixed(ms < 1 ? 3 : 1)} ms`
+export const microseconds = (us: number): string => `${us.toFixed(us < 10 ? 2 : 1)} us`
 export const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MB`
