@@ -52,6 +52,8 @@ export const PROMISES = {
   attachEcho: atLeast(0.85, 1.3),
   expressEcho: atLeast(1.3, 1.5),
   nest: atLeast(1.4, 2),
+  encoder: atLeast(2, 3),
+  image: atLeast(1.5, 1.8),
   binaryFastify: atLeast(0.5, 0.9),
   binaryExpress: atLeast(0.45, 0.9),
   hostIsolation: atMost(0.3, 0.2),

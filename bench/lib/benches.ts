@@ -3,12 +3,14 @@
 import { batching, noGain } from '../batching.ts'
 import { bodies } from '../bodies.ts'
 import { callers } from '../callers.ts'
+import { encoder } from '../encoder.ts'
 import { gainCurve } from '../gain-curve.ts'
 import { hostIsolation } from '../host-isolation.ts'
 import { hostTime } from '../host-time.ts'
 import { httpAdapters } from '../http-adapters.ts'
 import { httpJson } from '../http-json.ts'
 import { idle } from '../idle.ts'
+import { image } from '../image.ts'
 import { integrity } from '../integrity.ts'
 import { json } from '../json.ts'
 import { largeInputs } from '../large-inputs.ts'
@@ -40,6 +42,8 @@ export const BENCHES: readonly Bench[] = [
   bodies,
   httpJson,
   httpAdapters,
+  encoder,
+  image,
   hostIsolation,
   idle,
   slowInstance,
