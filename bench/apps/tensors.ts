@@ -56,7 +56,12 @@ async function infer(session: ort.InferenceSession, { inputs, outputs }: InferBo
     if (!read) throw new Error(`no input of ${datatype} is sent here`)
     feeds[name] = read(data, shape)
   }
-  const results = outputs ? await session.run(feeds, outputs.map(({ name }) => name)) : await session.run(feeds)
+  const results = outputs
+    ? await session.run(
+        feeds,
+        outputs.map(({ name }) => name),
+      )
+    : await session.run(feeds)
   return {
     model_name: 'm',
     model_version: '1',

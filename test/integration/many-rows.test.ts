@@ -2,9 +2,10 @@
 
 import { expect, test } from 'vitest'
 import { cut } from '../../src/core/scheduler/batch.ts'
-import type { Batching, Place } from '../../src/core/scheduler/batching.ts'
+import type { Batching } from '../../src/core/scheduler/batching.ts'
 import type { Ticket } from '../../src/core/scheduler/entry.ts'
 import { inPieces } from '../../src/core/scheduler/pieces.ts'
+import type { Place } from '../../src/core/scheduler/place.ts'
 import { identityModel } from '../../tools/models.mjs'
 import { callerOf } from '../support/mount.ts'
 import { serverFor } from '../support/server.ts'

@@ -4,6 +4,7 @@ import { ModelmountError } from '../errors.ts'
 import type { RequestObserver } from '../telemetry/index.ts'
 import type { CheckedCall, Predict, RoutedCall, Servable } from './call.ts'
 import { checked } from './narrow.ts'
+import { createSelections, type Selections } from './selections.ts'
 import type { Served } from './served.ts'
 
 export const createCheck =
@@ -15,34 +16,29 @@ export const createCheck =
     const isDecoded = decoded !== undefined && decoded.of === served && decoded.inputs === call.inputs
     const inputs = isDecoded ? decoded.inputs : served.intake(call.inputs)
     const trace = observer?.begin(served, call.at, call, call.request?.headers)
-    const unknown = call.outputs && unknownIn(served, call.outputs)
-    if (unknown !== undefined) {
+    const fetches = selectionsOf(served).of(call.outputs)
+    if (!fetches) {
       // Its trace has begun, and is ended by the refusal.
       call.account.progress = { servable: undefined, trace }
-      throw unknownOutput(served, unknown, namesOf(served))
+      throw unknownOutput(served, call.outputs ?? [])
     }
-    return next(checked(call, inputs, fetchesOf(served, call.outputs), trace))
+    return next(checked(call, inputs, fetches, trace))
   }
 
-/** All outputs, or the ones asked for. The full list is one shared array, so that equal selections are recognised by identity. */
-const allOutputs = new WeakMap<Servable, readonly string[]>()
+const selections = new WeakMap<Servable, Selections>()
 
-function namesOf(servable: Servable): readonly string[] {
-  const known = allOutputs.get(servable)
+function selectionsOf(servable: Servable): Selections {
+  const known = selections.get(servable)
   if (known) return known
-  const all = Object.freeze(servable.signature.outputs.map((output) => output.name))
-  allOutputs.set(servable, all)
-  return all
+  const made = createSelections(servable.signature.outputs.map(({ name }) => name))
+  selections.set(servable, made)
+  return made
 }
 
-/** No closure in the check itself: each call would pay for it. */
-const unknownIn = (servable: Servable, wanted: readonly string[]): string | undefined =>
-  wanted.find((name) => !namesOf(servable).includes(name))
-
-const fetchesOf = (servable: Servable, wanted: readonly string[] | undefined): readonly string[] =>
-  wanted === undefined || wanted.length === 0 ? namesOf(servable) : [...new Set(wanted)]
-
-function unknownOutput({ name: model, signature }: Servable, name: string, all: readonly string[]): ModelmountError {
+function unknownOutput(servable: Servable, wanted: readonly string[]): ModelmountError {
+  const { name: model, signature } = servable
+  const { all } = selectionsOf(servable)
+  const name = wanted.find((name) => !all.includes(name)) ?? ''
   const got = name.slice(0, 100)
   const left = signature.leftOut?.find((output) => output.name === name)
   return left

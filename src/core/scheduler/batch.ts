@@ -17,16 +17,28 @@ export const product = (dims: readonly number[], from: number, to: number): numb
   return n
 }
 
-/** Rows of a request: the size of its batched inputs along their axis, or `undefined` when they do not agree. */
-export function rowsOf(inputs: TensorRecord, axes: BatchAxes): number | undefined {
-  let rows: number | undefined
-  for (const name in axes) {
-    const size = inputs[name]?.dims[axes[name] as number]
-    if (size === undefined || (rows !== undefined && rows !== size)) return undefined
-    rows = size
-  }
-  return rows
+/** One dimension of a tensor. They come in lists, because `for in` is slow on objects without a prototype. */
+export interface NamedAxis {
+  readonly name: string
+  readonly axis: number
 }
+
+export const axesIn = (axes: BatchAxes): readonly NamedAxis[] =>
+  Object.keys(axes).map((name) => ({ name, axis: axes[name] as number }))
+
+/** The common size of all those dimensions: the rows of a request, or their length. `undefined` when they do not agree. */
+export function sizeAlong(tensors: TensorRecord, axes: readonly NamedAxis[]): number | undefined {
+  let size: number | undefined
+  for (let i = 0; i < axes.length; i++) {
+    const { name, axis } = axes[i] as NamedAxis
+    const own = tensors[name]?.dims[axis]
+    if (own === undefined || (size !== undefined && own !== size)) return undefined
+    size = own
+  }
+  return size
+}
+
+export const rowsOf = (inputs: TensorRecord, axes: BatchAxes): number | undefined => sizeAlong(inputs, axesIn(axes))
 
 /**
  * Joins tensors along their axes. All requests must have the same types and, apart from the axes, the same shapes. Shares no memory with
@@ -35,18 +47,14 @@ export function rowsOf(inputs: TensorRecord, axes: BatchAxes): number | undefine
  */
 export function concat(requests: readonly TensorRecord[], axes: BatchAxes, buffers?: BufferPool): TensorRecord {
   const joined: Record<string, Tensor> = Object.create(null)
-  for (const name in axes) {
-    const axis = axes[name] as number
-    joined[name] = concatTensors(
-      requests.map((inputs) => inputs[name] as Tensor),
-      axis,
-      buffers,
-    )
-  }
+  for (const name in axes) joined[name] = concatTensors(partsOf(requests, name), axes[name] as number, buffers)
   return joined
 }
 
-function concatTensors(parts: readonly Tensor[], axis: number, buffers: BufferPool | undefined): Tensor {
+export const partsOf = (requests: readonly TensorRecord[], name: string): readonly Tensor[] =>
+  requests.map((inputs) => inputs[name] as Tensor)
+
+export function concatTensors(parts: readonly Tensor[], axis: number, buffers: BufferPool | undefined): Tensor {
   const [first] = parts as readonly [Tensor]
   let total = 0
   for (const part of parts) total += part.dims[axis] as number

@@ -1,24 +1,18 @@
 /** How requests of a model share runs, according to its trial. */
 
-import { createHash } from 'node:crypto'
 import type { BufferPool } from '../engine/buffer-pool.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run } from '../engine/run.ts'
-import type { ModelSignature, Tensor } from '../tensor/types.ts'
+import type { ModelSignature } from '../tensor/types.ts'
 import { axesOf, type ModelAxes } from './axes.ts'
-import { type BatchAxes, concat, rowsOf, split } from './batch.ts'
+import { axesIn, type BatchAxes, concat, split } from './batch.ts'
 import { type Cap, createCap } from './cap.ts'
 import { type Curve, createCurve, rowsWithin } from './curve.ts'
 import { copySome, join } from './join.ts'
 import type { BatchSettings } from './options.ts'
+import { ALONE, createPlace, type FindPlace, isUniform, SOLO, UNIFORM } from './place.ts'
 import { type Ragged, raggedOf } from './ragged.ts'
 import type { BatchingInfo } from './types.ts'
-
-/** The place where a request waits. */
-export interface Place {
-  readonly bucket: string
-  readonly rows: number
-}
 
 /** One request of a shared run. */
 export interface Member {
@@ -46,7 +40,7 @@ export interface Batching {
   /** As of now. */
   readonly info: BatchingInfo
   /** The bucket of a request: requests of one bucket fit into one run. */
-  place(run: Run, shareable: boolean): Place
+  readonly place: FindPlace
   /** True for buckets whose requests may share a run. */
   shared(bucket: string): boolean
   /** @param memory for the joined tensors */
@@ -61,17 +55,8 @@ export interface Batching {
   paste(outputs: readonly TensorRecord[]): TensorRecord
 }
 
-/** The bucket of requests that run by themselves. */
-const SOLO = ''
-/** The bucket of requests with the same shapes that want all outputs: the usual case, found without building a key. */
-const UNIFORM = '*'
-/** Starts the key of buckets whose requests are padded to each other's length. */
-const LENGTHS = '~'
-
 /** Further shapes share one curve. */
 const MAX_CURVES = 64
-
-const ALONE = { bucket: SOLO, rows: 1 }
 
 export function unbatched(reason: string, curve: Curve = createCurve()): Batching {
   return {
@@ -145,12 +130,10 @@ export function createBatching(signature: ModelSignature, axes: ModelAxes, setti
     },
     place: createPlace(signature, axes, filler),
     shared: (bucket) => bucket !== SOLO,
-    join: (requests, buffers) => join(filler ? filler.pad(requests) : requests, axes, buffers),
+    join: (requests, buffers) => (filler ? filler.join(requests, buffers) : join(requests, axes, buffers)),
     padding: (members) => (filler && members.length > 1 ? filler.paddingOf(members.map(inputsOf)) : 0),
-    split(outputs, rows, members) {
-      const pieces = split(outputs, rows, axes.outputs)
-      return pieces && filler ? filler.trim(pieces, members.map(inputsOf)) : pieces
-    },
+    split: (outputs, rows, members) =>
+      filler ? filler.split(outputs, rows, members.map(inputsOf)) : split(outputs, rows, axes.outputs),
     cut: (inputs, rows) => cutInputs(inputs, rows, axes),
     paste: (outputs) => concat(outputs, pick(axes.outputs, outputs[0])),
   }
@@ -222,29 +205,6 @@ export function cutInputs(inputs: TensorRecord, rows: readonly number[], axes: M
 const pick = (axes: BatchAxes, outputs: TensorRecord | undefined): BatchAxes =>
   Object.fromEntries(Object.entries(axes).filter(([name]) => outputs?.[name] !== undefined))
 
-/** True if all shapes are fixed except for the rows, and for padded lengths. Any two requests for the same outputs then fit together. */
-const isUniform = (signature: ModelSignature, axes: ModelAxes, ragged: Ragged | undefined): boolean =>
-  axes.shared.length === 0 &&
-  signature.inputs.every(({ name, dims }) =>
-    dims?.every((dim, i) => typeof dim === 'number' || i === axes.inputs[name] || ragged?.inputs[name]?.includes(i)),
-  )
-
-function createPlace(signature: ModelSignature, axes: ModelAxes, ragged: Ragged | undefined): Batching['place'] {
-  const uniform = isUniform(signature, axes, ragged)
-  const all = signature.outputs.length
-  const oneRow: Place = { bucket: UNIFORM, rows: 1 }
-  return (run, shareable) => {
-    const rows = shareable ? rowsOf(run.inputs, axes.inputs) : undefined
-    // Nothing to join, or not joinable.
-    if (rows === undefined || rows === 0) return ALONE
-    if (!ragged && uniform && run.fetches.length === all) return rows === 1 ? oneRow : { bucket: UNIFORM, rows }
-    const length = ragged?.lengthOf(run.inputs)
-    const lengths = length === undefined ? undefined : `${LENGTHS}${ragged?.classOf(length)}`
-    const isUsual = uniform && run.fetches.length === all && lengths !== undefined
-    return { bucket: isUsual ? lengths : bucketKey(run, axes, lengths === undefined ? undefined : ragged, lengths), rows }
-  }
-}
-
 /** If all rows are equally large, the measured cap already respects the bound. */
 function createRoom(
   signature: ModelSignature,
@@ -253,35 +213,13 @@ function createRoom(
   maxElements: number,
 ): Batching['roomFor'] {
   if (isUniform(signature, axes, undefined)) return () => Number.POSITIVE_INFINITY
+  const batched = axesIn(axes.inputs)
   return ({ inputs }, rows) => {
     let elements = 0
-    for (const name in axes.inputs) elements += inputs[name]?.data.length ?? 0
+    for (const { name } of batched) elements += inputs[name]?.data.length ?? 0
     const length = ragged?.lengthOf(inputs)
     // Padded to the longest request that it may meet.
     if (ragged && length !== undefined) elements += ragged.growthOf(inputs, ragged.classOf(length))
     return Math.max(1, Math.floor((maxElements * rows) / Math.max(1, elements)))
   }
-}
-
-/** Shapes without their rows, and lengths by class if they may differ; the values of shared inputs, and the requested outputs. */
-function bucketKey({ inputs, fetches }: Run, axes: ModelAxes, ragged: Ragged | undefined, lengths: string | undefined): string {
-  const shapes = Object.entries(axes.inputs).map(([name, axis]) =>
-    inputs[name]?.dims.map((dim, i) => (i === axis ? 'n' : ragged?.inputs[name]?.includes(i) ? lengths : dim)),
-  )
-  const values = axes.shared.map((name) => inputs[name] && [inputs[name].dims, contentOf(inputs[name])])
-  return JSON.stringify([shapes, values, fetches])
-}
-
-/** Longer values enter a key as a hash: the key is built for every request, and kept with the bucket. */
-const MAX_VALUE_BYTES = 256
-
-/** Equal for equal elements only. */
-function contentOf({ type, data }: Tensor): string | readonly string[] {
-  if (type === 'string') return data
-  // As text, both zeros are 0.
-  if (data.byteLength <= MAX_VALUE_BYTES)
-    return Array.from<number | bigint, string>(data, (value) => (Object.is(value, -0) ? '-0' : String(value)))
-  return createHash('sha256')
-    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    .digest('base64')
 }

@@ -3,8 +3,9 @@
 import type { TensorRecord } from '../engine/frame.ts'
 import { ModelmountError } from '../errors.ts'
 import { eitherSignal } from '../host/abort.ts'
-import type { Batching, Place } from './batching.ts'
+import type { Batching } from './batching.ts'
 import type { Finished, Ticket } from './entry.ts'
+import type { Place } from './place.ts'
 
 /** Pieces are objects of the host's thread: cutting and joining more of them would block it. */
 const MOST_PIECES = 100_000

@@ -4,17 +4,17 @@
  * meet.
  */
 
+import type { BufferPool } from '../engine/buffer-pool.ts'
 import type { TensorRecord } from '../engine/frame.ts'
 import { ModelmountError } from '../errors.ts'
 import { DTYPES } from '../tensor/index.ts'
 import type { ModelSignature, Tensor, ValueInfo } from '../tensor/types.ts'
 import type { ModelAxes } from './axes.ts'
-import { product, rowsOf } from './batch.ts'
+import { axesIn, sizeAlong, split } from './batch.ts'
+import { copySome, join } from './join.ts'
 import type { RaggedSettings } from './options.ts'
-import { filled, lengthen, shorten } from './padding.ts'
-
-/** The dimensions of each tensor that have the row's length; most have one, attention weights two. */
-type RaggedAxes = Readonly<Record<string, readonly number[]>>
+import { axesInEach, joinPadded, type RaggedAxes, splitPadded } from './padded.ts'
+import { filled, shorten } from './padding.ts'
 
 export interface Ragged {
   /** Name of the input that marks padding. */
@@ -26,14 +26,17 @@ export interface Ragged {
   lengthOf(inputs: TensorRecord): number | undefined
   /** Requests of equal class may be padded to the longest of them. */
   classOf(length: number): number
-  /** Pads all of them to the same length. */
-  pad(requests: readonly TensorRecord[]): readonly TensorRecord[]
+  /** Joins them, padded to the same length. Shares no memory with them. */
+  join(requests: readonly TensorRecord[], buffers?: BufferPool): TensorRecord
   /** How many elements a request gains when padded to that length. */
   growthOf(inputs: TensorRecord, length: number): number
-  /** How many elements `pad` adds. */
+  /** How many elements of padding `join` adds. */
   paddingOf(requests: readonly TensorRecord[]): number
-  /** Undoes the padding in the outputs of those requests. `undefined` if an output lacks the length that went in. */
-  trim(outputs: readonly TensorRecord[], requests: readonly TensorRecord[]): readonly TensorRecord[] | undefined
+  /**
+   * The rows of each of those requests, without padding, in memory of their own.
+   * @returns `undefined` if an output lacks the rows or the length that went in
+   */
+  split(outputs: TensorRecord, rows: readonly number[], requests: readonly TensorRecord[]): readonly TensorRecord[] | undefined
   /** The first elements of each row. */
   shorten(inputs: TensorRecord, length: number): TensorRecord
 }
@@ -69,14 +72,14 @@ export function raggedOf(signature: ModelSignature, axes: ModelAxes, settings: R
     fills[info.name] = fill
   }
 
-  const others = { rows: { ...axes.inputs }, lengths: { ...inputs } }
-  delete others.rows[maskName]
-  delete others.lengths[maskName]
+  const rowAxes = axesIn(axes.inputs).filter(({ name }) => name !== maskName)
+  const lengthAxes = axesInEach(inputs)
+  const otherLengths = lengthAxes.filter(({ name }) => name !== maskName)
   const classOf = createClasses(settings)
 
   function complete(given: TensorRecord): TensorRecord {
     if (given[maskName]) return given
-    const [rows, length] = [rowsOf(given, others.rows), sizeOf(given, others.lengths)]
+    const [rows, length] = [sizeAlong(given, rowAxes), sizeAlong(given, otherLengths)]
     if (rows === undefined || length === undefined)
       throw new ModelmountError('INPUT_INVALID', `input '${maskName}' is missing, and the others do not agree on its shape`, {
         details: { input: maskName, field: maskName, expected: mask?.declaredType ?? 'a mask', got: 'nothing' },
@@ -86,53 +89,51 @@ export function raggedOf(signature: ModelSignature, axes: ModelAxes, settings: R
   }
 
   function lengthOf(given: TensorRecord): number | undefined {
-    const length = sizeOf(given, inputs)
+    const length = sizeAlong(given, lengthAxes)
     return length === 0 ? undefined : length
   }
 
   /** The length of the padded requests; `undefined` if there is nothing to pad. */
   function goalOf(requests: readonly TensorRecord[]): number | undefined {
-    const lengths = requests.map(lengthOf)
-    if (lengths.some((length) => length === undefined)) return undefined
-    const goal = roundUp(Math.max(...(lengths as number[])), settings.multipleOf)
-    return lengths.every((length) => length === goal) ? undefined : goal
-  }
-
-  const resize = (record: TensorRecord, axesOf: RaggedAxes, change: (tensor: Tensor, axis: number, name: string) => Tensor) => {
-    const resized: Record<string, Tensor> = Object.assign(Object.create(null), record)
-    for (const name in axesOf)
-      for (const axis of axesOf[name] ?? []) if (resized[name]) resized[name] = change(resized[name], axis, name)
-    return resized
+    let [longest, shortest] = [0, Number.POSITIVE_INFINITY]
+    for (let i = 0; i < requests.length; i++) {
+      const length = lengthOf(requests[i] as TensorRecord)
+      if (length === undefined) return undefined
+      if (length > longest) longest = length
+      if (length < shortest) shortest = length
+    }
+    const goal = roundUp(longest, settings.multipleOf)
+    return shortest === goal ? undefined : goal
   }
 
   return {
     mask: maskName,
     inputs,
-    complete,
     lengthOf,
+    complete,
     classOf,
-    pad(requests) {
+    join(requests, buffers) {
       const goal = goalOf(requests)
-      if (goal === undefined) return requests
-      return requests.map((request) =>
-        resize(request, inputs, (tensor, axis, name) => lengthen(tensor, axis, goal, fills[name] ?? 0)),
-      )
+      if (goal === undefined) return join(requests, axes, buffers)
+      const joined = joinPadded(requests, goal, { rows: axes.inputs, lengths: inputs, fills }, buffers)
+      return axes.shared.length === 0 ? joined : { ...joined, ...copySome(requests[0] ?? {}, axes.shared, buffers) }
     },
     growthOf: (given, length) => growth(given, inputs, length),
     paddingOf(requests) {
       const goal = goalOf(requests)
       return goal === undefined ? 0 : requests.reduce((sum, request) => sum + growth(request, inputs, goal), 0)
     },
-    trim(pieces, requests) {
+    split(whole, rows, requests) {
       const goal = goalOf(requests)
-      if (goal === undefined) return pieces
-      if (!pieces.every((piece) => hasSize(piece, outputs, goal))) return undefined
-      return pieces.map((piece, i) => {
-        const length = lengthOf(requests[i] ?? {}) ?? goal
-        return resize(piece, outputs, (tensor, axis) => shorten(tensor, axis, length))
-      })
+      if (goal === undefined) return split(whole, rows, axes.outputs)
+      const lengths = requests.map((request) => lengthOf(request) ?? goal)
+      return splitPadded(whole, rows, { goal, lengths }, { rows: axes.outputs, lengths: outputs })
     },
-    shorten: (given, length) => resize(given, inputs, (tensor, axis) => shorten(tensor, axis, length)),
+    shorten(given, length) {
+      const shorter: Record<string, Tensor> = Object.assign(Object.create(null), given)
+      for (const { name, axis } of lengthAxes) if (shorter[name]) shorter[name] = shorten(shorter[name], axis, length)
+      return shorter
+    },
   }
 }
 
@@ -181,31 +182,19 @@ function fits({ type }: ValueInfo, value: number): boolean {
   return (!isInteger && type !== 'bool' ? true : Number.isInteger(value)) && value >= min && value <= max
 }
 
-/** The common size of all those dimensions; `undefined` if they disagree. */
-function sizeOf(record: TensorRecord, axes: RaggedAxes): number | undefined {
-  let size: number | undefined
-  for (const name in axes) {
-    for (const axis of axes[name] ?? []) {
-      const own = record[name]?.dims[axis]
-      if (own === undefined || (size !== undefined && own !== size)) return undefined
-      size = own
-    }
-  }
-  return size
-}
-
-/** Outputs that were not requested are ignored. */
-const hasSize = (record: TensorRecord, axes: RaggedAxes, size: number): boolean =>
-  Object.entries(axes).every(
-    ([name, own]) => record[name] === undefined || own.every((axis) => record[name]?.dims[axis] === size),
-  )
-
 /** Elements added by the new size. */
 function growth(record: TensorRecord, axes: RaggedAxes, size: number): number {
   let elements = 0
   for (const name in axes) {
+    const own = axes[name] as readonly number[]
     const dims = record[name]?.dims ?? []
-    elements += dims.reduce((n, dim, i) => n * (axes[name]?.includes(i) ? size : dim), 1) - product(dims, 0, dims.length)
+    let [before, after] = [1, 1]
+    for (let i = 0; i < dims.length; i++) {
+      const dim = dims[i] as number
+      before *= dim
+      after *= own.includes(i) ? size : dim
+    }
+    elements += after - before
   }
   return elements
 }

@@ -123,11 +123,8 @@ export async function refutePadding(
     if (length < 2) return 'no row was longer than one, so that filling up could not be tried: give a longer sample in warmup'
     const lengths = [Math.max(1, length >> 2), length, Math.max(1, length - 1)]
     const rows = whole.map((row, i) => ragged.shorten(row, lengths[i] ?? length))
-    const cut = (outputs: TensorRecord): readonly TensorRecord[] | undefined => {
-      const pieces = split(outputs, ONE_EACH, axes.outputs)
-      return pieces && ragged.trim(pieces, rows)
-    }
-    const finding = await compare(rows, join(ragged.pad(rows), axes), cut, trial)
+    const cut = (outputs: TensorRecord): readonly TensorRecord[] | undefined => ragged.split(outputs, ONE_EACH, rows)
+    const finding = await compare(rows, ragged.join(rows), cut, trial)
     if (finding === undefined || (finding === 'alone-failed' && scale !== 1)) continue
     return typeof finding === 'string'
       ? PADDING_SENTENCES[finding]

@@ -75,6 +75,17 @@ describe('the bucket of a request', () => {
     expect(new Set([usual, ...others]).size).toBe(5)
   })
 
+  test('is one for equal lists of outputs, however many lists were seen between', () => {
+    const names = Array.from({ length: 200 }, (_, i) => `y${i}`)
+    const { place } = batchingOf({ x: ['N', 2] }, Object.fromEntries(names.map((name) => [name, ['N']])))
+    const bucket = (fetches: readonly string[]) => place(run({ x: floats(1, 2) }, fetches), true).bucket
+    const first = names.map((name) => bucket([name]))
+    expect(new Set(first).size).toBe(200)
+    expect(names.map((name) => bucket([name]))).toEqual(first)
+    expect(bucket(['y1', 'y2'])).not.toBe(bucket(['y2', 'y1']))
+    expect(bucket(names)).toBe(bucket([...names]))
+  })
+
   test('differs by integers of 64 bits, which JSON does not know', () => {
     const { place } = batchingOf({ x: ['N'], rate: [] })
     const bucket = (rate: bigint) =>

@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { BufferPool } from '../../../src/core/engine/buffer-pool.ts'
 import { axesOf, type DeclaredAxes } from '../../../src/core/scheduler/axes.ts'
 import type { RaggedSettings } from '../../../src/core/scheduler/options.ts'
 import { lengthen, shorten } from '../../../src/core/scheduler/padding.ts'
@@ -105,22 +106,86 @@ test('a mask is made up of ones in the shape of the others', () => {
 })
 
 test('the elements added are counted, and answers cut back in every dimension that has the length', () => {
-  const { pad, paddingOf, trim, complete } = ragged(ENCODER, { padValue: { ids: 7 } })
+  const { join, paddingOf, split, complete } = ragged(ENCODER, { padValue: { ids: 7 } })
   const requests = [complete({ ids: ids(3), extra: ids(3) }), complete({ ids: ids(5, 2), extra: ids(3, 2) })]
-  const padded = pad(requests)
-  expect(padded[0]).toMatchObject({ ids: { dims: [1, 5], data: BigInt64Array.of(0n, 1n, 2n, 7n, 7n) }, extra: { dims: [1, 3] } })
-  expect(padded[0]?.mask?.data).toEqual(BigInt64Array.of(1n, 1n, 1n, 0n, 0n))
+  const joined = join(requests)
+  expect(joined).toMatchObject({ ids: { dims: [3, 5] }, mask: { dims: [3, 5] }, extra: { dims: [3, 3] } })
+  expect(joined.ids?.data.slice(0, 10)).toEqual(BigInt64Array.of(0n, 1n, 2n, 7n, 7n, 0n, 1n, 2n, 3n, 4n))
+  expect(joined.mask?.data.slice(0, 5)).toEqual(BigInt64Array.of(1n, 1n, 1n, 0n, 0n))
   expect(paddingOf(requests)).toBe(4)
-  const weights = (rows: number, size: number) => ({ weights: counting('float32', [rows, 2, size, size]) })
-  const pieces = trim([weights(1, 5), weights(2, 5)], requests)
+  const weights = (size: number) => ({ weights: counting('float32', [3, 2, size, size]) })
+  const pieces = split(weights(5), [1, 2], requests)
   expect(pieces?.map((piece) => piece.weights?.dims)).toEqual([
     [1, 2, 3, 3],
     [2, 2, 5, 5],
   ])
   expect(pieces?.[0]?.weights?.data.slice(0, 4)).toEqual(Float32Array.of(0, 1, 2, 5))
-  expect(trim([weights(1, 4), weights(2, 4)], requests)).toBeUndefined()
+  expect(split(weights(4), [1, 2], requests)).toBeUndefined()
   // Nothing was filled up: whatever the length of the outputs means, it is theirs.
-  expect(trim([weights(1, 4)], requests.slice(0, 1))).toHaveLength(1)
+  expect(split({ weights: counting('float32', [1, 2, 4, 4]) }, [1], requests.slice(0, 1))).toHaveLength(1)
+})
+
+/** Rows first or second, one length or two, before and after dimensions of their own. */
+const LAYOUTS: readonly { readonly dims: readonly Dim[]; readonly axis: number }[] = [
+  { dims: ['N', 'S'], axis: 0 },
+  { dims: ['N', 2, 'S', 3], axis: 0 },
+  { dims: ['N', 'S', 'S'], axis: 0 },
+  { dims: [2, 'N', 'S'], axis: 1 },
+  { dims: ['S', 'N'], axis: 1 },
+]
+
+test('rows joined with padding come back as they were, of any type and layout, in memory of their own', () => {
+  const cases = fc.record({
+    type: fc.constantFrom(...TYPES),
+    layout: fc.constantFrom(...LAYOUTS),
+    requests: fc.array(fc.record({ rows: fc.integer({ min: 1, max: 3 }), length: fc.integer({ min: 1, max: 6 }) }), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+    multipleOf: fc.constantFrom(1, 4),
+  })
+  fc.assert(
+    fc.property(cases, ({ type, layout, requests, multipleOf }) => {
+      const signature: ModelSignature = {
+        inputs: [info('ids', layout.dims, type), info('mask', ['N', 'S'])],
+        outputs: [info('y', layout.dims, type)],
+      }
+      const { join, split } = ragged(signature, { multipleOf, padValue: 1 }, { ids: layout.axis, y: layout.axis })
+      const given = requests.map(({ rows, length }) => ({
+        ids: counting(
+          type,
+          layout.dims.map((dim) => (dim === 'N' ? rows : dim === 'S' ? length : (dim as number))),
+        ),
+        mask: counting('int64', [rows, length]),
+      }))
+      const joined = join(given)
+      const pieces = split(
+        { y: joined.ids as Tensor },
+        requests.map(({ rows }) => rows),
+        given,
+      )
+      expect(pieces?.map(({ y }) => y)).toEqual(given.map(({ ids }) => ids))
+      if (type === 'string') return
+      const memory = [joined.ids, ...given.map(({ ids }) => ids), ...(pieces ?? []).map(({ y }) => y)] as Tensor[]
+      const buffers = memory.map(({ data }) => (data as Float32Array).buffer)
+      expect(new Set(buffers).size).toBe(buffers.length)
+    }),
+  )
+})
+
+test('padding is written into reused memory as well', () => {
+  const { join } = ragged(ENCODER, { padValue: { ids: 7 } })
+  const used: BufferPool = {
+    take: (ArrayOf, length) => {
+      const dirty = new ArrayOf(new ArrayBuffer(length * ArrayOf.BYTES_PER_ELEMENT))
+      return dirty.fill(99n as never) as typeof dirty
+    },
+    copy: (data) => data.slice() as typeof data,
+  }
+  const request = (length: number) => ({ ids: ids(length), mask: ids(length), extra: ids(3) })
+  const joined = join([request(1), request(3)], used)
+  expect(joined.ids?.data).toEqual(BigInt64Array.of(0n, 7n, 7n, 0n, 1n, 2n))
+  expect(joined.mask?.data).toEqual(BigInt64Array.of(0n, 0n, 0n, 0n, 1n, 2n))
 })
 
 test('lengths are found by name, and without one where they are declared', () => {

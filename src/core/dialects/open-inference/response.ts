@@ -36,13 +36,14 @@ export function encodeShort(
   { model, version, outputs }: Result,
   { id, forms = ALL_JSON }: EncodeOptions = {},
 ): Uint8Array | undefined {
-  if (forms.named.size > 0 || forms.otherwise.binary || forms.otherwise.classes > 0) return undefined
+  if (forms.named.size === 0 && forms.otherwise.binary) return undefined
   let text = startOf(model, version, id)
   let separator = ''
   for (const name in outputs) {
     const tensor = outputs[name]
     if (!tensor) continue
-    if (!isShort(tensor) || text.length > SHORT_TEXT) return undefined
+    const { binary, classes } = formOf(forms, name)
+    if (binary || classes > 0 || !isShort(tensor) || text.length > SHORT_TEXT) return undefined
     text += `${separator}${headOf(name, tensor)}"data":[${shortText(tensor)}]}`
     separator = ','
   }
