@@ -18,7 +18,7 @@ const EDGES = [
 /** Of a request of `createPoisonedLoad`. */
 const REQUEST_BYTES = 8
 
-const RUN = { batchId: 1, runMs: 0, tier: 'thread' } as const
+const RUN = { batchId: 1, runMs: 0, tier: 'worker' } as const
 
 describe('maxQueueBytes', () => {
   test.each(EDGES)('of the queue, with %i bytes beyond it', async (beyond, fits) => {

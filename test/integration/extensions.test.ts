@@ -176,7 +176,11 @@ describe('an answer', () => {
     const runs = new Map(answers.map(({ run }) => [run?.batchId, run]))
     expect(runs.size).toBeLessThan(8)
     for (const { run, batchSize } of answers) {
-      expect(run).toEqual({ batchId: expect.any(Number), runMs: expect.any(Number), tier: isolation })
+      expect(run).toEqual({
+        batchId: expect.any(Number),
+        runMs: expect.any(Number),
+        tier: isolation === 'thread' ? 'worker' : isolation,
+      })
       expect(run).toBe(runs.get(run?.batchId))
       expect(answers.filter((other) => other.run === run)).toHaveLength(batchSize)
     }

@@ -43,7 +43,7 @@ const piecesOf = (count: number, submitted: () => void) => {
       inferMs: 0,
       batchSize: (index % 3) + 1,
       endedAt: index,
-      run: { batchId: index, runMs: 0, tier: 'thread' },
+      run: { batchId: index, runMs: 0, tier: 'worker' },
     }
   })
 }

@@ -7,6 +7,19 @@ export type {
 } from './options.ts'
 export type { ExecutionProvider, ExecutionProviderName, SessionOptions } from './session-options.ts'
 
+/**
+ * Where the runs of a model happen: in a worker thread of its own (`worker`) or with other models (`shared`), on the host's thread while few
+ * requests wait (`inline`), in a child process (`process`), or in another engine (`elsewhere`).
+ */
+export type TierName = 'worker' | 'shared' | 'inline' | 'process' | 'elsewhere'
+
+/** The tier of a model. */
+export interface TierInfo {
+  readonly name: TierName
+  /** Why it is this one, and where that was tried, why it is no other. */
+  readonly reason: string
+}
+
 /** Memory of a model's instances: `sharedBytes`, and `perInstanceBytes` for each of them. */
 export interface MemoryInfo {
   readonly perInstanceBytes: number

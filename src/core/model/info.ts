@@ -8,6 +8,7 @@ import type { About } from './about.ts'
 import { NO_QUEUE } from './no-queue.ts'
 import { failureIn, type Phase, runningIn, STATES } from './phases.ts'
 import { leastInstances } from './provision.ts'
+import { tierOf } from './tier.ts'
 import type { ModelInfo } from './types.ts'
 
 interface Now {
@@ -31,6 +32,7 @@ export function infoOf(about: About, { phase, isDefault, cache }: Now): ModelInf
     inputs: contract.signature.inputs.map(listed),
     outputs: contract.signature.outputs.map(listed),
     isolation: config.isolation,
+    tier: tierOf(about),
     ...(hazard ? { hazard } : {}),
     instances: {
       ...config.instances,

@@ -2,7 +2,7 @@
 
 import type { CacheInfo } from '../cache/types.ts'
 import type { JsonValue } from '../dialects/types.ts'
-import type { ExecutionProviderName, Isolation, MemoryInfo, WeightsInfo } from '../engine/types.ts'
+import type { ExecutionProviderName, Isolation, MemoryInfo, TierInfo, WeightsInfo } from '../engine/types.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Signer } from '../integrity/types.ts'
 import type { GraphEdit } from '../onnx/types.ts'
@@ -37,6 +37,8 @@ export interface ModelInfo extends ModelSignature {
   /** SHA-256 of the signature file, `sha256:…`. */
   readonly signatureDigest?: string
   readonly isolation: Isolation
+  /** Where runs happen, and why. */
+  readonly tier: TierInfo
   /**
    * An operator of the graph that can end the process that runs it by the values of a request, as a sentence with its node. Where `isolation` is
    * not given, such a model runs in a process of its own.

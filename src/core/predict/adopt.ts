@@ -16,6 +16,7 @@ const TERMS = { priority: 'normal', timeoutMs: 30_000, maxTimeoutMs: 30_000, max
 
 const NOTHING = {
   isolation: 'thread',
+  tier: { name: 'elsewhere', reason: 'it is no local model' },
   instances: { ready: 0, target: 0, min: 0, max: 0, threads: 0 },
   resident: true,
   batching: { enabled: false, reason: 'it is no local model', maxSize: 1 },

@@ -37,7 +37,7 @@ interface Deps {
 export function createAnswers(deps: Deps): Answers {
   const { pool, clock, queue, sharing, suspects, settle, recheck, onRefuted, onChecked } = deps
   const again = createAgain(queue)
-  const tier = pool.killable ? 'process' : 'thread'
+  const tier = pool.killable ? 'process' : 'worker'
   let runs = 0
 
   function finish({ entries, rows }: Batch, { instance, sentAt }: Dispatch, outcome: RunOutcome, endedAt: number): void {

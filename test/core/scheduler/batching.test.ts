@@ -177,5 +177,5 @@ test('a request weighs the bytes of its inputs, texts by a guess, and begins in 
     partners: 'any',
   })
   // Until it has a promise, an answer has no owner.
-  entry.resolve({ outputs: {}, queueMs: 0, inferMs: 0, batchSize: 1, endedAt: 0, run: { batchId: 1, runMs: 0, tier: 'thread' } })
+  entry.resolve({ outputs: {}, queueMs: 0, inferMs: 0, batchSize: 1, endedAt: 0, run: { batchId: 1, runMs: 0, tier: 'worker' } })
 })

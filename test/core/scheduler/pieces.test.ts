@@ -56,7 +56,7 @@ function start(signal?: AbortSignal) {
   return { answer, pieces, values }
 }
 
-const runOf = (index: number) => ({ batchId: index, runMs: 2, tier: 'thread' }) as const
+const runOf = (index: number) => ({ batchId: index, runMs: 2, tier: 'worker' }) as const
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 test('two at a time, joined in order whichever ends first', async () => {

@@ -34,7 +34,7 @@ export function generator({ name, tokens }: GeneratorOptions): Extension {
         inferMs: 0,
         batchSize: 1,
         endedAt: at,
-        run: { batchId: ++last, runMs: 0, tier: 'thread' },
+        run: { batchId: ++last, runMs: 0, tier: 'worker' },
         stream,
       }
     },
