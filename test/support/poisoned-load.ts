@@ -4,6 +4,7 @@ import { createBalancer } from '../../src/core/engine/balance.ts'
 import type { Instance } from '../../src/core/engine/instance.ts'
 import type { Pool } from '../../src/core/engine/pool.ts'
 import type { RunOutcome } from '../../src/core/engine/run.ts'
+import { NO_SESSION } from '../../src/core/engine/wire/names.ts'
 import { ModelmountError } from '../../src/core/errors.ts'
 import type { AbortSignalLike } from '../../src/core/host/abort.ts'
 import { type Batching, unbatched } from '../../src/core/scheduler/batching.ts'
@@ -11,6 +12,7 @@ import { createScheduler, type Scheduler } from '../../src/core/scheduler/schedu
 import type { Priority } from '../../src/core/scheduler/types.ts'
 import type { Tensor } from '../../src/core/tensor/types.ts'
 import { createRandom, createSimulatedClock, type SimulatedClock } from './simulated-clock.ts'
+import { sendBy } from './worker-messages.ts'
 
 /** The effect of a row on its run. */
 export type Kind = 'good' | 'bad' | 'deadly'
@@ -147,6 +149,10 @@ export function createPoisonedLoad(opts: PoisonedOptions = {}): PoisonedLoad {
           waiting.splice(waiting.indexOf(message), 1)
           done(outcomes)
         })
+      },
+      names: NO_SESSION,
+      send(message, rows, done) {
+        sendBy(instance.run)(message, rows, done)
       },
       kill() {
         if (ready && killable) die()

@@ -7,6 +7,7 @@ import { createBalancer } from '../../src/core/engine/balance.ts'
 import type { Instance } from '../../src/core/engine/instance.ts'
 import type { Pool } from '../../src/core/engine/pool.ts'
 import type { Run, RunOutcome } from '../../src/core/engine/run.ts'
+import { NO_SESSION } from '../../src/core/engine/wire/names.ts'
 import type { Clock, Timer } from '../../src/core/host/clock.ts'
 import { type Batching, unbatched } from '../../src/core/scheduler/batching.ts'
 import { createCap } from '../../src/core/scheduler/cap.ts'
@@ -14,6 +15,7 @@ import { createCurve } from '../../src/core/scheduler/curve.ts'
 import { createScheduler, type Scheduler } from '../../src/core/scheduler/scheduler.ts'
 import type { Priority } from '../../src/core/scheduler/types.ts'
 import type { Tensor } from '../../src/core/tensor/types.ts'
+import { sendBy } from './worker-messages.ts'
 
 export interface Simulation {
   readonly clock: Clock
@@ -167,6 +169,10 @@ export function createLoad(opts: LoadOptions): Load {
           bursts--
           done(outcomes)
         })
+      },
+      names: NO_SESSION,
+      send(message, rows, done) {
+        sendBy(this.run)(message, rows, done)
       },
       kill: () => false,
       memoryBytes: undefined,

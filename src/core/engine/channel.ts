@@ -1,10 +1,11 @@
 /** The seam between the two tiers: an instance talks to its worker only through this. */
 
 import type { FromWorker, ToWorker } from './messages.ts'
+import type { Packet } from './wire/format.ts'
 
 export interface Channel {
-  /** Sends a message; `transfer` is given away if the tier supports it. */
-  post(message: ToWorker, transfer: ArrayBuffer[]): void
+  /** Sends a message, or runs in a packet; `transfer` is given away if the tier supports it. */
+  post(message: ToWorker | Packet, transfer: ArrayBuffer[]): void
   /** Ends the worker at once, even in the middle of work. Exists only if that is safe: for a child process. */
   readonly kill?: (reason: string) => void
   /** Private memory of the worker; `undefined` once it is gone. Exists only for a process of its own, on Linux. */
@@ -14,7 +15,7 @@ export interface Channel {
 }
 
 export interface ChannelEvents {
-  onMessage(message: FromWorker): void
+  onMessage(message: FromWorker | Packet): void
   /** The worker is gone; called once, never after `close()`. */
   onExit(reason: string): void
   /** A line that native code or Node wrote to the child's stderr or stdout, escaped. */

@@ -6,12 +6,14 @@ import { hostProblem } from '../host/problems.ts'
 import type { Patch } from '../onnx/splice.ts'
 import type { OwnedBufferPool } from './buffer-pool.ts'
 import type { Channel, OpenChannel } from './channel.ts'
-import { pack, unpack } from './frame.ts'
 import type { ExternalData, FromWorker, Loaded, ToWorker } from './messages.ts'
-import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import type { WorkerSettings } from './options.ts'
-import { loadError, runError } from './ort-errors.ts'
-import type { Run, RunOutcome } from './run.ts'
+import { loadError } from './ort-errors.ts'
+import { createPosts, type Done, type RowsDone } from './posts.ts'
+import type { Run } from './run.ts'
+import { FORMAT, isPacket } from './wire/format.ts'
+import { type SessionNames, sessionNames } from './wire/names.ts'
+import type { OpenMessage } from './wire/open.ts'
 
 export interface LoadRequest {
   readonly source: string | Uint8Array
@@ -22,13 +24,6 @@ export interface LoadRequest {
   readonly settings: WorkerSettings
   readonly timeoutMs: number
 }
-
-/** One outcome per run; or the fate of all of them if the worker went: `lost` while running, `unstarted` while waiting at the worker. */
-export type Done = (
-  outcomes: readonly RunOutcome[] | 'lost' | 'unstarted',
-  /** When the first run began, on the clock of `performance.now()`. */
-  beganAt?: number,
-) => void
 
 export interface Instance {
   /** Counts up over the life of a pool. */
@@ -45,6 +40,10 @@ export interface Instance {
   readonly memoryBytes: number | undefined
   /** Posts runs, which the worker executes one after the other. */
   run(runs: readonly Run[], done: Done): void
+  /** The names of its session in messages; not before it is loaded. */
+  readonly names: SessionNames
+  /** Posts an open message (`wire/open.ts`), whose rows are one run. */
+  send(message: OpenMessage, rows: number, done: RowsDone): void
   /** Ends a hung worker, if the tier can; otherwise `false`. */
   kill(reason: string): boolean
   /** Waits for running work, releases the model, ends the worker. */
@@ -66,9 +65,6 @@ type Of<K extends FromWorker['kind']> = Extract<FromWorker, { readonly kind: K }
 type Handlers = { readonly [K in FromWorker['kind']]: (message: Of<K>) => void }
 
 export function createInstance(request: LoadRequest, deps: Deps): Instance {
-  const inFlight = new Map<number, { readonly count: number; readonly done: Done }>()
-  let nextId = 1
-  let outstanding = 0
   let state: 'loading' | 'ready' | 'closing' | 'gone' = 'loading'
   let idle: (() => void) | undefined
   let released: (() => void) | undefined
@@ -84,7 +80,6 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
   const on: Handlers = {
     loaded: onLoaded,
     'load-failed': onLoadFailed,
-    done: onDone,
     released: () => released?.(),
     // Answers to jobs that no instance is given.
     tried: ignore,
@@ -92,10 +87,12 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     derived: ignore,
   }
   const channel: Channel = deps.open({
-    onMessage: (message) => (on[message.kind] as (message: FromWorker) => void)(message),
+    onMessage: (message) =>
+      isPacket(message) ? posts.answer(message) : (on[message.kind] as (message: FromWorker) => void)(message),
     onExit,
     onLine: deps.onLine,
   })
+  const posts = createPosts({ post: channel.post, buffers: deps.buffers, onIdle: () => idle?.() })
   const loadTimer = deps.clock.after(request.timeoutMs, onLoadTimeout)
   channel.post(loadMessage(request), [])
 
@@ -123,19 +120,15 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
       void channel.close()
       return
     }
+    if (message.format !== FORMAT) {
+      failLoad(new ModelmountError('MODEL_LOAD_FAILED', 'the worker is of another version of modelmount: restart the process'))
+      void channel.close()
+      return
+    }
     loadTimer.cancel()
+    posts.describe(sessionNames(message))
     state = 'ready'
     settleLoad.resolve(message)
-  }
-
-  function onDone(message: Of<'done'>): void {
-    for (const buffer of message.back ?? []) deps.buffers?.put(buffer)
-    const burst = inFlight.get(message.id)
-    if (!burst) return
-    inFlight.delete(message.id)
-    outstanding -= burst.count
-    burst.done(outcomesOf(message), message.beganMs - HRTIME_AHEAD_MS)
-    if (inFlight.size === 0) idle?.()
   }
 
   function onExit(reason: string): void {
@@ -143,13 +136,11 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     if (was === 'loading')
       failLoad(hostProblem(reason) ?? new ModelmountError('MODEL_LOAD_FAILED', `the worker ended while loading: ${reason}`))
     state = 'gone'
-    const lost = [...inFlight.values()]
-    inFlight.clear()
-    outstanding = 0
+    const lose = posts.end()
     released?.()
     // First, so that code which puts lost runs back finds this instance out of service.
     if (was === 'ready') deps.onLost(reason)
-    for (const [index, burst] of lost.entries()) burst.done(index === 0 ? 'lost' : 'unstarted')
+    lose()
     idle?.()
   }
 
@@ -157,10 +148,10 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     id: deps.id,
     loaded,
     get bursts() {
-      return inFlight.size
+      return posts.messages
     },
     get outstanding() {
-      return outstanding
+      return posts.runs
     },
     get ready() {
       return state === 'ready'
@@ -168,18 +159,11 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     get memoryBytes() {
       return channel.memoryBytes?.()
     },
-    run(runs, done) {
-      const { frame, transfer } = pack(
-        runs.map((run) => run.inputs),
-        deps.buffers,
-      )
-      const selections: (readonly string[])[] = []
-      const fetches = selectFrom(selections, runs)
-      const id = nextId++
-      inFlight.set(id, { count: runs.length, done })
-      outstanding += runs.length
-      channel.post({ kind: 'run', id, frame, fetches, selections }, transfer)
+    get names() {
+      return posts.names
     },
+    run: posts.run,
+    send: posts.send,
     kill(reason) {
       channel.kill?.(reason)
       return channel.kill !== undefined
@@ -188,7 +172,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
       if (state === 'loading') await loaded.catch(() => {})
       if (state !== 'ready') return
       state = 'closing'
-      if (inFlight.size > 0) {
+      if (posts.messages > 0) {
         await new Promise<void>((resolve) => {
           idle = resolve
         })
@@ -206,20 +190,4 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
 function loadMessage(request: LoadRequest): ToWorker {
   const { source, patch, data, settings } = request
   return { kind: 'load', source, patch, data, settings }
-}
-
-function outcomesOf({ frame, inferMs, errors }: Of<'done'>): RunOutcome[] {
-  const maps = unpack(frame, { share: false })
-  return inferMs.map((inferMs, index): RunOutcome => {
-    const text = errors[index]
-    return text ? { error: runError(text), inferMs } : { outputs: maps[index] ?? Object.create(null), inferMs }
-  })
-}
-
-/** Which of the selections each run fetches; one that is new is added. */
-function selectFrom(selections: (readonly string[])[], runs: readonly Run[]): number[] {
-  return runs.map((run) => {
-    const known = selections.indexOf(run.fetches)
-    return known >= 0 ? known : selections.push(run.fetches) - 1
-  })
 }

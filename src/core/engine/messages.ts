@@ -1,4 +1,7 @@
-/** Messages between host and worker: plain data only, because structured clone drops classes and error codes. */
+/**
+ * Messages between host and worker: plain data only, because structured clone drops classes and error codes.
+ * Runs and their answers are packets (`wire/format.ts`); all the rest is seldom sent, and consists of objects.
+ */
 
 import type { Patch } from '../onnx/splice.ts'
 import type { Dim, DType } from '../tensor/types.ts'
@@ -34,14 +37,6 @@ export type ToWorker =
       readonly data: readonly ExternalData[]
       readonly settings: WorkerSettings
     }
-  | {
-      readonly kind: 'run'
-      readonly id: number
-      readonly frame: Frame
-      /** Per run, an index into `selections`. */
-      readonly fetches: readonly number[]
-      readonly selections: readonly (readonly string[])[]
-    }
   | { readonly kind: 'release' }
   /** Tries the loaded model. */
   | { readonly kind: 'try'; readonly plan: Omit<TrialPlan, 'given'>; readonly given: Frame; readonly rowsOnly: boolean }
@@ -60,6 +55,8 @@ export type ToWorker =
 
 export interface Loaded {
   readonly kind: 'loaded'
+  /** Of the messages that the worker reads and writes. */
+  readonly format: number
   readonly inputs: readonly SessionValue[]
   readonly outputs: readonly SessionValue[]
   readonly provider: ExecutionProviderName
@@ -72,20 +69,6 @@ export interface Loaded {
 export type FromWorker =
   | Loaded
   | { readonly kind: 'load-failed'; readonly message: string; readonly fallbacks: readonly ProviderFallback[] }
-  | {
-      readonly kind: 'done'
-      readonly id: number
-      /** Outputs of the runs that succeeded, in order; a failed run has an empty map. */
-      readonly frame: Frame
-      /** When the first run began: milliseconds of `process.hrtime()`. */
-      readonly beganMs: number
-      /** Milliseconds inside ONNX Runtime, per run. */
-      readonly inferMs: readonly number[]
-      /** ONNX Runtime's text, per run; '' for success. */
-      readonly errors: readonly string[]
-      /** Memory of the inputs that the host wanted back. */
-      readonly back?: readonly ArrayBuffer[]
-    }
   | { readonly kind: 'released' }
   | {
       readonly kind: 'tried'

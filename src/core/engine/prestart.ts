@@ -5,6 +5,7 @@
 
 import type { Clock } from '../host/clock.ts'
 import type { Channel, ChannelEvents, OpenChannel } from './channel.ts'
+import { isPacket } from './wire/format.ts'
 
 export interface Prestart {
   /** The worker that was started, for the first caller; new ones for the others. */
@@ -49,7 +50,7 @@ function openSpare(open: OpenChannel): Spare {
   let state: 'starting' | 'started' | 'unwanted' | 'gone' = 'starting'
   const channel = open({
     onMessage(message) {
-      if (message.kind !== 'digested') owner?.onMessage(message)
+      if (isPacket(message) || message.kind !== 'digested') owner?.onMessage(message)
       else if (state === 'unwanted') void channel.close()
       else state = 'started'
     },

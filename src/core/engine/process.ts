@@ -11,6 +11,7 @@ import { makeEmptyFolder } from './empty-folder.ts'
 import { guardChild } from './exit-guard.ts'
 import { privateBytes, watchMemory } from './memory.ts'
 import type { FromWorker } from './messages.ts'
+import { isPacket, type Packet, withoutRoom } from './wire/format.ts'
 
 /**
  * The part of the host's environment that a child may see: enough for native libraries to be found and to find their devices, no
@@ -138,7 +139,7 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
       })
       child.on('error', (error) => gone(`the child process failed: ${error.message}`))
     })
-    child.on('message', (message: FromWorker) => {
+    child.on('message', (message: FromWorker | Packet) => {
       hasAnswered = true
       if (--answersDue === 0) {
         child.channel?.unref?.()
@@ -155,7 +156,7 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
           child.ref()
         }
         // A child that just died reports through 'exit'; a failed write is the same news.
-        child.send(message, () => {})
+        child.send(isPacket(message) ? withoutRoom(message) : message, () => {})
       },
       kill,
       memoryBytes: () => (child.pid === undefined ? undefined : privateBytes(child.pid)),

@@ -4,6 +4,7 @@ import { scriptPath, startThread } from '../host/scripts.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { guardThread } from './exit-guard.ts'
 import { type FromWorker, PENDING } from './messages.ts'
+import { isPacket, type Packet } from './wire/format.ts'
 
 export const openThread: OpenChannel = (events): Channel => {
   const flags = new Int32Array(new SharedArrayBuffer(8))
@@ -25,7 +26,7 @@ export const openThread: OpenChannel = (events): Channel => {
     closed = true
     events.onExit(reason)
   }
-  worker.on('message', (message: FromWorker) => {
+  worker.on('message', (message: FromWorker | Packet) => {
     answered()
     events.onMessage(message)
   })
@@ -38,7 +39,7 @@ export const openThread: OpenChannel = (events): Channel => {
     post(message, transfer) {
       if (answersDue++ === 0) worker.ref()
       // Raised by the sender, before the message leaves: a posted run that has not started yet counts too.
-      if (message.kind !== 'release') Atomics.add(flags, PENDING, 1)
+      if (isPacket(message) || message.kind !== 'release') Atomics.add(flags, PENDING, 1)
       worker.postMessage(message, transfer)
     },
     async close() {

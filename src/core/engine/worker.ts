@@ -10,7 +10,7 @@ import type { DType, Tensor } from '../tensor/types.ts'
 import { tryOut } from '../trial/try.ts'
 import { derive, type OpenSession } from './derived/derive.ts'
 import { digestFiles } from './derived/digest.ts'
-import { pack, type TensorRecord, unpack, wantedBack } from './frame.ts'
+import { pack, type TensorRecord, unpack } from './frame.ts'
 import { type FromWorker, PENDING, type ProviderFallback, type SessionValue, STOP, type ToWorker } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { runError } from './ort-errors.ts'
@@ -18,6 +18,10 @@ import { folderOf, type Patched, readPatched } from './patched.ts'
 import { lowerPriority } from './priority.ts'
 import type { Run, RunOutcome } from './run.ts'
 import type { OrtSessionOptions, ProviderRequest } from './session-options.ts'
+import { FORMAT, isPacket, type Packet, withoutRoom } from './wire/format.ts'
+import { NO_SESSION, type SessionNames, sessionNames } from './wire/names.ts'
+import { type Part, read } from './wire/read.ts'
+import { type Answered, packAnswers } from './wire/runs.ts'
 
 /**
  * If the runtime has Float16Array, onnxruntime-common makes float16 tensors of it, and the native binding of 1.30 then sees no bytes at all
@@ -32,8 +36,8 @@ const ort = createRequire(__filename)('onnxruntime-node') as typeof Ort
 ort.env.logLevel = 'fatal'
 
 interface Port {
-  post(message: FromWorker, transfer: ArrayBuffer[]): void
-  listen(handle: (message: ToWorker) => void): void
+  post(message: FromWorker | Packet, transfer: ArrayBuffer[]): void
+  listen(handle: (message: ToWorker | Packet) => void): void
 }
 
 const flags: Int32Array | undefined = isMainThread ? undefined : (workerData as { flags: Int32Array }).flags
@@ -125,6 +129,12 @@ const toOrt = (tensor: Tensor): Ort.Tensor => new ort.Tensor(tensor.type as 'flo
 
 const fromOrt = (value: Ort.Tensor): Tensor => ({ type: value.type as DType, dims: value.dims, data: value.data }) as Tensor
 
+function feedsOfPart({ names, tensors }: Part): Record<string, Ort.Tensor> {
+  const feeds: Record<string, Ort.Tensor> = Object.create(null)
+  for (let i = 0; i < names.length; i++) feeds[names[i] as string] = toOrt(tensors[i] as Tensor)
+  return feeds
+}
+
 function feedsOf(inputs: TensorRecord): Record<string, Ort.Tensor> {
   const feeds: Record<string, Ort.Tensor> = Object.create(null)
   for (const name of Object.keys(inputs)) feeds[name] = toOrt(inputs[name] as Tensor)
@@ -149,6 +159,7 @@ const openTrial: OpenSession = async (model, options) => {
 
 function serve(port: Port): void {
   let session: Ort.InferenceSession | undefined
+  let names: SessionNames = NO_SESSION
 
   async function load(message: Extract<ToWorker, { kind: 'load' }>): Promise<void> {
     const start = performance.now()
@@ -161,11 +172,15 @@ function serve(port: Port): void {
       return
     }
     session = created.session
+    const inputs = describe(session.inputMetadata)
+    const outputs = describe(session.outputMetadata)
+    names = sessionNames({ inputs, outputs })
     port.post(
       {
         kind: 'loaded',
-        inputs: describe(session.inputMetadata),
-        outputs: describe(session.outputMetadata),
+        format: FORMAT,
+        inputs,
+        outputs,
         provider: created.provider,
         fallbacks: created.fallbacks,
         loadMs: performance.now() - start,
@@ -175,34 +190,27 @@ function serve(port: Port): void {
     )
   }
 
-  async function run(message: Extract<ToWorker, { kind: 'run' }>): Promise<void> {
-    const results: TensorRecord[] = []
-    const inferMs: number[] = []
-    const errors: string[] = []
-    const maps = unpack(message.frame, { share: true })
+  async function run(packet: Packet): Promise<void> {
+    const runs = read(packet)
+    const { id, session: number, back, memory } = runs
+    const answers: Answered[] = []
     const beganMs = performance.now() + HRTIME_AHEAD_MS
-    for (const [index, inputs] of maps.entries()) {
-      const outputs: Record<string, Tensor> = Object.create(null)
-      const start = performance.now()
-      let failure = ''
-      try {
-        if (stopped() || !session) throw new Error('the worker is stopping')
-        const feeds = feedsOf(inputs)
-        const fetches = message.selections[message.fetches[index] ?? 0] ?? []
-        const values = await runNow(session, feeds, fetches)
-        for (const name of fetches) outputs[name] = fromOrt(values[name] as Ort.Tensor)
-      } catch (error) {
-        failure = messageOf(error) || 'unknown error'
-      }
-      inferMs.push(performance.now() - start)
-      errors.push(failure)
-      results.push(failure ? Object.create(null) : outputs)
+    for (let i = 0; i < runs.count; i++) answers.push(await answerTo(runs.next(names.inputs, names.outputs)))
+    const { packet: answer, transfer } = packAnswers(answers, { session: number, id, names, beganMs, back, memory })
+    port.post(answer, transfer)
+  }
+
+  async function answerTo(part: Part): Promise<Answered> {
+    const start = performance.now()
+    try {
+      if (stopped() || !session) throw new Error('the worker is stopping')
+      const values = await runNow(session, feedsOfPart(part), part.wanted)
+      const tensors: Tensor[] = []
+      for (const name of part.wanted) tensors.push(fromOrt(values[name] as Ort.Tensor))
+      return { inferMs: performance.now() - start, error: '', names: part.wanted, tensors }
+    } catch (error) {
+      return { inferMs: performance.now() - start, error: messageOf(error) || 'unknown error', names: [], tensors: [] }
     }
-    const { frame, transfer } = pack(results)
-    const done: FromWorker = { kind: 'done', id: message.id, frame, beganMs, inferMs, errors }
-    const back = message.frame.back && wantedBack(message.frame)
-    if (back) port.post({ ...done, back }, [...transfer, ...back])
-    else port.post(done, transfer)
   }
 
   /** A run of a trial, on its inputs as they are. */
@@ -240,7 +248,8 @@ function serve(port: Port): void {
     }
   }
 
-  async function handle(message: ToWorker): Promise<void> {
+  async function handle(message: ToWorker | Packet): Promise<void> {
+    if (isPacket(message)) return run(message).finally(() => settlePending())
     if (message.kind === 'release') {
       await session?.release()
       session = undefined
@@ -248,8 +257,7 @@ function serve(port: Port): void {
       return
     }
     try {
-      if (message.kind === 'run') await run(message)
-      else if (message.kind === 'load' && !stopped()) await load(message)
+      if (message.kind === 'load' && !stopped()) await load(message)
       else if (message.kind === 'digest') port.post({ kind: 'digested', digests: digestFiles(message.files) }, [])
       else if (message.kind === 'derive') await deriveFrom(message)
       else if (message.kind === 'try') await tryIt(message)
@@ -320,7 +328,7 @@ if (parentPort) {
   process.on('SIGTERM', () => {})
   followParent(folder)
   serve({
-    post: (message) => process.send?.(message),
+    post: (message) => process.send?.(isPacket(message) ? withoutRoom(message) : message),
     listen: (handle) => process.on('message', handle),
   })
 }

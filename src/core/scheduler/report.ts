@@ -1,7 +1,8 @@
 /** Reports of answered runs. Promises settle after this turn, so the requests have not ended yet. */
 
-import type { Done, Instance } from '../engine/instance.ts'
+import type { Instance } from '../engine/instance.ts'
 import type { Answer } from '../engine/instance-stats.ts'
+import type { Done } from '../engine/posts.ts'
 import type { RunEnd, Trace } from '../telemetry/index.ts'
 import type { Batch } from './entry.ts'
 

@@ -2,6 +2,7 @@
 
 import type { OpenChannel } from '../engine/channel.ts'
 import type { FromWorker, ToWorker } from '../engine/messages.ts'
+import type { Packet } from '../engine/wire/format.ts'
 import { ModelmountError } from '../errors.ts'
 import type { Clock, Timer } from '../host/clock.ts'
 import { hostProblem } from '../host/problems.ts'
@@ -18,7 +19,7 @@ export interface Child {
   /** False once it is gone, or about to go. */
   readonly alive: boolean
   /** Rejects if it goes away before it answers. @param limit the time at which it is killed, and the message for that */
-  ask(message: ToWorker, limit: Limit, transfer?: ArrayBuffer[]): Promise<FromWorker>
+  ask(message: ToWorker | Packet, limit: Limit, transfer?: ArrayBuffer[]): Promise<FromWorker | Packet>
   /** Kills it once it has more private memory. Until the returned function is called. */
   bound(maxBytes: number): () => void
   kill(reason: string): void
@@ -29,7 +30,7 @@ export interface Child {
 /** @param onLine a line that native code wrote there */
 export function openChild(open: OpenChannel, clock: Clock, onLine: (line: string) => void): Child {
   let lost: ModelmountError | undefined
-  let waiting: { resolve(answer: FromWorker): void; reject(error: ModelmountError): void } | undefined
+  let waiting: { resolve(answer: FromWorker | Packet): void; reject(error: ModelmountError): void } | undefined
 
   function lose(reason: string): void {
     lost ??= hostProblem(reason) ?? new ModelmountError('MODEL_LOAD_FAILED', reason)
@@ -57,7 +58,7 @@ export function openChild(open: OpenChannel, clock: Clock, onLine: (line: string
     },
     async ask(message, limit, transfer = []) {
       if (lost) throw lost
-      const answered = new Promise<FromWorker>((resolve, reject) => {
+      const answered = new Promise<FromWorker | Packet>((resolve, reject) => {
         waiting = { resolve, reject }
       })
       const timer = clock.after(limit.ms, () => kill(limit.late))

@@ -8,6 +8,9 @@ import { pack, type TensorRecord, unpack } from '../engine/frame.ts'
 import type { LoadRequest } from '../engine/instance.ts'
 import type { FromWorker, Loaded, ToWorker } from '../engine/messages.ts'
 import { loadError } from '../engine/ort-errors.ts'
+import { isPacket, type Packet } from '../engine/wire/format.ts'
+import { NO_SESSION } from '../engine/wire/names.ts'
+import { packRuns } from '../engine/wire/runs.ts'
 import { ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
 import { printable } from '../host/printable.ts'
@@ -95,22 +98,19 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
     })
 
     const inTime: Limit = { ms: timeoutMs, late: lateFor(timeoutMs) }
+    async function ask<K extends FromWorker['kind']>(kind: K, died: string, limit: Limit, message: ToWorker) {
+      const answer = await send(died, limit, message)
+      if (!isPacket(answer) && answer.kind === kind) return answer as Extract<FromWorker, { kind: K }>
+      if (!isPacket(answer) && answer.kind === 'load-failed') throw loadError(answer.message)
+      throw new ModelmountError('INTERNAL', `a trial did not answer '${kind}'`)
+    }
+
     /** @param died called with the child's last action when it goes away */
-    async function ask<K extends FromWorker['kind']>(
-      kind: K,
-      died: string,
-      limit: Limit,
-      message: ToWorker,
-      transfer?: ArrayBuffer[],
-    ) {
+    async function send(died: string, limit: Limit, message: ToWorker | Packet, transfer?: ArrayBuffer[]) {
       if (!mine || ended) throw over()
       busy = true
       try {
-        const answer = await mine.ask(message, limit, transfer)
-        if (answer.kind === kind) return answer as Extract<FromWorker, { kind: K }>
-        throw answer.kind === 'load-failed'
-          ? loadError(answer.message)
-          : new ModelmountError('INTERNAL', `a trial answered '${answer.kind}' instead of '${kind}'`)
+        return await mine.ask(message, limit, transfer)
       } catch (error) {
         if (closed) throw new ModelmountError('SERVER_CLOSED', 'the server is closing')
         if (mine.alive || ended || whyNot(error) === limit.late || isOfHost(error)) throw error
@@ -155,8 +155,8 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
     return {
       loaded,
       async run(inputs, fetches) {
-        const { frame, transfer } = pack([inputs])
-        await ask('done', CRASHED, inTime, { kind: 'run', id: 0, frame, fetches: [0], selections: [fetches] }, transfer)
+        const { packet, transfer } = packRuns([{ inputs, fetches }], { session: 0, id: 0, names: NO_SESSION })
+        await send(CRASHED, inTime, packet, transfer)
       },
       async smoke(plan) {
         await ask('tried', CRASHED, inTime, tryMessage(plan, true))

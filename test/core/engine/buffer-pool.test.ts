@@ -4,12 +4,15 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createBufferPool, type OwnedBufferPool, POOLED_BYTES } from '../../../src/core/engine/buffer-pool.ts'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
-import { pack, unpack, wantedBack } from '../../../src/core/engine/frame.ts'
+import { pack, unpack } from '../../../src/core/engine/frame.ts'
 import { createInstance, type LoadRequest } from '../../../src/core/engine/instance.ts'
-import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
+import type { FromWorker } from '../../../src/core/engine/messages.ts'
+import { isPacket, type Packet } from '../../../src/core/engine/wire/format.ts'
+import { read } from '../../../src/core/engine/wire/read.ts'
 import { concat } from '../../../src/core/scheduler/batch.ts'
 import type { Tensor } from '../../../src/core/tensor/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
+import { answered, LOADED } from '../../support/worker-messages.ts'
 
 const MIB = 2 ** 20
 const IDLE_MS = 10_000
@@ -181,7 +184,7 @@ describe('a frame', () => {
     expect(seen.map(({ length }) => length)).toEqual([LARGE + 10, LARGE, LARGE])
     for (const [index, data] of seen.entries()) expect(data.every((x) => x === index + 1)).toBe(true)
     // Both copies of ours, not the array that a caller gave away.
-    const back = wantedBack(sent)
+    const { back } = read(sent)
     expect(new Set(back)).toEqual(new Set(seen.slice(0, 2).map(({ buffer }) => buffer)))
     for (const buffer of back) buffers.put(buffer)
     expect(buffers.freeBytes).toBe(back.reduce((sum, { byteLength }) => sum + byteLength, 0))
@@ -190,8 +193,7 @@ describe('a frame', () => {
   test('without a lender nothing comes back', () => {
     const view = new Float32Array(4 * LARGE).subarray(LARGE)
     const { frame } = pack([{ view: { type: 'float32', dims: [view.length], data: view } }])
-    expect(frame).not.toHaveProperty('back')
-    expect(wantedBack(frame)).toEqual([])
+    expect(read(frame).back).toEqual([])
   })
 
   test('a batch in used memory is the batch in fresh memory, along any axis', () => {
@@ -229,7 +231,7 @@ describe('an instance', () => {
 
   /** A worker that answers when told. */
   function start(buffers: OwnedBufferPool) {
-    const posted: Extract<ToWorker, { kind: 'run' }>[] = []
+    const posted: Packet[] = []
     let events: ChannelEvents | undefined
     const instance = createInstance(REQUEST, {
       id: 1,
@@ -239,7 +241,7 @@ describe('an instance', () => {
         events = given
         return {
           post(message, transfer) {
-            if (message.kind === 'run') posted.push(structuredClone(message, { transfer }))
+            if (isPacket(message)) posted.push(structuredClone(message, { transfer }))
           },
           async close() {},
         }
@@ -247,18 +249,14 @@ describe('an instance', () => {
       onLost() {},
       onLine() {},
     })
-    const say = (message: FromWorker): void => events?.onMessage(message)
-    say({ kind: 'loaded', inputs: [], outputs: [], provider: 'cpu', fallbacks: [], loadMs: 0, warnings: [] })
+    const say = (message: FromWorker | Packet): void => events?.onMessage(message)
+    say(LOADED)
     const answer = (): void => {
       const message = posted.shift()
       if (!message) return
-      const { frame, transfer } = pack([{}])
-      const back = wantedBack(message.frame)
-      say(
-        structuredClone({ kind: 'done', id: message.id, frame, beganMs: 0, inferMs: [1], errors: [''], back } as const, {
-          transfer: [...transfer, ...back],
-        }),
-      )
+      const { id, back } = read(message)
+      const { packet, transfer } = answered({ id, answers: [{}], back })
+      say(structuredClone(packet, { transfer }))
     }
     const lent = (): Record<string, Tensor> => {
       const data = buffers.take(Float32Array, LARGE)

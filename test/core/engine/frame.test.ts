@@ -1,9 +1,10 @@
 /** Tensor maps in one message: all types and sizes come out as they went in, and no map gets the bytes of another. */
 
 import { isDeepStrictEqual } from 'node:util'
+import { deserialize, serialize } from 'node:v8'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { pack, type TensorRecord, unpack } from '../../../src/core/engine/frame.ts'
+import { type Frame, pack, type TensorRecord, unpack } from '../../../src/core/engine/frame.ts'
 import { allocate, DTYPES } from '../../../src/core/tensor/index.ts'
 import type { DType, Tensor } from '../../../src/core/tensor/types.ts'
 
@@ -30,15 +31,8 @@ const maps = fc.array(
   { maxLength: 4 },
 )
 
-/** As it is after a pipe: every array begins at some odd byte of a larger one. */
-function overPipe<T extends { readonly slab: Uint8Array; readonly buffers: readonly Uint8Array[] }>(frame: T): T {
-  const shifted = (bytes: Uint8Array): Uint8Array => {
-    const wider = new Uint8Array(bytes.length + 3)
-    wider.set(bytes, 3)
-    return wider.subarray(3)
-  }
-  return { ...frame, slab: shifted(frame.slab), buffers: frame.buffers.map(shifted) }
-}
+/** As it is after a pipe. */
+const overPipe = (frame: Frame): Frame => deserialize(serialize(frame)) as Frame
 
 describe('a frame', () => {
   test.each([true, false])('gives back each map, over a thread and over a pipe; share: %s', (share) => {
@@ -57,12 +51,22 @@ describe('a frame', () => {
     )
   })
 
-  test('names each tensor once, and small ones travel together', () => {
-    const one = { x: tensorOf('float32', 3, 1), y: tensorOf('int8', 1, 2) }
+  test('of small tensors is one buffer', () => {
+    const one = { x: tensorOf('float32', 3, 1), y: tensorOf('int8', 1, 2), z: tensorOf('string', 2, 3) }
     const { frame, transfer } = pack([one, one])
-    expect(frame.names).toEqual(['x', 'y'])
-    expect([frame.buffers, frame.slab.byteLength, transfer]).toEqual([[], 2 * (16 + 8), [frame.slab.buffer]])
-    expect(frame).not.toHaveProperty('back')
+    expect(frame).toBeInstanceOf(ArrayBuffer)
+    expect(transfer).toEqual([frame])
+  })
+
+  test('keeps every string as it is', () => {
+    const data = ['', 'é', '\u{1f600}', '\ud800 alone', '\0', 'a'.repeat(100_000)]
+    const [map] = unpack(overPipe(pack([{ x: { type: 'string', dims: [6], data } }]).frame), { share: true })
+    expect(map?.x?.data).toEqual(data)
+  })
+
+  test('keeps dimensions that no int32 holds', () => {
+    const x: Tensor = { type: 'float32', dims: [0, 2 ** 40], data: new Float32Array(0) }
+    expect(unpack(pack([{ x }]).frame, { share: false })).toEqual([{ x }])
   })
 
   test('a large tensor that is alone in its memory is given away, once; a view is copied', () => {
@@ -70,13 +74,19 @@ describe('a frame', () => {
     const wide = new Uint8Array(2 * LARGE).fill(7)
     const view = { type: 'uint8', dims: [LARGE], data: wide.subarray(LARGE) } as Tensor
     const start = { type: 'uint8', dims: [LARGE], data: wide.subarray(0, LARGE) } as Tensor
-    const { frame, transfer } = pack([{ own, again: own, view, start }])
+    const { transfer } = pack([{ own, again: own, view, start }])
     expect(transfer).toHaveLength(4)
     expect(transfer.filter((buffer) => buffer === (own.data as Uint8Array).buffer)).toHaveLength(1)
     expect(transfer).not.toContain(wide.buffer)
-    for (const bytes of frame.buffers) expect(bytes.byteLength).toBe(bytes.buffer.byteLength)
+    for (const bytes of transfer.slice(1)) expect(bytes.byteLength).toBe(LARGE)
     const under = tensorOf('uint8', LARGE - 1, 1)
-    expect(pack([{ under }]).frame.buffers).toEqual([])
+    expect(pack([{ under }]).frame).toBeInstanceOf(ArrayBuffer)
+  })
+
+  test('of another version is refused, and says so', () => {
+    const { frame } = pack([{ x: tensorOf('int8', 1, 2) }])
+    new Float64Array(frame as ArrayBuffer)[0] = 99
+    expect(() => unpack(frame, { share: true })).toThrow(/format 99, .* reads format 1\. Restart/)
   })
 
   test('memory that others may write to is copied, not given away', () => {
@@ -92,10 +102,9 @@ describe('a frame', () => {
     const [a, b] = buffersOf(false)
     expect(a).not.toBe(b)
     expect([a?.byteLength, b?.byteLength]).toEqual([8, 8])
-    expect(buffersOf(true)).toEqual([frame.slab.buffer, frame.slab.buffer])
-    const piece = new Uint8Array(2 * LARGE)
-    const whole = { ...pack([{ x: tensorOf('uint8', LARGE, 1) }]).frame, buffers: [piece.subarray(0, LARGE)] }
-    const [map = {}] = unpack(whole, { share: false })
+    expect(buffersOf(true)).toEqual([frame, frame])
+    const large = pack([{ x: tensorOf('uint8', LARGE, 1) }]).frame
+    const [map = {}] = unpack(large, { share: false })
     expect((map.x as Extract<Tensor, { type: 'uint8' }>).data.buffer.byteLength).toBe(LARGE)
   })
 })

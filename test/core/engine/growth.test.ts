@@ -4,9 +4,10 @@ import { describe, expect, test } from 'vitest'
 import type { Channel } from '../../../src/core/engine/channel.ts'
 import { createCpuBudget } from '../../../src/core/engine/cpu.ts'
 import type { LoadRequest } from '../../../src/core/engine/instance.ts'
-import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
+import type { FromWorker } from '../../../src/core/engine/messages.ts'
 import { createPool, type PoolEvent } from '../../../src/core/engine/pool.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
+import { kindOf, LOADED } from '../../support/worker-messages.ts'
 
 const REQUEST: LoadRequest = {
   source: 'model.onnx',
@@ -19,15 +20,6 @@ const REQUEST: LoadRequest = {
     niceness: 0,
   },
   timeoutMs: 1000,
-}
-const LOADED: FromWorker = {
-  kind: 'loaded',
-  inputs: [],
-  outputs: [],
-  provider: 'cpu',
-  fallbacks: [],
-  loadMs: 1,
-  warnings: [],
 }
 const PER_INSTANCE = 100
 
@@ -52,8 +44,8 @@ async function setUp(fault: Fault | undefined) {
       killable: true,
       open({ onMessage, onExit }): Channel {
         return {
-          post({ kind }: ToWorker) {
-            if (kind === 'load') {
+          post(message) {
+            if (kindOf(message) === 'load') {
               loads++
               const failed = { kind: 'load-failed', message: 'no', code: 'MODEL_LOAD_FAILED' } as unknown as FromWorker
               if (fault === 'load' && isFurther()) queueMicrotask(() => onExit('it died'))

@@ -2,13 +2,15 @@
 
 import { describe, expect, test } from 'vitest'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
-import { pack } from '../../../src/core/engine/frame.ts'
 import { createInstance, type LoadRequest } from '../../../src/core/engine/instance.ts'
 import type { FromWorker, Loaded, ToWorker } from '../../../src/core/engine/messages.ts'
 import { HRTIME_AHEAD_MS } from '../../../src/core/engine/monotonic.ts'
 import type { Run, RunOutcome } from '../../../src/core/engine/run.ts'
+import { FORMAT, type Packet } from '../../../src/core/engine/wire/format.ts'
+import { sessionNames } from '../../../src/core/engine/wire/names.ts'
 import type { Tensor } from '../../../src/core/types.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
+import { LOADED as ANY_SESSION, answered, kindOf, runsIn } from '../../support/worker-messages.ts'
 
 const REQUEST: LoadRequest = {
   source: 'model.onnx',
@@ -22,13 +24,13 @@ const REQUEST: LoadRequest = {
   },
   timeoutMs: 1000,
 }
-const LOADED: Loaded = { kind: 'loaded', inputs: [], outputs: [], provider: 'cpu', fallbacks: [], loadMs: 1, warnings: [] }
+const LOADED: Loaded = { ...ANY_SESSION, inputs: [{ name: 'x', isTensor: true, type: 'float32', dims: [1] }] }
 const number = (value: number): Tensor => ({ type: 'float32', dims: [1], data: Float32Array.of(value) })
 const run = (value: number, fetches: readonly string[]): Run => ({ inputs: { x: number(value) }, fetches })
 
 function setUp({ killable = true } = {}) {
   const clock = createSimulatedClock()
-  const sent: ToWorker[] = []
+  const sent: (ToWorker | Packet)[] = []
   const log: string[] = []
   let worker: ChannelEvents | undefined
   const instance = createInstance(REQUEST, {
@@ -47,17 +49,17 @@ function setUp({ killable = true } = {}) {
     onLost: (reason) => void log.push(`lost: ${reason}`),
     onLine: (line) => void log.push(`line: ${line}`),
   })
-  const say = (message: FromWorker): void => worker?.onMessage(message)
+  const say = (message: FromWorker | Packet): void => worker?.onMessage(message)
   /** Answers a burst, by the outputs of its runs or what went wrong. */
   const answer = (id: number, outputs: readonly (number | string)[]): void =>
-    say({
-      kind: 'done',
-      id,
-      frame: pack(outputs.map((each): Record<string, Tensor> => (typeof each === 'number' ? { y: number(each) } : {}))).frame,
-      beganMs: HRTIME_AHEAD_MS + 50,
-      inferMs: outputs.map((_, i) => i + 1),
-      errors: outputs.map((each) => (typeof each === 'string' ? each : '')),
-    })
+    say(
+      answered({
+        id,
+        answers: outputs.map((each) => (typeof each === 'number' ? { y: number(each) } : each)),
+        beganMs: HRTIME_AHEAD_MS + 50,
+        inferMs: outputs.map((_, i) => i + 1),
+      }).packet,
+    )
   const exit = (reason: string): void => worker?.onExit(reason)
   /** Notes what becomes of a burst. */
   const heard: (readonly [string, readonly RunOutcome[] | string, number | undefined])[] = []
@@ -94,6 +96,16 @@ describe('loading', () => {
     say({ kind: 'load-failed', message: 'protobuf parsing failed', fallbacks: [] })
     await expect(instance.loaded).rejects.toMatchObject({ code: 'MODEL_INVALID' })
     exit('it was closed')
+    expect([instance.ready, log]).toEqual([false, ['close']])
+  })
+
+  test('by a worker of another version fails, and says how to mend that', async () => {
+    const { instance, say, log } = setUp()
+    say({ ...LOADED, format: FORMAT + 1 })
+    await expect(instance.loaded).rejects.toMatchObject({
+      code: 'MODEL_LOAD_FAILED',
+      message: expect.stringContaining('another version of modelmount'),
+    })
     expect([instance.ready, log]).toEqual([false, ['close']])
   })
 
@@ -135,9 +147,10 @@ describe('runs', () => {
     ask('first', run(1, y), run(2, ['z']), run(3, y))
     ask('second', run(4, y))
     expect([instance.bursts, instance.outstanding]).toEqual([2, 4])
-    expect(sent.slice(1)).toMatchObject([
-      { kind: 'run', id: 1, fetches: [0, 1, 0], selections: [['y'], ['z']] },
-      { kind: 'run', id: 2, fetches: [0], selections: [['y']] },
+    const names = sessionNames(LOADED)
+    expect(sent.slice(1).map((message) => runsIn(message as Packet, names))).toMatchObject([
+      { id: 1, runs: [run(1, y), run(2, ['z']), run(3, y)] },
+      { id: 2, runs: [run(4, y)] },
     ])
     answer(1, [10, 'out of memory', 30])
     expect([instance.bursts, instance.outstanding]).toEqual([1, 1])
@@ -193,10 +206,10 @@ describe('the end', () => {
     expect(instance.ready).toBe(false)
     answer(1, [1])
     await Promise.resolve()
-    expect(sent.at(-1)?.kind).toBe('run')
+    expect(sent.map(kindOf).at(-1)).toBe('run')
     answer(2, [1])
     await new Promise((resolve) => setImmediate(resolve))
-    expect([sent.at(-1)?.kind, ended, log]).toEqual(['release', false, []])
+    expect([sent.map(kindOf).at(-1), ended, log]).toEqual(['release', false, []])
     say({ kind: 'released' })
     await ending
     expect(log).toEqual(['close'])
@@ -210,7 +223,7 @@ describe('the end', () => {
     const ending = instance.close()
     exit('killed')
     await ending
-    expect([log, sent.at(-1)?.kind, heard]).toEqual([[], 'run', [['a', 'lost', undefined]]])
+    expect([log, sent.map(kindOf).at(-1), heard]).toEqual([[], 'run', [['a', 'lost', undefined]]])
     const other = await ready()
     const released = other.instance.close()
     other.exit('killed')
@@ -230,7 +243,7 @@ describe('the end', () => {
     const failed = failing.instance.close()
     failing.say({ kind: 'load-failed', message: 'no', fallbacks: [] })
     await failed
-    expect(failing.sent.map(({ kind }) => kind)).toEqual(['load'])
+    expect(failing.sent.map(kindOf)).toEqual(['load'])
   })
 
   test('by force is only where the tier has one', () => {

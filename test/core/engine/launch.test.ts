@@ -4,8 +4,10 @@ import { describe, expect, test } from 'vitest'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
 import type { LoadRequest } from '../../../src/core/engine/instance.ts'
 import { createLauncher, type LaunchDeps, type SharedForm } from '../../../src/core/engine/launch.ts'
-import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
+import type { FromWorker } from '../../../src/core/engine/messages.ts'
+import { isPacket } from '../../../src/core/engine/wire/format.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
+import { LOADED } from '../../support/worker-messages.ts'
 
 const REQUEST: LoadRequest = {
   source: 'model.onnx',
@@ -19,15 +21,6 @@ const REQUEST: LoadRequest = {
   },
   timeoutMs: 1000,
 }
-const LOADED: FromWorker = {
-  kind: 'loaded',
-  inputs: [],
-  outputs: [],
-  provider: 'cpu',
-  fallbacks: [],
-  loadMs: 1,
-  warnings: [],
-}
 const FORM: SharedForm = { source: 'derived.onnx', isIntact: async () => true }
 
 /** Workers that answer as told. */
@@ -39,7 +32,8 @@ function setUp(deps: Partial<LaunchDeps> = {}, load: (source: unknown) => FromWo
     open(events): Channel {
       workers.push(events)
       return {
-        post(message: ToWorker) {
+        post(message) {
+          if (isPacket(message)) return
           if (message.kind === 'load') log.push(`load ${message.source}`)
           const answer = message.kind === 'load' ? load(message.source) : ({ kind: 'released' } as const)
           if (answer) queueMicrotask(() => events.onMessage(answer))

@@ -2,12 +2,12 @@
 
 import { describe, expect, test, vi } from 'vitest'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
-import { pack } from '../../../src/core/engine/frame.ts'
 import type { Instance, LoadRequest } from '../../../src/core/engine/instance.ts'
 import type { SharedForm } from '../../../src/core/engine/launch.ts'
-import type { FromWorker, ToWorker } from '../../../src/core/engine/messages.ts'
 import { createPool, type PoolEvent, type PoolSettings } from '../../../src/core/engine/pool.ts'
+import { isPacket } from '../../../src/core/engine/wire/format.ts'
 import { createSimulatedClock } from '../../support/simulated-clock.ts'
+import { answered, kindOf, LOADED } from '../../support/worker-messages.ts'
 
 const REQUEST: LoadRequest = {
   source: 'model.onnx',
@@ -21,13 +21,12 @@ const REQUEST: LoadRequest = {
   },
   timeoutMs: 1000,
 }
-const LOADED: FromWorker = { kind: 'loaded', inputs: [], outputs: [], provider: 'cpu', fallbacks: [], loadMs: 1, warnings: [] }
 const REFUSED = 'the model changed on disk'
 
 interface Worker {
   readonly events: ChannelEvents
   /** The messages that it received. */
-  readonly sent: ToWorker['kind'][]
+  readonly sent: string[]
   /** The model that it was told to load. */
   source: unknown
   readonly killed: string[]
@@ -63,7 +62,8 @@ function setUp(settings: Partial<PoolSettings> = {}) {
         workers.push(worker)
         return {
           post(message) {
-            worker.sent.push(message.kind)
+            worker.sent.push(kindOf(message))
+            if (isPacket(message)) return
             if (message.kind === 'release' && world.releases) queueMicrotask(() => own.onMessage({ kind: 'released' }))
             if (message.kind !== 'load') return
             worker.source = message.source
@@ -117,8 +117,7 @@ function occupy(instance: Instance | undefined): void {
 }
 
 function answer({ events }: Worker, id = 1): void {
-  const { frame } = pack([{}])
-  events.onMessage({ kind: 'done', id, frame, beganMs: 0, inferMs: [0], errors: [''] })
+  events.onMessage(answered({ id, answers: [{}] }).packet)
 }
 
 describe('crashes', () => {

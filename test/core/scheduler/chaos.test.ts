@@ -9,6 +9,7 @@ import { createBalancer } from '../../../src/core/engine/balance.ts'
 import type { Instance } from '../../../src/core/engine/instance.ts'
 import type { Pool } from '../../../src/core/engine/pool.ts'
 import type { RunOutcome } from '../../../src/core/engine/run.ts'
+import { NO_SESSION } from '../../../src/core/engine/wire/names.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import type { Batching } from '../../../src/core/scheduler/batching.ts'
 import { createScheduler } from '../../../src/core/scheduler/scheduler.ts'
@@ -16,6 +17,7 @@ import type { Priority } from '../../../src/core/scheduler/types.ts'
 import type { ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
 import { proveWith } from '../../support/proving.ts'
 import { createRandom, createSimulatedClock } from '../../support/simulated-clock.ts'
+import { sendBy } from '../../support/worker-messages.ts'
 
 const SIGNATURE: ModelSignature = {
   inputs: [{ name: 'x', type: 'float32', declaredType: 'float32', dims: ['N', 1] }],
@@ -99,6 +101,10 @@ async function run({ seed, killable, mixTenants, instances: count, maxQueue, los
           waiting.splice(waiting.indexOf(message), 1)
           done(outcomes)
         })
+      },
+      names: NO_SESSION,
+      send(message, rows, done) {
+        sendBy(instance.run)(message, rows, done)
       },
       kill() {
         if (instance.ready && killable) die()

@@ -1,7 +1,8 @@
 /** Runs of an instance before requests get to it, and the outcome of runs that fail or hang. */
 
 import { expect, test } from 'vitest'
-import type { Done, Instance } from '../../../src/core/engine/instance.ts'
+import type { Instance } from '../../../src/core/engine/instance.ts'
+import type { Done } from '../../../src/core/engine/posts.ts'
 import type { Run, RunOutcome } from '../../../src/core/engine/run.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import type { PredictInputs } from '../../../src/core/predict/types.ts'

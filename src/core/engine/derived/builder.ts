@@ -5,6 +5,7 @@ import type { Clock } from '../../host/clock.ts'
 import { printable } from '../../host/printable.ts'
 import type { OpenChannel } from '../channel.ts'
 import type { FromWorker, ToWorker } from '../messages.ts'
+import { isPacket } from '../wire/format.ts'
 
 type Answer = Extract<FromWorker, { kind: 'digested' | 'derived' }>
 
@@ -30,6 +31,7 @@ export function openBuilder(open: OpenChannel, clock: Clock, opts: { readonly ti
 
   const channel = open({
     onMessage(message) {
+      if (isPacket(message)) return
       if (message.kind === 'digested' || message.kind === 'derived') settle?.resolve(message)
       else if (message.kind === 'load-failed') fail(printable(message.message).slice(0, 500))
     },
