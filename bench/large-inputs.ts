@@ -11,6 +11,7 @@ import { assertSame } from './lib/same.ts'
 import { PROMISES } from './promises.ts'
 
 const MS = 200
+const HANDED_MS = 500
 /** A batch of eight images; or one image each of eight callers, which this model is not found to gain from joining: copying is all it does. */
 const CASES: readonly { readonly callers: number; readonly images: number; readonly target?: Target }[] = [
   { callers: 1, images: 8, target: PROMISES.largeInputs },
@@ -26,6 +27,51 @@ async function serve(source: Uint8Array, granted: () => number): Promise<ModelSe
   } finally {
     process.constrainedMemory = constrainedMemory
   }
+}
+
+/**
+ * Calls per second of the time inside them. A caller that gives memory away makes new memory for the next call, which is no part of the call.
+ * Both sides fill their memory just before: ours a fresh array, the rival its own.
+ */
+async function rateInside(
+  ms: number,
+  prepare: () => Float32Array,
+  call: (data: Float32Array) => Promise<unknown>,
+): Promise<number> {
+  let [inside, calls] = [0, 0]
+  for (const end = performance.now() + ms; performance.now() < end; calls++) {
+    const data = prepare()
+    const start = performance.now()
+    await call(data)
+    inside += performance.now() - start
+  }
+  return (calls * 1000) / inside
+}
+
+async function handedOver({ keeps, fresh }: Record<'keeps' | 'fresh', ModelServer>): Promise<Row> {
+  const dims = [8, ...IMAGE]
+  const input = rotatingFloats(product(dims))
+  const own = new Float32Array(product(dims))
+  let next = 0
+  const filled = (array: Float32Array): Float32Array => {
+    array.set(input(next++))
+    return array
+  }
+  const callTo = (server: ModelServer, transfer: boolean) => (data: Float32Array) =>
+    server.predict('m', { x: { type: 'float32', dims, data } }, { transfer })
+  const [ours, rival] = [callTo(keeps, true), callTo(fresh, false)]
+  return pairedRow({
+    bench: 'large-inputs',
+    what: `predict(), ${((4 * product(dims)) / 2 ** 20).toFixed(1)} MiB of input handed over, 1 caller`,
+    rival: 'the same copied into fresh memory',
+    pairs: await measurePairs({
+      ours: () => rateInside(HANDED_MS, () => filled(new Float32Array(product(dims))), ours),
+      rival: () => rateInside(HANDED_MS, () => filled(own), rival),
+    }),
+    format: perSecond,
+    target: PROMISES.handedOver,
+    how: `one call after the other for ${HANDED_MS} ms, the time inside them`,
+  })
 }
 
 export const largeInputs: Bench = {
@@ -59,6 +105,7 @@ export const largeInputs: Bench = {
         }),
       )
     }
+    rows.push(await handedOver(servers))
     await Promise.all([servers.keeps.close(), servers.fresh.close()])
     return rows
   },

@@ -21,6 +21,7 @@ export const PROMISES = {
   oneCaller: atMost(byNode(1.3, 1.9), byNode(1.1, 1.5)),
   processTier: atMost(3, 3),
   largeInputs: atLeast(1.3, 3),
+  handedOver: atLeast(3, 5),
   batching5MB: atLeast(0.7, 0.9),
   batching38MB: atLeast(0.8, 0.95),
   cnn: atLeast(0.85, 0.97),

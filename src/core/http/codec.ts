@@ -92,6 +92,7 @@ function asTensors(
     outputs,
     shareable: call.shareable,
     cacheable: call.cacheable,
+    transfer: call.transfer,
     priority: terms.priority,
     sequence,
     timeoutMs: terms.timeoutMs,

@@ -43,6 +43,7 @@ function callOf(request: HttpRequest, { model = '', version, label }: Visit['par
     outputs: undefined,
     shareable: true,
     cacheable: true,
+    transfer: false,
     priority: undefined,
     sequence: undefined,
     timeoutMs: undefined,

@@ -1,9 +1,11 @@
 /** Runs one request of a version that serves: through its views and, where it keeps state, its sequence, into the queue. */
 
+import type { LendingBufferPool } from '../engine/buffer-pool.ts'
 import type { Clock } from '../host/clock.ts'
 import type { CheckedCall } from '../predict/call.ts'
 import type { Finished } from '../scheduler/entry.ts'
 import type { Sequences } from '../sequences/index.ts'
+import { discard } from '../tensor/index.ts'
 import type { About } from './about.ts'
 import type { Running } from './running.ts'
 import type { SessionView } from './view/session.ts'
@@ -16,6 +18,18 @@ interface Deps {
   readonly about: About
   readonly sequences: Sequences | undefined
   readonly clock: Clock
+}
+
+/** Inputs that are no loans of the pool, which go back there. */
+function takenFrom(inputs: Tensors, buffers: LendingBufferPool | undefined): Tensors {
+  const isLent = (data: Tensors[string]['data']): boolean => 'buffer' in data && buffers?.isLent(data.buffer) === true
+  return Object.fromEntries(Object.entries(inputs).filter(([, { data }]) => !isLent(data)))
+}
+
+/** Memory that a caller gave away and that no message took: its rows were joined with others, or cut into pieces. */
+function freeAfter(finished: Promise<unknown>, inputs: Tensors): void {
+  const free = (): void => discard(inputs)
+  finished.then(free, free)
 }
 
 export function createRun(
@@ -45,6 +59,7 @@ export function createRun(
     // Queued first: a model that is out of memory comes back for requests that wait.
     slot.touch()
     buffers?.releaseAfter(finished, inputs)
+    if (opts.transfer && !sequences) freeAfter(finished, takenFrom(inputs, buffers))
     return finished
   }
 

@@ -75,10 +75,10 @@ export function adopt(servable: Servable): Served {
       return servable.signature
     },
     info,
-    intake(inputs) {
+    intake(inputs, transfer) {
       const { signature } = servable
       if (known?.of !== signature) known = { of: signature, intake: createIntake(signature, TERMS) }
-      return known.intake(inputs)
+      return known.intake(inputs, transfer)
     },
     buffers: undefined,
     get labels() {

@@ -35,6 +35,8 @@ export interface Call {
   readonly shareable: boolean
   /** False neither asks nor fills the cache. */
   readonly cacheable: boolean
+  /** True gives the memory of {@link Call.inputs} away where that saves a copy; no matter for inputs that were decoded here. */
+  readonly transfer: boolean
   /** `undefined` for the servable's own. */
   readonly priority: Priority | undefined
   readonly sequence: SequencePlace | undefined

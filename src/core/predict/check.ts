@@ -14,9 +14,10 @@ export const createCheck =
     const served = call.servable as Served
     const { decoded } = call
     const isDecoded = decoded !== undefined && decoded.of === served && decoded.inputs === call.inputs
-    const inputs = isDecoded ? decoded.inputs : served.intake(call.inputs)
-    const trace = observer?.begin(served, call.at, call, call.request?.headers)
     const fetches = selectionsOf(served).of(call.outputs)
+    // A refused call takes no memory.
+    const inputs = isDecoded ? decoded.inputs : served.intake(call.inputs, call.transfer && fetches !== undefined)
+    const trace = observer?.begin(served, call.at, call, call.request?.headers)
     if (!fetches) {
       // Its trace has begun, and is ended by the refusal.
       call.account.progress = { servable: undefined, trace }

@@ -72,6 +72,7 @@ const callOf = (model: string, inputs: PredictInputs, opts: PredictOptions, at: 
   outputs: opts.outputs,
   shareable: opts.batch !== false,
   cacheable: opts.cache !== false,
+  transfer: opts.transfer === true,
   priority: opts.priority,
   sequence: opts.sequence,
   timeoutMs: opts.timeoutMs,

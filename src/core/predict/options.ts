@@ -23,6 +23,14 @@ export interface PredictOptions {
   readonly batch?: boolean
   /** `false` runs the model even if the result is known, and does not keep the new one. @default true */
   readonly cache?: boolean
+  /**
+   * Gives the memory of large inputs away in place of a copy. A typed array that fills its whole `ArrayBuffer` is left with length 0, as after
+   * `postMessage()`; a part of a buffer (such as a small `Buffer`), shared or resizable memory and plain arrays are copied as ever, and stay.
+   * The memory is gone as soon as the inputs have passed their check, whatever becomes of the call then. A call that is refused before, as for
+   * its options, its model or its inputs, takes nothing.
+   * @default false
+   */
+  readonly transfer?: boolean
   /** Which sequence this is a request of, for models with state (`sequences`); they need it. @default none */
   readonly sequence?: SequencePlace
   /** Share of a busy model. @default the model's `priority` */
@@ -45,6 +53,7 @@ export const PREDICT_OPTIONS = {
   batch: boolean.default(true),
   priority,
   cache: boolean.default(true),
+  transfer: boolean.default(false),
   sequence: sequencePlace,
   // An empty one is more likely a missing id, and would share results among all that have none.
   tenant: scalar<string>(

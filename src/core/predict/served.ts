@@ -28,8 +28,11 @@ export interface Served extends Servable {
   /** Why it is ready and takes no requests. */
   readonly unavailableBecause: string | undefined
   info(isDefault?: boolean): ModelInfo
-  /** Makes tensors of the server's own of a caller's inputs. Valid once the state has been `ready`. */
-  intake(inputs: PredictInputs): Record<string, Tensors[string]>
+  /**
+   * Makes tensors of the server's own of a caller's inputs. Valid once the state has been `ready`.
+   * @param transfer true takes their memory where it can be given away, false copies all of it
+   */
+  intake(inputs: PredictInputs, transfer: boolean): Record<string, Tensors[string]>
   /** Where large inputs may lie, so that they need no further copy; none where a run could not take them from there. */
   readonly buffers: BufferPool | undefined
   /** By output, the meanings of its elements. */

@@ -3,14 +3,26 @@
 import type { BufferPool } from '../../engine/buffer-pool.ts'
 import { isModelmountError, ModelmountError } from '../../errors.ts'
 import type { PredictInputs } from '../../predict/types.ts'
-import { checkInputs, copyOf, DTYPES, isRefused, isSmall } from '../../tensor/index.ts'
+import {
+  checkInputs,
+  copyOf,
+  DTYPES,
+  inputFault,
+  isDetached,
+  isRefused,
+  isSmall,
+  isWhole,
+  quote,
+  takeOver,
+} from '../../tensor/index.ts'
 import type { Dim, ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 
 /**
  * Turns what a caller gives to `predict()` into tensors that belong to us.
+ * @param transfer true takes memory over that the caller can give away, once all inputs have passed the check
  * @throws ModelmountError `INPUT_INVALID`
  */
-export type Intake = (inputs: PredictInputs) => Record<string, Tensor>
+export type Intake = (inputs: PredictInputs, transfer?: boolean) => Record<string, Tensor>
 
 /**
  * @param limits.maxElements largest number of elements of one input
@@ -22,34 +34,84 @@ export function createIntake(
   buffers?: BufferPool | undefined,
 ): Intake {
   const plans = plansOf(signature)
-  return (inputs) => {
+  return (inputs, transfer = false) => {
     try {
-      const usual = plans && takeUsual(plans, inputs, limits.maxElements)
-      return usual ?? snapshot(checkInputs(signature, inputs, limits), inputs, buffers)
+      const usual = plans && !transfer && takeUsual(plans, inputs, limits.maxElements)
+      if (usual) return usual
+      const tensors = checkInputs(signature, inputs, limits)
+      return snapshot(tensors, inputs, transfer ? wholesOf(tensors, inputs) : NONE, buffers)
     } catch (error) {
       if (isModelmountError(error)) throw error
+      refuseGivenAway(inputs)
       // A getter or proxy of the caller's that throws.
       throw new ModelmountError('INPUT_INVALID', 'the inputs could not be read', { cause: error })
     }
   }
 }
 
-/** Copies what is still the caller's own memory: a caller may reuse its array as soon as `predict()` has returned its promise. */
+/**
+ * Copies what is still the caller's own memory: a caller may reuse its array as soon as `predict()` has returned its promise.
+ * @param given away by the caller. Taken last, because no copy can be made of memory that is gone
+ */
 function snapshot(
   tensors: Record<string, Tensor>,
   inputs: PredictInputs,
+  given: readonly string[],
   buffers: BufferPool | undefined,
 ): Record<string, Tensor> {
   for (const name of Object.keys(tensors)) {
     const tensor = tensors[name]
-    if (!tensor || tensor.type === 'string') continue
-    const given = inputs[name]
-    const theirs = ArrayBuffer.isView(given) ? given : typeof given === 'object' && 'data' in given ? given.data : undefined
-    if (!ArrayBuffer.isView(theirs) || theirs.buffer !== tensor.data.buffer) continue
-    const { data } = tensor
-    tensors[name] = { ...tensor, data: buffers && !isSmall(data) ? buffers.copy(data) : copyOf(data) } as Tensor
+    if (tensor && !given.includes(name) && isTheirs(tensor, inputs[name])) tensors[name] = copied(tensor, buffers)
+  }
+  for (const name of given) {
+    const tensor = tensors[name] as NumericTensor
+    const taken = takeOver(tensor.data.buffer as ArrayBuffer)
+    const ArrayOf = DTYPES[tensor.type].array as unknown as new (buffer: ArrayBuffer) => NumericData
+    tensors[name] = taken ? ({ ...tensor, data: new ArrayOf(taken) } as Tensor) : copied(tensor, buffers)
   }
   return tensors
+}
+
+type NumericTensor = Exclude<Tensor, { readonly type: 'string' }>
+
+const NONE: readonly string[] = []
+
+/** Inputs whose memory can be given away: each fills a buffer of its own. Of two with the same buffer, the second is copied. */
+function wholesOf(tensors: Readonly<Record<string, Tensor>>, inputs: PredictInputs): readonly string[] {
+  const seen = new Set<ArrayBufferLike>()
+  return Object.keys(tensors).filter((name) => {
+    const tensor = tensors[name] as Tensor
+    if (!isTheirs(tensor, inputs[name]) || !isWhole(tensor.data) || seen.has(tensor.data.buffer)) return false
+    seen.add(tensor.data.buffer)
+    return true
+  })
+}
+
+/** The memory of that tensor is the caller's. */
+function isTheirs(tensor: Tensor, given: PredictInputs[string] | undefined): tensor is NumericTensor {
+  if (tensor.type === 'string') return false
+  const theirs = ArrayBuffer.isView(given) ? given : typeof given === 'object' && 'data' in given ? given.data : undefined
+  return ArrayBuffer.isView(theirs) && theirs.buffer === tensor.data.buffer
+}
+
+const copied = (tensor: NumericTensor, buffers: BufferPool | undefined): Tensor =>
+  ({ ...tensor, data: buffers && !isSmall(tensor.data) ? buffers.copy(tensor.data) : copyOf(tensor.data) }) as Tensor
+
+/**
+ * Names the input whose memory its owner gave away before, with `transfer` or to another thread: nothing of it can be read.
+ * @throws ModelmountError `INPUT_INVALID`
+ */
+function refuseGivenAway(inputs: PredictInputs): void {
+  for (const [input, given] of Object.entries(inputs)) {
+    const data = ArrayBuffer.isView(given) ? given : (given as { readonly data?: unknown }).data
+    if (!ArrayBuffer.isView(data) || !isDetached(data.buffer)) continue
+    throw inputFault(`input ${quote(input)} has no memory any more: it was given away before`, {
+      input,
+      field: input,
+      expected: 'an array that still has its memory',
+      got: 'one that was given away',
+    })
+  }
 }
 
 // ---------------------------------------------------------------- the usual case
