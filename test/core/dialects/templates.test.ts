@@ -73,6 +73,21 @@ const bodyOf = ({ types, gap, more, rows }: Client, numbers: readonly string[]):
   return `{"inputs":[${inputs.join(gap === '' ? ',' : `,${gap}`)}]${more}}`
 }
 
+const shape = fc.oneof(
+  fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 3 }).map((dims) => `[${dims}]`),
+  fc.constantFrom('[1,2]', '[2,2]', '[ 2 ,\n2 ]', '[02,2]', '[-1,2]', '[1.0,2]', '[1e0,2]', '[]', '[0,2]', '[1,2', '["1",2]'),
+  fc.constantFrom(
+    '[1,,2]',
+    '[1 2]',
+    '[4294967296,2]',
+    '[99999999999999999999,2]',
+    '[[1,2]]',
+    'null',
+    '{}',
+    '[1,2],"shape":[2,2]',
+  ),
+)
+
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 test('whatever the numbers are, the outcome is that of reading the body as a whole', () => {
@@ -91,6 +106,38 @@ test('whatever the numbers are, the outcome is that of reading the body as a who
       },
     ),
     { numRuns: 500 },
+  )
+})
+
+test('whatever the shapes are, the outcome is that of reading the body as a whole', () => {
+  const place = fc.record({ shape, count: fc.integer({ min: 1, max: 8 }) })
+  const dims = fc.constantFrom<ModelSignature['inputs'][number]['dims']>(
+    ['N', null],
+    ['N', 'S'],
+    ['N', 2],
+    [null, null],
+    undefined,
+  )
+  fc.assert(
+    fc.property(
+      client,
+      fc.array(dims, { minLength: 3, maxLength: 3 }),
+      fc.array(fc.array(place, { minLength: 3, maxLength: 3 })),
+      (one, all, bodies) => {
+        const { inputs, outputs } = signatureOf(one.types)
+        const signature = { inputs: inputs.map((info, i) => ({ ...info, dims: all[i] })), outputs }
+        outcomeOf(encode(bodyOf(one, ['1', '2', '3'])), signature)
+        for (const places of bodies) {
+          let index = 0
+          const text = bodyOf(one, ['1', '2', '3']).replaceAll(/"shape":\[[^\]]*\],"data":(\s*)\[[^\]]*\]/g, (_, space) => {
+            const { shape, count } = places[index++] as (typeof places)[number]
+            return `"shape":${shape},"data":${space}[${Array.from({ length: count }, (_, n) => n)}]`
+          })
+          expect(outcomeOf(encode(text), signature)).toEqual(outcomeOf(text, signature))
+        }
+      },
+    ),
+    { numRuns: 1000 },
   )
 })
 
@@ -148,6 +195,43 @@ test('what was learned is used: other numbers, in the order of the signature', (
   expect(Object.keys(request?.inputs ?? {})).toEqual(['x0', 'x1'])
   expect(request?.inputs.x0?.data).toEqual(Float32Array.of(8, 0.5))
   expect(request?.inputs.x1?.data).toEqual(BigInt64Array.of(8n, 9007199254740993n))
+})
+
+test('what was learned is used for other shapes that fit, each with as many numbers', () => {
+  const signature = signatureOf(['float32', 'int64'])
+  const templates = createTemplates(signature)
+  templates.learn(encode(`${TWO}}`), ['x1', 'x0'], decodeInfer(`${TWO}}`, signature, { maxElements: MAX_ELEMENTS }))
+  const read = (first: string, second: string) =>
+    templates.read(encode(`${TWO}}`.replace('[1,2]', first).replace('[1,2]', second).replaceAll('[7,', '[7,8,9,')), MAX_ELEMENTS)
+  expect(read('[2,2]', '[2,2]')?.inputs.x0).toEqual({ type: 'float32', dims: [2, 2], data: Float32Array.of(7, 8, 9, 0.5) })
+  expect(read('[1,4]', '[1,4]')?.inputs.x1?.dims).toEqual([1, 4])
+  // The rows of both have one name.
+  expect([read('[2,2]', '[1,4]'), read('[2,3]', '[2,2]'), read('[4]', '[2,2]')]).toEqual([undefined, undefined, undefined])
+})
+
+test('a shape inside parameters is not taken for that of the input', () => {
+  const signature = signatureOf(['float32'])
+  const text = (inner: string, outer: string) =>
+    `{"inputs":[{"name":"x0","parameters":{"shape":${inner}},"datatype":"FP32","data":[1,2,3,4],"shape":${outer}}]}`
+  for (const [inner, outer] of [
+    ['[2,2]', '[2,2]'],
+    ['[1,4]', '[2,2]'],
+    ['[2,2]', '[1,4]'],
+  ] as const) {
+    const body = text(inner, outer)
+    expect(outcomeOf(encode(body), signature)).toEqual(outcomeOf(body, signature))
+  }
+})
+
+test('labels are bounded for the rows of each request', () => {
+  const signature = {
+    inputs: signatureOf(['float32']).inputs,
+    outputs: [{ name: 'y', type: 'float32', declaredType: 'float32', dims: ['N', 10_000] }],
+  } as const
+  const text = (rows: number) =>
+    `{"inputs":[{"name":"x0","datatype":"FP32","shape":[${rows},1],"data":[${Array(rows).fill(1)}]}],"outputs":[{"name":"y","parameters":{"classification":10000}}]}`
+  for (const rows of [1, 5, 7, 5]) expect(outcomeOf(encode(text(rows)), signature)).toEqual(outcomeOf(text(rows), signature))
+  expect(outcomeOf(encode(text(7)), signature)).toContain('REQUEST_INVALID')
 })
 
 test('nothing is learned from what a caller says of itself', () => {

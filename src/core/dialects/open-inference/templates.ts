@@ -1,14 +1,15 @@
 /**
- * The requests of one client mostly differ in their numbers alone. The text around those has been parsed and checked once; where a body has
- * the very same bytes around its lists, only these are read. Keeps nothing of any caller: bodies with an id or parameters of their own, which
+ * The requests of one client mostly differ in their numbers alone, and in the shapes that say how many there are. The text around those has been
+ * parsed and checked once; where a body has the very same bytes around its lists, only these are read. Keeps nothing of any caller: bodies with an id or parameters of their own, which
  * differ from request to request anyway, are not learned from.
  */
 
-import { allocateInside, type ElementArrays, isRefused } from '../../tensor/index.ts'
+import { allocateInside, type ElementArrays, isRefused, product } from '../../tensor/index.ts'
 import type { DType, ModelSignature, Tensor, ValueInfo } from '../../tensor/types.ts'
 import { findDataSpans } from '../codec/data-spans.ts'
 import { isScannable, scanAll } from '../codec/number-scanner.ts'
 import type { InferRequest } from './infer-request.ts'
+import { type Bound, countShapes, fitsShape, readShape, startOfShape } from './shape-text.ts'
 
 interface List {
   readonly input: string
@@ -16,6 +17,9 @@ interface List {
   readonly dims: readonly number[]
   readonly count: number
   readonly nonFinite: ValueInfo['nonFinite']
+  readonly declared: ValueInfo['dims']
+  /** Where the shape may be another: the text between it and the list. The piece before ends with the bracket that opens the shape. */
+  readonly between: Buffer | undefined
 }
 
 interface Template {
@@ -105,12 +109,37 @@ function templateOf(
     const { type, dims, data } = request.inputs[input] as Tensor
     if (!isScannable(type)) return undefined
     pieces.push(Buffer.from(body.subarray(end, from)))
-    const nonFinite = infos.find(({ name }) => name === input)?.nonFinite
-    lists.push({ input, type, dims: [...dims], count: data.length, nonFinite })
+    const info = infos.find(({ name }) => name === input)
+    const { nonFinite, dims: declared } = info ?? {}
+    lists.push({ input, type, dims: [...dims], count: data.length, nonFinite, declared, between: undefined })
     end = to
   }
   pieces.push(Buffer.from(body.subarray(end)))
-  return { pieces, lists, inputs: Object.keys(request.inputs), request }
+  const template = { pieces, lists, inputs: Object.keys(request.inputs), request }
+  return mayVary(template) ? withShapes(template) : template
+}
+
+/**
+ * Each shape stands once before its list, so that the count of its numbers is known there. Labels of an answer are bounded by the rows of the
+ * request, which were checked for one shape.
+ */
+const mayVary = ({ pieces, request: { forms } }: Template): boolean =>
+  pieces.every((piece, i) => countShapes(piece) === (i < pieces.length - 1 ? 1 : 0)) &&
+  [...forms.named.values()].every(({ classes }) => classes === 0)
+
+/** The same with room for other shapes: of all lists or of none, because their sizes depend on each other. */
+function withShapes(template: Template): Template {
+  const pieces = [...template.pieces]
+  const lists: List[] = []
+  for (const [i, list] of template.lists.entries()) {
+    const piece = pieces[i] as Buffer
+    const start = startOfShape(piece)
+    const end = start === undefined ? -1 : readShape(piece, start, [])
+    if (start === undefined || end < 0) return template
+    pieces[i] = piece.subarray(0, start)
+    lists.push({ ...list, between: piece.subarray(end) })
+  }
+  return { ...template, pieces, lists }
 }
 
 function readBy({ pieces, lists, inputs, request }: Template, bytes: Buffer, maxElements: number): InferRequest | undefined {
@@ -118,19 +147,28 @@ function readBy({ pieces, lists, inputs, request }: Template, bytes: Buffer, max
   // The ends first: they are the cheapest to tell apart.
   if (!isAt(bytes, bytes.length - last.length, last)) return undefined
   const read: Record<string, Tensor> = Object.create(null)
+  const bound: Bound = []
   let at = 0
   for (let i = 0; i < lists.length; i++) {
     const piece = pieces[i] as Buffer
-    const { input, type, dims, count, nonFinite } = lists[i] as List
+    const list = lists[i] as List
+    const { input, type, nonFinite, between } = list
     if (!isAt(bytes, at, piece)) return undefined
-    const from = at + piece.length
+    // A caller may change its own.
+    const dims: number[] = between ? [] : [...list.dims]
+    let from = at + piece.length
+    if (between) {
+      const shapeEnd = readShape(bytes, from, dims)
+      if (shapeEnd < 0 || !fitsShape(dims, list.declared, bound) || !isAt(bytes, shapeEnd, between)) return undefined
+      from = shapeEnd + between.length
+    }
+    const count = between ? product(dims) : list.count
     const to = bytes.indexOf(CLOSE_ARRAY, from)
     // Each number takes a digit and a comma.
     if (to < 0 || count > (to - from + 1) / 2 || count > maxElements) return undefined
     const data: ElementArrays[DType] = allocateInside(type, count)
     if (!scanAll(type, bytes, { from, to }, data)) return undefined
-    // A caller may change its own.
-    const tensor = { type, dims: [...dims], data } as Tensor
+    const tensor = { type, dims, data } as Tensor
     if (nonFinite && isRefused({ nonFinite }, tensor)) return undefined
     read[input] = tensor
     at = to
