@@ -28,3 +28,35 @@ export function checked(call: RoutedCall, inputs: Tensors, fetches: readonly str
   narrowed.account.progress = narrowed
   return narrowed
 }
+
+/** The same call once more. Field by field: Node 20 takes microseconds to spread an object of this size. */
+export function copyOf<C extends Call>(call: C): C {
+  const { fetches, trace } = call as Call & Partial<NewCall>
+  const copy: NewCall = {
+    model: call.model,
+    version: call.version,
+    label: call.label,
+    id: call.id,
+    outputs: call.outputs,
+    shareable: call.shareable,
+    cacheable: call.cacheable,
+    transfer: call.transfer,
+    priority: call.priority,
+    sequence: call.sequence,
+    timeoutMs: call.timeoutMs,
+    at: call.at,
+    signal: call.signal,
+    connection: call.connection,
+    principal: call.principal,
+    tenant: call.tenant,
+    request: call.request,
+    codec: call.codec,
+    decoded: call.decoded,
+    inputs: call.inputs,
+    servable: call.servable,
+    fetches: fetches ?? NO_FETCHES,
+    trace,
+    account: call.account,
+  }
+  return copy as Call as C
+}

@@ -3,6 +3,7 @@
 import { isModelmountError, ModelmountError, toModelmountError } from '../errors.ts'
 import { faultIn } from './answered.ts'
 import type { Account, Answer, Call, CheckedCall, Predict, RoutedCall, Servable } from './call.ts'
+import { copyOf } from './narrow.ts'
 import type { Served } from './served.ts'
 import { completeStack } from './stack.ts'
 import type { CallIn, Place, Stage, Stages } from './stage.ts'
@@ -45,17 +46,21 @@ export function createPipeline({ steps, extensions, report }: Deps): Pipeline {
     }, next)
   const outermost = (next: Predict): Predict => around('observe', around('identify', next))
 
-  const ran = around('run', run)
+  const isStaged = extensions.some(({ stages }) => stages !== undefined)
+  // The steps that fill in a call get one of their own: a stage may ask again with the same.
+  const copying = <C extends Call>(step: Predict<C>): Predict<C> => (isStaged ? (call) => step(copyOf(call)) : step)
+  const settling = <C extends Call>(step: Predict<C>): Predict<C> => (isStaged ? settled(step) : step)
+  const ran = around('run', settling(run))
   const cached = around('cache', steps.cache(ran))
-  const checked = around('check', steps.check(cached))
+  const checked = around('check', copying(steps.check(cached)))
   const authorized = around('authorize', checked)
-  const routed = around('route', steps.route(authorized))
-  const decoded = around('decode', steps.decode(routed))
+  const routed = around('route', copying(steps.route(authorized)))
+  const decoded = around('decode', settling(steps.decode(routed)))
   const opened = around('open', decoded)
   const admitted = around('admit', opened)
 
   const refusals = new WeakMap<Account, unknown>()
-  const refused = outermost(({ account }) => Promise.reject(refusals.get(account)))
+  const refused = outermost((call) => Promise.reject(ours(refusals.get(call.account), call)))
   return {
     predict: outermost(admitted),
     isExtended: extensions.some(({ stages, servables }) => stages !== undefined || servables !== undefined),
@@ -83,32 +88,55 @@ export const cacheStep: Stage<CheckedCall> = (next) => {
 /** `decode`: only for calls with a body. */
 export const decodeStep: Stage = (next) => (call) => (call.codec ? call.codec.through(call, next) : next(call))
 
-/** A stage of an extension. An error of its own that is no ModelmountError is its defect, and fails this request alone. */
+/**
+ * A stage of an extension. An error of its own that is no ModelmountError is its defect, and fails this request alone. A stage that hands on the
+ * promise of what is further in adds none: each promise on the way costs as much as a short stage.
+ */
 function guarded<C extends Call>(stage: Stage<C>, inner: Predict<C>, what: string, report: Deps['report']): Predict<C> {
-  // Errors from further in become ours here, so that the rest is the stage's.
-  const outer = stage(async (call) => {
+  /** Of the call that went further in last. */
+  let passed: Promise<Answer> | undefined
+  const outer = stage((call) => {
     try {
-      // A copy: the steps further in fill in their own, and a stage may ask again.
-      return await inner({ ...call })
+      passed = inner(call)
     } catch (cause) {
-      const error = toModelmountError(cause)
-      if (call.account.progress.servable) completeStack(error, call)
-      throw error
+      passed = Promise.reject(ours(cause, call))
     }
+    return passed
   })
   const failed = (error: ModelmountError): never => {
     report(what, error)
     throw error
   }
-  return async (call) => {
-    let answer: Answer
-    try {
-      answer = await outer(call)
-    } catch (cause) {
-      if (isModelmountError(cause)) throw cause
-      return failed(new ModelmountError('INTERNAL', 'internal error', { cause }))
-    }
+  const refused = (cause: unknown): never => {
+    if (isModelmountError(cause)) throw cause
+    return failed(new ModelmountError('INTERNAL', 'internal error', { cause }))
+  }
+  const checked = (answer: Answer): Answer => {
     const fault = faultIn(answer)
     return fault ? failed(fault) : answer
   }
+  return (call) => {
+    try {
+      const answering = outer(call)
+      if (answering === passed) return answering
+      return Promise.resolve(answering).then(checked, refused)
+    } catch (cause) {
+      return Promise.reject(cause).catch(refused)
+    }
+  }
 }
+
+/** An error from further in becomes ours before a stage sees it, so that the rest is the stage's own. */
+function ours(cause: unknown, call: Call): ModelmountError {
+  const error = toModelmountError(cause)
+  if (call.account.progress.servable) completeStack(error, call)
+  return error
+}
+
+/** A step whose promise rejects with errors of ours alone. */
+const settled =
+  <C extends Call>(next: Predict<C>): Predict<C> =>
+  (call) =>
+    next(call).catch((cause) => {
+      throw ours(cause, call)
+    })
