@@ -18,7 +18,7 @@ export default defineConfig({
     // Some tests load ONNX Runtime by themselves, to compare with; running them must not report anything to anybody.
     env: { ORT_DISABLE_TELEMETRY: '1' },
     globalSetup: ['./test/support/build-age.ts'],
-    setupFiles: ['./test/support/fresh-dist.ts'],
+    setupFiles: ['./test/support/fresh-dist.ts', './test/support/own-cache.ts'],
     reporters: ['default', './test/support/summary.ts'],
     testTimeout: 90_000,
     hookTimeout: 90_000,

@@ -24,7 +24,7 @@ export default defineConfig({
     // Simulated hours under load take half a minute for each change.
     exclude: process.env.MUTATION_FAR ? [] : ['**/*.long.test.ts'],
     globalSetup: [],
-    setupFiles: [],
+    setupFiles: ['./test/support/own-cache.ts'],
     reporters: ['default'],
     // The longest test takes 4 s, and four times as long on a busy machine. Stryker's own timer ends most of what waits for ever sooner.
     testTimeout: 45_000,

@@ -34,7 +34,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const registry = createRegistry<Served>()
   const buffers = createBufferPool(clock)
   const decoding = createDecoding(config)
-  const trials = createTrials(clock, openProcess({ maxMemoryBytes: undefined }))
+  const trials = createTrials(clock, openProcess({ maxMemoryBytes: undefined, holds: false }))
   const { emit, subscribe } = createEvents(config.logger)
   const warn = (message: string): void => emit({ type: 'warning', message })
   const telemetry = config.telemetry && isolated(config.telemetry, warn)

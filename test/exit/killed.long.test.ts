@@ -64,7 +64,7 @@ describe('a script whose child is killed while it loads', LINUX, () => {
     ['thread', 1],
     ['process', 1],
   ] as const)('the child in which the model is tried, %s tier', async (isolation, kills) => {
-    const { code, stdout } = await run({ isolation, trialRun: false }, kills)
+    const { code, stdout } = await run({ isolation, trialRun: false, proof: 'before-ready' }, kills)
     // The first child is that of the trial.
     expect(stdout).toMatch(/^loading\nuntried: .*SIGKILL.*\nready\n$/)
     expect(code).toBe(3)

@@ -16,7 +16,13 @@ afterEach(async () => {
 })
 
 async function serve(source: Uint8Array, settings: Partial<ModelSpec> = {}): Promise<ModelServer> {
-  server = await createModelServer({ models: [{ name: 'm', source, ...settings }], logger: false, strict: true })
+  server = await createModelServer({
+    models: [{ name: 'm', source, ...settings }],
+    proof: 'before-ready',
+    proofCache: false,
+    logger: false,
+    strict: true,
+  })
   return server
 }
 

@@ -25,7 +25,7 @@ import { type Classes, dictionaries, FORMS, scoresOf, scoring, zipMap } from '..
 import { watch } from '../support/events.ts'
 import { callerOf } from '../support/mount.ts'
 import { ecPair } from '../support/openssl.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 
 const CLASSES: Classes = ['cat', 'dog', 'emu']
 const ROWS = [
@@ -47,7 +47,7 @@ function written(bytes: Uint8Array, name = 'model.onnx'): string {
 }
 
 const serve = (spec: Partial<ModelSpec> & Pick<ModelSpec, 'source'>, options: Partial<ModelServerOptions> = {}) =>
-  serverFor({ models: [{ name: 'm', ...spec }], strict: true, ...options })
+  provedServerFor({ models: [{ name: 'm', ...spec }], strict: true, ...options })
 
 async function expectScores(server: ModelServer, rows: readonly (readonly [number, number])[] = ROWS): Promise<void> {
   const { outputs } = await server.predict('m', { x: rows })
@@ -99,7 +99,7 @@ describe.each(TIERS)('%s tier', (isolation) => {
   test('with weights in another file, and with weights that instances share', async () => {
     const source = written(weighted())
     writeFileSync(join(dir, 'weights.bin'), WEIGHTS)
-    const server = await serverFor({ models: [], cacheDirectory: join(dir, 'cache') })
+    const server = await provedServerFor({ models: [], cacheDirectory: join(dir, 'cache') })
     const events = watch(server)
     const settled = events.next(({ type }) => type === 'weights')
     await server.load({ name: 'm', source, isolation, shareWeights: true })
@@ -247,7 +247,7 @@ describe('outputs that cannot be carried', () => {
   const NAMES = ['half', 'tiny', 'list', 'maybe']
 
   test.each(TIERS)('are cut and the rest served, in the %s tier', async (isolation) => {
-    const server = await serverFor({ models: [] })
+    const server = await provedServerFor({ models: [] })
     const { seen } = watch(server)
     await server.load({ name: 'm', source: written(mixed()), isolation })
     expect((await server.predict('m', { x: ROWS })).outputs).toEqual({

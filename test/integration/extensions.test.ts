@@ -8,7 +8,7 @@ import { HOSTS } from '../adapters/hosts.ts'
 import { ADD } from '../adapters/requests.ts'
 import { watch } from '../support/events.ts'
 import { callerOf } from '../support/mount.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor, serverFor } from '../support/server.ts'
 import { sharedCost } from '../support/small-models.ts'
 
 /** Sees every prediction from its first step on. */
@@ -166,7 +166,7 @@ describe('an answer', () => {
   test.each(['thread', 'process'] as const)('names its run, which all requests in it share: %s', async (isolation) => {
     const answers: Answer[] = []
     const models = { m: { source: sharedCost(), isolation, instances: 1, cache: { maxBytes: 1e6 } } }
-    const server = await serverFor({ models, extensions: [answersOf(answers)] })
+    const server = await provedServerFor({ models, extensions: [answersOf(answers)] })
     expect(server.model('m').batching.reason).toMatch(/times the rows per second/)
     const [{ name = '', dims = [] } = {}] = server.model('m').inputs
     const width = dims.at(-1) as number
@@ -430,7 +430,7 @@ describe('the stack of a failed run', () => {
         },
       },
     }
-    const server = await serverFor({ models: { gather: gatherModel() }, isolation: 'thread', extensions: [tap] })
+    const server = await provedServerFor({ models: { gather: gatherModel() }, isolation: 'thread', extensions: [tap] })
     return { errors, server }
   }
 

@@ -5,7 +5,7 @@ import { createModelServer } from 'modelmount'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { workerPids } from '../support/children.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 
 /** y = x / d, of integers. */
 const division = writeModel({
@@ -85,7 +85,7 @@ describe('isolation', () => {
 })
 
 test('requests that share runs, and large ones, are answered from the process', async () => {
-  const server = await serverFor({ models: [{ name: 'm', source: division }] })
+  const server = await provedServerFor({ models: [{ name: 'm', source: division }] })
   const rows = 100_000
   const all = { type: 'int64', dims: [rows, 2], data: new BigInt64Array(2 * rows).fill(6n) } as const
   const by = { ...all, data: new BigInt64Array(2 * rows).fill(3n) }

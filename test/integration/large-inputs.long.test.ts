@@ -10,7 +10,7 @@ import type { RunOutcome } from '../../src/core/engine/run.ts'
 import { systemClock } from '../../src/core/host/clock.ts'
 import { FIXED_COST } from '../../tools/models.mjs'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
-import { posted, serverFor } from '../support/server.ts'
+import { posted, provedServerFor } from '../support/server.ts'
 
 /** 280 KB a row. */
 const SIZE = 70_000
@@ -96,7 +96,7 @@ const indices = (...values: number[]): Tensor => ({
 })
 
 const serve = (source: Uint8Array, batching: BatchOptions = {}, rest: object = {}): Promise<ModelServer> =>
-  serverFor({ models: [{ name: 'm', source, batching, ...rest }], strict: true })
+  provedServerFor({ models: [{ name: 'm', source, batching, ...rest }], strict: true })
 
 /** Counts fresh memory of at least that size which the host asks for by name, as the pool does. */
 function countFresh(bytes: number): { count: number } {

@@ -8,13 +8,13 @@ import { inPieces } from '../../src/core/scheduler/pieces.ts'
 import type { Place } from '../../src/core/scheduler/place.ts'
 import { identityModel } from '../../tools/models.mjs'
 import { callerOf } from '../support/mount.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 
 const rows = (count: number) => Buffer.from(new Float32Array(count).fill(1).buffer)
 
 test('eight million rows over HTTP get 4xx or their answer, never 500', async () => {
   const model = { name: 'm', source: identityModel('float', ['N']), batching: { independentRows: true } }
-  const server = await serverFor({ strict: true, models: [model] })
+  const server = await provedServerFor({ strict: true, models: [model] })
   const { post } = callerOf(server.http)
   const count = 8_000_000
   const json = JSON.stringify({

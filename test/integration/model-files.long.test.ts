@@ -9,7 +9,7 @@ import { externalDataModel, slowLoopModel } from '../../tools/models.mjs'
 import { node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { hold } from '../support/children.ts'
 import { LINUX, needs } from '../support/needs.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 import { type Files, treeFor } from '../support/tree.ts'
 
@@ -40,7 +40,7 @@ const IO = `
 async function serve(files: Files, opts: Omit<ModelServerOptions, 'repository'> = {}) {
   const warnings: string[] = []
   const logger = { info() {}, warn: (line: string) => warnings.push(line), error() {} }
-  const server = await serverFor({ logger, ...opts, repository: treeFor(files) })
+  const server = await provedServerFor({ logger, ...opts, repository: treeFor(files) })
   return { server, warnings }
 }
 
@@ -220,7 +220,7 @@ describe('config.pbtxt', () => {
       ['python', '1', 'failed', 'MODEL_UNSUPPORTED', expect.stringContaining('backend "python"')],
     ])
     await expect(
-      serverFor({ strict: true, repository: treeFor({ 'm/1/model.onnx': double, 'm/config.pbtxt': '{' }) }),
+      provedServerFor({ strict: true, repository: treeFor({ 'm/1/model.onnx': double, 'm/config.pbtxt': '{' }) }),
     ).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
     })
@@ -229,7 +229,7 @@ describe('config.pbtxt', () => {
   test('a directory in place of a config', async () => {
     const root = treeFor({ 'm/1/model.onnx': double })
     mkdirSync(join(root, 'm/config.pbtxt'))
-    const server = await serverFor({ repository: root })
+    const server = await provedServerFor({ repository: root })
     expect(reasons(server)).toEqual([['m', '1', 'failed', 'CONFIG_INVALID', expect.stringContaining('config.pbtxt')]])
   })
 
@@ -306,7 +306,7 @@ describe('files', () => {
       mkdirSync(join(root, dir), { recursive: true })
       externalDataModel(join(root, dir))
     }
-    const server = await serverFor({ repository: root, strict: true })
+    const server = await provedServerFor({ repository: root, strict: true })
     expect(server.models().map(({ name, version }) => [name, version])).toEqual([
       ['a', '1'],
       ['b', '1'],
@@ -467,7 +467,7 @@ describe('model.json', () => {
 
 describe('the same settings in code', () => {
   test('labels, metadata and shapes of a model that is loaded later', async () => {
-    const server = await serverFor({ models: [] })
+    const server = await provedServerFor({ models: [] })
     const info = await server.load({
       name: 'm',
       source: double,
@@ -503,7 +503,7 @@ describe('the same settings in code', () => {
         initializers: [tensor('b', 'float', [1], [1])],
       },
     })
-    const server = await serverFor({ models: [{ name: 'm', source, inputs: { b: { optional: true } } }] })
+    const server = await provedServerFor({ models: [{ name: 'm', source, inputs: { b: { optional: true } } }] })
     expect((await server.predict('m', { x: [1] })).outputs.y?.data[0]).toBe(2)
     expect(server.model('m').configNotes).toEqual([
       { file: 'settings', field: 'inputs.b', reason: expect.stringContaining('always has the default') },
@@ -512,7 +512,7 @@ describe('the same settings in code', () => {
 })
 
 test('a request that waits longer than maxWaitMs is refused, whatever its deadline', LINUX, async () => {
-  const server = await serverFor({ models: [{ name: 'm', source: slowLoopModel(), maxWaitMs: 50 }], isolation: 'process' })
+  const server = await provedServerFor({ models: [{ name: 'm', source: slowLoopModel(), maxWaitMs: 50 }], isolation: 'process' })
   const release = hold()
   const [running, waiting] = [1n, 2n].map((trips) => codeOf(server.predict('m', { trips })))
   expect(await waiting).toEqual(['OVERLOADED', 'no instance was free within maxWaitMs (50 ms)'])
@@ -525,7 +525,7 @@ describe('Triton’s own examples', () => {
   const EXAMPLES = needs('models of Triton’s client examples', existsSync(root))
 
   test('are served as they are', EXAMPLES, async () => {
-    const server = await serverFor({ repository: root })
+    const server = await provedServerFor({ repository: root })
     expect(server.models().map(({ name, version, state }) => `${name}@${version} ${state}`)).toEqual([
       'simple@1 ready',
       'simple_dyna_sequence@1 ready',

@@ -4,7 +4,7 @@ import type { ModelServer, PredictResult, Tensor } from 'modelmount'
 import { describe, expect, test } from 'vitest'
 import { gatherModel, mlpModel } from '../../tools/models.mjs'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
-import { posted, serverFor } from '../support/server.ts'
+import { posted, provedServerFor } from '../support/server.ts'
 
 const SIZE = 64
 const WEIGHTS = Float32Array.from({ length: SIZE * SIZE }, (_, i) => (Math.imul(i + 1, 2654435761) / 2 ** 31) * 0.1)
@@ -75,7 +75,7 @@ const furthest = (a: readonly number[], b: readonly number[]): number =>
 
 describe('a model whose rows influence each other', () => {
   test('only for values that nobody tried: no caller sees its neighbour', async () => {
-    const server = await serverFor({ models: [{ name: 'm', source: loudModel() }], strict: true })
+    const server = await provedServerFor({ models: [{ name: 'm', source: loudModel() }], strict: true })
     const quiet = { x: floats(1, (i) => Math.sin(i)) }
     const alone = await server.predict('m', quiet)
     const [beside] = await together(server, { x: floats(20_000, () => 0) }, [quiet, { x: floats(1, () => 1000) }, quiet])
@@ -83,7 +83,7 @@ describe('a model whose rows influence each other', () => {
   })
 
   test('that takes only zeros when tried: no caller sees its neighbour', async () => {
-    const server = await serverFor({ models: [{ name: 'm', source: centredModel() }], strict: true })
+    const server = await provedServerFor({ models: [{ name: 'm', source: centredModel() }], strict: true })
     const mine = { x: floats(1, (i) => Math.sin(i)), index: zeros(1) }
     const alone = await server.predict('m', mine)
     const other = { x: floats(1, () => 50), index: zeros(1) }
@@ -94,7 +94,7 @@ describe('a model whose rows influence each other', () => {
 
 describe('a model whose rows are independent', () => {
   test('300 callers with one to five rows each get their own rows, in their own memory', async () => {
-    const server = await serverFor({ models: [{ name: 'm', source: mlpModel({ layers: [SIZE, 128, 3] }) }], strict: true })
+    const server = await provedServerFor({ models: [{ name: 'm', source: mlpModel({ layers: [SIZE, 128, 3] }) }], strict: true })
     const requests = Array.from({ length: 300 }, (_, i) => {
       const rows = 1 + (i % 5)
       return { features: floats(rows, (k) => Math.sin(i * 1000 + k)) }
@@ -117,7 +117,7 @@ describe('a model whose rows are independent', () => {
   })
 
   test('a neighbour that the model refuses costs nobody else the answer', async () => {
-    const server = await serverFor({ models: [{ name: 'm', source: gatherModel() }], strict: true })
+    const server = await provedServerFor({ models: [{ name: 'm', source: gatherModel() }], strict: true })
     const pending = Array.from({ length: 60 }, (_, i) => server.predict('m', { indices: [i % 7 === 3 ? 99 : i % 8] }))
     for (const [i, outcome] of (await Promise.allSettled(pending)).entries()) {
       if (i % 7 === 3) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'INPUT_REJECTED' } })
@@ -132,7 +132,7 @@ describe('a model whose rows are independent', () => {
   })
 
   test('neighbours that give up, or want other outputs, cost nobody else the answer', async () => {
-    const server = await serverFor({ models: [{ name: 'm', source: mlpModel({ layers: [SIZE, 128, 3] }) }], strict: true })
+    const server = await provedServerFor({ models: [{ name: 'm', source: mlpModel({ layers: [SIZE, 128, 3] }) }], strict: true })
     const features = (i: number) => ({ features: floats(1, (k) => Math.sin(i * 100 + k)) })
     const front = server.predict('m', { features: floats(20_000, () => 0) })
     await posted()

@@ -34,6 +34,7 @@ test('is served when it is allowed', async () => {
       { name: 'onnx', source: mlpModel() },
       { name: 'ort', source: join(dir, 'mlp.ort'), allowOrtFormat: true },
     ],
+    proof: 'before-ready',
     logger: false,
     strict: true,
   })

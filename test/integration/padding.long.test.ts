@@ -5,7 +5,7 @@ import type { BatchOptions, ModelServer, PredictInputs, PredictResult, RunEnd, T
 import { describe, expect, test } from 'vitest'
 import * as models from '../../tools/models.mjs'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
-import { posted, serverFor } from '../support/server.ts'
+import { posted, provedServerFor } from '../support/server.ts'
 
 const VOCABULARY = 32
 const RAGGED = { mask: 'mask' }
@@ -13,7 +13,7 @@ const RAGGED = { mask: 'mask' }
 const encoderModel = (opts: object = {}): Uint8Array => models.encoderModel({ fixedCost: true, ...opts })
 
 const serve = (source: Uint8Array, batching: BatchOptions = { ragged: RAGGED }): Promise<ModelServer> =>
-  serverFor({ models: [{ name: 'm', source, batching }], strict: true })
+  provedServerFor({ models: [{ name: 'm', source, batching }], strict: true })
 
 const int64 = (rows: readonly (readonly number[])[]): Tensor => ({
   type: 'int64',
@@ -116,7 +116,7 @@ describe('is it allowed?', () => {
   })
 
   test('samples of different lengths warm it up', async () => {
-    const server = await serverFor({
+    const server = await provedServerFor({
       models: [
         {
           name: 'm',
@@ -190,7 +190,7 @@ describe('shared runs', () => {
   test('the padding of each run is told', async () => {
     const runs: RunEnd[] = []
     const telemetry: Telemetry = { run: (run) => void runs.push(run) }
-    const server = await serverFor({
+    const server = await provedServerFor({
       models: [{ name: 'm', source: encoderModel(), batching: { ragged: RAGGED } }],
       telemetry,
       strict: true,

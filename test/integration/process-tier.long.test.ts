@@ -27,6 +27,7 @@ async function serve(...models: Partial<ModelSpec>[]): Promise<ModelServer> {
   server = await createModelServer({
     models: models.map((model) => ({ name: 'm', source: addModel(), ...model })),
     isolation: 'process',
+    proof: 'before-ready',
     logger: false,
     strict: true,
   })

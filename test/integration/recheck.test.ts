@@ -4,7 +4,7 @@ import type { ServerEvent } from 'modelmount'
 import { describe, expect, test } from 'vitest'
 import { FIXED_COST } from '../../tools/models.mjs'
 import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 
 /** y = x, and more by as much as the first row is above 1e9: each row picks it by an index that is computed, and always 0. */
 const hidden = writeModel({
@@ -36,7 +36,7 @@ describe('rows that change beside others', () => {
   ] as const)(
     '%s',
     async (_, batching, ends) => {
-      const server = await serverFor({
+      const server = await provedServerFor({
         models: [{ name: 'm', source: hidden, isolation: 'thread', batching, maxQueue: 4 * WAVE }],
       })
       expect(server.model('m').batching.enabled).toBe(true)
@@ -54,8 +54,9 @@ describe('rows that change beside others', () => {
         return
       }
       const reason = expect.stringContaining("while serving, output 'y' of a row was seen to change")
-      expect(events).toEqual([{ type: 'batching', model: 'm', version: '1', enabled: false, reason }])
-      expect(server.model('m').batching).toMatchObject({ enabled: false, reason, maxSize: 1 })
+      const about = { type: 'batching', model: 'm', version: '1' }
+      expect(events).toEqual([{ ...about, state: 'refuted', enabled: false, reason, source: 'serving' }])
+      expect(server.model('m').batching).toMatchObject({ state: 'refuted', enabled: false, reason, maxSize: 1 })
       const [quiet, loud] = await Promise.all([1, 4e9].map((x) => server.predict('m', { x: new Float32Array(4).fill(x) })))
       expect(quiet?.outputs.y?.data[0]).toBe(1)
       expect([quiet?.batchSize, loud?.batchSize]).toEqual([1, 1])

@@ -3,9 +3,9 @@
 import { describe, expect, test } from 'vitest'
 import { FIXED_COST } from '../../tools/models.mjs'
 import { attr, type DimSpec, node, tensor, value, writeModel } from '../../tools/onnx-writer.mjs'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 
-const load = (source: Uint8Array) => serverFor({ strict: true, models: [{ name: 'm', source, isolation: 'thread' }] })
+const load = (source: Uint8Array) => provedServerFor({ strict: true, models: [{ name: 'm', source, isolation: 'thread' }] })
 
 /** Whole numbers as a classifier's labels: x float32 [N, 4] -> label int64 declared as `dims`. @param nodes x -> found [N], or something else */
 const labelled = (

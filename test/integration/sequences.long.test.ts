@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import type { ModelServer, PredictResult, SequenceOptions } from 'modelmount'
 import { describe, expect, test } from 'vitest'
 import { recurrentModel, totalModel } from '../../tools/models.mjs'
-import { observe, serverFor } from '../support/server.ts'
+import { observe, provedServerFor } from '../support/server.ts'
 
 const TOTAL: SequenceOptions = { state: { s: 'next' } }
 const RECURRENT: SequenceOptions = { state: { h: 'hn' } }
@@ -31,7 +31,7 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
 
 describe('a sequence', () => {
   test('hands state on from its start to its end', async () => {
-    const server = await serverFor({ models: [total()] })
+    const server = await provedServerFor({ models: [total()] })
     expect(await sum(server, 1, { id: 7, start: true })).toBe(1)
     expect(await sum(server, 2, { id: 7 })).toBe(3)
     expect(server.model('total').sequences).toMatchObject({ open: 1, bytes: 8, waiting: 0 })
@@ -42,14 +42,14 @@ describe('a sequence', () => {
   })
 
   test('begins anew with a start', async () => {
-    const server = await serverFor({ models: [total()] })
+    const server = await provedServerFor({ models: [total()] })
     await sum(server, 1, { id: 7, start: true })
     expect(await sum(server, 10, { id: 7, start: true })).toBe(10)
     expect(await sum(server, 1, { id: 7 })).toBe(11)
   })
 
   test('is told apart by its id, the kind of its id, and its tenant', async () => {
-    const server = await serverFor({ models: [total()] })
+    const server = await provedServerFor({ models: [total()] })
     const large = 2n ** 60n
     await sum(server, 1, { id: 7, start: true })
     await sum(server, 10, { id: '7', start: true })
@@ -64,7 +64,7 @@ describe('a sequence', () => {
   })
 
   test('is what a model with state needs, and one without cannot have', async () => {
-    const server = await serverFor({ models: [total(), { name: 'plain', source: totalModel() }] })
+    const server = await provedServerFor({ models: [total(), { name: 'plain', source: totalModel() }] })
     await expect(server.predict('total', { x: [[1, 2]] })).rejects.toMatchObject({ code: 'SEQUENCE_REQUIRED', status: 400 })
     const both = { x: [[1, 2]], s: [[0, 0]] }
     expect(await codeOf(server.predict('plain', both, { sequence: { id: 1, start: true } }))).toBe('OPTIONS_INVALID')
@@ -73,7 +73,7 @@ describe('a sequence', () => {
   })
 
   test('hides the state from callers, unless it is an answer too', async () => {
-    const server = await serverFor({
+    const server = await provedServerFor({
       models: [total(), total({ state: { s: { output: 'y', returned: true } } }, { name: 'both' })],
     })
     expect(server.model('total')).toMatchObject({ inputs: [{ name: 'x' }], outputs: [{ name: 'y' }] })
@@ -93,7 +93,7 @@ describe('a sequence', () => {
 
   test('may begin with something else than zeros, and have several rows', async () => {
     const initial = [5, 6]
-    const server = await serverFor({ models: [total({ state: { s: { output: 'next', initial } } })] })
+    const server = await provedServerFor({ models: [total({ state: { s: { output: 'next', initial } } })] })
     const rows = { x: [[1, 1], [2, 2], [3, 3]] } // biome-ignore format: rows
     const { outputs } = await server.predict('total', rows, { sequence: { id: 1, start: true } })
     expect([...(outputs.y?.data ?? [])]).toEqual([6, 7, 7, 8, 8, 9])
@@ -106,14 +106,14 @@ describe('a sequence', () => {
   })
 
   test('never meets kept results', async () => {
-    const server = await serverFor({ cache: { maxBytes: 65536 }, models: [total()] })
+    const server = await provedServerFor({ cache: { maxBytes: 65536 }, models: [total()] })
     expect(server.model('total').cache).toBeUndefined()
     expect(await sum(server, 1, { id: 1, start: true })).toBe(1)
     expect(await sum(server, 1, { id: 1 })).toBe(2)
   })
 
   test('survives that its model leaves memory', async () => {
-    const server = await serverFor({ models: [total(TOTAL, { idleUnloadMs: 1 })] })
+    const server = await provedServerFor({ models: [total(TOTAL, { idleUnloadMs: 1 })] })
     const unloaded = new Promise<void>((resolve) =>
       server.subscribe((event) => event.type === 'residency' && !event.resident && resolve()),
     )
@@ -125,14 +125,14 @@ describe('a sequence', () => {
 
 describe('the order of requests', () => {
   test('is that of their arrival, one at a time', async () => {
-    const server = await serverFor({ instances: 2, models: [total()] })
+    const server = await provedServerFor({ instances: 2, models: [total()] })
     const answers = Array.from({ length: 20 }, (_, i) => sum(server, 1, { id: 1, start: i === 0 }))
     expect(server.model('total').sequences).toMatchObject({ open: 1, waiting: 19 })
     expect(await Promise.all(answers)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1))
   })
 
   test('sequences interleaved at random, sharing runs, answer as each does alone', async () => {
-    const server = await serverFor({
+    const server = await provedServerFor({
       instances: 2,
       models: [
         { name: 'recurrent', source: recurrentModel(), sequences: RECURRENT, batching: { maxSize: 16 } },
@@ -191,7 +191,7 @@ describe('the order of requests', () => {
   })
 
   test('state with its rows second shares runs without a word on its axes', async () => {
-    const server = await serverFor({ models: [{ name: 'recurrent', source: recurrentModel(), sequences: RECURRENT }] })
+    const server = await provedServerFor({ models: [{ name: 'recurrent', source: recurrentModel(), sequences: RECURRENT }] })
     expect(server.model('recurrent').batching.reason).toMatch(/rows per second/)
   })
 })
@@ -202,7 +202,7 @@ describe('what goes wrong', () => {
     Array.from({ length: count }, (_, i) => sum(server, 1, { id: 1, start: i === 0 }, opts(i)))
 
   test('a request that fails leaves the state as it was', async () => {
-    const server = await serverFor({ models: [total()] })
+    const server = await provedServerFor({ models: [total()] })
     await sum(server, 5, { id: 1, start: true })
     const late = new AbortController()
     late.abort()
@@ -215,7 +215,7 @@ describe('what goes wrong', () => {
   })
 
   test('an abort gives up a place in the line', async () => {
-    const server = await serverFor({ models: [total()] })
+    const server = await provedServerFor({ models: [total()] })
     const abort = new AbortController()
     const answers = behind(server, 4, (i) => (i === 2 ? { signal: abort.signal } : {}))
     abort.abort()
@@ -226,7 +226,7 @@ describe('what goes wrong', () => {
   })
 
   test('a first request that fails leaves no sequence to those behind it, be there one from before', async () => {
-    const server = await serverFor({ models: [total()] })
+    const server = await provedServerFor({ models: [total()] })
     await sum(server, 100, { id: 1, start: true })
     const abort = new AbortController()
     const running = sum(server, 1, { id: 1 })
@@ -246,7 +246,7 @@ describe('what goes wrong', () => {
   })
 
   test('whoever sends behind the end is told', async () => {
-    const server = await serverFor({ models: [total()] })
+    const server = await provedServerFor({ models: [total()] })
     const [first, last, behindIt] = [
       sum(server, 1, { id: 1, start: true }),
       sum(server, 1, { id: 1, end: true }),
@@ -256,7 +256,7 @@ describe('what goes wrong', () => {
   })
 
   test('the line is bounded, and so is what one tenant has in it', async () => {
-    const server = await serverFor({ models: [total(TOTAL, { maxQueue: 4, maxQueuePerTenant: 2 })] })
+    const server = await provedServerFor({ models: [total(TOTAL, { maxQueue: 4, maxQueuePerTenant: 2 })] })
     const codes = await Promise.all(behind(server, 7, () => ({})).map(codeOf))
     expect(codes).toEqual(['none', 'none', 'none', 'none', 'none', 'QUEUE_FULL', 'QUEUE_FULL'])
     const ofTenant = await Promise.all(behind(server, 5, () => ({ tenant: 'a' })).map(codeOf))
@@ -264,7 +264,7 @@ describe('what goes wrong', () => {
   })
 
   test('close() answers those who wait, and no state is left', async () => {
-    const server = await serverFor({ models: [total()] })
+    const server = await provedServerFor({ models: [total()] })
     const answers = observe(Promise.all(behind(server, 5, () => ({}))))
     await server.close()
     expect(answers.settled).toBe(true)
@@ -284,11 +284,11 @@ describe('what goes wrong', () => {
       [{ state: { s: 'next' }, controls: { x: 'id' } }, 'sequences.controls.x is "id"'],
       [{ state: { s: 'y', x: 'next' } }, 'keeps every output of the graph to itself'],
     ]
-    const server = await serverFor({ models: bad.map(([sequences], i) => total(sequences, { name: `bad${i}` })) })
+    const server = await provedServerFor({ models: bad.map(([sequences], i) => total(sequences, { name: `bad${i}` })) })
     for (const [i, [, message]] of bad.entries())
       expect(server.model(`bad${i}`).reason).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining(message) })
-    await expect(serverFor({ models: [total({})] })).rejects.toMatchObject({ code: 'OPTIONS_INVALID' })
-    await expect(serverFor({ models: [total({ state: { s: 'next' }, controls: { s: 'start' } })] })).rejects.toMatchObject({
+    await expect(provedServerFor({ models: [total({})] })).rejects.toMatchObject({ code: 'OPTIONS_INVALID' })
+    await expect(provedServerFor({ models: [total({ state: { s: 'next' }, controls: { s: 'start' } })] })).rejects.toMatchObject({
       code: 'OPTIONS_INVALID',
     })
   })
@@ -296,7 +296,7 @@ describe('what goes wrong', () => {
 
 describe('bounds', () => {
   test('as many sequences as may be open, per tenant and in all; none is dropped for another', async () => {
-    const server = await serverFor({ models: [total({ ...TOTAL, maxSequences: 4 })] })
+    const server = await provedServerFor({ models: [total({ ...TOTAL, maxSequences: 4 })] })
     for (const id of [1, 2]) await sum(server, id, { id, start: true }, { tenant: 'a' })
     await expect(sum(server, 1, { id: 3, start: true }, { tenant: 'a' })).rejects.toMatchObject({
       code: 'QUOTA_EXCEEDED',
@@ -315,7 +315,7 @@ describe('bounds', () => {
   })
 
   test('as many bytes of state as there may be', async () => {
-    const server = await serverFor({ models: [total({ ...TOTAL, maxBytes: 20 })] })
+    const server = await provedServerFor({ models: [total({ ...TOTAL, maxBytes: 20 })] })
     const rows = (count: number) => ({ x: Array.from({ length: count }, () => [1, 1]) })
     const start = (id: number, count: number) => codeOf(server.predict('total', rows(count), { sequence: { id, start: true } }))
     expect(await start(1, 3)).toBe('INPUT_INVALID')
@@ -330,7 +330,7 @@ describe('bounds', () => {
 
 describe('versions', () => {
   test('a sequence stays with the version that it began with', async () => {
-    const server = await serverFor({ models: [total()] })
+    const server = await provedServerFor({ models: [total()] })
     const doubled = totalModel()
     const versionOf = async (sequence: object, opts = {}) =>
       (await server.predict('total', { x: [[1, 0]] }, { sequence: { id: 1, ...sequence }, ...opts })).version
@@ -353,7 +353,7 @@ describe('versions', () => {
   })
 
   test('one that is replaced answers what it has accepted, and its sequences are over', async () => {
-    const server = await serverFor({ models: [total()] })
+    const server = await provedServerFor({ models: [total()] })
     const answers = [sum(server, 1, { id: 1, start: true }), sum(server, 1, { id: 1 })]
     await server.load(total())
     expect(await Promise.all(answers)).toEqual([1, 2])
@@ -363,7 +363,7 @@ describe('versions', () => {
 
 test('controls tell the model where in the sequence it is', async () => {
   // The total of x and what stands in s: here not state, but the flag of a start, as 10 and 20.
-  const server = await serverFor({
+  const server = await provedServerFor({
     models: [
       total({ controls: { s: { is: 'start', values: [10, 20] } } }),
       total({ controls: { s: 'ready' } }, { name: 'ready' }),

@@ -6,7 +6,7 @@ import { fetchHandler } from 'modelmount/fetch'
 import { expect, onTestFinished, test } from 'vitest'
 import { slowLoopModel, totalModel } from '../../tools/models.mjs'
 import { hold } from '../support/children.ts'
-import { posted, serverFor } from '../support/server.ts'
+import { posted, provedServerFor } from '../support/server.ts'
 import { plus, sharedCost } from '../support/small-models.ts'
 
 const waiting = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length
@@ -27,7 +27,7 @@ const MODELS: Readonly<Record<string, Omit<ModelSpec, 'name'>>> = {
 }
 /** In processes, so that they can be held. */
 const server = (...names: string[]): Promise<ModelServer> =>
-  serverFor({
+  provedServerFor({
     strict: true,
     isolation: 'process',
     batching: false,

@@ -10,7 +10,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { nextWorker, workerPids } from '../support/children.ts'
 import { LINUX } from '../support/needs.ts'
 import { ecPair } from '../support/openssl.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 import { slowLoadModel } from '../support/slow-load.ts'
 import { constantOf, slowEcho } from '../support/small-models.ts'
 
@@ -25,7 +25,7 @@ describe('a trial run', LINUX, () => {
   test.each(['SIGSEGV', 'SIGABRT', 'SIGKILL'] as const)(
     'that dies by %s while it loads takes nothing with it',
     async (signal) => {
-      const server = await serverFor({ models: [{ name: 'm', source: constantOf(1), isolation: 'process' }] })
+      const server = await provedServerFor({ models: [{ name: 'm', source: constantOf(1), isolation: 'process' }] })
       const serving = workerPids()
       expect(serving).toHaveLength(1)
       const load = server.load({ name: 'm', source: slowLoadModel(SLOW_LOAD), isolation: 'process' })
@@ -40,14 +40,14 @@ describe('a trial run', LINUX, () => {
   )
 
   test('that hangs while it loads is killed', async () => {
-    const server = await serverFor({ models: [] })
+    const server = await provedServerFor({ models: [] })
     const load = server.load({ name: 'm', source: slowLoadModel(4 * SLOW_LOAD), isolation: 'process', loadTimeoutMs: 300 })
     await expect(load).rejects.toMatchObject({ code: 'MODEL_LOAD_FAILED', message: expect.stringContaining('loadTimeoutMs') })
     await expect.poll(() => workerPids()).toEqual([])
   })
 
   test('that hangs in its trial run is killed, before a thread that nobody could end is started', async () => {
-    const server = await serverFor({ models: [{ name: 'm', source: constantOf(1) }] })
+    const server = await provedServerFor({ models: [{ name: 'm', source: constantOf(1) }] })
     // Time enough to load it, here and now, and far too little for the run.
     const before = performance.now()
     await server.load({ name: 'quick', source: slowEcho(), trialRun: true, warmup: [trips(1n)] })
@@ -64,7 +64,7 @@ describe('a trial run', LINUX, () => {
   })
 
   test('that dies in its trial run takes nothing with it', async () => {
-    const server = await serverFor({ models: [] })
+    const server = await provedServerFor({ models: [] })
     const load = server.load({ name: 'm', source: slowEcho(), trialRun: true, warmup: [trips(1n), HOURS] })
     const failed = expect(load).rejects.toMatchObject({ message: expect.stringMatching(/crashed in its trial run.*SIGSEGV/) })
     const pid = await nextWorker([])
@@ -95,7 +95,7 @@ describe('a trial run', LINUX, () => {
         if (steps.some(({ name }) => name === 'trialRun')) flown.push(model)
       },
     }
-    const server = await serverFor({
+    const server = await provedServerFor({
       trust: { signers: [{ publicKey: pair.publicKey }] },
       verification: 'warn',
       store: { dir: join(dir, 'store') },
@@ -114,7 +114,7 @@ describe('a trial run', LINUX, () => {
   })
 
   test('whose sample does not fit leaves the complaint to the warm-up', async () => {
-    const server = await serverFor({ models: [] })
+    const server = await provedServerFor({ models: [] })
     const load = server.load({ name: 'm', source: slowEcho(), trialRun: true, warmup: [{ x: [1] }] })
     await expect(load).rejects.toMatchObject({ message: expect.stringContaining('warmup[0] failed') })
   })

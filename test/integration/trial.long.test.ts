@@ -11,7 +11,7 @@ import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.m
 import { hold, nextWorker, workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
 import { LINUX } from '../support/needs.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 import { slowLoadModel } from '../support/slow-load.ts'
 import { constantOf, sharedCost } from '../support/small-models.ts'
 
@@ -44,7 +44,7 @@ describe('the child', LINUX, () => {
   test.each(['thread', 'process'] as const)(
     'that is killed leaves the model served, unbatched, with the reason: %s tier',
     async (isolation) => {
-      const server = await serverFor({ models: [], isolation, trialRun: false })
+      const server = await provedServerFor({ models: [], isolation, trialRun: false })
       const events = watch(server)
       const untried = events.next(isUntried)
       const load = server.load({ name: 'm', source: slowLoadModel(40) })
@@ -67,7 +67,7 @@ describe('the child', LINUX, () => {
 
   test('is one for all models that a server starts with, and gone when they are ready', async () => {
     const children = watchChildren()
-    const server = await serverFor({
+    const server = await provedServerFor({
       models: Array.from({ length: 5 }, (_, i) => ({ name: `m${i}`, source: i % 2 ? mlpModel() : sharedCost() })),
       strict: true,
     })
@@ -80,7 +80,7 @@ describe('the child', LINUX, () => {
 
   test('is not started for what has nothing to try', async () => {
     const children = watchChildren()
-    await serverFor({
+    await provedServerFor({
       models: [
         { name: 'off', source: mlpModel(), batching: false },
         { name: 'no-inputs', source: constantOf(1) },
@@ -92,7 +92,7 @@ describe('the child', LINUX, () => {
   })
 
   test('that hangs is killed, and the model is served', async () => {
-    const server = await serverFor({ models: [] })
+    const server = await provedServerFor({ models: [] })
     const untried = watch(server).next(isUntried)
     const load = server.load({ name: 'm', source: sharedCost(), loadTimeoutMs: 3000 })
     hold([await nextWorker([])])
@@ -105,7 +105,7 @@ describe('the child', LINUX, () => {
 
   test('is gone soon when the server closes or the model is unloaded in the middle of its trial', async () => {
     for (const end of ['close', 'unload'] as const) {
-      const server = await serverFor({ models: [] })
+      const server = await provedServerFor({ models: [] })
       const load = server.load({ name: 'm', source: sharedCost() })
       const settled = load.then(
         () => 'loaded',
@@ -122,7 +122,11 @@ describe('the child', LINUX, () => {
     const MIB = 2 ** 20
     // About 16 MiB for the instance and 48 for the child.
     const batchingWith = async (budgetBytes: number) => {
-      const server = await serverFor({ models: [{ name: 'm', source: sharedCost() }], memory: { budgetBytes }, strict: true })
+      const server = await provedServerFor({
+        models: [{ name: 'm', source: sharedCost() }],
+        memory: { budgetBytes },
+        strict: true,
+      })
       return batchingOf(server)
     }
     expect(await batchingWith(200 * MIB)).toMatchObject({ reason: expect.stringContaining('times the rows per second') })
@@ -147,7 +151,7 @@ describe('the child', LINUX, () => {
         initializers: [tensor('many', 'float', [], [2 ** 30]), tensor('one', 'int64', [1], BigInt64Array.of(1n))],
       },
     })
-    const server = await serverFor({ models: [], memory: { budgetBytes: 200 * 2 ** 20 } })
+    const server = await provedServerFor({ models: [], memory: { budgetBytes: 200 * 2 ** 20 } })
     const untried = watch(server).next(isUntried)
     await server.load({ name: 'm', source: greedy })
     expect(await untried).toMatchObject({ reason: expect.stringMatching(/bytes of memory/) })
@@ -156,7 +160,7 @@ describe('the child', LINUX, () => {
   })
 
   test('held up for a while holds up the model, and nobody else', async () => {
-    const server = await serverFor({ models: [{ name: 'other', source: sharedCost() }] })
+    const server = await provedServerFor({ models: [{ name: 'other', source: sharedCost() }] })
     const load = server.load({ name: 'm', source: mlpModel() })
     const goOn = hold([await nextWorker([])])
     await server.predict('other', { x: [[1, 2, 3, 4]] })
@@ -191,7 +195,7 @@ describe('a model is tried as it is', () => {
     ],
   ])('%s', async (_, options, source) => {
     for (const isolation of ['thread', 'process'] as const) {
-      const server = await serverFor({ ...options(), isolation, models: [] })
+      const server = await provedServerFor({ ...options(), isolation, models: [] })
       const events = watch(server)
       await server.load({ name: 'm', source })
       expect(events.seen.filter(isUntried)).toEqual([])
@@ -224,12 +228,12 @@ describe('an honest model whose inputs cannot be made up loads at once', () => {
   }
 
   test('a convolution over three open dimensions', async () => {
-    const server = await serverFor({ models: [{ name: 'm', source: conv3d() }], strict: true })
+    const server = await provedServerFor({ models: [{ name: 'm', source: conv3d() }], strict: true })
     expect(batchingOf(server)).toMatchObject({ enabled: false, reason: expect.stringContaining('made-up inputs') })
   })
 
   test('eight open dimensions', async () => {
-    const server = await serverFor({ models: [{ name: 'm', source: open(8) }], strict: true })
+    const server = await provedServerFor({ models: [{ name: 'm', source: open(8) }], strict: true })
     const { outputs } = await server.predict('m', {
       x: { type: 'float32', dims: [1, 1, 1, 1, 1, 1, 1, 1], data: Float32Array.of(-1) },
     })

@@ -7,7 +7,7 @@ import { attr, node, tensor, value, writeModel } from '../../tools/onnx-writer.m
 import { workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
 import { LINUX } from '../support/needs.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 
 /** x float32 [N, 2] -> same, and the next number of a sequence that begins anew with each session: it tells how many runs there were before. */
 const counting = writeModel({
@@ -59,7 +59,11 @@ describe('after a crash', LINUX, () => {
       3,
     ],
   ])('%s', async (_, warmup, runs) => {
-    const server = await serverFor({ models: [{ ...model, ...(warmup ? { warmup } : {}) }], isolation: 'process', strict: true })
+    const server = await provedServerFor({
+      models: [{ ...model, ...(warmup ? { warmup } : {}) }],
+      isolation: 'process',
+      strict: true,
+    })
     const ready = watch(server).next(({ type }) => type === 'worker-ready')
     for (const pid of workerPids()) process.kill(pid, 'SIGKILL')
     await ready
@@ -68,14 +72,14 @@ describe('after a crash', LINUX, () => {
 })
 
 test('after the model was out of memory', async () => {
-  const server = await serverFor({ models: [{ ...model, idleUnloadMs: 50 }], strict: true })
+  const server = await provedServerFor({ models: [{ ...model, idleUnloadMs: 50 }], strict: true })
   const gone = watch(server).next((event) => event.type === 'residency' && !event.resident)
   await gone
   expect(await runsBefore(server)).toBe(1)
 })
 
 test('at the start, when there are several', async () => {
-  const server = await serverFor({ models: [{ ...model, instances: 2, balance: 'round-robin' }], strict: true })
+  const server = await provedServerFor({ models: [{ ...model, instances: 2, balance: 'round-robin' }], strict: true })
   const [a, b] = [await runsBefore(server), await runsBefore(server)]
   // The first one was tried out; the second one only ran what is usual.
   expect(Math.min(a, b)).toBe(1)
@@ -97,7 +101,7 @@ describe('a model that dies of what it is warmed up with', LINUX, () => {
   })
 
   test('serves all the same where it was not tried out first, and so does its successor', async () => {
-    const server = await serverFor({
+    const server = await provedServerFor({
       models: [{ name: 'm', source: greedy, maxMemoryBytes: 150 * 2 ** 20, trialRun: false }],
       isolation: 'process',
       strict: true,

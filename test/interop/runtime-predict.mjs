@@ -15,6 +15,7 @@ for (const isolation of ['thread', 'process']) {
       logger: false,
       strict: true,
       models: [{ name: 'mlp', source: mlpModel(), isolation }],
+      proof: 'before-ready',
     })
     const { outputs } = await server.predict('mlp', { features: [row(1)] })
     say(

@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm'
 import type { ModelServer } from 'modelmount'
 import { expect, test } from 'vitest'
 import { addModel, totalModel } from '../../tools/models.mjs'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 import { createRandom } from '../support/simulated-clock.ts'
 import { sharedGather } from '../support/small-models.ts'
 
@@ -100,7 +100,7 @@ test('neither the heap nor the process grows with hostile requests, and what is 
     source: sharedGather(),
     warmup: Array.from({ length: 8 }, (_, i) => ({ indices: BigInt64Array.of(BigInt(i)) })),
   }
-  const server = await serverFor({
+  const server = await provedServerFor({
     models: [
       { name: 'add', source: addModel() },
       { name: 'gather', ...gather, batching: { mixTenants: true, independentRows: true } },

@@ -3,10 +3,10 @@
 import { describe, expect, test } from 'vitest'
 import { attr, node } from '../../tools/onnx-writer.mjs'
 import { modelOf, PAIRS } from '../support/mixing-models.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 
 const batchingOf = async (source: Uint8Array) => {
-  const server = await serverFor({ models: [{ name: 'm', source, isolation: 'thread' }] })
+  const server = await provedServerFor({ models: [{ name: 'm', source, isolation: 'thread' }] })
   return server.model('m').batching
 }
 

@@ -68,7 +68,7 @@ function batchingOf(cap: number): Batching {
     capOf: () => cap,
     nextCap: () => cap,
     roomFor: () => Number.POSITIVE_INFINITY,
-    info: { enabled: true, reason: '', maxSize: cap },
+    info: { state: 'proved', enabled: true, reason: '', maxSize: cap },
     place: (run, shareable) => ({ bucket: shareable ? '*' : '', rows: rowsIn(run.inputs.x).length / 2 }),
     shared: (lane) => lane === '*',
     join(requests) {

@@ -1,7 +1,7 @@
 /** Servers that end with the test that started them. */
 
-import { createModelServer, type ModelServer, type ModelServerOptions } from 'modelmount'
-import { onTestFinished } from 'vitest'
+import { createModelServer, type ModelInfo, type ModelServer, type ModelServerOptions } from 'modelmount'
+import { expect, onTestFinished } from 'vitest'
 
 export { observe, turns } from './turns.ts'
 
@@ -10,6 +10,17 @@ export async function serverFor(options: ModelServerOptions): Promise<ModelServe
   const server = await createModelServer({ logger: false, ...options })
   onTestFinished(() => server.close({ timeoutMs: 5000 }))
   return server
+}
+
+/** The same, with models that are ready only once it was found out, by this server, whether their requests may share runs. */
+export const provedServerFor = (options: ModelServerOptions): Promise<ModelServer> =>
+  serverFor({ proof: 'before-ready', proofCache: false, ...options })
+
+/** Resolves once that is known of a model that serves already. @returns what is known */
+export async function proofOf(server: ModelServer, name: string, version?: string): Promise<ModelInfo['batching']> {
+  const batching = (): ModelInfo['batching'] => server.model(name, version).batching
+  await expect.poll(() => batching().state).not.toBe('proving')
+  return batching()
 }
 
 /**

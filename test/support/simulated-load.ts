@@ -96,7 +96,7 @@ function simulatedBatching(start: number, sizes: readonly number[], maxRunMs: nu
     },
     roomFor: () => Number.POSITIVE_INFINITY,
     maxRunMs,
-    info: { enabled: true, reason: '', maxSize: start },
+    info: { state: 'proved', enabled: true, reason: '', maxSize: start },
     place: () => ({ bucket: '*', rows: 1 }),
     shared: () => true,
     join: (requests) => ({ x: { type: 'float32', dims: [requests.length, 1], data: new Float32Array(requests.length) } }),

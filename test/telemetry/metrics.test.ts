@@ -10,7 +10,7 @@ import type { Instruments } from '../../src/telemetry/instruments.ts'
 import { METRICS, TRITON_METRICS } from '../../src/telemetry/names.ts'
 import { matmulChainModel, mlpModel } from '../../tools/models.mjs'
 import { POSIX } from '../support/needs.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 import { keep, numbers } from './support.ts'
 
 const row = (seed: number): number[] => Array.from({ length: 32 }, (_, i) => Math.sin(seed * 32 + i))
@@ -18,7 +18,7 @@ const MLP = { name: 'mlp', source: mlpModel(), cache: { maxBytes: 100_000 } }
 
 test('requests, runs, rows, the cache and the model itself are counted under the names of the table', async () => {
   const kept = keep()
-  const server = await serverFor({ models: [MLP], telemetry: kept.telemetry })
+  const server = await provedServerFor({ models: [MLP], telemetry: kept.telemetry })
   await Promise.all([1, 2, 3].map((seed) => server.predict('mlp', { features: [row(seed)] })))
   await server.predict('mlp', { features: [row(1)] })
   await expect(server.predict('mlp', { features: 'no' })).rejects.toThrow()
@@ -76,7 +76,7 @@ test('requests, runs, rows, the cache and the model itself are counted under the
 
 test('batching’s gain is what rows would have taken alone, over what they took', async () => {
   const kept = keep()
-  const server = await serverFor({ models: [{ name: 'chain', source: matmulChainModel() }], telemetry: kept.telemetry })
+  const server = await provedServerFor({ models: [{ name: 'chain', source: matmulChainModel() }], telemetry: kept.telemetry })
   await Promise.all(Array.from({ length: 64 }, () => server.predict('chain', { x: new Float32Array(256) })))
   const metrics = await kept.metrics()
   const [alone, took] = ['modelmount.compute.alone.time', 'modelmount.compute.time'].map(
@@ -88,7 +88,7 @@ test('batching’s gain is what rows would have taken alone, over what they took
 
 test('names that callers make up, 100,000 of them, are one series', async () => {
   const kept = keep()
-  const server = await serverFor({ models: [MLP], telemetry: kept.telemetry })
+  const server = await provedServerFor({ models: [MLP], telemetry: kept.telemetry })
   const ask = (i: number) => server.predict(`model-${i}`, {}).catch(() => {})
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
@@ -107,7 +107,10 @@ test('names that callers make up, 100,000 of them, are one series', async () => 
 
 test('a version that is unloaded leaves the gauges; a worker that is lost is counted', async () => {
   const kept = keep()
-  const server = await serverFor({ models: [MLP, { ...MLP, version: '2', isolation: 'process' }], telemetry: kept.telemetry })
+  const server = await provedServerFor({
+    models: [MLP, { ...MLP, version: '2', isolation: 'process' }],
+    telemetry: kept.telemetry,
+  })
   await server.unload('mlp', '1')
   expect([...numbers((await kept.metrics()).get('modelmount.model.ready')).keys()]).toEqual(['mlp 2'])
   expect(numbers((await kept.metrics()).get('modelmount.worker.restarts'))).toEqual(new Map([['mlp 2', 0]]))
@@ -115,7 +118,7 @@ test('a version that is unloaded leaves the gauges; a worker that is lost is cou
 
 test('after the server has closed nothing reads it any more', async () => {
   const kept = keep()
-  const server = await serverFor({ models: [MLP], telemetry: kept.telemetry })
+  const server = await provedServerFor({ models: [MLP], telemetry: kept.telemetry })
   await server.predict('mlp', { features: [row(1)] })
   await server.close()
   const names = [...(await kept.metrics()).keys()]
@@ -126,7 +129,7 @@ test('after the server has closed nothing reads it any more', async () => {
 
 test('Triton’s names have its numbers, when asked for', async () => {
   const kept = keep({ tritonNames: true })
-  const server = await serverFor({ models: [MLP], telemetry: kept.telemetry })
+  const server = await provedServerFor({ models: [MLP], telemetry: kept.telemetry })
   await Promise.all([1, 2].map((seed) => server.predict('mlp', { features: [row(seed)] })))
   await expect(server.predict('mlp', { features: [row(3)] }, { signal: AbortSignal.abort() })).rejects.toThrow()
   const metrics = await kept.metrics()
@@ -230,7 +233,7 @@ test('an nvidia-smi that fails is asked three times, and never again', POSIX, as
 test('a GPU is read beside the collection; one that hangs, fails or is not there is absent', POSIX, async () => {
   fakeSmi("echo 'GPU-1, NVIDIA H100, 37, 1024, 81559, 312.50'")
   const found = keep({ gpu: true })
-  await serverFor({ models: [], telemetry: found.telemetry })
+  await provedServerFor({ models: [], telemetry: found.telemetry })
   await vi.waitFor(
     async () =>
       expect(numbers((await found.metrics()).get('hw.gpu.utilization'))).toEqual(new Map([['GPU-1 NVIDIA H100', 0.37]])),
@@ -239,7 +242,7 @@ test('a GPU is read beside the collection; one that hangs, fails or is not there
   for (const script of ['exit 9', 'exec sleep 30']) {
     fakeSmi(script)
     const absent = keep({ gpu: true })
-    await serverFor({ models: [], telemetry: absent.telemetry })
+    await provedServerFor({ models: [], telemetry: absent.telemetry })
     const before = performance.now()
     expect((await absent.metrics()).has('hw.gpu.utilization')).toBe(false)
     expect(performance.now() - before).toBeLessThan(4000)

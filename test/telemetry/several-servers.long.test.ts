@@ -14,7 +14,7 @@ import { createTelemetry } from '../../src/telemetry/telemetry.ts'
 import { createWatching, watchingOf } from '../../src/telemetry/watching.ts'
 import { mlpModel } from '../../tools/models.mjs'
 import { type Family, familiesOf } from '../support/prometheus-text.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor } from '../support/server.ts'
 import { runScript, START } from './run-script.ts'
 
 const row = (seed: number): number[] => Array.from({ length: 32 }, (_, i) => Math.sin(seed * 32 + i))
@@ -56,8 +56,8 @@ test('two servers with an otelTelemetry() each, on one MeterProvider', async () 
   onTestFinished(() => provider.shutdown())
   const telemetry = () => otelTelemetry({ meter: provider.getMeter('modelmount'), tracer: false })
   const [one, two] = [
-    await serverFor({ models: [MLP], telemetry: telemetry() }),
-    await serverFor({ models: [MLP], telemetry: telemetry() }),
+    await provedServerFor({ models: [MLP], telemetry: telemetry() }),
+    await provedServerFor({ models: [MLP], telemetry: telemetry() }),
   ]
   for (let i = 0; i < 3; i++) await one.predict('mlp', { features: [row(i)] })
   await two.predict('mlp', { features: [row(1)] })

@@ -7,7 +7,7 @@ import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vi
 import { matmulChainModel, mlpModel, slowLoopModel } from '../../tools/models.mjs'
 import { HOSTS } from '../adapters/hosts.ts'
 import { connectTo } from '../support/http.ts'
-import { posted, serverFor } from '../support/server.ts'
+import { posted, provedServerFor } from '../support/server.ts'
 import { idOf, type Kept, keep, linksOf, numbers, w3c } from './support.ts'
 
 beforeAll(() => void propagation.setGlobalPropagator(w3c))
@@ -23,7 +23,7 @@ const BATCHED = {
 /** On a busy machine what a model gains is measured badly, and half of the members may seem to be enough. */
 async function batchingServer({ telemetry }: Kept): Promise<ModelServer> {
   for (;;) {
-    const server = await serverFor({ models: [BATCHED], telemetry, strict: true })
+    const server = await provedServerFor({ models: [BATCHED], telemetry, strict: true })
     if (server.model('chain').batching.maxSize === MEMBERS) return server
   }
 }
@@ -100,7 +100,7 @@ describe('a request', () => {
 
   test('says whether it was run, with whom, and how long each part took', async () => {
     const kept = keep()
-    const server = await serverFor({ models: [MLP], telemetry: kept.telemetry })
+    const server = await provedServerFor({ models: [MLP], telemetry: kept.telemetry })
     await server.predict('mlp', { features: [row] }, { id: 'order-17' })
     await server.predict('mlp', { features: [row] })
     const [first, second] = kept.named('predict mlp')
@@ -117,7 +117,7 @@ describe('a request', () => {
 
   test('says by which label it was asked for', async () => {
     const kept = keep()
-    const server = await serverFor({
+    const server = await provedServerFor({
       models: [{ name: 'mlp', version: '3', source: mlpModel(), versionLabels: { stable: '3' } }],
       telemetry: kept.telemetry,
     })
@@ -127,7 +127,7 @@ describe('a request', () => {
 
   test('that its caller gave up is not an error; one that failed is, by its code', async () => {
     const kept = keep()
-    const server = await serverFor({
+    const server = await provedServerFor({
       models: [{ name: 'slow', source: slowLoopModel() }],
       telemetry: kept.telemetry,
     })
@@ -149,14 +149,14 @@ describe('a request', () => {
 
   test('keeps an id of any size short', async () => {
     const kept = keep()
-    const server = await serverFor({ models: [MLP], telemetry: kept.telemetry })
+    const server = await provedServerFor({ models: [MLP], telemetry: kept.telemetry })
     await server.predict('mlp', { features: [row] }, { id: '\u0000\n"\u202e'.repeat(100_000) })
     expect(kept.named('predict mlp')[0]?.attributes['modelmount.request.id']).toHaveLength(128)
   })
 
   test('has the x-request-id of its client, where that is one', async () => {
     const kept = keep()
-    const server = await serverFor({ models: [MLP], telemetry: kept.telemetry })
+    const server = await provedServerFor({ models: [MLP], telemetry: kept.telemetry })
     const inputs = [{ name: 'features', shape: [1, 32], datatype: 'FP32', data: row }]
     const post = (id: string | string[], body: object = { inputs }) =>
       server.http.handle({
@@ -186,7 +186,7 @@ describe('a request', () => {
     const kept = keep({ tracer: tracers.getTracer('broken') })
     const warnings: string[] = []
     const warn = (message: string): void => void warnings.push(message)
-    const server = await serverFor({ models: [MLP], telemetry: kept.telemetry, logger: { info() {}, warn, error: warn } })
+    const server = await provedServerFor({ models: [MLP], telemetry: kept.telemetry, logger: { info() {}, warn, error: warn } })
     const answers = await Promise.all([1, 2].map((seed) => server.predict('mlp', { features: [row.map((x) => x * seed)] })))
     expect(answers).toHaveLength(2)
     expect(warnings).toEqual([expect.stringContaining('the processor is broken')])
@@ -195,7 +195,7 @@ describe('a request', () => {
 
   test('never shows a value that went in or came out', async () => {
     const kept = keep()
-    const server = await serverFor({ models: [MLP], telemetry: kept.telemetry })
+    const server = await provedServerFor({ models: [MLP], telemetry: kept.telemetry })
     const secret = 7331.25
     const { outputs } = await server.predict('mlp', { features: [row.map(() => secret)] })
     await expect(server.predict('mlp', { features: [['seven-three-three-one']] })).rejects.toThrow()
@@ -213,7 +213,7 @@ describe('sampling', () => {
 
   test('what is not recorded makes no work', async () => {
     const kept = keep({ sampler: new AlwaysOffSampler() })
-    const server = await serverFor({ models: [{ name: 'mlp', source: mlpModel() }], telemetry: kept.telemetry })
+    const server = await provedServerFor({ models: [{ name: 'mlp', source: mlpModel() }], telemetry: kept.telemetry })
     await server.predict('mlp', { features: [row] })
     expect(kept.spans).toEqual([])
     expect(kept.telemetry.begin?.({ model: 'mlp', version: '1', startedAt: 0 })).toBeUndefined()
@@ -238,7 +238,7 @@ describe('sampling', () => {
 
   test('a context in the headers is continued only where the app has none, and garbage is nobody’s context', async () => {
     const kept = keep()
-    const server = await serverFor({ models: [{ name: 'mlp', source: mlpModel() }], telemetry: kept.telemetry })
+    const server = await provedServerFor({ models: [{ name: 'mlp', source: mlpModel() }], telemetry: kept.telemetry })
     const post = (traceparent: string | string[]) =>
       server.http.handle({
         method: 'POST',
@@ -260,7 +260,7 @@ describe('sampling', () => {
 describe('a load', () => {
   test('is a span with its steps below it', async () => {
     const kept = keep()
-    await serverFor({ models: [{ name: 'mlp', source: mlpModel() }], telemetry: kept.telemetry })
+    await provedServerFor({ models: [{ name: 'mlp', source: mlpModel() }], telemetry: kept.telemetry })
     const [load] = kept.named('load mlp')
     expect(load?.status.code).toBe(SpanStatusCode.UNSET)
     const steps = kept.spans.filter((span) => span !== load)
@@ -270,7 +270,7 @@ describe('a load', () => {
 
   test('that fails is an error with its code', async () => {
     const kept = keep()
-    await serverFor({ models: [{ name: 'broken', source: new Uint8Array([1]) }], telemetry: kept.telemetry })
+    await provedServerFor({ models: [{ name: 'broken', source: new Uint8Array([1]) }], telemetry: kept.telemetry })
     const [load] = kept.named('load broken')
     expect(load?.attributes['error.type']).toBe('MODEL_INVALID')
     expect(load?.status).toEqual({ code: SpanStatusCode.ERROR })

@@ -87,8 +87,16 @@ function start(): { readonly child: ChildProcess; leave(): void } {
   }
 }
 
-/** Makes a child per call. @param opts.maxMemoryBytes private memory at which the child is killed; Linux only */
-export function openProcess(opts: { readonly maxMemoryBytes: number | undefined }): OpenChannel {
+interface ProcessOptions {
+  /** Private memory at which the child is killed; Linux only. */
+  readonly maxMemoryBytes: number | undefined
+  /** Whether an answer that is due keeps this process running. @default true */
+  readonly holds?: boolean
+}
+
+/** Makes a child per call. */
+export function openProcess(opts: ProcessOptions): OpenChannel {
+  const { holds = true } = opts
   return (events: ChannelEvents): Channel => {
     const { child, leave } = start()
     let closed = false
@@ -151,7 +159,7 @@ export function openProcess(opts: { readonly maxMemoryBytes: number | undefined 
     return {
       post(message) {
         // The child too: its channel closes before its exit is reported, and an unreferenced process would be gone in between.
-        if (answersDue++ === 0) {
+        if (answersDue++ === 0 && holds) {
           child.channel?.ref?.()
           child.ref()
         }

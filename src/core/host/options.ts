@@ -13,7 +13,7 @@ export interface HostOptions {
    */
   readonly memory?: { readonly budgetBytes: number }
   /**
-   * Folder for what is derived from models (`shareWeights`); made if need be. It must belong to this user and not be writable for others.
+   * Folder for what is found out about models (`proofCache`) and derived from them (`shareWeights`); made if need be. It must belong to this user and not be writable for others.
    * May be shared by servers of one machine, and deleted at any time.
    * @default `modelmount` in the user's cache folder, or `modelmount-<uid>` in the one for temporary files
    */

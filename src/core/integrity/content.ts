@@ -20,6 +20,8 @@ export type Confirm = () => Promise<void>
 export interface Content {
   /** A name for exactly these bytes, in the form of `manifestId`; known once the first load was confirmed. */
   readonly id: string | undefined
+  /** The same, as soon as all of them are hashed; whether a worker has loaded these bytes is another question. @throws where they cannot be read */
+  identify(): Promise<string | undefined>
   /** Records the files beside the model's own, and begins to hash all of them. */
   begin(dataFiles: ReadonlyMap<string, string>): Promise<void>
   /** Call it before a worker loads. @throws ModelmountError `MODEL_LOAD_FAILED` with the reason why none may start */
@@ -49,6 +51,7 @@ interface Deps {
 /** For a model whose bytes cannot change: in memory, or in the private store. */
 export const fixedContent = (id: string | undefined): Content => ({
   id,
+  identify: async () => id,
   async begin() {},
   open: async () => async () => {},
   isUnchanged: async () => true,
@@ -133,9 +136,16 @@ export async function openContent(source: string, { wallNow }: Deps): Promise<Co
 
   const nameOf = (at: number): string => (at === 0 ? 'its file' : `file ${at} of its external data`)
 
+  const idBy = (sha256: readonly string[]): string =>
+    manifestIdOf([...files.keys()].map((name, i) => ({ name, sha256: sha256[i] ?? '', size: 0 })))
+
   return {
     get id() {
-      return digests && manifestIdOf([...files.keys()].map((name, i) => ({ name, sha256: digests?.[i] ?? '', size: 0 })))
+      return digests && idBy(digests)
+    },
+    async identify() {
+      const hashed = await hashing
+      return hashed && idBy(hashed.sha256)
     },
     async begin(dataFiles) {
       for (const [name, path] of dataFiles) files.set(name, path)

@@ -8,6 +8,7 @@ import type { ExecutionProviderName } from '../engine/types.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Gate } from '../integrity/index.ts'
 import type { Telemetry } from '../telemetry/index.ts'
+import type { Proofs } from '../trial/kept/proofs.ts'
 import type { Trials } from '../trial/trials.ts'
 import type { ServerEvent } from './events.ts'
 import type { IsolationEvent } from './isolation.ts'
@@ -27,7 +28,7 @@ export type ModelEvent =
   | { readonly type: 'residency'; readonly resident: boolean; readonly reason: UnloadReason | 'demand' }
   | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'untried'; readonly reason: string }
-  | { readonly type: 'batching'; readonly enabled: false; readonly reason: string }
+  | BatchingEvent
   | ProviderFallbackEvent
   | IsolationEvent
 
@@ -38,11 +39,14 @@ interface ProviderFallbackEvent {
   readonly reason: string
 }
 
+type BatchingEvent = Omit<Extract<ServerEvent, { type: 'batching' }>, 'model' | 'version'>
+
 export interface ModelDeps {
   readonly clock: Clock
   readonly cpu: CpuBudget
   readonly residency: Residency
   readonly trials: Trials
+  readonly proofs: Proofs
   readonly buffers: OwnedBufferPool
   readonly cache: ResultCache | undefined
   readonly telemetry: Telemetry | undefined

@@ -6,6 +6,7 @@
 import type { ExecutionProviderName, WeightsInfo } from '../engine/types.ts'
 import { type Level, type Logger, type Write, writeTo } from '../host/logger.ts'
 import { printable } from '../host/printable.ts'
+import type { BatchingState } from '../scheduler/types.ts'
 import type { ModelState } from './types.ts'
 
 /** Things that happen to models, for logs and telemetry. Never contains tensor values. */
@@ -66,12 +67,17 @@ export type ServerEvent =
       readonly reason: 'idle' | 'memory' | 'demand'
     }
   | {
-      /** Rows that were run again alone had other answers than together: this version's requests do not share runs any more. */
+      /**
+       * Whether requests of a version share runs has been found out, or is about to be: see {@link BatchingInfo.state}. From `serving` it means
+       * that rows which were run again alone had other answers than together, so that requests do not share runs any more; from `kept`, that an earlier proof was found (`proofCache`).
+       */
       readonly type: 'batching'
       readonly model: string
       readonly version: string
-      readonly enabled: false
+      readonly state: BatchingState
+      readonly enabled: boolean
       readonly reason: string
+      readonly source: 'proof' | 'kept' | 'serving'
     }
   | {
       /** The graph can end the process that runs it, so that the model runs in one of its own although nothing was said of `isolation`. */
@@ -171,6 +177,20 @@ type EventOf<T extends ServerEvent['type']> = Extract<ServerEvent, { readonly ty
 /** `undefined` for an event that is for listeners alone. */
 type Line = readonly [level: Level, message: string] | undefined
 
+type BatchingLine = (event: EventOf<'batching'>, of: string) => Line
+
+const lostSharing: BatchingLine = ({ reason }, of) => ['warn', `${of}: requests do not share runs any more: ${reason}`]
+
+/** Lines about the end of a proof. */
+const BATCHING: { readonly [S in BatchingState]: BatchingLine } = {
+  off: () => undefined,
+  proving: () => undefined,
+  proved: ({ enabled, reason }, of) => ['info', `${of}: requests ${enabled ? 'share runs' : 'run alone'}: ${reason}`],
+  refuted: ({ reason }, of) => ['info', `${of}: requests run alone: ${reason}`],
+  // A fault is an event of its own.
+  untried: ({ reason }, of) => ['info', `${of}: requests run alone: ${reason}`],
+}
+
 /** Lines of the log; `of` is the model's name and version. */
 const LINES: { readonly [T in ServerEvent['type']]: (event: EventOf<T>, of: string) => Line } = {
   model: ({ state, reason }, of) => (state === 'failed' ? ['error', `${of}: failed: ${reason}`] : ['info', `${of}: ${state}`]),
@@ -196,7 +216,7 @@ const LINES: { readonly [T in ServerEvent['type']]: (event: EventOf<T>, of: stri
     if (outcome === 'verified') return ['info', `${of}: ${manifestId} signed by ${signer}`]
     return reason ? ['warn', `${of}: runs although it is not trusted: ${reason}`] : undefined
   },
-  batching: ({ reason }, of) => ['warn', `${of}: requests do not share runs any more: ${reason}`],
+  batching: (event, of) => (event.source === 'serving' ? lostSharing(event, of) : BATCHING[event.state](event, of)),
   isolation: ({ reason }, of) => ['warn', `${of}: runs in a process of its own: ${reason}`],
   'worker-output': ({ line }, of) => ['warn', `${of}: ${line}`],
   'worker-ready': () => undefined,

@@ -61,7 +61,7 @@ export function infoOf(about: About, { phase, isDefault, cache }: Now): ModelInf
 }
 
 function batchingOf(scheduler: Scheduler | undefined): BatchingInfo {
-  if (!scheduler) return { enabled: false, reason: 'the model is not loaded', maxSize: 1 }
+  if (!scheduler) return { state: 'off', enabled: false, reason: 'the model is not loaded', maxSize: 1 }
   const { info, curve } = scheduler.batching
   const ms = curve.estimate(info.maxSize)
   return curve.fit && ms ? { ...info, curve: curve.fit, rowsPerSecond: (1000 * info.maxSize) / ms } : info

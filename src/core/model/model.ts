@@ -93,7 +93,7 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
     try {
       const serving = await LOAD.run({ mustBe }, context)
       enter({ name: 'serving', serving })
-      serving.improve()
+      void serving.improve()
     } catch (error) {
       const reason = reasonOfFailure(error)
       // Not waited for: a thread that hangs in native code would keep the reason from its caller.

@@ -19,7 +19,7 @@ const NOTHING = {
   tier: { name: 'elsewhere', reason: 'it is no local model' },
   instances: { ready: 0, target: 0, min: 0, max: 0, threads: 0 },
   resident: true,
-  batching: { enabled: false, reason: 'it is no local model', maxSize: 1 },
+  batching: { state: 'off', enabled: false, reason: 'it is no local model', maxSize: 1 },
   weights: { form: 'plain', reason: 'it is no local model' },
   queue: NO_QUEUE,
   providerFallbacks: [],

@@ -12,7 +12,7 @@ import { copySome, join } from './join.ts'
 import type { BatchSettings } from './options.ts'
 import { ALONE, createPlace, type FindPlace, isUniform, SOLO, UNIFORM } from './place.ts'
 import { type Ragged, raggedOf } from './ragged.ts'
-import type { BatchingInfo } from './types.ts'
+import type { BatchingInfo, BatchingState } from './types.ts'
 
 /** One request of a shared run. */
 export interface Member {
@@ -58,7 +58,9 @@ export interface Batching {
 /** Further shapes share one curve. */
 const MAX_CURVES = 64
 
-export function unbatched(reason: string, curve: Curve = createCurve()): Batching {
+const PROVED: BatchingState = 'proved'
+
+export function unbatched(reason: string, curve: Curve = createCurve(), state: BatchingState = 'off'): Batching {
   return {
     curve,
     curveOf: () => curve,
@@ -68,7 +70,7 @@ export function unbatched(reason: string, curve: Curve = createCurve()): Batchin
     nextCap: () => 1,
     observe: (_, rows, ms) => curve.observe(rows, ms),
     roomFor: () => 1,
-    info: { enabled: false, reason, maxSize: 1 },
+    info: { state, enabled: false, reason, maxSize: 1 },
     place: () => ALONE,
     shared: () => false,
     join: ([first]) => first ?? {},
@@ -126,7 +128,7 @@ export function createBatching(signature: ModelSignature, axes: ModelAxes, setti
       const found = `${gain.toFixed(1)} times the rows per second at ${first} rows`
       const since = cap === first ? '' : `; ${cap} rows were found better while serving`
       const slow = maxSize < cap ? `; more than ${maxSize} take longer than maxRunMs (${maxRunMs} ms) now` : ''
-      return { enabled: true, reason: `${found}${since}${slow}`, maxSize, ...(padding ? { padding } : {}) }
+      return { state: PROVED, enabled: true, reason: `${found}${since}${slow}`, maxSize, ...(padding ? { padding } : {}) }
     },
     place: createPlace(signature, axes, filler),
     shared: (bucket) => bucket !== SOLO,

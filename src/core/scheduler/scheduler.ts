@@ -13,6 +13,7 @@ import { type Limits, refuse, unavailable } from './admission.ts'
 import { createAnswers } from './answers.ts'
 import { type Batching, unbatched } from './batching.ts'
 import { createBursts } from './bursts.ts'
+import { createCurve } from './curve.ts'
 import { type Batch, createEntry, type Dispatch, type Entry, type Finished, type ReleaseReason, type Ticket } from './entry.ts'
 import { createFairQueue } from './fair-queue.ts'
 import { inPieces } from './pieces.ts'
@@ -68,7 +69,7 @@ interface Deps extends Limits, WaitLimits {
 export function createScheduler(deps: Deps): Scheduler {
   const { pool, clock, maxDelayMs, mixTenants, buffers, onRun, recheck, onRefuted, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
-  const sharing: Sharing = { batching: unbatched('not tried yet') }
+  const sharing: Sharing = { batching: unbatched('not tried yet', createCurve(), 'proving') }
   const suspects = createSuspects(clock)
   const accepted = createAccepted({ pool, clock, queue, limits: deps })
   const { settle } = accepted

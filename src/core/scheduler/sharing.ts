@@ -9,6 +9,6 @@ export interface Sharing {
 /** Ends the sharing of runs. @returns false if it is off already */
 export function stopSharing(sharing: Sharing, reason: string): boolean {
   const { info, curve } = sharing.batching
-  if (info.enabled) sharing.batching = unbatched(reason, curve)
+  if (info.enabled) sharing.batching = unbatched(reason, curve, 'refuted')
   return info.enabled
 }

@@ -2,8 +2,17 @@
 
 export type { BatchOptions, Priority, RaggedOptions } from './options.ts'
 
+/**
+ * How far the proof is that requests may share runs. `off`: none is needed, because sharing is switched off or the model's inputs rule it out.
+ * `proving`: under way; the model serves, and each request runs alone. `proved`: rows do not influence each other; whether sharing pays too is
+ * another question. `refuted`: they do. `untried`: the model could not be tried.
+ */
+export type BatchingState = 'off' | 'proving' | 'proved' | 'refuted' | 'untried'
+
 /** Whether and how requests share runs, and why. */
 export interface BatchingInfo {
+  readonly state: BatchingState
+  /** True where requests share runs now. */
   readonly enabled: boolean
   /** The measured gain, and what has changed since; or what stands against batching. */
   readonly reason: string

@@ -77,7 +77,8 @@ export interface LoadEnd {
   readonly endedAt: number
   /**
    * In order. `verify` checks the signatures, `read` reads the graph, and `prepare` lays out shared weights. `trialRun` tries the model in
-   * a process of its own. `load` starts the first instances; `warmup` runs them and proves batching.
+   * a process of its own. `load` starts the first instances; `warmup` runs samples, and proves batching where the load
+   * waits for that.
    */
   readonly steps: readonly { readonly name: LoadStep; readonly startedAt: number; readonly endedAt: number }[]
 }

@@ -1,6 +1,6 @@
 /**
- * How a model that loads is tried: in a trial run before anything else of it is started, beside its own load, or, where memory is short,
- * before it in the memory that is reserved for the model.
+ * How a model is tried: in a trial run before anything else of it is started, beside its own load, or once it serves. Where memory is short, it is
+ * tried before its load, in the memory that is reserved for the model.
  */
 
 import type { TensorRecord } from '../engine/frame.ts'
@@ -24,6 +24,8 @@ export interface AttemptSettings {
   readonly trialRun: boolean
   /** There is something to try. */
   readonly wanted: boolean
+  /** It is tried once it serves, and not beside its load. */
+  readonly later: boolean
   /** Private memory that the child will need, reserved for the model itself. */
   readonly neededBytes: number
   readonly reservedBytes: number
@@ -42,8 +44,12 @@ interface Deps {
 }
 
 export interface Attempt {
-  /** The work before the first instance. @throws ModelmountError `MODEL_LOAD_FAILED` when the trial run fails */
-  prepare(): Promise<void>
+  /**
+   * The work before the first instance.
+   * @param isKnown whether the findings of an earlier trial are there, so that only a trial run is wanted
+   * @throws ModelmountError `MODEL_LOAD_FAILED` when the trial run fails
+   */
+  prepare(isKnown: () => Promise<boolean>): Promise<void>
   readonly tryOut: TryOut
   /** Resolves once it takes no memory any more. */
   end(): Promise<void>
@@ -55,21 +61,24 @@ const OVER = 'its trial is over'
 /** Memory of a trial without any other bound: the machine must be left with as much again. */
 const spareBytes = (): number => process.availableMemory() / 2
 
-export function createAttempt(request: LoadRequest, settings: AttemptSettings, deps: Deps): Attempt {
-  const { trialRun, wanted, neededBytes, reservedBytes } = settings
+export function createAttempt(request: LoadRequest, bounds: AttemptSettings, deps: Deps): Attempt {
+  const { trialRun, wanted, later, neededBytes, reservedBytes } = bounds
   const { trials, describe, lend } = deps
   let job: Job | undefined
   let loan: ReturnType<Deps['lend']>
   let found: Found | string | undefined
   let ended = false
 
-  function begin(alone: boolean): Job {
+  function begin({ alone = false, standsBack = false }): Job {
     const maxBytes = (): number =>
       Math.min(
-        settings.maxBytes ?? Number.POSITIVE_INFINITY,
+        bounds.maxBytes ?? Number.POSITIVE_INFINITY,
         Math.max(neededBytes, Math.min(loan?.maxBytes ?? Number.POSITIVE_INFINITY, spareBytes())),
       )
-    return trials.begin({ ...request, settings: { ...request.settings, ...ON_CPU }, alone, maxBytes, onLine: deps.onLine })
+    const { niceness } = request.settings
+    // CPUs are for requests, where there are any.
+    const settings = { ...request.settings, ...ON_CPU, niceness: later ? Math.max(LATER_NICENESS, niceness) : niceness }
+    return trials.begin({ ...request, settings, alone, later: standsBack, maxBytes, onLine: deps.onLine })
   }
 
   function fail(error: unknown): string {
@@ -88,16 +97,23 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
   }
 
   /** The model runs in a child first, and must survive that. */
-  async function runFirst(): Promise<void> {
-    job = begin(true)
+  async function runFirst(isKnown: () => Promise<boolean>): Promise<void> {
+    job = begin({ alone: true })
     const { plan, samples, fetches } = describe(await job.loaded)
     for (const sample of samples) await job.run(sample, fetches)
-    if (plan) await job.smoke(plan)
-    if (plan) found = await tryWith(job, plan)
+    if (!plan) return
+    await job.smoke(plan)
+    if (!(later && hasRoomLater()) && !(await isKnown())) found = await tryWith(job, plan)
+  }
+
+  function hasRoomLater(): boolean {
+    const room = lend(neededBytes)
+    room?.release()
+    return room !== undefined
   }
 
   async function tryFirst(): Promise<void> {
-    job = begin(false)
+    job = begin({})
     try {
       const { plan } = describe(await job.loaded)
       found = plan ? await tryWith(job, plan) : undefined
@@ -106,8 +122,14 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
     }
   }
 
-  async function end(): Promise<void> {
-    ended = true
+  async function tryLater(plan: TrialPlan): Promise<Found | string> {
+    loan ??= lend(neededBytes)
+    if (!loan) return fail(noRoom())
+    job = begin({ alone: trialRun, standsBack: true })
+    return tryWith(job, plan)
+  }
+
+  async function giveBack(): Promise<void> {
     const [ending, lent] = [job, loan]
     job = undefined
     loan = undefined
@@ -115,31 +137,41 @@ export function createAttempt(request: LoadRequest, settings: AttemptSettings, d
     lent?.release()
   }
 
+  function end(): Promise<void> {
+    ended = true
+    return giveBack()
+  }
+
   return {
-    async prepare() {
+    async prepare(isKnown) {
       if (!trialRun && !wanted) return
       loan = lend(trialRun ? Math.max(0, neededBytes - reservedBytes) : neededBytes)
       if (!trialRun && loan) {
-        job = begin(false)
+        if (!later) job = begin({})
         return
       }
-      loan ??= lend(Math.max(0, neededBytes - reservedBytes))
       try {
-        if (trialRun) await runFirst()
+        if (!trialRun && (await isKnown())) return
+        loan ??= lend(Math.max(0, neededBytes - reservedBytes))
+        if (trialRun) await runFirst(isKnown)
         else if (loan) await tryFirst()
-        else found = fail(new ModelmountError('MODEL_LOAD_FAILED', 'memory.budgetBytes has no room for a trial'))
+        else found = fail(noRoom())
       } finally {
-        await end()
+        await giveBack()
       }
     },
     async tryOut(plan) {
-      found ??= job ? await tryWith(job, plan) : OVER
+      if (!found && !ended) found = await (job ? tryWith(job, plan) : tryLater(plan))
       await end()
-      return found
+      return found ?? OVER
     },
     end,
   }
 }
 
+const noRoom = (): ModelmountError => new ModelmountError('MODEL_LOAD_FAILED', 'memory.budgetBytes has no room for a trial')
+
 /** A trial needs no device: it looks for effects between rows, which the graph causes. Devices are for serving. */
 const ON_CPU = { providers: [{ name: 'cpu' }], strictProviders: false } as const
+/** Of a trial beside requests. */
+const LATER_NICENESS = 10

@@ -13,6 +13,8 @@ const POLL_MS = 25
 export interface Limit {
   readonly ms: number
   readonly late: string
+  /** Keeps this process running until the answer: its caller waits, and nothing else may. @default false */
+  readonly hold?: boolean
 }
 
 export interface Child {
@@ -62,6 +64,7 @@ export function openChild(open: OpenChannel, clock: Clock, onLine: (line: string
         waiting = { resolve, reject }
       })
       const timer = clock.after(limit.ms, () => kill(limit.late))
+      if (limit.hold) timer.hold(true)
       try {
         channel.post(message, transfer)
         return await answered

@@ -3,6 +3,7 @@
 import type { TensorRecord } from '../engine/frame.ts'
 import type { BatchSettings } from '../scheduler/options.ts'
 import type { ModelSignature } from '../tensor/types.ts'
+import type { Made } from './rows.ts'
 
 /** The questions of a trial. */
 export interface TrialPlan {
@@ -19,6 +20,8 @@ export interface TrialPlan {
 export interface Found {
   /** Single-row requests that the model accepts, given or made up: one if rows cannot be proved, none if it refused all. */
   readonly rows: readonly TensorRecord[]
+  /** How they were made up. @default they were given, or there are none */
+  readonly made?: Made | undefined
   /** Why there are no rows, or none that were tried together. */
   readonly lack: string | undefined
   /** The observed difference between rows run together and the same rows alone. */

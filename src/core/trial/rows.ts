@@ -2,6 +2,7 @@
 
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run, RunOutcome } from '../engine/run.ts'
+import { ModelmountError } from '../errors.ts'
 import type { ModelAxes } from '../scheduler/axes.ts'
 import { copyAll } from '../scheduler/join.ts'
 import type { Ragged } from '../scheduler/ragged.ts'
@@ -16,9 +17,17 @@ export type RunAll = (runs: readonly Run[]) => Promise<readonly RunOutcome[]>
 /** Makes a single-row request; requests of different seeds differ. `scale` multiplies made-up floats. */
 export type MakeRow = (seed: number, scale: number) => TensorRecord
 
+/** For runs on a worker that has gone. */
+export const LOST: RunOutcome = {
+  error: new ModelmountError('WORKER_LOST', 'the worker was lost while warming up'),
+  inferMs: 0,
+}
+
 export interface Trial {
   readonly fetches: readonly string[]
   readonly runAll: RunAll
+  /** Milliseconds that runs have taken, for limits on them. @default those of the clock */
+  readonly elapsed?: (() => number) | undefined
 }
 
 /** Most elements of all inputs of a made-up run. */
@@ -27,30 +36,48 @@ export const MAX_MADE_UP = 2 ** 20
 export const runOne = async ({ fetches, runAll }: Trial, inputs: TensorRecord): Promise<RunOutcome> =>
   (await runAll([{ inputs: copyAll(inputs), fetches }]))[0] as RunOutcome
 
+/** How requests were made up, as plain data: enough to make the same ones again. */
+export interface Made {
+  /** Size of dimensions that do not count rows. */
+  readonly free: number
+  /** How many different integers or texts an input takes, from 0 on; inputs of floats are not among them. */
+  readonly ranges: readonly (readonly [input: string, range: number])[]
+}
+
+export function makerOf(
+  signature: ModelSignature,
+  axes: ModelAxes | undefined,
+  ragged: Ragged | undefined,
+  { free, ranges }: Made,
+): MakeRow {
+  const mask = ragged?.mask
+  const known = new Map(ranges)
+  const rangeOf = (name: string): number => known.get(name) ?? 1
+  return (seed, scale) => {
+    const inputs = sampleInputs(signature, { free, seed, scale, rangeOf, axes: axes?.inputs })
+    if (!ragged || mask === undefined) return inputs
+    // Random values would hide the effect, and no caller sends all zeros.
+    delete inputs[mask]
+    return ragged.complete(inputs)
+  }
+}
+
 /**
  * Made-up requests that the model accepts, or nothing if it accepts none.
  * @param together rows that will run together: their elements, all in all, stay within `MAX_MADE_UP`
  */
-export async function findRows(
+export async function findMade(
   signature: ModelSignature,
   axes: ModelAxes | undefined,
   ragged: Ragged | undefined,
   trial: Trial,
   together = 1,
-): Promise<MakeRow | undefined> {
-  const mask = ragged?.mask
+): Promise<Made | undefined> {
   for (const free of sizesWithin(signature, axes, together)) {
-    const makeWith =
-      (rangeOf: RangeOf): MakeRow =>
-      (seed, scale) => {
-        const inputs = sampleInputs(signature, { free, seed, scale, rangeOf, axes: axes?.inputs })
-        if (!ragged || mask === undefined) return inputs
-        // Random values would hide the effect, and no caller sends all zeros.
-        delete inputs[mask]
-        return ragged.complete(inputs)
-      }
-    const make = await widest(signature, makeWith, trial)
-    if (make) return make
+    const works = (ranges: Ranges): Promise<boolean> =>
+      takes(makerOf(signature, axes, ragged, { free, ranges: [...ranges] }), trial)
+    const ranges = await widest(signature, works)
+    if (ranges) return { free, ranges: [...ranges] }
   }
   return undefined
 }
@@ -74,34 +101,35 @@ function elementsOf({ inputs }: ModelSignature, axes: ModelAxes | undefined, fre
   return elements
 }
 
-type RangeOf = (name: string) => number
+type Ranges = ReadonlyMap<string, number>
 
-/** Rows with as many different integers and texts as the model accepts: for all inputs, then for one after the other. */
-async function widest(
-  { inputs }: ModelSignature,
-  makeWith: (rangeOf: RangeOf) => MakeRow,
-  trial: Trial,
-): Promise<MakeRow | undefined> {
+/** As many different integers and texts as the model accepts: for all inputs, then for one after the other. */
+async function widest({ inputs }: ModelSignature, works: (ranges: Ranges) => Promise<boolean>): Promise<Ranges | undefined> {
   const ranged = inputs.flatMap(({ name, type }) => (type !== undefined && isFloat(type) ? [] : [name]))
-  const works = (rangeOf: RangeOf) => takes(makeWith(rangeOf), trial)
-  if (ranged.length === 0) return (await works(() => 1)) ? makeWith(() => 1) : undefined
-  const common = await firstOf(RANGES, (range) => works(() => range))
+  const alike = (range: number): Ranges => new Map(ranged.map((name) => [name, range]))
+  if (ranged.length === 0) return (await works(alike(1))) ? alike(1) : undefined
+  const common = await firstOf(RANGES, (range) => works(alike(range)))
   if (common === undefined) return undefined
-  const ranges = new Map(ranged.map((name): [string, number] => [name, common]))
-  const rangeOf: RangeOf = (name) => ranges.get(name) ?? common
-  if (ranged.length === 1) return makeWith(rangeOf)
+  const ranges = new Map(alike(common))
+  if (ranged.length === 1) return ranges
   for (const name of ranged) {
     const wider = RANGES.filter((range) => range > common)
-    const own = await firstOf(wider, (range) => works((other) => (other === name ? range : rangeOf(other))))
+    const own = await firstOf(wider, (range) => works(new Map([...ranges, [name, range]])))
     if (own !== undefined) ranges.set(name, own)
   }
-  return makeWith(rangeOf)
+  return ranges
 }
 
 async function firstOf<T>(candidates: readonly T[], works: (candidate: T) => Promise<boolean>): Promise<T | undefined> {
   for (const candidate of candidates) if (await works(candidate)) return candidate
   return undefined
 }
+
+/** Rows that a proof runs together. */
+export const TOGETHER = 3
+
+/** The rows of a proof. */
+export const firstRows = (makeRow: MakeRow): readonly TensorRecord[] => SEEDS.map((seed) => makeRow(seed, 1))
 
 /** Rows that a proof runs beside each other: an index that is in range in one of them may be out of it in the next. */
 const SEEDS = [1, 2, 3]

@@ -16,6 +16,7 @@ import type { Clock } from '../host/clock.ts'
 import { printable } from '../host/printable.ts'
 import { isOfHost } from '../host/problems.ts'
 import { type Child, type Limit, openChild } from './child.ts'
+import { createLoads } from './loads.ts'
 import type { Found, TrialPlan } from './plan.ts'
 
 /** Longest trial of a model once it has loaded; a slower model is served untried. */
@@ -24,6 +25,8 @@ const TRIAL_MS = 20_000
 export interface TrialRequest extends LoadRequest {
   /** In a child of its own, which ends with it: no effect on it can reach another model's trial. */
   readonly alone: boolean
+  /** No load waits for it: it lets loads go first, for a while. */
+  readonly later: boolean
   /** Private memory at which it ends. Read when its turn has come. */
   maxBytes(): number
   onLine(line: string): void
@@ -43,7 +46,7 @@ export interface Job {
 }
 
 export interface Trials {
-  /** A trial may come: the child is kept until the returned function is called. */
+  /** A model loads, and its trial may come: the child is kept until the returned function is called. */
   expect(): () => void
   begin(request: TrialRequest): Job
   /** Ends the child. Later trials are refused. */
@@ -53,6 +56,7 @@ export interface Trials {
 /** @param open makes the child */
 export function createTrials(clock: Clock, open: OpenChannel): Trials {
   const ending = new Set<Promise<void>>()
+  const loads = createLoads(clock)
   let child: Child | undefined
   let expected = 0
   let turn: Promise<void> = Promise.resolve()
@@ -74,7 +78,7 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
     return Promise.all(ending).then(() => {})
   }
 
-  function expect(): () => void {
+  function keep(): () => void {
     expected++
     let done = false
     return () => {
@@ -85,17 +89,16 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
   }
 
   function begin(request: TrialRequest): Job {
-    const done = expect()
-    const { timeoutMs, alone } = request
+    const done = keep()
+    const { timeoutMs, alone, later } = request
     let mine: Child | undefined
     let unbound = (): void => {}
+    let hasTurn = false
     let ended = false
     let busy = false
-    let pass = (): void => {}
     const before = turn
-    turn = new Promise((resolve) => {
-      pass = resolve
-    })
+    const mineOver = settleable<void>()
+    turn = mineOver.promise
 
     const inTime: Limit = { ms: timeoutMs, late: lateFor(timeoutMs) }
     async function ask<K extends FromWorker['kind']>(kind: K, died: string, limit: Limit, message: ToWorker) {
@@ -122,6 +125,8 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
 
     async function load(): Promise<Loaded> {
       await before
+      hasTurn = !ended
+      if (later && !ended) await loads.gone()
       if (ended || closed) throw over()
       onLine = request.onLine
       mine = await childFor(alone)
@@ -134,21 +139,22 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
     }
 
     async function leave(): Promise<void> {
-      await before
+      if (!hasTurn) {
+        void before.then(() => mineOver.resolve())
+        done()
+        return
+      }
       unbound()
       // Busy with a job that is no longer wanted.
       if (busy) mine?.kill('its trial is over')
-      if (mine?.alive && !alone) await mine.ask({ kind: 'release' }, inTime).catch(() => {})
+      if (mine?.alive && !alone) await mine.ask({ kind: 'release' }, { ...inTime, hold: true }).catch(() => {})
       if (mine && (alone || !mine.alive) && mine === child) await dismiss()
-      pass()
+      mineOver.resolve()
       done()
     }
 
-    let quit = (_: ModelmountError): void => {}
-    const given = new Promise<never>((_, reject) => {
-      quit = reject
-    })
-    const loaded = Promise.race([load(), given])
+    const given = settleable<never>()
+    const loaded = Promise.race([load(), given.promise])
     loaded.catch(() => {})
     let left: Promise<void> | undefined
 
@@ -173,7 +179,7 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
       },
       end() {
         ended = true
-        quit(over())
+        given.reject(over())
         left ??= leave()
         return left
       },
@@ -181,7 +187,7 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
   }
 
   return {
-    expect,
+    expect: () => both(loads.begin(), keep()),
     begin,
     async close() {
       closed = true
@@ -189,6 +195,23 @@ export function createTrials(clock: Clock, open: OpenChannel): Trials {
       await dismiss()
     },
   }
+}
+
+const both = (a: () => void, b: () => void) => (): void => {
+  a()
+  b()
+}
+
+interface Settleable<T> {
+  readonly promise: Promise<T>
+  resolve(value: T): void
+  reject(error: ModelmountError): void
+}
+
+function settleable<T>(): Settleable<T> {
+  const settle: { resolve(value: T): void; reject(error: ModelmountError): void } = { resolve() {}, reject() {} }
+  const promise = new Promise<T>((resolve, reject) => Object.assign(settle, { resolve, reject }))
+  return Object.assign(settle, { promise })
 }
 
 function tryMessage({ given, ...plan }: TrialPlan, rowsOnly: boolean): ToWorker {

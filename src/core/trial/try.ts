@@ -10,10 +10,19 @@ import { sizesFor } from '../scheduler/sizes.ts'
 import { rowsAt } from './measure.ts'
 import type { Found, TrialPlan } from './plan.ts'
 import { refute, refutePadding, refuteSize } from './refute.ts'
-import { findRows, MAX_MADE_UP, type MakeRow, rowsFrom, runOne, sizesWithin, type Trial } from './rows.ts'
+import {
+  findMade,
+  firstRows,
+  MAX_MADE_UP,
+  type MakeRow,
+  makerOf,
+  rowsFrom,
+  runOne,
+  sizesWithin,
+  TOGETHER,
+  type Trial,
+} from './rows.ts'
 
-/** Rows that a proof runs together. */
-const TOGETHER = 3
 /** Time inside ONNX Runtime for trying the sizes; a slow model is judged by fewer. */
 const SIZES_MS = 1000
 /** A run with more output elements is the last: the next size may need twice the memory. */
@@ -50,12 +59,13 @@ async function tryRows(plan: TrialPlan, trial: Trial, opts: { readonly rowsOnly?
   }
   const together = known && sizesWithin(signature, known, TOGETHER).length > 0 ? TOGETHER : 1
   if (sizesWithin(signature, known, together).length === 0) return { ...NOTHING, lack: TOO_LARGE }
-  const makeRow = await findRows(signature, known, ragged, trial, together)
-  if (!makeRow) return { ...NOTHING, lack: REFUSED }
-  if (!known || together < TOGETHER || opts.rowsOnly) return { ...NOTHING, rows: [makeRow(1, 1)], lack: known && TOO_LARGE }
-  const rows = [makeRow(1, 1), makeRow(2, 1), makeRow(3, 1)]
+  const made = await findMade(signature, known, ragged, trial, together)
+  if (!made) return { ...NOTHING, lack: REFUSED }
+  const makeRow = makerOf(signature, known, ragged, made)
+  if (!known || together < TOGETHER || opts.rowsOnly) return { ...NOTHING, rows: [makeRow(1, 1)], made, lack: known && TOO_LARGE }
+  const rows = firstRows(makeRow)
   const maxElements = Math.min(settings.maxElements, MAX_MADE_UP)
-  return prove(makeRow, rows, known, ragged, { ...settings, maxElements }, trial)
+  return { ...(await prove(makeRow, rows, known, ragged, { ...settings, maxElements }, trial)), made }
 }
 
 async function prove(

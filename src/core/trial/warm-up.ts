@@ -1,11 +1,11 @@
 /**
- * Runs an instance before requests do, because ONNX Runtime's first run of a shape is slow. The first instance of a model also shows which
- * requests may share a run and the gain; the others only run the usual inputs.
+ * First runs of instances. The given samples run before requests do, because ONNX Runtime's first run of a shape is slow. Then the first instance
+ * of a model shows which requests may share a run and the gain; the others only run the usual inputs.
  */
 
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Instance } from '../engine/instance.ts'
-import type { Run, RunOutcome } from '../engine/run.ts'
+import type { Run } from '../engine/run.ts'
 import { isModelmountError, ModelmountError } from '../errors.ts'
 import type { Clock } from '../host/clock.ts'
 import type { ModelConfig } from '../options/index.ts'
@@ -16,12 +16,13 @@ import type { Batching } from '../scheduler/batching.ts'
 import { copyAll } from '../scheduler/join.ts'
 import type { BatchSettings } from '../scheduler/options.ts'
 import type { ModelSignature } from '../tensor/types.ts'
+import { conclude, type Evidence } from './conclude.ts'
 import { rowsAt } from './measure.ts'
 import type { Found, TrialPlan, TryOut } from './plan.ts'
-import { proveBatching, rowsOfSamples } from './prove.ts'
-import type { RunAll } from './rows.ts'
+import { type ProofDeps, prove, rowsOfSamples } from './prove.ts'
+import { LOST, type RunAll } from './rows.ts'
 
-/** The findings of the first instance. */
+/** Findings about a model that serves. */
 export interface WarmupResult {
   readonly batching: Batching
   /** Inputs of the usual sizes, one row first; none if there are no rows to make them of. Made anew by each call. */
@@ -32,14 +33,22 @@ export interface WarmupResult {
   readonly example: number | undefined
 }
 
-interface Deps {
+/** The first runs of the first instance. */
+export interface Opening {
+  /** The given samples, in the graph's terms. */
+  readonly samples: readonly TensorRecord[]
+  /** A model without inputs has answered. */
+  readonly answersNothing: boolean
+}
+
+export interface WarmupDeps {
   readonly clock: Clock
   /** Of the graph. */
   readonly signature: ModelSignature
   readonly config: Pick<ModelConfig, 'batching' | 'warmup' | 'loadTimeoutMs'>
   /** A sample in the graph's terms. @throws ModelmountError `INPUT_INVALID` */
   take(sample: PredictInputs): TensorRecord
-  /** Looks for an operator that certainly lets rows influence each other; see `proveBatching`. */
+  /** Looks for an operator that certainly lets rows influence each other; see `prove`. */
   findMixing(rows: BatchAxes): Promise<string | undefined>
   /** Requests to describe the model by. @default none */
   examples?(): readonly TensorRecord[]
@@ -56,8 +65,6 @@ const NO_ROWS: Found = {
   sizes: [],
 }
 
-const LOST: RunOutcome = { error: new ModelmountError('WORKER_LOST', 'the worker was lost while warming up'), inferMs: 0 }
-
 /** Runs outside the queue. */
 const runsOn =
   (instance: Instance): RunAll =>
@@ -71,7 +78,7 @@ const runsOn =
 
 const fetchesOf = ({ outputs }: ModelSignature): readonly string[] => outputs.map(({ name }) => name)
 
-/** Everything to try before the model serves; nothing if requests do not share runs, and the warm-up needs no made-up inputs. */
+/** Everything to try; nothing if requests do not share runs, and the warm-up needs no made-up inputs. */
 export function planOf(
   signature: ModelSignature,
   settings: BatchSettings | false,
@@ -86,17 +93,10 @@ export function planOf(
 }
 
 /** @throws ModelmountError `MODEL_LOAD_FAILED` if a given sample fails, or it takes longer than `loadTimeoutMs` */
-export async function warmUp(instance: Instance, deps: Deps): Promise<WarmupResult> {
-  const { clock, signature, config, take, findMixing } = deps
-  const { batching: settings, loadTimeoutMs } = config
+export function open(instance: Instance, { clock, signature, config, take }: WarmupDeps): Promise<Opening> {
   const runAll = runsOn(instance)
-  let answersNothing = false
-  const samples = await withinLoadTime(runSamples(), clock, loadTimeoutMs)
-  const plan = planOf(signature, settings, samples, deps.examples?.() ?? [])
-  // Has its own bounds, and may have to wait for its turn.
-  const tried = plan ? await deps.tryOut(plan) : NO_ROWS
 
-  async function runSamples(): Promise<TensorRecord[]> {
+  async function run(): Promise<Opening> {
     const samples: TensorRecord[] = []
     for (const [index, sample] of config.warmup.entries()) {
       try {
@@ -111,26 +111,59 @@ export async function warmUp(instance: Instance, deps: Deps): Promise<WarmupResu
       }
     }
     // There is nothing to make up.
-    if (settings && signature.inputs.length === 0) {
-      const [outcome] = await runAll([runOf({}, signature)])
-      answersNothing = outcome !== undefined && !('error' in outcome)
-    }
-    return samples
+    if (!config.batching || signature.inputs.length > 0) return { samples, answersNothing: false }
+    const [outcome] = await runAll([runOf({}, signature)])
+    return { samples, answersNothing: outcome !== undefined && !('error' in outcome) }
   }
 
-  async function prove(): Promise<WarmupResult> {
-    const { batching, rows, most } = await proveBatching(signature, settings, { tried, runAll, findMixing })
-    const usual = (): TensorRecord[] => {
-      const [first] = rows
-      if (!first) return []
-      const size = Math.min(batching.cap, most)
-      return size > 1 ? [first, batching.join(rowsAt(rows, size))] : [first]
-    }
-    const example = typeof tried === 'string' ? undefined : answersNothing ? 0 : tried.example
-    return { batching, usual, rehearsal: () => [...samples, ...usual()], example }
-  }
+  return withinLoadTime(run(), clock, config.loadTimeoutMs)
+}
 
-  return withinLoadTime(prove(), clock, loadTimeoutMs)
+export const planAfter = ({ samples }: Opening, { signature, config, examples }: WarmupDeps): TrialPlan | undefined =>
+  planOf(signature, config.batching, samples, examples?.() ?? [])
+
+/** Tries the model, and measures it. */
+export async function gather(
+  plan: TrialPlan | undefined,
+  { signature, config, tryOut, findMixing }: WarmupDeps,
+  runner: Pick<ProofDeps, 'runAll' | 'elapsed'>,
+): Promise<Evidence> {
+  // Has its own bounds, and may have to wait for its turn.
+  const tried = plan ? await tryOut(plan) : NO_ROWS
+  return prove(signature, config.batching, { tried, findMixing, runAll: runner.runAll, elapsed: runner.elapsed })
+}
+
+export function resultOf(
+  { samples, answersNothing }: Opening,
+  { signature, config }: WarmupDeps,
+  evidence: Evidence,
+): WarmupResult {
+  const { batching, rows, most } = conclude(signature, config.batching, evidence)
+  const { tried } = evidence
+  const usual = (): TensorRecord[] => {
+    const [first] = rows
+    if (!first) return []
+    const size = Math.min(batching.cap, most)
+    return size > 1 ? [first, batching.join(rowsAt(rows, size))] : [first]
+  }
+  const example = typeof tried === 'string' ? undefined : answersNothing ? 0 : tried.example
+  return { batching, usual, rehearsal: () => [...samples, ...usual()], example }
+}
+
+/**
+ * All of it at once, for an instance that takes no requests yet.
+ * @throws ModelmountError `MODEL_LOAD_FAILED` if a given sample fails, or a step takes longer than `loadTimeoutMs`
+ */
+export async function warmUp(instance: Instance, deps: WarmupDeps): Promise<WarmupResult> {
+  const opening = await open(instance, deps)
+  return resultOf(opening, deps, await gatherOn(instance, planAfter(opening, deps), deps))
+}
+
+/** @throws ModelmountError `MODEL_LOAD_FAILED` if it takes longer than `loadTimeoutMs` */
+export async function gatherOn(instance: Instance, plan: TrialPlan | undefined, deps: WarmupDeps): Promise<Evidence> {
+  const tried = plan ? await deps.tryOut(plan) : NO_ROWS
+  const proof = gather(plan, { ...deps, tryOut: async () => tried }, { runAll: runsOn(instance) })
+  return withinLoadTime(proof, deps.clock, deps.config.loadTimeoutMs)
 }
 
 /**
@@ -138,7 +171,11 @@ export async function warmUp(instance: Instance, deps: Deps): Promise<WarmupResu
  * @returns the failure, if any: an instance that has loaded may still serve real requests
  * @throws ModelmountError `MODEL_LOAD_FAILED` if it takes longer than `loadTimeoutMs`
  */
-export async function rehearse(instance: Instance, { rehearsal }: WarmupResult, deps: Deps): Promise<string | undefined> {
+export async function rehearse(
+  instance: Instance,
+  { rehearsal }: Pick<WarmupResult, 'rehearsal'>,
+  deps: WarmupDeps,
+): Promise<string | undefined> {
   const runs = rehearsal().map((inputs) => runOf(inputs, deps.signature))
   if (runs.length === 0) return undefined
   const outcomes = await withinLoadTime(runsOn(instance)(runs), deps.clock, deps.config.loadTimeoutMs)

@@ -34,7 +34,7 @@ test('every text of every event, and each line of the log, is one line', async (
     { type: 'worker-lost', ...of, reason: text, restartInMs: 1 },
     { type: 'start-refused', ...of, reason: text, retryInMs: 1 },
     { type: 'scaled', ...of, instances: 1, reason: 'failed', detail: text },
-    { type: 'batching', ...of, enabled: false, reason: text },
+    { type: 'batching', ...of, state: 'refuted', enabled: false, reason: text, source: 'serving' },
     { type: 'isolation', ...of, isolation: 'process', reason: text },
     { type: 'worker-output', ...of, line: text },
     { type: 'weights', ...of, form: 'plain', reason: text, failed: true },

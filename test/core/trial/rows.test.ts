@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { TensorRecord } from '../../../src/core/engine/frame.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import type { DType, ModelSignature, Tensor } from '../../../src/core/tensor/types.ts'
-import { findRows, inputAlike, type RunAll, rowsFrom } from '../../../src/core/trial/rows.ts'
+import { findMade, inputAlike, type MakeRow, makerOf, type RunAll, rowsFrom, type Trial } from '../../../src/core/trial/rows.ts'
 
 const TYPES: readonly DType[] = [
   'float16',
@@ -22,6 +22,17 @@ const TYPES: readonly DType[] = [
   'bool',
   'string',
 ]
+
+async function findRows(
+  signature: ModelSignature,
+  axes: undefined,
+  ragged: undefined,
+  trial: Trial,
+): Promise<MakeRow | undefined> {
+  const made = await findMade(signature, axes, ragged, trial)
+  // It travels between processes, and to the disk.
+  return made && makerOf(signature, axes, ragged, JSON.parse(JSON.stringify(made)))
+}
 
 const signatureOf = (types: readonly DType[], width = 1): ModelSignature => ({
   inputs: types.map((type, i) => ({ name: `in${i}`, type, declaredType: type, dims: ['N', width] })),

@@ -126,7 +126,12 @@ test('a model that could not be tried is served unbatched, with the reason, and 
   const deps = { ...depsWith(), tryOut: async () => 'its process was killed' }
   const first = willing()
   const warmup = await warmUp(first, deps)
-  expect(warmup.batching.info).toEqual({ enabled: false, reason: 'it was not tried: its process was killed', maxSize: 1 })
+  expect(warmup.batching.info).toEqual({
+    state: 'untried',
+    enabled: false,
+    reason: 'it was not tried: its process was killed',
+    maxSize: 1,
+  })
   expect([first.ran, warmup.rehearsal()]).toEqual([[], []])
 })
 

@@ -1,7 +1,7 @@
 /** One caller over HTTP whose values fail: through each dialect its connection is what tells it from the others. */
 
 import { describe, expect, test } from 'vitest'
-import { serverFor } from '../../support/server.ts'
+import { provedServerFor } from '../../support/server.ts'
 import { sharedGather } from '../../support/small-models.ts'
 
 interface Dialect {
@@ -26,7 +26,7 @@ describe.each(Object.entries(DIALECTS))('%s', (_, { path, body }) => {
       indices: { type: 'int64' as const, dims: [1], data: BigInt64Array.of(BigInt(i)) },
     }))
     const batching = { maxDelayMs: 50, independentRows: true }
-    const server = await serverFor({ models: [{ name: 'm', source: sharedGather(), warmup, batching }], strict: true })
+    const server = await provedServerFor({ models: [{ name: 'm', source: sharedGather(), warmup, batching }], strict: true })
     expect(server.model('m').batching).toMatchObject({ enabled: true })
     const mount = server.http.mount({ dialects: ['open-inference', 'tf-serving', 'mlflow'] })
     const ask = async (index: number, connection: symbol): Promise<number> => {

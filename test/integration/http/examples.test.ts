@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { gatherModel, recurrentModel, totalModel } from '../../../tools/models.mjs'
 import { attr, type DimSpec, type ElemTypeName, node, tensor, value, writeModel } from '../../../tools/onnx-writer.mjs'
 import { callerOf } from '../../support/mount.ts'
-import { serverFor } from '../../support/server.ts'
+import { provedServerFor } from '../../support/server.ts'
 import { constantOf } from '../../support/small-models.ts'
 
 const TYPES: readonly ElemTypeName[] = [
@@ -154,7 +154,7 @@ function examplesOf({ paths }: OpenApiDocument): Example[] {
 }
 
 async function check(models: readonly ModelSpec[]): Promise<string[]> {
-  const server = await serverFor({ strict: true, models: [...models] })
+  const server = await provedServerFor({ strict: true, models: [...models] })
   const answered: string[] = []
   for (const model of models) {
     const mount = { dialects: ['open-inference', 'tf-serving', 'mlflow'], mlflow: { model: model.name } } as const

@@ -10,7 +10,7 @@ import { mergeOpenApi, type OpenApiDocument } from 'modelmount'
 import { describe, expect, test } from 'vitest'
 import { node, value, writeModel } from '../../../tools/onnx-writer.mjs'
 import { callerOf } from '../../support/mount.ts'
-import { serverFor } from '../../support/server.ts'
+import { provedServerFor } from '../../support/server.ts'
 import { constantOf } from '../../support/small-models.ts'
 
 /** Every element type, an open shape, a scalar, a fixed one. */
@@ -53,7 +53,7 @@ const large = writeModel({
 })
 
 const setUp = () =>
-  serverFor({
+  provedServerFor({
     strict: true,
     models: [
       { name: 'wide', source: wide },
@@ -141,7 +141,7 @@ describe('the document', () => {
     const server = await setUp()
     await server.unload('one')
     expect(Object.keys(server.openapi().paths)).not.toContain('/v2/models/one/infer')
-    expect(await problemsOf((await serverFor({ models: [] })).openapi())).toEqual([])
+    expect(await problemsOf((await provedServerFor({ models: [] })).openapi())).toEqual([])
   })
 })
 

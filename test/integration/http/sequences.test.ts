@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { recurrentModel, totalModel } from '../../../tools/models.mjs'
 import { httpFor } from '../../support/http.ts'
 import { callerOf } from '../../support/mount.ts'
-import { serverFor } from '../../support/server.ts'
+import { provedServerFor } from '../../support/server.ts'
 
 const MODEL = { name: 'total', source: totalModel(), sequences: { state: { s: 'next' }, idleTimeoutMs: 5000 } }
 const INPUT = { name: 'x', shape: [1, 2], datatype: 'FP32', data: [1, 2] }
@@ -16,7 +16,7 @@ const body = (id: string, start = false, end = false, input: object = INPUT): st
   `{"inputs":[${JSON.stringify(input)}],"parameters":{"sequence_id":${id},"sequence_start":${start},"sequence_end":${end}}}`
 
 test('requests say which sequence they are of', async () => {
-  const server = await serverFor({ models: [MODEL] })
+  const server = await provedServerFor({ models: [MODEL] })
   const { post } = callerOf(server.http)
   const infer = async (...args: Parameters<typeof body>) => (await post('/v2/models/total/infer', body(...args))).json
   expect(await infer('7', true)).toMatchObject({ outputs: [{ name: 'y', data: [1, 2] }] })
@@ -30,7 +30,7 @@ test('requests say which sequence they are of', async () => {
 })
 
 test('ids have all their digits, in small bodies and large ones', async () => {
-  const server = await serverFor({ models: [MODEL] })
+  const server = await provedServerFor({ models: [MODEL] })
   const { post } = callerOf(server.http)
   const large = { ...INPUT, shape: [4000, 2], data: new Array(8000).fill(0.5) }
   for (const input of [INPUT, large]) {
@@ -57,7 +57,7 @@ test('ids have all their digits, in small bodies and large ones', async () => {
 })
 
 test('a request of no sequence, and one that is not whole', async () => {
-  const server = await serverFor({ models: [MODEL] })
+  const server = await provedServerFor({ models: [MODEL] })
   const { post } = callerOf(server.http)
   for (const json of [
     { inputs: [INPUT] },
@@ -78,7 +78,7 @@ test('a request of no sequence, and one that is not whole', async () => {
 })
 
 test('full means 503, and when to come back', async () => {
-  const server = await serverFor({ models: [{ ...MODEL, sequences: { ...MODEL.sequences, maxSequences: 1 } }] })
+  const server = await provedServerFor({ models: [{ ...MODEL, sequences: { ...MODEL.sequences, maxSequences: 1 } }] })
   const { post } = callerOf(server.http)
   expect(await post('/v2/models/total/infer', body('1', true))).toMatchObject({ status: 200 })
   expect(await post('/v2/models/total/infer', body('2', true))).toMatchObject({
@@ -89,7 +89,7 @@ test('full means 503, and when to come back', async () => {
 })
 
 test('what the server says of itself and of the model', async () => {
-  const server = await serverFor({ models: [MODEL, { name: 'plain', source: recurrentModel() }] })
+  const server = await provedServerFor({ models: [MODEL, { name: 'plain', source: recurrentModel() }] })
   const { get, post } = callerOf(server.http)
   expect((await get('/v2')).json).toMatchObject({ extensions: expect.arrayContaining(['classification', 'sequence']) })
   expect((await get('/v2/models/total')).json).toMatchObject({ inputs: [{ name: 'x' }], outputs: [{ name: 'y' }] })
@@ -110,7 +110,7 @@ test('what the server says of itself and of the model', async () => {
 })
 
 test('generate takes the same parameters; TensorFlow Serving and MLflow have no word for a sequence', async () => {
-  const server = await serverFor({ models: [MODEL] })
+  const server = await provedServerFor({ models: [MODEL] })
   const { post } = callerOf(server.http.mount({ dialects: ['open-inference', 'tf-serving', 'mlflow'] }))
   const generate = { x: [1, 2], sequence_id: 'a', sequence_start: true }
   expect((await post('/v2/models/total/generate', generate)).json).toMatchObject({ y: [1, 2] })
@@ -124,7 +124,7 @@ test('generate takes the same parameters; TensorFlow Serving and MLflow have no 
 })
 
 test('the client names the sequence as predict() does, and never sends one of its requests twice', async () => {
-  const server = await serverFor({ models: [MODEL] })
+  const server = await provedServerFor({ models: [MODEL] })
   let sent = 0
   const handler = nodeHandler(server)
   const { port } = await httpFor((request, response) => {

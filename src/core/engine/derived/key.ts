@@ -35,7 +35,7 @@ const hash = (length: number, value: unknown): string =>
 let features: string | undefined
 
 /** ONNX Runtime picks kernels, and with them the layout of packed weights, by the CPU's features. */
-function cpuFeatures(): string {
+export function cpuFeatures(): string {
   features ??= readCpuFeatures()
   return features
 }

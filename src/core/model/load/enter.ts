@@ -18,8 +18,8 @@ export interface Serving extends Running {
   readonly run: RunModel
   /** Of a model with state. */
   readonly sequences: Sequences | undefined
-  /** To be called once it takes requests: starts improvements that run beside them. */
-  improve(): void
+  /** To be called once it takes requests: the improvements that run beside them. Never rejects. */
+  improve(): Promise<void>
 }
 
 export async function enter(started: Started, context: LoadContext): Promise<Serving> {
@@ -30,13 +30,17 @@ export async function enter(started: Started, context: LoadContext): Promise<Ser
   if (cache?.shares) cache.share(await contentOf(started, context.known(), met.session))
   announce(met, context)
   const sequences = sequencesOf(met, context)
-  const { view, warmup } = met
+  const { view } = met
+  const { proving } = first
   const fetches = view.graph.outputs.map(({ name }) => name)
   return {
     ...running,
     sequences,
     run: createRun(view, running, { about: context.known(), sequences, clock: context.deps.clock }),
-    improve: () => sharing.begin(warmup.usual, fetches),
+    async improve() {
+      await proving.begin()
+      if (!context.unwanted()) sharing.begin(proving.usual, fetches)
+    },
   }
 }
 

@@ -18,17 +18,18 @@ import { axesOf } from '../../scheduler/axes.ts'
 import type { Scheduler } from '../../scheduler/scheduler.ts'
 import { type ExampleForm, exampleForms, exampleOf, exampleTensors } from '../../tensor/index.ts'
 import { type Attempt, createAttempt, type Description } from '../../trial/attempt.ts'
-import { planOf, rehearse, type WarmupResult, warmUp } from '../../trial/warm-up.ts'
+import { planOf, rehearse } from '../../trial/warm-up.ts'
 import type { About } from '../about.ts'
 import { type SessionView, viewSession } from '../view/session.ts'
 import type { LoadContext } from './context.ts'
+import { createKeeper } from './keeper.ts'
 import type { Prepared } from './prepare.ts'
+import { createProving, type Proving } from './proving.ts'
 
 /** The findings of the first instance. */
 export interface Met {
   readonly session: Loaded
   readonly view: SessionView
-  readonly warmup: WarmupResult
 }
 
 export interface First {
@@ -38,6 +39,7 @@ export interface First {
   readonly met: Promise<Met>
   /** Every instance goes through this before requests get to it. */
   prepare(instance: Instance, session: Loaded): Promise<void>
+  readonly proving: Proving
   /** Rejects when the files must not run any more. At the first load the gate has just looked. */
   recheck(): Promise<void>
 }
@@ -54,8 +56,11 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
   const { admitted, edited, weights, form } = prepared
   const { config } = about
   const { clock, emit } = deps
+  const later = config.proof === 'background'
   const isTrialRun = config.trialRun === true || (config.trialRun === 'unverified' && !admitted.integrity?.signer)
   const attempt = attemptFor(prepared, context, { isTrialRun, memory, describe: (session) => descriptionOf(describe(session)) })
+  const keeper = createKeeper(prepared, context)
+  const proving = createProving({ attempt, keeper, pool, scheduler }, context)
   let described = false
   let endLoad = (): void => {}
   let tellMet = (_: Met): void => {}
@@ -87,22 +92,18 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
     const { session, view } = describe(given)
     endLoad()
     const examples = examplesOf(view)
-    const warmup = await times.time('warmup', warmUp(instance, warmUpDeps(view, examples)))
-    scheduler.setBatching(warmup.batching)
-    const { example } = warmup
-    context.learn({ example: example === undefined ? undefined : examples[example]?.form })
-    greetFurther(view, warmup)
-    tellMet({ session, view, warmup })
+    const subject = { warmUp: warmUpDeps(view, examples), forms: examples.map(({ form }) => form), provider: session.provider }
+    await times.time('warmup', proving.open(instance, subject))
+    greet = (instance) => greetFurther(instance, view)
+    tellMet({ session, view })
   }
 
-  function greetFurther(view: SessionView, warmup: WarmupResult): void {
-    greet = async (instance) => {
-      const problem = await rehearse(instance, warmup, warmUpDeps(view, []))
-      if (problem === undefined) return
-      // The next one must not fall for the same.
-      if (!instance.ready) greetFurther(view, { ...warmup, rehearsal: () => [] })
-      emit({ type: 'warning', message: `a further instance could not be warmed up: ${problem}` })
-    }
+  async function greetFurther(instance: Instance, view: SessionView): Promise<void> {
+    const problem = await rehearse(instance, proving, warmUpDeps(view, []))
+    if (problem === undefined) return
+    // The next one must not fall for the same.
+    if (!instance.ready) proving.spare()
+    emit({ type: 'warning', message: `a further instance could not be warmed up: ${problem}` })
   }
 
   const warmUpDeps = ({ graph, plan, take }: SessionView, examples: readonly Example[]) => ({
@@ -147,6 +148,7 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
 
   return {
     met,
+    proving,
     prepare: (instance, session) => greet(instance, session),
     recheck: async () => {
       if (described) await admitted.recheck()
@@ -154,15 +156,17 @@ export function createFirst(prepared: Prepared, context: LoadContext, { pool, sc
     async load() {
       // The findings are of no use any more; a trial run goes on, as the load does.
       if (!isTrialRun) context.whenUnwanted(() => void attempt.end())
+      // Beside the load: the files are being hashed.
+      void keeper.find()
       try {
-        const tried = attempt.prepare()
+        const tried = attempt.prepare(async () => (await keeper.find()) !== undefined)
         await (isTrialRun ? times.time('trialRun', tried) : tried)
         endLoad = times.begin('load')
         // Weights that are going to be shared are not copied for every instance first.
         await pool.start({ form, count: weights.pending ? 1 : undefined })
       } finally {
         endLoad()
-        void attempt.end()
+        if (!later) void attempt.end()
       }
     },
   }
@@ -203,6 +207,7 @@ function attemptFor(
   const settings = {
     trialRun: isTrialRun,
     wanted: isTried(config, facts),
+    later: config.proof === 'background',
     neededBytes: perInstanceBytes + (form ? 0 : sharedBytes),
     reservedBytes: reserved.perInstanceBytes + reserved.sharedBytes,
     maxBytes: config.maxMemoryBytes,

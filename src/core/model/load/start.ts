@@ -50,7 +50,7 @@ export function start(prepared: Prepared, context: LoadContext): Started {
     oldestWaitMs: () => scheduler.oldestWaitMs,
     claim: (instances) => provision.claim(instances),
   })
-  const scheduler = schedulerFor(pool, context)
+  const scheduler = schedulerFor(pool, context, (reason) => first.proving.refuted(reason))
   const provision: Provision = createProvision(config, {
     cpu: deps.cpu,
     residency: deps.residency,
@@ -71,6 +71,7 @@ export function start(prepared: Prepared, context: LoadContext): Started {
   })
   context.take({ close: () => weights.close() })
   context.take({ close: () => scheduler.drain(), abandon: (error) => scheduler.abandon(error) })
+  context.take({ close: () => first.proving.end() })
   // Still in line for memory: it need not have any.
   context.whenUnwanted(() => {
     if (!slot.resident) slot.leave()
@@ -80,18 +81,18 @@ export function start(prepared: Prepared, context: LoadContext): Started {
   return { ...prepared, running, first, sharing }
 }
 
-function schedulerFor(pool: Pool, context: LoadContext): Scheduler {
+function schedulerFor(pool: Pool, context: LoadContext, onRefuted: (reason: string) => void): Scheduler {
   const { deps, statistics, known } = context
   const { config, buffers } = known()
   const { name: model, version } = config
-  const { clock, emit, telemetry } = deps
+  const { clock, telemetry } = deps
   return createScheduler({
     ...limitsOf(config),
     pool,
     clock,
     buffers,
     recheck: isRecheckable(known()) ? createRecheck({ same: sameWithin }) : undefined,
-    onRefuted: (reason) => emit({ type: 'batching', enabled: false, reason }),
+    onRefuted,
     onRun(run) {
       statistics.ran(run)
       if (telemetry?.run) telemetry.run(runEndOf(run, { model, version, provider: known().session.executionProvider }))
