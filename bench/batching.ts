@@ -1,12 +1,12 @@
 /** How near `predict()` comes to what one thread can compute at all. */
 
-import { createModelServer } from 'modelmount'
 import { attentionModel, convModel, matmulChainModel, mlpModel } from '../tools/models.mjs'
 import { openSession, runRows, SESSION } from './lib/direct.ts'
 import { product, rotatingFloats } from './lib/inputs.ts'
 import { startLimit } from './lib/limit.ts'
 import { closedLoop } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
 import { PROMISES } from './promises.ts'
@@ -28,7 +28,7 @@ const SIZES = [1, 2, 4, 8, 16, 32, 64]
 
 async function rowOf(bench: string, { what, model, input, rowDims, callers, sizes, target }: Case): Promise<Row> {
   const limit = await startLimit(model, rowDims, sizes)
-  const server = await createModelServer({ models: [{ name: 'm', source: model, session: SESSION }], strict: true })
+  const server = await createProvedServer({ models: [{ name: 'm', source: model, session: SESSION }], strict: true })
   const floats = rotatingFloats(product(rowDims))
   const ours = (i: number) => server.predict('m', { [input]: { type: 'float32', dims: [1, ...rowDims], data: floats(i) } })
   const session = await openSession(model)

@@ -1,11 +1,11 @@
 /** The cost of callers for each other: one that sends bad values, and very many that each came once. */
 
-import { createModelServer } from 'modelmount'
 import { mlpModel } from '../tools/models.mjs'
 import { SESSION } from './lib/direct.ts'
 import { rotatingFloats } from './lib/inputs.ts'
 import { callTimes, closedLoop } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 import { PROMISES } from './promises.ts'
 
@@ -27,7 +27,7 @@ async function badCallerRow(what: string, layers: readonly number[], target: Tar
   const source = mlpModel({ layers: [...layers], groups: GROUPS })
   // Otherwise two tenants would not meet at all.
   const batching = { mixTenants: true }
-  const server = await createModelServer({
+  const server = await createProvedServer({
     models: [{ name: 'm', source, session: SESSION, warmup, batching }],
     strict: true,
     logger: false,
@@ -67,7 +67,7 @@ async function tenantsRow(): Promise<Row> {
   let came = 0
   /** Serves requests of that many tenants, each new one, and goes on with tenants of the kind. */
   async function serverAfter(tenants: number, tenantOf: () => string) {
-    const server = await createModelServer({ models: [{ name: 'm', source, session: SESSION }], strict: true, logger: false })
+    const server = await createProvedServer({ models: [{ name: 'm', source, session: SESSION }], strict: true, logger: false })
     const ask = (i: number) =>
       server.predict('m', { features: { type: 'float32', dims: [1, 32], data: values(i) } }, { tenant: tenantOf() })
     await callTimes(16, tenants, ask)

@@ -2,11 +2,11 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { createModelServer } from 'modelmount'
 import { attentionModel, convModel, matmulChainModel, mlpModel } from '../tools/models.mjs'
 import { SESSION } from './lib/direct.ts'
 import { gainChart, gainOf, type Series } from './lib/gain-chart.ts'
 import { startLimit } from './lib/limit.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, perSecond, type Row, rowOfRatios } from './lib/row.ts'
 
 interface Case {
@@ -35,7 +35,7 @@ const DIR = fileURLToPath(new URL('../.bench/', import.meta.url))
 async function measure({ name, model, rowDims, largest }: Case): Promise<Series & { readonly reason: string }> {
   const sizes = Array.from({ length: Math.log2(largest) + 1 }, (_, i) => 2 ** i)
   const limit = await startLimit(model, rowDims, sizes, ROUNDS)
-  const server = await createModelServer({ models: [{ name: 'm', source: model, session: SESSION }], strict: true })
+  const server = await createProvedServer({ models: [{ name: 'm', source: model, session: SESSION }], strict: true })
   const { maxSize, reason } = server.model('m').batching
   await Promise.all([limit.stop(), server.close()])
   return { name, runMs: limit.runMs, cap: maxSize, reason }

@@ -3,7 +3,7 @@
  * an app in production adds to, with metrics, traces and extensions.
  */
 
-import { createModelServer, type ModelServer } from 'modelmount'
+import type { ModelServer } from 'modelmount'
 import { API_VERSION, type Call, type Extension, PLACES, type Predict, type Stages } from 'modelmount/extension'
 import { startTelemetry } from 'modelmount/telemetry/sdk'
 import { mlpModel } from '../tools/models.mjs'
@@ -12,6 +12,7 @@ import { rotatingFloats } from './lib/inputs.ts'
 import { keptSpans } from './lib/kept-spans.ts'
 import { busyMicroseconds } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, microseconds, pairedRow } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
 import { PROMISES } from './promises.ts'
@@ -47,11 +48,11 @@ export const hostTime: Bench = {
     }
     const measure = (call: (i: number) => Promise<unknown>) => () => busyMicroseconds(CALLERS, MS, call)
 
-    const bare = await check(await createModelServer({ models, strict: true }))
+    const bare = await check(await createProvedServer({ models, strict: true }))
     const overDirect = await measurePairs({ ours: measure(callOf(bare)), rival: measure(direct) })
     // An SDK is for life: nothing is compared with plain calls from here on.
     const telemetry = await startTelemetry({ spanProcessors: [keptSpans()], sampleRatio: SAMPLED })
-    const busy = await check(await createModelServer({ models, strict: true, telemetry, extensions: [idle] }))
+    const busy = await check(await createProvedServer({ models, strict: true, telemetry, extensions: [idle] }))
     const overBare = await measurePairs({ ours: measure(callOf(busy)), rival: measure(callOf(bare)) })
     await Promise.all([bare.close(), busy.close()])
     await telemetry.shutdown()

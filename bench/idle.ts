@@ -1,10 +1,10 @@
 /** The cost of models without requests. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createModelServer } from 'modelmount'
 import { attentionModel, convModel, matmulChainModel, mlpModel } from '../tools/models.mjs'
 import { cpuMs } from './lib/cpu.ts'
 import { SESSION } from './lib/direct.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, type Row, rowOfRatios } from './lib/row.ts'
 import { median } from './lib/stats.ts'
 import { PROMISES } from './promises.ts'
@@ -28,7 +28,7 @@ export const idle: Bench = {
       { name: 'attention', source: attentionModel({}) },
       { name: 'process', source: tiny, isolation: 'process' },
     ] as const
-    const server = await createModelServer({ models, session: SESSION, logger: false, strict: true })
+    const server = await createProvedServer({ models, session: SESSION, logger: false, strict: true })
     await Promise.all(['tiny', 'process'].map((name) => server.predict(name, { features: new Float32Array(32) })))
     await sleep(SETTLE_MS)
     const shares: number[] = []

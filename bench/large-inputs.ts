@@ -1,11 +1,12 @@
 /** The gain of reusing the memory of large inputs that comes back from the worker. */
 
-import { createModelServer, type ModelServer } from 'modelmount'
+import type { ModelServer } from 'modelmount'
 import { SESSION } from './lib/direct.ts'
 import { firstPixels, IMAGE } from './lib/first-pixels.ts'
 import { product, rotatingFloats } from './lib/inputs.ts'
 import { closedLoop } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
 import { PROMISES } from './promises.ts'
@@ -23,7 +24,7 @@ async function serve(source: Uint8Array, granted: () => number): Promise<ModelSe
   const { constrainedMemory } = process
   process.constrainedMemory = granted
   try {
-    return await createModelServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
+    return await createProvedServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
   } finally {
     process.constrainedMemory = constrainedMemory
   }

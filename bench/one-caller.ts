@@ -1,12 +1,12 @@
 /** The overhead of `predict()` over the bare hop between two threads that isolation costs in any case. */
 
 import { MessageChannel, Worker } from 'node:worker_threads'
-import { createModelServer } from 'modelmount'
 import { mlpModel } from '../tools/models.mjs'
 import { SESSION } from './lib/direct.ts'
 import { rotatingFloats } from './lib/inputs.ts'
 import { latencies } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, milliseconds, pairedRow } from './lib/row.ts'
 import { median } from './lib/stats.ts'
 import { PROMISES } from './promises.ts'
@@ -39,7 +39,7 @@ export const oneCaller: Bench = {
   limitS: 60,
   async run() {
     const source = mlpModel({ layers: [32, 16, 2] })
-    const server = await createModelServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
+    const server = await createProvedServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
     const pingPong = startPingPong()
     const input = rotatingFloats(32)
     /** The model's busy time in the worker during the last run of ours. */

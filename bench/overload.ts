@@ -1,12 +1,12 @@
 /** More requests than the model can do: how many are answered in time, and how fast the others hear that they are not. */
 
-import { createModelServer } from 'modelmount'
 import { matmulChainModel } from '../tools/models.mjs'
 import { SESSION } from './lib/direct.ts'
 import { product, rotatingFloats } from './lib/inputs.ts'
 import { closedLoop } from './lib/loops.ts'
 import { type Outcome, startOpenLoop } from './lib/open-loop.ts'
 import { measurePairs } from './lib/pairs.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, milliseconds, pairedRow, perSecond, type Row, rowOfRatios, type Target } from './lib/row.ts'
 import { median, quantile } from './lib/stats.ts'
 import { PROMISES } from './promises.ts'
@@ -40,7 +40,7 @@ export const overload: Bench = {
   name: 'overload',
   limitS: 120,
   async run() {
-    const server = await createModelServer({ models: [{ name: 'm', source: MODEL(), session: SESSION }], strict: true })
+    const server = await createProvedServer({ models: [{ name: 'm', source: MODEL(), session: SESSION }], strict: true })
     const openLoop = startOpenLoop()
     const floats = rotatingFloats(product(ROW_DIMS))
     const input = (i: number) => ({ x: { type: 'float32', dims: [1, ...ROW_DIMS], data: floats(i) } as const })

@@ -1,10 +1,11 @@
 /** The gain when sentences of different lengths share a padded run, against running them one by one. */
 
-import { createModelServer, type Tensor } from 'modelmount'
+import type { Tensor } from 'modelmount'
 import { encoderModel } from '../tools/models.mjs'
 import { SESSION } from './lib/direct.ts'
 import { closedLoop } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, pairedRow, perSecond } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
 
@@ -25,7 +26,7 @@ export const padding: Bench = {
   limitS: 40,
   async run() {
     const source = encoderModel({ vocabulary: VOCABULARY, width: 384 })
-    const server = await createModelServer({
+    const server = await createProvedServer({
       models: [
         { name: 'filled', source, session: SESSION, batching: { ragged: { mask: 'mask' } } },
         { name: 'alone', source, session: SESSION, batching: false },

@@ -1,12 +1,12 @@
 /** `predict()` of a tiny model against `session.run()` in the caller's thread: the cost of isolation, and the gain of batching. */
 
-import { createModelServer } from 'modelmount'
 import { mlpModel } from '../tools/models.mjs'
 import { openSession, runRows, SESSION } from './lib/direct.ts'
 import { rotatingFloats } from './lib/inputs.ts'
 import { closedLoop } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
 import { startPiscina } from './lib/piscina.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, pairedRow, perSecond, type Row, type Target } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
 import { PROMISES } from './promises.ts'
@@ -25,7 +25,7 @@ export const predict: Bench = {
   limitS: 90,
   async run() {
     const source = mlpModel({ layers: [32, 16, 2] })
-    const server = await createModelServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
+    const server = await createProvedServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
     const session = await openSession(source)
     const input = rotatingFloats(32)
     const piscina = await startPiscina(source, input, MANY)

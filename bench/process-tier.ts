@@ -1,11 +1,11 @@
 /** The cost of a process boundary for a single caller on top of a thread boundary. */
 
-import { createModelServer } from 'modelmount'
 import { mlpModel } from '../tools/models.mjs'
 import { SESSION } from './lib/direct.ts'
 import { rotatingFloats } from './lib/inputs.ts'
 import { latencies } from './lib/loops.ts'
 import { measurePairs } from './lib/pairs.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, milliseconds, pairedRow } from './lib/row.ts'
 import { median } from './lib/stats.ts'
 import { PROMISES } from './promises.ts'
@@ -17,7 +17,7 @@ export const processTier: Bench = {
   limitS: 60,
   async run() {
     const source = mlpModel({ layers: [32, 16, 2] })
-    const server = await createModelServer({
+    const server = await createProvedServer({
       models: [
         { name: 'thread', source, session: SESSION, isolation: 'thread' },
         { name: 'process', source, session: SESSION, isolation: 'process' },

@@ -4,8 +4,9 @@
  * `npm run bench -- --against DIR [part ...]`: this build and another checkout's in turns.
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseAgainst, runAgainst } from './against/index.ts'
 import { BENCHES } from './lib/benches.ts'
@@ -107,5 +108,10 @@ async function main(args: readonly string[]): Promise<boolean> {
   if (args.includes('--against')) return against(args)
   return args[0] === '--compare' ? showComparison() : runAll(args)
 }
+
+// Proofs that an earlier run has kept must not decide.
+const cache = mkdtempSync(join(tmpdir(), 'modelmount-bench-cache-'))
+process.env.XDG_CACHE_HOME = cache
+process.on('exit', () => rmSync(cache, { recursive: true, force: true }))
 
 process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1

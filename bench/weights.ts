@@ -3,13 +3,13 @@
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createModelServer } from 'modelmount'
 import { identityModel, matmulChainModel } from '../tools/models.mjs'
 import type { WeightsAnswer, WeightsAsk } from './children/weights.ts'
 import { startChild } from './lib/child.ts'
 import { SESSION } from './lib/direct.ts'
 import { rotatingFloats } from './lib/inputs.ts'
 import { measurePairs } from './lib/pairs.ts'
+import { createProvedServer } from './lib/proved.ts'
 import { type Bench, megabytes, pairedRow, perSecond, type Row, rowOfRatios, type Target } from './lib/row.ts'
 import { assertSame } from './lib/same.ts'
 import { sharedOrNot } from './lib/settled.ts'
@@ -92,7 +92,7 @@ async function measure(dir: string): Promise<Row[]> {
 
 async function speedRow(source: string, cacheDirectory: string): Promise<Row> {
   const model = { source, instances: 1, session: SESSION }
-  const server = await createModelServer({
+  const server = await createProvedServer({
     models: [
       { name: 'shared', ...model, shareWeights: true },
       { name: 'plain', ...model, shareWeights: false },

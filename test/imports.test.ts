@@ -169,6 +169,7 @@ const KNOWS: Readonly<Record<string, readonly string[]>> = {
     'telemetry (types)',
     'tensor',
     'trial',
+    'version',
   ],
   'core/http': ['decoding (types)', 'dialects', 'errors', 'host', 'predict', 'telemetry (types)', 'tensor'],
 }

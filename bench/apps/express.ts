@@ -3,9 +3,9 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
-import { createModelServer } from 'modelmount'
 import { modelRouter } from 'modelmount/express'
 import { SESSION } from '../lib/direct.ts'
+import { createProvedServer } from '../lib/proved.ts'
 import type { AppAnswer, AppAsk, Kind } from './ask.ts'
 import { type InferBody, KEEP_ALIVE_MS, PATH, startRival } from './rivals.ts'
 
@@ -13,7 +13,7 @@ export async function startExpress({ kind, ...ask }: AppAsk & { readonly kind: E
   const app = express()
   let label = 'modelmount'
   if (kind === 'ours') {
-    const server = await createModelServer({ models: [{ name: 'm', source: ask.model, session: SESSION }], strict: true })
+    const server = await createProvedServer({ models: [{ name: 'm', source: ask.model, session: SESSION }], strict: true })
     app.use(modelRouter(server))
   } else {
     const rival = await startRival({ kind, ...ask })

@@ -1,9 +1,9 @@
 /** A Fastify app with a model route. */
 
 import fastify from 'fastify'
-import { createModelServer } from 'modelmount'
 import { modelPlugin } from 'modelmount/fastify'
 import { SESSION } from '../lib/direct.ts'
+import { createProvedServer } from '../lib/proved.ts'
 import type { AppAnswer, AppAsk, Kind } from './ask.ts'
 import { type InferBody, KEEP_ALIVE_MS, PATH, startRival } from './rivals.ts'
 
@@ -11,7 +11,7 @@ export async function startFastify({ kind, ...ask }: AppAsk & { readonly kind: E
   const app = fastify({ keepAliveTimeout: KEEP_ALIVE_MS })
   let label = 'modelmount'
   if (kind === 'ours') {
-    const server = await createModelServer({ models: [{ name: 'm', source: ask.model, session: SESSION }], strict: true })
+    const server = await createProvedServer({ models: [{ name: 'm', source: ask.model, session: SESSION }], strict: true })
     await app.register(modelPlugin, { server })
   } else {
     const rival = await startRival({ kind, ...ask })

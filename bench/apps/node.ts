@@ -2,9 +2,9 @@
 
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createModelServer } from 'modelmount'
 import { attach, nodeHandler } from 'modelmount/node'
 import { SESSION } from '../lib/direct.ts'
+import { createProvedServer } from '../lib/proved.ts'
 import type { AppAnswer, AppAsk } from './ask.ts'
 import { ECHO_LABEL, echo, type InferBody, KEEP_ALIVE_MS } from './rivals.ts'
 
@@ -19,7 +19,7 @@ async function listen(label: string, listener: RequestListener, prepare = (_http
 /** @param isLane in front of an app and in the fast lane, instead of as the app */
 export async function startNode({ model, names = ['m'] }: AppAsk, isLane: boolean): Promise<AppAnswer> {
   const models = names.map((name) => ({ name, source: model, session: SESSION }))
-  const server = await createModelServer({ models, strict: true })
+  const server = await createProvedServer({ models, strict: true })
   if (!isLane) return listen('modelmount', nodeHandler(server, { fastLane: true }))
   return listen(
     'modelmount',

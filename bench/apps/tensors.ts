@@ -1,10 +1,11 @@
 /** A Fastify app for models of any inputs: modelmount, or the route that one writes first. */
 
 import fastify from 'fastify'
-import { createModelServer, type ModelSpec } from 'modelmount'
+import type { ModelSpec } from 'modelmount'
 import { modelPlugin } from 'modelmount/fastify'
 import * as ort from 'onnxruntime-node'
 import { openSession, SESSION } from '../lib/direct.ts'
+import { createProvedServer } from '../lib/proved.ts'
 import type { AppAnswer } from './ask.ts'
 import { KEEP_ALIVE_MS, PATH } from './rivals.ts'
 
@@ -37,7 +38,7 @@ export async function startTensors({ kind, model, batching }: TensorsAsk): Promi
   const app = fastify({ keepAliveTimeout: KEEP_ALIVE_MS, bodyLimit: BODY_LIMIT })
   if (kind === 'ours') {
     const spec = { name: 'm', source: model, session: SESSION, ...(batching ? { batching } : {}) }
-    await app.register(modelPlugin, { server: await createModelServer({ models: [spec], strict: true }) })
+    await app.register(modelPlugin, { server: await createProvedServer({ models: [spec], strict: true }) })
   } else {
     const session = await openSession(model)
     app.post(PATH, (request) => infer(session, request.body as InferBody))

@@ -13,6 +13,7 @@ import { mainThread } from '../lib/cpu.ts'
 import { SESSION } from '../lib/direct.ts'
 import { product, rotatingFloats } from '../lib/inputs.ts'
 import { closedLoop } from '../lib/loops.ts'
+import { proved } from '../lib/proved.ts'
 
 export interface StartAsk extends Pick<Way, 'front' | 'input' | 'rows'> {
   readonly kind: 'start'
@@ -87,7 +88,7 @@ let turnOf: ((ask: TurnAsk) => Promise<Turn>) | undefined
 async function start({ dist, front, model, input, rows = [1], sample }: StartAsk): Promise<StartAnswer> {
   const load: Import = (name) => import(pathToFileURL(join(dist, `${name}.js`)).href)
   const { createModelServer } = await load('index')
-  const server = await createModelServer({ models: [{ name: 'm', source: model, session: SESSION }], strict: true })
+  const server = await proved(await createModelServer({ models: [{ name: 'm', source: model, session: SESSION }], strict: true }))
   const requests = rows.map((count) => {
     const floats = rotatingFloats(count * product(input.rowDims))
     const dims = [count, ...input.rowDims]

@@ -7,6 +7,7 @@ import { answerParent } from '../lib/child.ts'
 import { SESSION } from '../lib/direct.ts'
 import { rotatingFloats } from '../lib/inputs.ts'
 import { callTimes } from '../lib/loops.ts'
+import { createProvedServer } from '../lib/proved.ts'
 
 export type MemoryAsk = {
   readonly kind: 'cycles' | 'predictions'
@@ -55,7 +56,7 @@ async function cycles(): Promise<Repeat> {
 }
 
 async function predictions(): Promise<Repeat> {
-  const server = await createModelServer({ models: [{ name: 'm', source }], session: SESSION, strict: true })
+  const server = await createProvedServer({ models: [{ name: 'm', source }], session: SESSION, strict: true })
   const input = rotatingFloats(32)
   return async (times) => {
     await callTimes(64, times, (i) => server.predict('m', { features: input(i) }))

@@ -4,13 +4,14 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import express from 'express'
-import { createModelServer, type ModelInfo, type ModelServer, type Telemetry } from 'modelmount'
+import type { ModelInfo, ModelServer, Telemetry } from 'modelmount'
 import { modelRouter } from 'modelmount/express'
 import { type StartedTelemetry, type StartTelemetryOptions, startTelemetry } from 'modelmount/telemetry/sdk'
 import { answerParent } from '../lib/child.ts'
 import { mainThread } from '../lib/cpu.ts'
 import { SESSION } from '../lib/direct.ts'
 import { keptSpans } from '../lib/kept-spans.ts'
+import { createProvedServer } from '../lib/proved.ts'
 import { median } from '../lib/stats.ts'
 
 export type Mode = 'metrics' | 'sampled' | 'all'
@@ -60,7 +61,7 @@ answerParent(async (ask: TelemetryAsk | CpuAsk | CollectAsk): Promise<TelemetryA
 })
 
 const serve = (model: Uint8Array, telemetry: StartedTelemetry | undefined): Promise<ModelServer> =>
-  createModelServer({ telemetry, models: [{ name: 'm', source: model, session: SESSION }], strict: true })
+  createProvedServer({ telemetry, models: [{ name: 'm', source: model, session: SESSION }], strict: true })
 
 /** @returns its port */
 async function mount(model: Uint8Array, telemetry: StartedTelemetry | undefined): Promise<number> {

@@ -2,10 +2,10 @@
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createModelServer } from 'modelmount'
 import { workerPids } from '../../test/support/children.ts'
 import { answerParent } from '../lib/child.ts'
 import { SESSION } from '../lib/direct.ts'
+import { createProvedServer } from '../lib/proved.ts'
 import { sharedOrNot } from '../lib/settled.ts'
 
 export interface WeightsAsk {
@@ -37,7 +37,7 @@ const privateDirty = (pid: number): number =>
 
 answerParent(async (ask: WeightsAsk): Promise<WeightsAnswer> => {
   const { source, width, cacheDirectory, isolation, instances, shareWeights, rows } = ask
-  const server = await createModelServer({
+  const server = await createProvedServer({
     models: [{ name: 'm', source, isolation, instances, session: SESSION, shareWeights }],
     cacheDirectory,
     strict: true,

@@ -132,6 +132,11 @@ const EXAMPLES: Readonly<Record<string, readonly [readonly unknown[], readonly u
     [[{}], [{ x: [[1]] }]],
     [[], {}, [1], [[]]],
   ],
+  proof: [
+    ['background', 'before-ready'],
+    ['never', true],
+  ],
+  proofCache: [[true, false], ['yes']],
   loadTimeoutMs: [[1], [-1]],
   maxQueue: [
     [1, 10_000_000],

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { addModel, identityModel } from '../../tools/models.mjs'
 import { hold, workerPids } from '../support/children.ts'
 import { LINUX } from '../support/needs.ts'
-import { posted, serverFor } from '../support/server.ts'
+import { posted, provedServerFor, serverFor } from '../support/server.ts'
 
 /** Above the size from which memory is pooled, and sent in a buffer of its own. */
 const MANY = 80 * 1024
@@ -152,7 +152,7 @@ test('a call that is refused or aborted after its check has taken them', async (
 })
 
 test('requests that gave their memory away share runs, and have results of their own', async () => {
-  const server = await serverFor({
+  const server = await provedServerFor({
     models: [{ name: 'm', source: addModel(), batching: { independentRows: true, maxDelayMs: 50, maxSize: 8 } }],
   })
   const rows = 8

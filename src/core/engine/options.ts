@@ -107,6 +107,13 @@ export const workerSettings = ({
   niceness,
 })
 
+/** For work beside requests. */
+export const standingBack = (settings: WorkerSettings): WorkerSettings => ({
+  ...settings,
+  niceness: Math.max(BESIDE_REQUESTS, settings.niceness),
+})
+const BESIDE_REQUESTS = 10
+
 export type WorkerSettings = ReturnType<typeof workerSettings>
 
 /** Decides what was left open. */

@@ -6,6 +6,7 @@
 import type { TensorRecord } from '../engine/frame.ts'
 import type { LoadRequest } from '../engine/instance.ts'
 import type { Loaded } from '../engine/messages.ts'
+import { standingBack } from '../engine/options.ts'
 import { ModelmountError } from '../errors.ts'
 import type { Found, TrialPlan, TryOut } from './plan.ts'
 import { type Job, type Trials, whyNot } from './trials.ts'
@@ -75,9 +76,7 @@ export function createAttempt(request: LoadRequest, bounds: AttemptSettings, dep
         bounds.maxBytes ?? Number.POSITIVE_INFINITY,
         Math.max(neededBytes, Math.min(loan?.maxBytes ?? Number.POSITIVE_INFINITY, spareBytes())),
       )
-    const { niceness } = request.settings
-    // CPUs are for requests, where there are any.
-    const settings = { ...request.settings, ...ON_CPU, niceness: later ? Math.max(LATER_NICENESS, niceness) : niceness }
+    const settings = { ...(later ? standingBack(request.settings) : request.settings), ...ON_CPU }
     return trials.begin({ ...request, settings, alone, later: standsBack, maxBytes, onLine: deps.onLine })
   }
 
@@ -173,5 +172,3 @@ const noRoom = (): ModelmountError => new ModelmountError('MODEL_LOAD_FAILED', '
 
 /** A trial needs no device: it looks for effects between rows, which the graph causes. Devices are for serving. */
 const ON_CPU = { providers: [{ name: 'cpu' }], strictProviders: false } as const
-/** Of a trial beside requests. */
-const LATER_NICENESS = 10

@@ -127,7 +127,7 @@ describe('a folder of them', () => {
     ['of another model', (path: string) => writeFileSync(path, encode({ ...KEY, model: 'sha256:x' }, PROOF)), /another model/],
     ['of another CPU', (path: string) => writeFileSync(path, encode({ ...KEY, cpu: 'x' }, PROOF)), /another cpu/],
     ['of another runtime', (path: string) => writeFileSync(path, encode({ ...KEY, runtime: '9' }, PROOF)), /another runtime/],
-    ['huge', (path: string) => writeFileSync(path, Buffer.alloc(2 ** 20, 'x')), /cannot be read/],
+    ['huge', (path: string) => writeFileSync(path, Buffer.alloc(2 ** 20, 'x')), /is damaged/],
   ])('warns once of an entry that is %s, and replaces it', async (_, spoil, reason) => {
     const dir = freshDir()
     await open(dir).keep(KEY, PROOF)

@@ -1,7 +1,7 @@
 /** A case of the contract, and its tools. */
 
 import type { ModelServer, ModelServerOptions, ModelSpec, PredictInputs, PredictOptions, PredictResult, Tensor } from 'modelmount'
-import { posted, serverFor } from '../../support/server.ts'
+import { posted, provedServerFor } from '../../support/server.ts'
 import type { Held, Tier } from './tiers.ts'
 
 export interface Scene {
@@ -30,7 +30,7 @@ export function sceneFor(tier: Tier, server: ModelServer): Scene {
     server,
     serve(models, options) {
       isOwn = true
-      return serverFor({ strict: true, ...tier.settings, ...options, models })
+      return provedServerFor({ strict: true, ...tier.settings, ...options, models })
     },
     workers,
     hold: () => tier.hold(workers()),

@@ -16,7 +16,7 @@ for (const tier of TIERS) {
   describe(`in the tier '${tier.name}'`, tier.needs, () => {
     let server: ModelServer
     beforeAll(async () => {
-      server = await createModelServer({ ...tier.settings, strict: true, logger: false, models: MODELS })
+      server = await createModelServer({ ...tier.settings, proof: 'before-ready', strict: true, logger: false, models: MODELS })
     })
     afterAll(() => server.close())
 

@@ -61,8 +61,8 @@ async function readSmall(path: string): Promise<string | undefined> {
   if (!file) return undefined
   try {
     const found = await file.stat()
-    if (!found.isFile() || found.size > MAX_BYTES) throw new Error('it is no small file')
-    return await file.readFile('utf8')
+    // Empty is as damaged as anything else.
+    return found.isFile() && found.size <= MAX_BYTES ? await file.readFile('utf8') : ''
   } finally {
     await file.close()
   }
