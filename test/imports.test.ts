@@ -43,10 +43,10 @@ function importsOf(file: string): Import[] {
     else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal, true)
     else if (ts.isCallExpression(node)) {
       const called = node.expression.getText()
-      // import('x'), require('x'), createRequire(…)('x'), importPackage('x'); require.resolve only asks where something is.
+      // import('x'), require('x'), createRequire(…)('x'), requireFromScripts()('x'), importPackage('x'); require.resolve only asks where it is.
       if (
         node.expression.kind === ts.SyntaxKind.ImportKeyword ||
-        /(^|\.)require$|^createRequire\(|^(import|requireFrom)Package$/.test(called)
+        /(^|\.)require$|^createRequire\(|^requireFromScripts\(\)$|^(import|requireFrom)Package$/.test(called)
       )
         if (!called.endsWith('.resolve')) add(node.arguments[0], false)
     }
@@ -190,6 +190,9 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'core/sequences': ['core/sequences/index.ts'],
 }
 
+/** The worker runs models; the host runs those of microseconds. */
+const ORT_USERS = ['core/engine/worker.ts', 'core/engine/inline/session.ts']
+
 test('the reader of imports reads', () => {
   expect(imports.length).toBeGreaterThan(80)
   expect(imports).toContainEqual({ from: 'core/engine/worker.ts', to: 'onnxruntime-node', isPackage: true, isType: false })
@@ -223,8 +226,16 @@ describe('packages', () => {
     expect(breaches(({ to, isPackage }) => isPackage && plain.has(to))).toEqual([])
   })
 
-  test('only the worker knows ONNX Runtime', () => {
-    expect(breaches(({ from, to }) => /^onnxruntime/.test(to) && from !== 'core/engine/worker.ts')).toEqual([])
+  test('only the worker knows ONNX Runtime, and the session on the host for runs of microseconds', () => {
+    expect(breaches(({ from, to }) => /^onnxruntime/.test(to) && !ORT_USERS.includes(from))).toEqual([])
+  })
+
+  test('the host loads ONNX Runtime only when a model is to run there, through its door, and patches nothing for it', () => {
+    const [, session = ''] = ORT_USERS
+    const real = imports.filter(({ from, to, isType }) => from === session && to === 'onnxruntime-node' && !isType)
+    expect(real).toHaveLength(1)
+    expect(codeOf(session)).toMatch(/function openHostSession\([\s\S]*requireFromScripts\(\)\('onnxruntime-node'\)/)
+    expect(codeOf(session)).not.toMatch(/globalThis|setImmediate|onnxruntime-node\/|env\.logLevel/)
   })
 
   test('only the child in which models are tried makes inputs up', () => {
@@ -270,7 +281,7 @@ describe('packages', () => {
           to !== 'lru-cache' &&
           !(to === 'sigstore' && from === 'core/integrity/keyless.ts') &&
           !(to.startsWith('@aws-crypto/') && roomOf(from) === 'core/crypto') &&
-          from !== 'core/engine/worker.ts',
+          !ORT_USERS.includes(from),
       ),
     ).toEqual([])
   })

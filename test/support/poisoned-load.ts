@@ -158,6 +158,7 @@ export function createPoisonedLoad(opts: PoisonedOptions = {}): PoisonedLoad {
         if (ready && killable) die()
         return killable
       },
+      tier: 'worker',
       memoryBytes: undefined,
       close: async () => {},
     }

@@ -175,6 +175,7 @@ export function createLoad(opts: LoadOptions): Load {
         sendBy(this.run)(message, rows, done)
       },
       kill: () => false,
+      tier: 'worker',
       memoryBytes: undefined,
       close: async () => {},
     }

@@ -11,6 +11,7 @@ import type { WorkerSettings } from './options.ts'
 import { loadError } from './ort-errors.ts'
 import { createPosts, type Done, type RowsDone } from './posts.ts'
 import type { Run } from './run.ts'
+import type { TierName } from './types.ts'
 import { FORMAT, isPacket } from './wire/format.ts'
 import { type SessionNames, sessionNames } from './wire/names.ts'
 import type { OpenMessage } from './wire/open.ts'
@@ -28,6 +29,8 @@ export interface LoadRequest {
 export interface Instance {
   /** Counts up over the life of a pool. */
   readonly id: number
+  /** Where its runs happen. */
+  readonly tier: TierName
   /** Resolves with the session's own description; rejects if it cannot be loaded. */
   readonly loaded: Promise<Loaded>
   /** Number of posted and unanswered bursts. */
@@ -146,6 +149,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
 
   return {
     id: deps.id,
+    tier: channel.kill ? 'process' : 'worker',
     loaded,
     get bursts() {
       return posts.messages

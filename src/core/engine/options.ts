@@ -40,6 +40,12 @@ export interface EngineOptions {
    */
   readonly isolation?: Isolation
   /**
+   * Whether runs of up to 50 µs may happen on the host's own thread: `'auto'` while at most one batch waits and the event loop has room, `false`
+   * never. See {@link ModelInfo.tier}.
+   * @default false
+   */
+  readonly inline?: 'auto' | false
+  /**
    * How many copies of the model run side by side; each runs one request, or one batch, at a time. With two bounds there are as many as the
    * load needs; a `min` of 0 unloads the model when no request comes (`idleUnloadMs` is `scaling.idleMs` then).
    * @default 1
@@ -81,6 +87,7 @@ export const ENGINE_OPTIONS = {
   isolation: oneOf('thread', 'process')
     .default(isMainThread ? 'thread' : 'process')
     .asFlag({ value: 'TIER', says: 'thread or process' }),
+  inline: oneOf('auto', false).default(false),
   instances: either(integer(1, 256), bounds).default(1).asFlag({ value: 'N', says: 'copies of each model' }),
   scaling: object<ScalingOptions>(SCALING).default({}).joined(),
   balance: oneOf(...BALANCE_STRATEGIES).default('fastest'),

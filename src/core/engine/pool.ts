@@ -46,8 +46,8 @@ export interface Pool {
   readonly usedAt: number
   /** Last measured private memory of an instance, if it can be measured. */
   readonly privateBytes: number | undefined
-  /** A run succeeded: earlier crashes no longer count. */
-  succeeded(): void
+  /** A run succeeded there: earlier crashes no longer count, unless it was on the host. */
+  succeeded(at: Pick<Instance, 'tier'>): void
   /** The queue was looked at: time to check the number of instances. */
   queueChanged(): void
   /** Ends all instances for the time being, after their running work. Waiting requests keep waiting. */
@@ -207,9 +207,9 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
       launcher.use(form)
       if (!isStopped()) await exchange.run()
     },
-    succeeded() {
+    succeeded({ tier }) {
       usedAt = clock.now()
-      recovery.succeeded()
+      if (tier !== 'inline') recovery.succeeded()
     },
     queueChanged() {
       if (!isStopped()) growth.check()

@@ -25,6 +25,8 @@ export interface MemoryInfo {
   readonly perInstanceBytes: number
   /** Weights that all of them map from one file, counted once; 0 if each has its own. */
   readonly sharedBytes: number
+  /** The session on the host, where there is one (`inline`): an estimate. */
+  readonly inlineBytes?: number
   /** Source of `perInstanceBytes`: estimated from the size of the weights, or measured if instances are processes (Linux). */
   readonly basis: 'weights' | 'measured'
 }

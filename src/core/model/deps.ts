@@ -3,6 +3,8 @@
 import type { ResultCache } from '../cache/index.ts'
 import type { OwnedBufferPool } from '../engine/buffer-pool.ts'
 import type { CpuBudget } from '../engine/cpu.ts'
+import type { HostLoop } from '../engine/inline/loop.ts'
+import type { InlineEvent } from '../engine/inline/tier.ts'
 import type { PoolEvent } from '../engine/pool.ts'
 import type { ExecutionProviderName } from '../engine/types.ts'
 import type { Clock } from '../host/clock.ts'
@@ -31,6 +33,7 @@ export type ModelEvent =
   | BatchingEvent
   | ProviderFallbackEvent
   | IsolationEvent
+  | InlineEvent
 
 interface ProviderFallbackEvent {
   readonly type: 'provider-fallback'
@@ -45,6 +48,8 @@ export interface ModelDeps {
   readonly clock: Clock
   readonly cpu: CpuBudget
   readonly residency: Residency
+  /** The event loop, for runs on the host. */
+  readonly loop: HostLoop
   readonly trials: Trials
   readonly proofs: Proofs
   readonly buffers: OwnedBufferPool

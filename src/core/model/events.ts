@@ -88,6 +88,14 @@ export type ServerEvent =
       /** The operator and its node. */
       readonly reason: string
     }
+  | {
+      /** Short runs happen on the host from now on, or not any more. See {@link ModelInfo.tier}. */
+      readonly type: 'tier'
+      readonly model: string
+      readonly version: string
+      readonly tier: 'inline' | 'worker'
+      readonly reason: string
+    }
   | { readonly type: 'worker-ready'; readonly model: string; readonly version: string; readonly loadMs: number }
   | {
       readonly type: 'breaker'
@@ -217,6 +225,7 @@ const LINES: { readonly [T in ServerEvent['type']]: (event: EventOf<T>, of: stri
     return reason ? ['warn', `${of}: runs although it is not trusted: ${reason}`] : undefined
   },
   batching: (event, of) => (event.source === 'serving' ? lostSharing(event, of) : BATCHING[event.state](event, of)),
+  tier: ({ tier, reason }, of) => (tier === 'inline' ? undefined : ['warn', `${of}: no more runs on the host: ${reason}`]),
   isolation: ({ reason }, of) => ['warn', `${of}: runs in a process of its own: ${reason}`],
   'worker-output': ({ line }, of) => ['warn', `${of}: ${line}`],
   'worker-ready': () => undefined,

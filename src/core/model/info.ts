@@ -32,7 +32,7 @@ export function infoOf(about: About, { phase, isDefault, cache }: Now): ModelInf
     inputs: contract.signature.inputs.map(listed),
     outputs: contract.signature.outputs.map(listed),
     isolation: config.isolation,
-    tier: tierOf(about),
+    tier: tierOf(about, running),
     ...(hazard ? { hazard } : {}),
     instances: {
       ...config.instances,

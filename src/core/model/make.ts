@@ -2,6 +2,7 @@
 
 import { createResultCache, type ResultCache } from '../cache/index.ts'
 import { createCpuBudget } from '../engine/cpu.ts'
+import { hostLoop } from '../engine/inline/loop.ts'
 import type { ModelConfig } from '../options/index.ts'
 import type { Servable } from '../predict/call.ts'
 import { createProofs } from '../trial/kept/proofs.ts'
@@ -11,7 +12,7 @@ import { createModel, type Model } from './model.ts'
 import { cpuDemandOf } from './provision.ts'
 import { createResidency } from './residency/residency.ts'
 
-interface Deps extends Omit<ModelDeps, 'cache' | 'cpu' | 'residency' | 'proofs' | 'emit'> {
+interface Deps extends Omit<ModelDeps, 'cache' | 'cpu' | 'loop' | 'residency' | 'proofs' | 'emit'> {
   /** Bytes for the instances of all models; `undefined` for no bound. */
   readonly memoryBudgetBytes: number | undefined
   /** The version that has the place of this name and version. */
@@ -28,6 +29,7 @@ export interface Maker {
 
 export function createMaker({ memoryBudgetBytes, holder, emit, ...rest }: Deps): Maker {
   const cpu = createCpuBudget()
+  const loop = hostLoop()
   const residency = createResidency(rest.clock, memoryBudgetBytes)
   const proofs = createProofs({ cacheDirectory: rest.cacheDirectory, wallNow: Date.now })
 
@@ -39,7 +41,7 @@ export function createMaker({ memoryBudgetBytes, holder, emit, ...rest }: Deps):
 
   function make(config: ModelConfig, mustBe: string | undefined): Model {
     const named = (event: ModelEvent): ServerEvent => eventOf(event, config, () => holder(config.name, config.version) !== made)
-    const own = { cpu, residency, proofs, cache: cacheFor(config), emit: (event: ModelEvent) => emit(named(event)) }
+    const own = { cpu, loop, residency, proofs, cache: cacheFor(config), emit: (event: ModelEvent) => emit(named(event)) }
     const made: Model = createModel(config, { ...rest, ...own }, { mustBe })
     return made
   }

@@ -2,6 +2,7 @@
 
 import type { CpuBudget, CpuDemand, CpuGrant } from '../engine/cpu.ts'
 import { guessFootprint, type Holding, sharedBytes } from '../engine/footprint.ts'
+import type { InlineTier } from '../engine/inline/tier.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { MemoryInfo } from '../engine/types.ts'
 import { printable } from '../host/printable.ts'
@@ -38,13 +39,15 @@ interface Deps {
   readonly weightBytes: number
   readonly pool: Pool
   readonly scheduler: Scheduler
+  /** Its session on the host takes memory, too. */
+  readonly inline: InlineTier | undefined
   /** Starts the instances for the first time; the pool starts them when they come back later. */
   first(): Promise<void>
   emit(event: ModelEvent): void
 }
 
 export function createProvision(config: ModelConfig, deps: Deps): Provision {
-  const { cpu, grant, weights, weightBytes, pool, scheduler, emit } = deps
+  const { cpu, grant, weights, weightBytes, pool, scheduler, inline, emit } = deps
   const { isolation } = config
   let bringIn = async (): Promise<void> => {
     await deps.first()
@@ -56,15 +59,16 @@ export function createProvision(config: ModelConfig, deps: Deps): Provision {
     const packs = config.session.extra['session.disable_prepacking'] !== '1'
     const holding: Holding = weights.info.form === 'shared' ? 'mapped' : packs ? 'packed' : 'raw'
     const perInstanceBytes = pool.privateBytes
-    return perInstanceBytes === undefined
-      ? guessFootprint(weightBytes, isolation, holding)
-      : { perInstanceBytes, sharedBytes: sharedBytes(weightBytes, holding), basis: 'measured' }
+    if (perInstanceBytes !== undefined)
+      return { perInstanceBytes, sharedBytes: sharedBytes(weightBytes, holding), basis: 'measured' }
+    const guess = guessFootprint(weightBytes, isolation, holding)
+    return inline && inline.bytes > 0 ? { ...guess, inlineBytes: inline.bytes } : guess
   }
 
   function bytes(): number {
     const instances = Math.max(leastInstances(config), pool.target)
-    const { perInstanceBytes, sharedBytes } = memory()
-    if (!weights.pending) return sharedBytes + perInstanceBytes * instances
+    const { perInstanceBytes, sharedBytes, inlineBytes = 0 } = memory()
+    if (!weights.pending) return inlineBytes + sharedBytes + perInstanceBytes * instances
     // One has its own copy; the others will share theirs, or sharing would need the memory that it saves.
     const others = guessFootprint(weightBytes, isolation, 'mapped')
     return perInstanceBytes + others.sharedBytes + others.perInstanceBytes * (instances - 1)
@@ -79,7 +83,10 @@ export function createProvision(config: ModelConfig, deps: Deps): Provision {
     settled: () => pool.settled,
     usedAt: () => pool.usedAt,
     load: () => bringIn(),
-    unload: () => pool.park(),
+    async unload() {
+      await inline?.rest()
+      await pool.park()
+    },
     moved: (resident, reason) => emit({ type: 'residency', resident, reason }),
     failed(error) {
       emit({ type: 'warning', message: withRoot(error) })

@@ -16,6 +16,7 @@ import { bytesSource, fileSource, type Source, splicedSource } from './source.ts
 import { NO_PATCH, type Patch } from './splice.ts'
 import { LOWERED_IR_VERSION, operatorReason, VENDOR_BINARY } from './support.ts'
 import type { OnnxModelFacts } from './types.ts'
+import { findSizedByValues, needsSizing, unboundedByName } from './unbounded.ts'
 import { createReader, drive } from './wire.ts'
 
 export type { Edited } from './edits/index.ts'
@@ -132,6 +133,25 @@ export async function findHazard(
     return judgeValues(await nodesOf(source, patch))
   } catch (error) {
     return `its values cannot be judged: ${error instanceof Malformed ? error.message : 'the file could not be read again'}`
+  }
+}
+
+/**
+ * Why nothing can promise how long a run of the model takes, as a sentence; `undefined` where the shapes of a request decide that.
+ * @param source path of a regular file, or the bytes of one, that `readOnnx` has read
+ * @param patch of its edits, after which `facts` were read
+ */
+export async function findUnbounded(
+  source: string | Uint8Array,
+  { operators }: Pick<OnnxModelFacts, 'operators'>,
+  patch: Patch = NO_PATCH,
+): Promise<string | undefined> {
+  const found = unboundedByName(operators)
+  if (found !== undefined || !needsSizing(operators)) return found
+  try {
+    return findSizedByValues(await nodesOf(source, patch))
+  } catch {
+    return 'its values cannot be followed'
   }
 }
 

@@ -1,5 +1,6 @@
 /** Answers of runs: to the callers, or their requests go back into the queue to find out which of them a run failed for. */
 
+import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { RunFacts, RunOutcome } from '../engine/run.ts'
 import { ModelmountError } from '../errors.ts'
@@ -37,7 +38,6 @@ interface Deps {
 export function createAnswers(deps: Deps): Answers {
   const { pool, clock, queue, sharing, suspects, settle, recheck, onRefuted, onChecked } = deps
   const again = createAgain(queue)
-  const tier = pool.killable ? 'process' : 'worker'
   let runs = 0
 
   function finish({ entries, rows }: Batch, { instance, sentAt }: Dispatch, outcome: RunOutcome, endedAt: number): void {
@@ -48,7 +48,7 @@ export function createAnswers(deps: Deps): Answers {
       else refuted(first, outcome.error)
       return
     }
-    pool.succeeded()
+    pool.succeeded(instance)
     recheck?.ran(inferMs)
     const { batching } = sharing
     batching.observe(first.bucket, rows, inferMs, endedAt)
@@ -62,18 +62,21 @@ export function createAnswers(deps: Deps): Answers {
     // Each has a copy of its own rows.
     if (entries.length > 1) discard(outcome.outputs)
     if (recheck && entries.length > 1)
-      checkOne(entries, instance, pieces, batching.curveOf(first.bucket).estimate(1) ?? inferMs, {
+      checkOne(entries, workerFor(instance), pieces, batching.curveOf(first.bucket).estimate(1) ?? inferMs, {
         recheck,
         pool,
         clock,
         done: checked,
       })
-    const run: RunFacts = Object.freeze({ batchId: ++runs, runMs: inferMs, tier })
+    const run: RunFacts = Object.freeze({ batchId: ++runs, runMs: inferMs, tier: instance.tier })
     for (const [index, entry] of entries.entries()) {
       const outputs = pieces[index] ?? Object.create(null)
       settle(entry, { outputs, queueMs: sentAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt, run })
     }
   }
+
+  /** The one that repeats a row: repetitions have no place on the host. */
+  const workerFor = (instance: Instance): Instance | undefined => (instance.tier === 'inline' ? pool.instances[0] : instance)
 
   /** It failed by itself, so the cause is not a neighbour. */
   function refuted(entry: Entry, error: ModelmountError): void {

@@ -19,13 +19,14 @@ interface Deps {
 /** Mostly does nothing: hardly any request is chosen. @param expectedMs duration of a run of one row */
 export function checkOne(
   entries: readonly Entry[],
-  instance: Instance,
+  /** None where no worker is ready. */
+  instance: Instance | undefined,
   pieces: readonly TensorRecord[],
   expectedMs: number,
   { recheck, pool, clock, done }: Deps,
 ): void {
   const check = recheck.choose(entries, pieces, expectedMs)
-  if (!check || !instance.ready) return
+  if (!check || !instance?.ready) return
   const now = clock.now()
   pool.balancer.posted(instance, expectedMs)
   instance.run([check.run], (outcomes) => {

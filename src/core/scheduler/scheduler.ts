@@ -4,6 +4,7 @@
  */
 
 import type { BufferPool } from '../engine/buffer-pool.ts'
+import type { Inline } from '../engine/inline/tier.ts'
 import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
@@ -18,6 +19,7 @@ import { type Batch, createEntry, type Dispatch, type Entry, type Finished, type
 import { createFairQueue } from './fair-queue.ts'
 import { inPieces } from './pieces.ts'
 import type { Place } from './place.ts'
+import { createPlacement } from './placement.ts'
 import type { Recheck } from './recheck.ts'
 import { type BatchReport, reportBurst, verdictOf } from './report.ts'
 import type { Sharing } from './sharing.ts'
@@ -50,6 +52,8 @@ export interface Scheduler {
 
 interface Deps extends Limits, WaitLimits {
   readonly pool: Pool
+  /** The session on the host. @default none */
+  readonly inline?: Inline | undefined
   readonly clock: Clock
   /** Longest time that a request waits for others to share its run, in milliseconds. */
   readonly maxDelayMs: number
@@ -67,7 +71,7 @@ interface Deps extends Limits, WaitLimits {
 }
 
 export function createScheduler(deps: Deps): Scheduler {
-  const { pool, clock, maxDelayMs, mixTenants, buffers, onRun, recheck, onRefuted, defer = setImmediate } = deps
+  const { pool, inline, clock, maxDelayMs, mixTenants, buffers, onRun, recheck, onRefuted, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   const sharing: Sharing = { batching: unbatched('not tried yet', createCurve(), 'proving') }
   const suspects = createSuspects(clock)
@@ -75,6 +79,7 @@ export function createScheduler(deps: Deps): Scheduler {
   const { settle } = accepted
   const lookAgain = scheduleFlush
   const bursts = createBursts({ pool, clock, queue, sharing, accepted, maxDelayMs, mixTenants, buffers, lookAgain })
+  const nextPlace = createPlacement({ pool, queue, sharing, bursts, inline })
   const answers = createAnswers({ pool, clock, queue, sharing, suspects, settle, recheck, onRefuted, onChecked: flushIfAny })
   const released: Record<ReleaseReason, number> = { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 }
   /** Requests that a worker has and has not answered, settled ones included. */
@@ -147,7 +152,7 @@ export function createScheduler(deps: Deps): Scheduler {
       return
     }
     while (queue.count > 0) {
-      const instance = pool.balancer.pick(pool.instances, bursts.next())
+      const instance = nextPlace()
       const burst = instance && bursts.form(instance)
       if (!burst) break
       send(instance, burst)
@@ -168,11 +173,13 @@ export function createScheduler(deps: Deps): Scheduler {
       for (const entry of batch.entries) entry.phase = dispatch
       running += batch.entries.length
     }
-    pool.balancer.posted(instance, ms)
+    // The host is none of those that the balancer chooses from.
+    const isPooled = instance.tier !== 'inline'
+    if (isPooled) pool.balancer.posted(instance, ms)
     instance.run(burst.map(bursts.runOf), (outcomes, beganAt) => {
       const endedAt = clock.now()
       dispatch.answered = true
-      pool.balancer.answered(instance, { expectedMs: ms, ...verdictOf(outcomes) }, sentAt)
+      if (isPooled) pool.balancer.answered(instance, { expectedMs: ms, ...verdictOf(outcomes) }, sentAt)
       for (const [index, batch] of burst.entries()) {
         running -= batch.entries.length
         const outcome = typeof outcomes === 'string' ? undefined : outcomes[index]

@@ -126,7 +126,7 @@ describe('crashes', () => {
     await it.pool.start()
     await crashes(it, 4)
     expect(delays(it)).toEqual([0, 100, 200, 400])
-    it.pool.succeeded()
+    it.pool.succeeded({ tier: 'process' })
     await crashes(it, 2)
     expect(delays(it).slice(4)).toEqual([0, 100])
   })
@@ -142,7 +142,7 @@ describe('crashes', () => {
     await it.clock.letPass(1000)
     // Half open: with an instance up again requests are tried.
     expect(it.pool.unavailableForMs).toBeUndefined()
-    it.pool.succeeded()
+    it.pool.succeeded({ tier: 'process' })
     expect(ofType(it.events, 'breaker').map(({ state }) => state)).toEqual(['open', 'closed'])
     await crashes(it, 4)
     expect(ofType(it.events, 'breaker')).toHaveLength(2)
@@ -170,7 +170,7 @@ describe('a start that is refused', () => {
     expect(it.pool.instances).toHaveLength(1)
     // The next one is news, and is looked at after a second again.
     it.world.intact = false
-    it.pool.succeeded()
+    it.pool.succeeded({ tier: 'process' })
     it.crash()
     await it.clock.letPass(10)
     expect(ofType(it.events, 'start-refused').map(({ retryInMs }) => retryInMs)).toEqual([1000, 1000])

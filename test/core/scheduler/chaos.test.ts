@@ -110,6 +110,7 @@ async function run({ seed, killable, mixTenants, instances: count, maxQueue, los
         if (instance.ready && killable) die()
         return killable
       },
+      tier: 'worker',
       memoryBytes: undefined,
       close: async () => {},
     }

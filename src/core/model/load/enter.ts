@@ -7,6 +7,7 @@ import { printable } from '../../host/printable.ts'
 import { idOfBytes } from '../../integrity/index.ts'
 import { createSequences, type Sequences } from '../../sequences/index.ts'
 import type { About } from '../about.ts'
+import { termsOf } from '../inline.ts'
 import { createRun, type RunModel } from '../run.ts'
 import type { Running } from '../running.ts'
 import type { LoadContext } from './context.ts'
@@ -39,7 +40,9 @@ export async function enter(started: Started, context: LoadContext): Promise<Ser
     run: createRun(view, running, { about: context.known(), sequences, clock: context.deps.clock }),
     async improve() {
       await proving.begin()
-      if (!context.unwanted()) sharing.begin(proving.usual, fetches)
+      if (context.unwanted()) return
+      running.inline?.begin(termsOf(started, context.known(), met))
+      sharing.begin(proving.usual, fetches)
     },
   }
 }

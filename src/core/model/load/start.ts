@@ -1,5 +1,6 @@
 /** Makes what a version runs with: instances, the queue before them, and their place in memory. Nothing is started by that. */
 
+import type { InlineTier } from '../../engine/inline/tier.ts'
 import { createPool, type Pool } from '../../engine/pool.ts'
 import { isRandom } from '../../onnx/index.ts'
 import { limitsOf } from '../../scheduler/options.ts'
@@ -8,6 +9,7 @@ import { runEndOf } from '../../scheduler/report.ts'
 import { createScheduler, type Scheduler } from '../../scheduler/scheduler.ts'
 import { sameWithin } from '../../trial/compare.ts'
 import type { About } from '../about.ts'
+import { createInlineFor } from '../inline.ts'
 import { createProvision, leastInstances, type Provision } from '../provision.ts'
 import type { Running } from '../running.ts'
 import { createSharing, type Sharing } from '../sharing.ts'
@@ -33,16 +35,17 @@ export function start(prepared: Prepared, context: LoadContext): Started {
     max: config.instances.max,
     balance: config.balance,
   }
+  async function checkSource(): Promise<() => Promise<void>> {
+    await first.recheck()
+    return content.open()
+  }
   // They know each other: none of these functions is called before all are there.
   const pool: Pool = createPool(prepared.request, settings, {
     clock,
     buffers,
     open: prepared.open,
     killable: config.isolation === 'process',
-    async checkSource() {
-      await first.recheck()
-      return content.open()
-    },
+    checkSource,
     prepare: (instance, session) => first.prepare(instance, session),
     onSharedLost: weights.lost,
     emit,
@@ -50,11 +53,17 @@ export function start(prepared: Prepared, context: LoadContext): Started {
     oldestWaitMs: () => scheduler.oldestWaitMs,
     claim: (instances) => provision.claim(instances),
   })
-  const scheduler = schedulerFor(pool, context, (reason) => first.proving.refuted(reason))
+  const inline = createInlineFor(prepared, context, () => ({
+    pool,
+    scheduler,
+    fits: (bytes) => provision.slot.fits(bytes),
+    checkSource,
+  }))
+  const scheduler = schedulerFor(pool, inline, context, (reason) => first.proving.refuted(reason))
   const provision: Provision = createProvision(config, {
     cpu: deps.cpu,
     residency: deps.residency,
-    ...{ grant, weights, weightBytes, pool, scheduler, emit },
+    ...{ grant, weights, weightBytes, pool, scheduler, inline, emit },
     first: () => first.load(),
   })
   const first: First = createFirst(prepared, context, { pool, scheduler, memory: provision.memory })
@@ -70,18 +79,24 @@ export function start(prepared: Prepared, context: LoadContext): Started {
     abandon: () => pool.kill(),
   })
   context.take({ close: () => weights.close() })
+  if (inline) context.take(inline)
   context.take({ close: () => scheduler.drain(), abandon: (error) => scheduler.abandon(error) })
   context.take({ close: () => first.proving.end() })
   // Still in line for memory: it need not have any.
   context.whenUnwanted(() => {
     if (!slot.resident) slot.leave()
   })
-  const running = { pool, scheduler, provision, grant, weights }
+  const running = { pool, scheduler, provision, grant, weights, inline }
   context.begun(running)
   return { ...prepared, running, first, sharing }
 }
 
-function schedulerFor(pool: Pool, context: LoadContext, onRefuted: (reason: string) => void): Scheduler {
+function schedulerFor(
+  pool: Pool,
+  inline: InlineTier | undefined,
+  context: LoadContext,
+  onRefuted: (reason: string) => void,
+): Scheduler {
   const { deps, statistics, known } = context
   const { config, buffers } = known()
   const { name: model, version } = config
@@ -89,6 +104,7 @@ function schedulerFor(pool: Pool, context: LoadContext, onRefuted: (reason: stri
   return createScheduler({
     ...limitsOf(config),
     pool,
+    inline,
     clock,
     buffers,
     recheck: isRecheckable(known()) ? createRecheck({ same: sameWithin }) : undefined,
