@@ -1,5 +1,6 @@
 /** More requests than the model can do: how many are answered in time, and how fast the others hear that they are not. */
 
+import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks'
 import { matmulChainModel } from '../tools/models.mjs'
 import { SESSION } from './lib/direct.ts'
 import { product, rotatingFloats } from './lib/inputs.ts'
@@ -23,6 +24,8 @@ const LOAD_MS = 2500
 const OBJECTIVE_RUNS = 6
 const OBJECTIVE_MS = 100
 const REFUSED_MS = 5
+/** The load of the row that has the same loop without load beside it. */
+const BESIDE_IDLE = 1.5
 /** Answers that were never accepted. The rest of the errors are requests that were dropped after they had waited. */
 const REFUSED = new Set(['OVERLOADED', 'QUEUE_FULL'])
 
@@ -84,9 +87,23 @@ export const overload: Bench = {
       })
     }
 
+    /** The same arrivals on the same host, refused without a look: the lateness that is not modelmount's. */
+    async function idleP99(): Promise<number> {
+      const outcomes = await openLoop.run(BESIDE_IDLE * latest, LOAD_MS, () => Promise.reject({ code: 'OVERLOADED' }))
+      return quantile(
+        outcomes.map(({ ms }) => ms),
+        0.99,
+      )
+    }
+
     const levels = LOADS.map((load): Level => ({ load, accepted: [], refused: [], refusal: [], dropped: [] }))
     const rows: Row[] = []
-    for (const level of levels) rows.push(await rowOf(level))
+    const collections = watchCollections()
+    for (const level of levels) {
+      collections.restart()
+      rows.push(await rowOf(level))
+      if (level.load === BESIDE_IDLE) rows.push(besideIdle(level, await idleP99(), collections.told()))
+    }
     await Promise.all([openLoop.stop(), server.close()])
     const p99Row = (
       what: string,
@@ -122,6 +139,39 @@ export const overload: Bench = {
     ]
   },
 }
+
+function besideIdle({ load, refused }: Level, idleMs: number, collections: string): Row {
+  const p99 = quantile(refused, 0.99)
+  return rowOfRatios({
+    bench: 'overload',
+    what: `predict(), refusals at ${load} times the capacity, p99 beyond the same loop without load`,
+    ours: milliseconds(p99),
+    rival: `limit: ${milliseconds(REFUSED_MS)} beyond ${milliseconds(idleMs)}`,
+    ratios: [Math.max(0, p99 - idleMs) / REFUSED_MS],
+    target: PROMISES.overloadRefusalsBesideIdle,
+    how: 'from the moment a request was due',
+    note: collections,
+  })
+}
+
+/** Collections of the whole heap of this thread: the longest pauses that a process makes by itself. */
+function watchCollections(): { restart(): void; told(): string } {
+  const pauses: number[] = []
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries())
+      if ((entry as GcEntry).detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) pauses.push(entry.duration)
+  })
+  observer.observe({ entryTypes: ['gc'] })
+  return {
+    restart: () => void pauses.splice(0),
+    told() {
+      const total = pauses.reduce((sum, ms) => sum + ms, 0)
+      return `${pauses.length} collections of the whole heap took ${milliseconds(total)}, the longest ${milliseconds(Math.max(0, ...pauses))}`
+    },
+  }
+}
+
+type GcEntry = PerformanceEntry & { readonly detail: { readonly kind: number } }
 
 function note(level: Level, outcomes: readonly Outcome[]): void {
   for (const { code, ms, lateMs } of outcomes) {

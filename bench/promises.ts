@@ -33,6 +33,8 @@ export const PROMISES = {
   overloadAnswers: atLeast(0.85, 0.95),
   overloadAnswersP99: atMost(1.2, 1),
   overloadRefusals: atMost(6, 1),
+  // Of 5 ms.
+  overloadRefusalsBesideIdle: atMost(2, 1),
   overloadRefusalsFromCall: atMost(1, 1),
   // Node 24 parses numbers about twice as fast as Node 20.
   jsonParse: atLeast(MAJOR < 22 ? 1.8 : 1.1, MAJOR < 22 ? 2.2 : 1.3),

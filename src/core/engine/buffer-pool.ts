@@ -1,6 +1,7 @@
 /**
- * Reused memory for large copies of inputs. Most of the cost of such a copy is fresh memory, zeroed and faulted in page by page:
- * into used memory, the same copy takes a fifth of the time.
+ * Reused memory for copies of inputs. Most of the cost of a large copy is fresh memory, zeroed and faulted in page by page: into used memory,
+ * the same copy takes a fifth of the time. A small one leaves garbage outside the heap: V8 collects the whole heap, for 4 to 30 ms, once some
+ * 15 MB of it have come together, which is a thousand rows of 12 KB.
  *
  * The owner of a buffer, step by step:
  *
@@ -9,7 +10,8 @@
  * 3. Posted with a run: the worker thread. The transfer detaches it here, so that the host cannot even see it.
  * 4. Answered: the worker transfers it back with its reply, and it is free again (`put`).
  *
- * A copy that was joined with others was never posted; it becomes free with its request's answer (`releaseAfter`).
+ * A copy that was joined with others, or written into a message, was never posted; it becomes free with its request's answer
+ * (`releaseAfter`).
  * A buffer that does not come back is ordinary garbage, and nothing waits for it: a lost worker takes its buffers along.
  * Callers never get one: results are the worker's fresh memory.
  * Bytes beyond the tensor may belong to an earlier request, so a tensor never ends before its bytes do.
@@ -24,8 +26,11 @@ type ArrayOf<T extends NumericData> = new (buffer: ArrayBuffer, byteOffset?: num
 
 /** Source of memory for the host's copies of inputs. */
 export interface BufferPool {
-  /** An array of undefined content: its user must write all of it. */
+  /** An array of undefined content: its user must write all of it. For one that is posted, and so comes back with the answer. */
   take<T extends NumericData>(ofType: { readonly BYTES_PER_ELEMENT: number } & ArrayOf<T>, length: number): T
+  /** The same for an input of a request, which comes back at the latest when the request is answered. Smaller ones are lent, too. */
+  lend<T extends NumericData>(ofType: { readonly BYTES_PER_ELEMENT: number } & ArrayOf<T>, length: number): T
+  /** A copy in lent memory. */
   copy<T extends NumericData>(data: T): T
 }
 
@@ -46,8 +51,10 @@ export interface OwnedBufferPool extends LendingBufferPool {
   close(): void
 }
 
-/** Below this, reuse gains nothing over fresh memory. */
-export const POOLED_BYTES = 256 * 1024
+/** Smaller tensors are written into the message, and do not come back with the answer. */
+export const POOLED_BYTES = 64 * 1024
+/** Up to 4 KB, copies share blocks of memory (`tensor/arena.ts`). */
+export const LENT_BYTES = 4 * 1024 + 1
 
 /** Time after which an unused free buffer is dropped. */
 const IDLE_MS = 10_000
@@ -91,10 +98,16 @@ export function createBufferPool(
     return unused.buffer
   }
 
-  const take: BufferPool['take'] = (ofType, length) => {
+  const take: BufferPool['take'] = (ofType, length) =>
+    length * ofType.BYTES_PER_ELEMENT < POOLED_BYTES
+      ? new ofType(new ArrayBuffer(length * ofType.BYTES_PER_ELEMENT))
+      : lend(ofType, length)
+
+  const lend: BufferPool['lend'] = (ofType, length) => {
     const bytes = length * ofType.BYTES_PER_ELEMENT
+    if (bytes < LENT_BYTES || closed) return new ofType(new ArrayBuffer(bytes))
     const size = sizeFor(bytes)
-    if (bytes < POOLED_BYTES || size > maxBytes || closed) return new ofType(new ArrayBuffer(bytes))
+    if (size > maxBytes) return new ofType(new ArrayBuffer(bytes))
     const buffer = allocate(size)
     lent.add(buffer)
     return new ofType(buffer, 0, length)
@@ -102,7 +115,7 @@ export function createBufferPool(
 
   function put(buffer: ArrayBuffer): void {
     const size = buffer.byteLength
-    if (closed || size < POOLED_BYTES || size > maxBytes || size !== sizeFor(size)) return
+    if (closed || size < LENT_BYTES || size > maxBytes || size !== sizeFor(size)) return
     while (freeBytes + size > maxBytes) dropOldest()
     const stack = free.get(size)
     const entry = { buffer, since: clock.now() }
@@ -136,9 +149,10 @@ export function createBufferPool(
 
   return {
     take,
+    lend,
     copy(data) {
-      if (data.byteLength < POOLED_BYTES) return data.slice() as typeof data
-      const copy = take(data.constructor as { readonly BYTES_PER_ELEMENT: number } & ArrayOf<typeof data>, data.length)
+      if (data.byteLength < LENT_BYTES) return data.slice() as typeof data
+      const copy = lend(data.constructor as { readonly BYTES_PER_ELEMENT: number } & ArrayOf<typeof data>, data.length)
       copy.set(data as never)
       return copy
     },
@@ -149,7 +163,7 @@ export function createBufferPool(
       // Object.keys, because `for in` is slow on objects without a prototype.
       for (const name of Object.keys(inputs)) {
         const tensor = inputs[name]
-        if (!tensor || tensor.type === 'string' || tensor.data.byteLength < POOLED_BYTES) continue
+        if (!tensor || tensor.type === 'string' || tensor.data.byteLength < LENT_BYTES) continue
         if (!lent.has(tensor.data.buffer)) continue
         held ??= []
         held.push(tensor.data.buffer)

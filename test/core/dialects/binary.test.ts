@@ -80,7 +80,7 @@ describe('requests', () => {
     const count = 70_000
     const values = Float32Array.from({ length: count }, (_, i) => i / 3)
     const used = new Uint8Array(2 ** 19).fill(0xff)
-    const buffers = { take: (ofType: typeof Float32Array, length: number) => new ofType(used.buffer, 0, length) }
+    const buffers = { lend: (ofType: typeof Float32Array, length: number) => new ofType(used.buffer, 0, length) }
     const { body, headerLength } = framed({ inputs: [blobInput('x', 'FP32', [count], 4 * count)] }, [
       new Uint8Array(values.buffer),
     ])
@@ -115,7 +115,7 @@ describe('requests', () => {
     )
     const count = 100_000
     const values = Float32Array.from({ length: count }, (_, i) => i / 3)
-    const buffers = { take: (ofType: typeof Float32Array, length: number) => new ofType(length) }
+    const buffers = { lend: (ofType: typeof Float32Array, length: number) => new ofType(length) }
     const large = framed({ inputs: [blobInput('x', 'FP32', [count], 4 * count)] }, [new Uint8Array(values.buffer)])
     for (const at of [large.headerLength, large.headerLength + 3, 100_001]) {
       const moreChunks = [large.body.subarray(at, 200_003), large.body.subarray(200_003)]

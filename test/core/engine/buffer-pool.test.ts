@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createBufferPool, type OwnedBufferPool, POOLED_BYTES } from '../../../src/core/engine/buffer-pool.ts'
+import { createBufferPool, LENT_BYTES, type OwnedBufferPool, POOLED_BYTES } from '../../../src/core/engine/buffer-pool.ts'
 import type { Channel, ChannelEvents } from '../../../src/core/engine/channel.ts'
 import { pack, unpack } from '../../../src/core/engine/frame.ts'
 import { createInstance, type LoadRequest } from '../../../src/core/engine/instance.ts'
@@ -59,6 +59,20 @@ describe('buffers', () => {
       expect([array.length, array.buffer.byteLength, buffers.isLent(array.buffer)]).toEqual([length, length, false])
     }
     expect(buffers.isLent(buffers.take(Uint8Array, MIB).buffer)).toBe(true)
+  })
+
+  test('smaller ones are lent to requests, and come back when these are answered', async () => {
+    const { buffers } = setUp()
+    for (const bytes of [1, LENT_BYTES - 1]) expect(buffers.isLent(buffers.lend(Uint8Array, bytes).buffer)).toBe(false)
+    for (const bytes of [LENT_BYTES, 12 * 1024, POOLED_BYTES - 1]) {
+      const data = buffers.copy(new Uint8Array(bytes).fill(7))
+      expect([data.length, data[bytes - 1], buffers.isLent(data.buffer)]).toEqual([bytes, 7, true])
+      buffers.releaseAfter(Promise.resolve(), { x: { type: 'uint8', dims: [bytes], data } })
+      await undefined
+      expect(buffers.freeBytes).toBe(data.buffer.byteLength)
+      // The same memory, for the next request.
+      expect(buffers.lend(Uint8Array, bytes).buffer).toBe(data.buffer)
+    }
   })
 
   test('a copy is equal, and independent', () => {

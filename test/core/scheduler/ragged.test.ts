@@ -180,6 +180,7 @@ test('padding is written into reused memory as well', () => {
       const dirty = new ArrayOf(new ArrayBuffer(length * ArrayOf.BYTES_PER_ELEMENT))
       return dirty.fill(99n as never) as typeof dirty
     },
+    lend: (ArrayOf, length) => new ArrayOf(new ArrayBuffer(length * ArrayOf.BYTES_PER_ELEMENT)),
     copy: (data) => data.slice() as typeof data,
   }
   const request = (length: number) => ({ ids: ids(length), mask: ids(length), extra: ids(3) })

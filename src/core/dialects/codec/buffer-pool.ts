@@ -11,19 +11,25 @@ type NumericConstructor<T> = { readonly BYTES_PER_ELEMENT: number } & (new (
 ) => T)
 
 export interface BufferPool {
-  take<T extends NumericArray>(ofType: NumericConstructor<T>, length: number): T
+  lend<T extends NumericArray>(ofType: NumericConstructor<T>, length: number): T
 }
 
-/** Smaller tensors are cheap to copy, and to copy again when their run is packed. */
-const LARGE_BYTES = 256 * 1024
+/** Tensors up to this share blocks of memory. */
+export const FEW_BYTES = 4 * 1024
+/** A tensor that could be a view of the body: smaller ones are cheap to copy when their run is packed, and are copied then anyway. */
+export const VIEW_BYTES = 64 * 1024
 
-/** An array of undefined content; `undefined` where it would be small, or there are no buffers. */
+/**
+ * An array of undefined content; `undefined` where there are no buffers.
+ * @param least bytes below which there is none, too
+ */
 export function takeBuffer(
   buffers: BufferPool | undefined,
   type: Exclude<DType, 'string'>,
   count: number,
+  least: number,
 ): ElementArrays[Exclude<DType, 'string'>] | undefined {
   const { bytes, array } = DTYPES[type]
-  if (!buffers || count * bytes < LARGE_BYTES) return undefined
-  return buffers.take(array as unknown as NumericConstructor<ElementArrays[Exclude<DType, 'string'>]>, count)
+  if (!buffers || count * bytes < least) return undefined
+  return buffers.lend(array as unknown as NumericConstructor<ElementArrays[Exclude<DType, 'string'>]>, count)
 }

@@ -5,7 +5,7 @@
 
 import { allocate, DTYPES, type ElementArrays, type Kind } from '../../tensor/index.ts'
 import type { DType } from '../../tensor/types.ts'
-import { type BufferPool, takeBuffer } from './buffer-pool.ts'
+import { type BufferPool, FEW_BYTES, takeBuffer } from './buffer-pool.ts'
 import type { Span } from './data-spans.ts'
 
 /** `odd`: not a list of exactly that many numbers of that type, or not worth deciding here. */
@@ -98,7 +98,7 @@ export function createNumberScanner(
 ): NumberScanner | undefined {
   // Each number takes a digit and a comma.
   if (!isScannable(type) || count > (to - from + 1) / 2) return undefined
-  const elements = takeBuffer(buffers, type, count) ?? allocate(type, count)
+  const elements = takeBuffer(buffers, type, count, FEW_BYTES + 1) ?? allocate(type, count)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const cursor: Cursor = { bytes, view, to, count, at: from, index: 0 }
   const { kind, bytes: width } = DTYPES[type]

@@ -9,7 +9,7 @@ import { isUtf8 } from 'node:buffer'
 import { ModelmountError } from '../../errors.ts'
 import { DTYPES, type ElementArrays, inputFault, mismatch, quote, toWireType } from '../../tensor/index.ts'
 import type { DType, Tensor } from '../../tensor/types.ts'
-import { type BufferPool, takeBuffer } from '../codec/buffer-pool.ts'
+import { type BufferPool, takeBuffer, VIEW_BYTES } from '../codec/buffer-pool.ts'
 import type { Copies } from '../codec/copies.ts'
 import { isOneStretch, type Steps, stretchesOf } from '../codec/write-json.ts'
 
@@ -136,7 +136,7 @@ export function elementsIn(
   const size = bytesOf(blob)
   if (size !== count * bytes)
     throw mismatch(place.input, place.field, `${count * bytes} bytes for ${count} ${toWireType(type)} elements`, `${size}`)
-  const lent = takeBuffer(buffers, type, count)
+  const lent = takeBuffer(buffers, type, count, VIEW_BYTES)
   if (lent) {
     copyTo(new Uint8Array(lent.buffer, lent.byteOffset, size), blob, copies)
     return lent
