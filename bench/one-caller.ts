@@ -14,7 +14,7 @@ import { PROMISES } from './promises.ts'
 const MS = 500
 
 /** One hop there and back with that much work at the other end. */
-function startPingPong(): { ping(input: Float32Array, busyMs: number): Promise<unknown>; stop(): Promise<unknown> } {
+export function startPingPong(): { ping(input: Float32Array, busyMs: number): Promise<unknown>; stop(): Promise<unknown> } {
   const worker = new Worker(new URL('threads/ping-pong.mjs', import.meta.url))
   const { port1, port2 } = new MessageChannel()
   worker.postMessage(port2, [port2])

@@ -15,6 +15,8 @@ export interface AppAsk {
   readonly model: Uint8Array
   /** Its served names; under two names it is two models, each with a session of its own. @default ['m'] */
   readonly names?: readonly string[]
+  /** Where modelmount may run it. @default its default */
+  readonly inline?: 'auto' | false
   /** Floats of a row of its one input. */
   readonly length: number
 }

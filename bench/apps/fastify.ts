@@ -11,7 +11,8 @@ export async function startFastify({ kind, ...ask }: AppAsk & { readonly kind: E
   const app = fastify({ keepAliveTimeout: KEEP_ALIVE_MS })
   let label = 'modelmount'
   if (kind === 'ours') {
-    const server = await createProvedServer({ models: [{ name: 'm', source: ask.model, session: SESSION }], strict: true })
+    const { model: source, inline = false } = ask
+    const server = await createProvedServer({ models: [{ name: 'm', source, session: SESSION, inline }], strict: true })
     await app.register(modelPlugin, { server })
   } else {
     const rival = await startRival({ kind, ...ask })

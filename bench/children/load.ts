@@ -11,6 +11,8 @@ export interface LoadAsk {
   readonly requests: readonly Uint8Array[]
   /** Connections stay open for the next time at this port: opening them is a part of a short run. @default false */
   readonly stay?: boolean
+  /** Requests of all connections together, at even times, as far as they are answered in time. @default as many as are answered */
+  readonly perSecond?: number
 }
 
 export interface LoadAnswer {
@@ -22,7 +24,7 @@ export interface LoadAnswer {
 
 const staying = new Map<number, readonly Connection[]>()
 
-answerParent(async ({ port, connections, ms, requests, stay = false }: LoadAsk): Promise<LoadAnswer> => {
+answerParent(async ({ port, connections, ms, requests, stay = false, perSecond }: LoadAsk): Promise<LoadAnswer> => {
   const buffers = requests.map((bytes) => Buffer.from(bytes))
   const open = staying.get(port) ?? (await Promise.all(Array.from({ length: connections }, () => openConnection(port))))
   let [sent, answered, failures] = [0, 0, 0]
@@ -34,6 +36,11 @@ answerParent(async ({ port, connections, ms, requests, stay = false }: LoadAsk):
           const next = (): void => {
             if (performance.now() - start > ms) {
               resolve()
+              return
+            }
+            const dueIn = perSecond === undefined ? 0 : start + (1000 * sent) / perSecond - performance.now()
+            if (dueIn > 1) {
+              setTimeout(next, dueIn)
               return
             }
             connection.send(buffers[sent++ % buffers.length] as Buffer, (status) => {

@@ -11,6 +11,7 @@ import { httpAdapters } from '../http-adapters.ts'
 import { httpJson } from '../http-json.ts'
 import { idle } from '../idle.ts'
 import { image } from '../image.ts'
+import { inline } from '../inline.ts'
 import { integrity } from '../integrity.ts'
 import { json } from '../json.ts'
 import { largeInputs } from '../large-inputs.ts'
@@ -30,6 +31,7 @@ export const BENCHES: readonly Bench[] = [
   predict,
   hostTime,
   oneCaller,
+  inline,
   processTier,
   largeInputs,
   batching,
