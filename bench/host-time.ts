@@ -36,7 +36,7 @@ export const hostTime: Bench = {
   limitS: 60,
   async run() {
     const source = mlpModel({ layers: [32, 16, 2] })
-    const models = [{ name: 'm', source, session: SESSION }]
+    const models = [{ name: 'm', source, session: SESSION, inline: false as const }]
     const input = rotatingFloats(32)
     const session = await openSession(source)
     const direct = (i: number) => runRows(session, input(i))

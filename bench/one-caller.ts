@@ -39,7 +39,7 @@ export const oneCaller: Bench = {
   limitS: 60,
   async run() {
     const source = mlpModel({ layers: [32, 16, 2] })
-    const server = await createProvedServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
+    const server = await createProvedServer({ models: [{ name: 'm', source, session: SESSION, inline: false }], strict: true })
     const pingPong = startPingPong()
     const input = rotatingFloats(32)
     /** The model's busy time in the worker during the last run of ours. */

@@ -25,7 +25,7 @@ export const predict: Bench = {
   limitS: 90,
   async run() {
     const source = mlpModel({ layers: [32, 16, 2] })
-    const server = await createProvedServer({ models: [{ name: 'm', source, session: SESSION }], strict: true })
+    const server = await createProvedServer({ models: [{ name: 'm', source, session: SESSION, inline: false }], strict: true })
     const session = await openSession(source)
     const input = rotatingFloats(32)
     const piscina = await startPiscina(source, input, MANY)

@@ -13,7 +13,8 @@ export async function startExpress({ kind, ...ask }: AppAsk & { readonly kind: E
   const app = express()
   let label = 'modelmount'
   if (kind === 'ours') {
-    const server = await createProvedServer({ models: [{ name: 'm', source: ask.model, session: SESSION }], strict: true })
+    const { model: source, inline } = ask
+    const server = await createProvedServer({ models: [{ name: 'm', source, session: SESSION, inline }], strict: true })
     app.use(modelRouter(server))
   } else {
     const rival = await startRival({ kind, ...ask })
