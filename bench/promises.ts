@@ -22,6 +22,8 @@ export const PROMISES = {
   processTier: atMost(3, 3),
   largeInputs: atLeast(1.3, 3),
   handedOver: atLeast(3, 5),
+  // 0.77 before a worker was given the next half ahead of time.
+  workerFed: atLeast(0.85, 0.92),
   batching5MB: atLeast(0.7, 0.9),
   batching38MB: atLeast(0.8, 0.95),
   cnn: atLeast(0.85, 0.97),

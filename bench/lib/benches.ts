@@ -25,6 +25,7 @@ import { scan } from '../scan.ts'
 import { slowInstance } from '../slow-instance.ts'
 import { telemetry } from '../telemetry.ts'
 import { weights } from '../weights.ts'
+import { workerFed } from '../worker-fed.ts'
 import type { Bench } from './row.ts'
 
 export const BENCHES: readonly Bench[] = [
@@ -35,6 +36,7 @@ export const BENCHES: readonly Bench[] = [
   processTier,
   largeInputs,
   batching,
+  workerFed,
   noGain,
   padding,
   gainCurve,

@@ -88,6 +88,10 @@ const EXAMPLES: Readonly<Record<string, readonly [readonly unknown[], readonly u
     [0.1, 1e9],
     [0, -1, '5', null],
   ],
+  prefetch: [
+    [true, false],
+    [1, 'yes'],
+  ],
   niceness: [
     [0, 19],
     [-1, 20, 1.5],

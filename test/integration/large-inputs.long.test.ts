@@ -334,6 +334,7 @@ describe('a worker thread', () => {
           logSeverityLevel: 4 as const,
           extra: {},
         },
+        prefetch: true,
         niceness: 0,
       },
       timeoutMs: 30_000,

@@ -104,6 +104,12 @@ function simulatedBatching(start: number, sizes: readonly number[], maxRunMs: nu
   }
 }
 
+interface Asked {
+  readonly priority?: Priority
+  readonly tenant?: string
+  readonly timeoutMs?: number
+}
+
 export interface Load {
   readonly simulation: Simulation
   readonly scheduler: Scheduler
@@ -111,7 +117,11 @@ export interface Load {
   /** Milliseconds of a run now; change it to make the model slower. */
   law: (rows: number) => number
   /** Sends a request now. */
-  send(opts?: { readonly priority?: Priority; readonly tenant?: string; readonly timeoutMs?: number }): void
+  send(opts?: Asked): void
+  /** The same. Resolves when it is answered, or refused. */
+  ask(opts?: Asked): Promise<void>
+  /** Milliseconds of all runs that were answered. */
+  readonly busyMs: number
 }
 
 export interface Outcome {
@@ -136,12 +146,17 @@ export interface LoadOptions {
   readonly timeoutMs: number
   readonly maxQueue?: number
   readonly maxDelayMs?: number
+  /** From the host to a worker and back, besides the run. @default 0 */
+  readonly hopMs?: number
+  readonly prefetch?: boolean
 }
 
 export function createLoad(opts: LoadOptions): Load {
   const simulation = createSimulation(opts.seed)
   const { clock, random } = simulation
   const outcomes: Outcome[] = []
+  const { hopMs = 0 } = opts
+  let busyMs = 0
   const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
 
   function createSimulated(): Instance {
@@ -164,10 +179,12 @@ export function createLoad(opts: LoadOptions): Load {
           return { outputs: { x: ROW }, inferMs: load.law(rows) * Math.max(0.2, 1 + (opts.noise ?? 0) * normal()) }
         })
         const ms = outcomes.reduce((sum, { inferMs }) => sum + inferMs, 0)
-        freeAt = Math.max(freeAt, clock.now()) + ms
-        clock.after(freeAt - clock.now(), () => {
+        freeAt = Math.max(freeAt, clock.now() + hopMs / 2) + ms
+        const endsAt = freeAt
+        clock.after(freeAt + hopMs / 2 - clock.now(), () => {
           bursts--
-          done(outcomes)
+          busyMs += ms
+          done(outcomes, endsAt - ms)
         })
       },
       names: NO_SESSION,
@@ -199,6 +216,7 @@ export function createLoad(opts: LoadOptions): Load {
     maxQueueBytes: Number.MAX_SAFE_INTEGER,
     maxQueuePerTenant: Number.MAX_SAFE_INTEGER,
     maxDelayMs: opts.maxDelayMs ?? 0,
+    prefetch: opts.prefetch ?? true,
     mixTenants: false,
     defer: (callback) => void clock.after(0, callback),
   })
@@ -209,11 +227,15 @@ export function createLoad(opts: LoadOptions): Load {
     scheduler,
     outcomes,
     law: opts.law,
-    send({ priority = 'normal', tenant = '', timeoutMs = opts.timeoutMs } = {}) {
+    get busyMs() {
+      return busyMs
+    },
+    send: (opts) => void load.ask(opts),
+    async ask({ priority = 'normal', tenant = '', timeoutMs = opts.timeoutMs } = {}) {
       const sentAt = clock.now()
       const note = (code: string, batchSize: number) =>
         outcomes.push({ code, priority, tenant, sentAt, latencyMs: clock.now() - sentAt, batchSize })
-      scheduler
+      await scheduler
         .submit({
           run: { inputs: { x: ROW }, fetches: ['x'] },
           enqueuedAt: sentAt,

@@ -55,6 +55,12 @@ export interface EngineOptions {
   readonly scaling?: ScalingOptions
   /** Which of several free instances gets the next run. @default 'fastest' */
   readonly balance?: BalanceStrategy
+  /**
+   * Keep workers busy. A worker gets a part of the waiting requests while it still runs others, where that costs its runs little.
+   * A worker thread takes them without a turn of its event loop.
+   * @default true
+   */
+  readonly prefetch?: boolean
   /** Linux: how far workers stand back behind the host's own threads for CPU, from 0 to 19 (`nice`). @default 0 */
   readonly niceness?: number
   /** Execution providers in order of preference. @default ['cpu'] */
@@ -91,6 +97,7 @@ export const ENGINE_OPTIONS = {
   instances: either(integer(1, 256), bounds).default(1).asFlag({ value: 'N', says: 'copies of each model' }),
   scaling: object<ScalingOptions>(SCALING).default({}).joined(),
   balance: oneOf(...BALANCE_STRATEGIES).default('fastest'),
+  prefetch: boolean.default(true),
   niceness: integer(0, 19).default(0),
   executionProviders: executionProviders.default(['cpu']),
   strictProviders: boolean.default(false),
@@ -106,11 +113,13 @@ export const workerSettings = ({
   providers,
   strictProviders,
   session,
+  prefetch,
   niceness,
-}: Pick<EngineConfig, 'providers' | 'strictProviders' | 'session' | 'niceness'>) => ({
+}: Pick<EngineConfig, 'providers' | 'strictProviders' | 'session' | 'prefetch' | 'niceness'>) => ({
   providers,
   strictProviders,
   session,
+  prefetch,
   niceness,
 })
 

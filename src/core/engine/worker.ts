@@ -4,13 +4,14 @@
 
 import { rmdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { isMainThread, parentPort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads'
 import type * as Ort from 'onnxruntime-node'
 import type { DType, Tensor } from '../tensor/types.ts'
 import { tryOut } from '../trial/try.ts'
 import { derive, type OpenSession } from './derived/derive.ts'
 import { digestFiles } from './derived/digest.ts'
 import { pack, type TensorRecord, unpack } from './frame.ts'
+import { createInbox } from './inbox.ts'
 import { type FromWorker, PENDING, type ProviderFallback, type SessionValue, STOP, type ToWorker } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { runError } from './ort-errors.ts'
@@ -38,6 +39,8 @@ ort.env.logLevel = 'fatal'
 interface Port {
   post(message: FromWorker | Packet, transfer: ArrayBuffer[]): void
   listen(handle: (message: ToWorker | Packet) => void): void
+  /** The next message, without a turn of the event loop. */
+  take?(): ToWorker | Packet | undefined
 }
 
 const flags: Int32Array | undefined = isMainThread ? undefined : (workerData as { flags: Int32Array }).flags
@@ -160,6 +163,7 @@ const openTrial: OpenSession = async (model, options) => {
 function serve(port: Port): void {
   let session: Ort.InferenceSession | undefined
   let names: SessionNames = NO_SESSION
+  let prefetch = false
 
   async function load(message: Extract<ToWorker, { kind: 'load' }>): Promise<void> {
     const start = performance.now()
@@ -175,6 +179,7 @@ function serve(port: Port): void {
     const inputs = describe(session.inputMetadata)
     const outputs = describe(session.outputMetadata)
     names = sessionNames({ inputs, outputs })
+    prefetch = message.settings.prefetch
     port.post(
       {
         kind: 'loaded',
@@ -267,10 +272,8 @@ function serve(port: Port): void {
   }
 
   // One message at a time, even on a release of ONNX Runtime whose run() really yields.
-  let tail: Promise<void> = Promise.resolve()
-  port.listen((message) => {
-    tail = tail.then(() => handle(message))
-  })
+  const inbox = createInbox({ handle, take: () => (prefetch ? port.take?.() : undefined) })
+  port.listen(inbox.add)
 }
 
 /**
@@ -309,6 +312,7 @@ if (parentPort) {
   serve({
     post: (message, transfer) => port.postMessage(message, transfer),
     listen: (handle) => port.on('message', handle),
+    take: () => receiveMessageOnPort(port)?.message,
   })
 } else {
   // The kernel should kill this child before the host.

@@ -10,6 +10,7 @@ import type { Accepted } from './accepted.ts'
 import type { Batch, Entry } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
 import { type FormOptions, formBatch } from './former.ts'
+import { createHalves, type Halves } from './halves.ts'
 import type { Sharing } from './sharing.ts'
 
 /** Runs that share a message are answered together, so all of them together must be short. */
@@ -29,6 +30,8 @@ export interface Bursts {
   msOf(batch: Batch): number
   /** The run of a batch, with its inputs joined. */
   runOf(batch: Batch): Run
+  /** A worker has answered. */
+  readonly ran: Halves['ran']
 }
 
 interface Deps extends Pick<FormOptions, 'maxDelayMs' | 'mixTenants'> {
@@ -41,10 +44,13 @@ interface Deps extends Pick<FormOptions, 'maxDelayMs' | 'mixTenants'> {
   readonly buffers?: BufferPool | undefined
   /** A batch that waits for others has waited long enough. */
   lookAgain(): void
+  /** Waiting requests may leave as two halves. @default true */
+  readonly prefetch?: boolean
 }
 
 export function createBursts(deps: Deps): Bursts {
-  const { pool, clock, queue, sharing, accepted, maxDelayMs, mixTenants, buffers, lookAgain } = deps
+  const { pool, clock, queue, sharing, accepted, maxDelayMs, mixTenants, buffers, lookAgain, prefetch = true } = deps
+  const halves = createHalves({ isOff: !prefetch })
 
   function next(): Next {
     const { cap, curve } = sharing.batching
@@ -57,12 +63,12 @@ export function createBursts(deps: Deps): Bursts {
     let burstMs = 0
     // Half of the waiting work, so that the worker runs the other half while the host reads these answers.
     const most = Math.min(MAX_RUNS, Math.ceil(next().runs / 2))
+    const mostRows = idle && instance.tier !== 'inline' ? rowsAtOnce() : Number.POSITIVE_INFINITY
     while (burst.length < most) {
-      if (burst.length > 0 ? !mayFollow(burstMs, BURST_MS) : !idle && !mayFollow(pool.balancer.remainingMs(instance), AHEAD_MS))
-        break
+      if (burst.length > 0 ? !mayFollow(burstMs, BURST_MS) : !idle && !mayGoAhead(instance)) break
       const now = clock.now()
       const { draining } = accepted
-      const formed = formBatch(queue, sharing.batching, { now, maxDelayMs, mixTenants, draining }, accepted.dropLate)
+      const formed = formBatch(queue, sharing.batching, { now, maxDelayMs, mixTenants, draining, mostRows }, accepted.dropLate)
       if (formed && 'waitUntil' in formed) clock.after(formed.waitUntil - now, lookAgain)
       if (!formed || 'waitUntil' in formed) break
       const { batch } = formed
@@ -72,6 +78,33 @@ export function createBursts(deps: Deps): Bursts {
       burstMs += msOf(batch)
     }
     return burst.length > 0 ? burst : undefined
+  }
+
+  /** Half of the waiting rows where they are better sent as two runs. */
+  function rowsAtOnce(): number {
+    const head = queue.peek()
+    if (!head || !isForHalves(head)) return Number.POSITIVE_INFINITY
+    const { batching } = sharing
+    const half = Math.ceil(queue.rowsBeside(head) / 2)
+    const isBetter = half < batching.capOf(head.bucket) && halves.areEnough(half, batching.curveOf(head.bucket))
+    return isBetter ? half : Number.POSITIVE_INFINITY
+  }
+
+  const isForHalves = (head: Entry): boolean =>
+    maxDelayMs === 0 && head.partners === 'any' && !head.apart && sharing.batching.shared(head.bucket)
+
+  function mayGoAhead(instance: Instance): boolean {
+    const { balancer } = pool
+    return mayFollow(balancer.remainingMs(instance), AHEAD_MS) || isOtherHalf(balancer.remainingMs(instance))
+  }
+
+  /** Enough for a run of its own, although it could still grow. */
+  function isOtherHalf(aheadMs: number): boolean {
+    const head = queue.peek()
+    if (!head || !isForHalves(head)) return false
+    const curve = sharing.batching.curveOf(head.bucket)
+    const rows = Math.min(sharing.batching.capOf(head.bucket), queue.rowsBeside(head))
+    return aheadMs + (curve.estimate(rows) ?? 0) <= AHEAD_MS && halves.areEnough(rows, curve)
   }
 
   /** The next run may be posted behind others if all of them together are short enough, and none has to be alone. */
@@ -105,5 +138,5 @@ export function createBursts(deps: Deps): Bursts {
     }
   }
 
-  return { next, form, msOf, runOf }
+  return { next, form, msOf, runOf, ran: halves.ran }
 }

@@ -13,6 +13,8 @@ export interface FormOptions {
   readonly mixTenants: boolean
   /** The model takes no more requests. */
   readonly draining: boolean
+  /** Fewer rows than fit into a run, unless the head alone has more. @default no bound */
+  readonly mostRows?: number
 }
 
 export type Formed =
@@ -47,13 +49,14 @@ export function formBatch(queue: FairQueue<Entry>, batching: Batching, opts: For
         : capOf(batching, head, batching.nextCap(bucket, queue.rowsBeside(head), opts.now))
     const waitUntil = waitFor(queue, batching, head, cap, opts)
     if (waitUntil !== undefined) return { waitUntil }
-    const { entries, rows, full } = take(queue, head, cap, opts.mixTenants)
+    const most = Math.min(cap, opts.mostRows ?? cap)
+    const { entries, rows, full } = take(queue, head, most, opts.mixTenants)
     const ms = batching.curveOf(head.bucket).upper(rows) ?? 0
     // Alone in the queue, it is tried whatever the estimate: one that is too high would otherwise never be corrected.
     const late = entries.length === 1 && queue.count === 0 ? [] : entries.filter((entry) => opts.now + ms > entry.deadline)
     if (late.length === 0) {
       const padding = batching.padding(entries)
-      return { batch: { entries, rows, padding, reason: reasonOf(full, dropped, opts) } }
+      return { batch: { entries, rows, padding, reason: reasonOf(full && most === cap, dropped, opts) } }
     }
     dropped = true
     for (const entry of late) {

@@ -64,6 +64,8 @@ interface Deps extends Limits, WaitLimits {
   readonly onRun?: (run: BatchReport) => void
   /** Repeats rows of shared runs alone. @default none */
   readonly recheck?: Recheck | undefined
+  /** Waiting requests may leave as two halves, the second one while the worker runs the first. @default true */
+  readonly prefetch?: boolean
   /** Called when that has ended the sharing of runs. */
   readonly onRefuted?: (reason: string) => void
   /** Calls back at the end of this turn. @default setImmediate */
@@ -71,14 +73,13 @@ interface Deps extends Limits, WaitLimits {
 }
 
 export function createScheduler(deps: Deps): Scheduler {
-  const { pool, inline, clock, maxDelayMs, mixTenants, buffers, onRun, recheck, onRefuted, defer = setImmediate } = deps
+  const { pool, inline, clock, onRun, recheck, onRefuted, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
   const sharing: Sharing = { batching: unbatched('not tried yet', createCurve(), 'proving') }
   const suspects = createSuspects(clock)
   const accepted = createAccepted({ pool, clock, queue, limits: deps })
   const { settle } = accepted
-  const lookAgain = scheduleFlush
-  const bursts = createBursts({ pool, clock, queue, sharing, accepted, maxDelayMs, mixTenants, buffers, lookAgain })
+  const bursts = createBursts({ ...deps, queue, sharing, accepted, lookAgain: scheduleFlush })
   const nextPlace = createPlacement({ pool, queue, sharing, bursts, inline })
   const answers = createAnswers({ pool, clock, queue, sharing, suspects, settle, recheck, onRefuted, onChecked: flushIfAny })
   const released: Record<ReleaseReason, number> = { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 }
@@ -162,6 +163,7 @@ export function createScheduler(deps: Deps): Scheduler {
 
   function send(instance: Instance, burst: readonly Batch[]): void {
     const sentAt = clock.now()
+    const isFirst = instance.bursts === 0
     const dispatch: Dispatch = { instance, sentAt, answered: false }
     let ms = 0
     for (const batch of burst) {
@@ -179,7 +181,11 @@ export function createScheduler(deps: Deps): Scheduler {
     instance.run(burst.map(bursts.runOf), (outcomes, beganAt) => {
       const endedAt = clock.now()
       dispatch.answered = true
-      if (isPooled) pool.balancer.answered(instance, { expectedMs: ms, ...verdictOf(outcomes) }, sentAt)
+      if (isPooled) {
+        const { tookMs, verdict } = verdictOf(outcomes)
+        pool.balancer.answered(instance, { expectedMs: ms, tookMs, verdict }, sentAt)
+        if (beganAt !== undefined) bursts.ran(instance, beganAt, tookMs, isFirst)
+      }
       for (const [index, batch] of burst.entries()) {
         running -= batch.entries.length
         const outcome = typeof outcomes === 'string' ? undefined : outcomes[index]

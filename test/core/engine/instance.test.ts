@@ -20,6 +20,7 @@ const REQUEST: LoadRequest = {
     providers: [{ name: 'cpu' }],
     strictProviders: true,
     session: { intraOpNumThreads: 2 } as LoadRequest['settings']['session'],
+    prefetch: true,
     niceness: 5,
   },
   timeoutMs: 1000,

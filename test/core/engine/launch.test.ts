@@ -17,6 +17,7 @@ const REQUEST: LoadRequest = {
     providers: [{ name: 'cpu' }],
     strictProviders: false,
     session: {} as LoadRequest['settings']['session'],
+    prefetch: true,
     niceness: 0,
   },
   timeoutMs: 1000,

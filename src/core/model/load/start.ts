@@ -107,6 +107,7 @@ function schedulerFor(
     inline,
     clock,
     buffers,
+    prefetch: config.prefetch,
     recheck: isRecheckable(known()) ? createRecheck({ same: sameWithin }) : undefined,
     onRefuted,
     onRun(run) {
