@@ -67,6 +67,8 @@ export const PROMISES = {
   inlineOneCaller: atMost(0.4, 0.25),
   inlineIsolationHalf: atMost(1.2, 1),
   inlineIsolationFull: atMost(1.2, 1),
+  startTiny: atMost(1.5, 1.2),
+  startCnn: atMost(1.7, 1.2),
   idle: atMost(1, 1),
   slowInstance: atMost(1.5, 1.5),
   telemetryMetrics: atLeast(0.9, 0.97),

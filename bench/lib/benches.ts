@@ -23,6 +23,7 @@ import { predict } from '../predict.ts'
 import { processTier } from '../process-tier.ts'
 import { scan } from '../scan.ts'
 import { slowInstance } from '../slow-instance.ts'
+import { start } from '../start.ts'
 import { telemetry } from '../telemetry.ts'
 import { weights } from '../weights.ts'
 import { workerFed } from '../worker-fed.ts'
@@ -49,6 +50,7 @@ export const BENCHES: readonly Bench[] = [
   encoder,
   image,
   hostIsolation,
+  start,
   idle,
   slowInstance,
   telemetry,
