@@ -133,7 +133,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   await prediction.start({ now: clock.now, predict: prediction.front, models: views.models, subscribe })
   const specs = await firstModels(config, warn)
   maker.expect(specs)
-  const failure = await loadFirst(specs, fleet)
+  const failure = await loadFirst(specs, fleet, memoryBudgetBytes !== undefined)
   if (failure && config.strict) {
     await close()
     throw failure

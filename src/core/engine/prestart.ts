@@ -16,7 +16,7 @@ export interface Prestart {
   drop(): void
 }
 
-interface Spare {
+export interface Spare {
   /** `undefined` if it has ended by itself. */
   take(events: ChannelEvents): Channel | undefined
   end(): void
@@ -45,7 +45,7 @@ export function prestart(open: OpenChannel, clock: Clock, afterMs: number): Pres
   }
 }
 
-function openSpare(open: OpenChannel): Spare {
+export function openSpare(open: OpenChannel): Spare {
   let owner: ChannelEvents | undefined
   let state: 'starting' | 'started' | 'unwanted' | 'gone' = 'starting'
   const channel = open({

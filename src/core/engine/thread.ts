@@ -4,9 +4,10 @@ import { scriptPath, startThread } from '../host/scripts.ts'
 import type { Channel, OpenChannel } from './channel.ts'
 import { guardThread } from './exit-guard.ts'
 import { type FromWorker, PENDING } from './messages.ts'
+import { openSpare, type Spare } from './prestart.ts'
 import { isPacket, type Packet } from './wire/format.ts'
 
-export const openThread: OpenChannel = (events): Channel => {
+const startWorker: OpenChannel = (events): Channel => {
   const flags = new Int32Array(new SharedArrayBuffer(8))
   const worker = startThread(scriptPath('worker'), { name: 'modelmount', workerData: { flags } })
   const unguard = guardThread(flags)
@@ -48,4 +49,27 @@ export const openThread: OpenChannel = (events): Channel => {
       await worker.terminate()
     },
   }
+}
+
+let spare: Spare | undefined
+
+/** Starts a thread for whatever is opened next. @returns ends it if it was not needed */
+export function startSpareThread(): () => void {
+  try {
+    spare ??= openSpare(startWorker)
+  } catch {
+    // The load itself will meet and report the same failure.
+  }
+  const mine = spare
+  return () => {
+    if (!mine || mine !== spare) return
+    spare = undefined
+    mine.end()
+  }
+}
+
+export const openThread: OpenChannel = (events) => {
+  const started = spare
+  spare = undefined
+  return started?.take(events) ?? startWorker(events)
 }

@@ -1,6 +1,7 @@
 /** The models that a server begins with, and the control over those of its repository. */
 
 import { join } from 'node:path'
+import { startSpareThread } from '../engine/thread.ts'
 import { type ModelmountError, toModelmountError } from '../errors.ts'
 import type { Fleet } from '../model/fleet.ts'
 import type { ModelConfig, ServerConfig } from '../options/index.ts'
@@ -32,12 +33,20 @@ export async function firstModels(config: Config, warn: Warn): Promise<readonly 
   return specs
 }
 
-/** Loads them side by side. @returns the failure of the first one that has not loaded */
+/**
+ * Loads them side by side. The first thread starts while the first model is read: each takes about as long.
+ * @param isBounded whether models may have to wait for memory, which a thread would take from them
+ * @returns the failure of the first one that has not loaded
+ */
 export async function loadFirst(
   configs: readonly ModelConfig[],
   fleet: Pick<Fleet, 'load'>,
+  isBounded: boolean,
 ): Promise<ModelmountError | undefined> {
+  const isInThread = ({ isolation, trialRun }: ModelConfig): boolean => isolation === 'thread' && trialRun === false
+  const dropSpare = !isBounded && configs.some(isInThread) ? startSpareThread() : undefined
   const results = await Promise.allSettled(configs.map((config) => fleet.load(config, { replace: false })))
+  dropSpare?.()
   const failed = results.find((result) => result.status === 'rejected')
   return failed && toModelmountError(failed.reason)
 }
