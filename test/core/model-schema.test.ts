@@ -162,6 +162,7 @@ const EXAMPLES: Readonly<Record<string, readonly [readonly unknown[], readonly u
     [1, 2 ** 32 - 1],
     [0, 2 ** 32],
   ],
+  leanPath: [[true, false], [1]],
   maxWaitMs: [[0.5], [0]],
   inputs: [
     [{}, { x: {} }, { x: { type: 'float32', dims: [-1, 4], reshape: [4, -1], optional: true } }, { x: { dims: [] } }],

@@ -160,6 +160,9 @@ export function createModel(given: ModelConfig, deps: ModelDeps, { mustBe }: Cre
     get intake() {
       return about.intake
     },
+    get lean() {
+      return phase.name === 'serving' ? phase.serving.lean.front : undefined
+    },
     get buffers() {
       return about.buffers
     },

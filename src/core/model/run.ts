@@ -7,6 +7,7 @@ import type { Finished } from '../scheduler/entry.ts'
 import type { Sequences } from '../sequences/index.ts'
 import { discard } from '../tensor/index.ts'
 import type { About } from './about.ts'
+import type { LeanDoors } from './lean.ts'
 import type { Running } from './running.ts'
 import type { SessionView } from './view/session.ts'
 import type { Tensors } from './view/view.ts'
@@ -16,6 +17,7 @@ export type RunModel = (call: CheckedCall) => Promise<Finished>
 
 interface Deps {
   readonly about: About
+  readonly lean: LeanDoors
   readonly sequences: Sequences | undefined
   readonly clock: Clock
 }
@@ -35,7 +37,7 @@ function freeAfter(finished: Promise<unknown>, inputs: Tensors): void {
 export function createRun(
   { outer, inner }: SessionView,
   { scheduler, provision: { slot } }: Pick<Running, 'scheduler' | 'provision'>,
-  { about: { buffers, config }, sequences, clock }: Deps,
+  { about: { buffers, config }, lean, sequences, clock }: Deps,
 ): RunModel {
   const { timeoutMs, priority } = config
   const { up } = outer
@@ -45,6 +47,11 @@ export function createRun(
   function submit(inputs: Tensors, fetches: readonly string[], opts: CheckedCall, enqueuedAt: number): Promise<Finished> {
     const { refusal } = slot
     if (refusal) throw refusal
+    const short = lean.run(opts, inputs)
+    if (short) {
+      buffers?.releaseAfter(short, inputs)
+      return short
+    }
     const finished = scheduler.submit({
       run: { inputs: inner.down(inputs), fetches },
       enqueuedAt,

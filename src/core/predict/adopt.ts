@@ -80,6 +80,7 @@ export function adopt(servable: Servable): Served {
       if (known?.of !== signature) known = { of: signature, intake: createIntake(signature, TERMS) }
       return known.intake(inputs, transfer)
     },
+    lean: undefined,
     buffers: undefined,
     get labels() {
       return servable.info().labels

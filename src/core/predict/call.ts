@@ -90,8 +90,8 @@ export interface Account {
   progress: Progress
 }
 
-/** The checked call itself, where the check has let it pass. */
-export type Progress = Unchecked | CheckedCall
+/** Of the checked call, where the check has let it pass. */
+export type Progress = Unchecked | Pick<CheckedCall, 'servable' | 'at' | 'trace'>
 
 export interface Unchecked {
   readonly servable: undefined
@@ -112,7 +112,7 @@ export interface Codec {
 }
 
 export interface Answer {
-  /** Null-prototype object, output name -> tensor. The tensors are the caller's own. */
+  /** Object without inherited names, output name -> tensor. The tensors are the caller's own. */
   readonly outputs: Tensors
   /** Waiting for a free instance; 0 without a run. */
   readonly queueMs: number

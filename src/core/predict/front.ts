@@ -6,12 +6,16 @@ import type { Ledger } from './ledger.ts'
 import { type NewCall, NO_FETCHES, newAccount } from './narrow.ts'
 import { checkPredictOptions } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
+import { resultOf } from './result.ts'
+import type { Short } from './short.ts'
 import type { PredictInputs, PredictOptions, PredictResult } from './types.ts'
 import { whileWaited } from './waited.ts'
 
 const NO_OPTIONS: PredictOptions = {}
 
 interface Deps {
+  /** The shorter way of calls that ask for nothing special; `undefined` where extensions have to see each call. */
+  readonly short: Short | undefined
   readonly pipeline: Pipeline
   readonly ledger: Ledger
   readonly clock: Clock
@@ -24,7 +28,7 @@ interface Deps {
 
 export type Front = (name: string, inputs: PredictInputs, opts?: PredictOptions) => Promise<PredictResult>
 
-export function createFront({ pipeline, ledger, clock, newId, refuseClosed, allow }: Deps): Front {
+export function createFront({ short, pipeline, ledger, clock, newId, refuseClosed, allow }: Deps): Front {
   /** Not an async function: the promises that one makes on its way cost more than all the checks. */
   return (name, inputs, opts = NO_OPTIONS) => {
     const at = clock.now()
@@ -32,6 +36,8 @@ export function createFront({ pipeline, ledger, clock, newId, refuseClosed, allo
     try {
       refuseClosed()
       if (opts !== NO_OPTIONS) checkPredictOptions(opts)
+      const answered = short?.(name, inputs, opts, at)
+      if (answered) return answered
       call = callOf(name, inputs, opts, at)
       return counted(call, allow ? allowed(call, allow) : pipeline.predict(call))
     } catch (error) {
@@ -54,7 +60,11 @@ export function createFront({ pipeline, ledger, clock, newId, refuseClosed, allo
     return answering.then(
       (answer) => {
         ledger.succeeded(call, answer)
-        return resultOf(call, answer, newId)
+        // None where a stage has answered by itself.
+        const { servable } = call.account.progress
+        const model = servable ? servable.name : call.model
+        const version = servable ? servable.version : (call.version ?? '')
+        return resultOf(call.id ?? newId(), model, version, call.at, answer)
       },
       (error) => {
         ledger.failed(call, error)
@@ -102,23 +112,4 @@ function labelledOnly(opts: unknown): PredictOptions {
     // A getter of the caller's has thrown.
     return {}
   }
-}
-
-function resultOf(
-  call: Call,
-  { outputs, queueMs, inferMs, batchSize, endedAt, ageMs }: Answer,
-  newId: () => string,
-): PredictResult {
-  // None where a stage has answered by itself.
-  const { servable } = call.account.progress
-  const result = {
-    id: call.id ?? newId(),
-    model: servable ? servable.name : call.model,
-    version: servable ? servable.version : (call.version ?? ''),
-    outputs,
-    batchSize,
-    cached: ageMs !== undefined,
-    timings: { queueMs, inferMs, totalMs: endedAt - call.at },
-  }
-  return ageMs === undefined ? result : { ...result, ageMs }
 }

@@ -8,7 +8,7 @@ import { completeStack } from './stack.ts'
 
 export interface Ledger {
   succeeded(call: Call, answer: Answer): void
-  failed(call: Call, error: unknown): void
+  failed(call: Pick<Call, 'model' | 'version' | 'label' | 'codec' | 'at' | 'account'>, error: unknown): void
 }
 
 interface Deps<S extends Served> {
@@ -19,7 +19,7 @@ interface Deps<S extends Served> {
 
 export function createLedger<S extends Served>({ registry, observer, now }: Deps<S>): Ledger {
   /** The servable that a refused call names. */
-  function meant({ model, version: asked, label }: Call): S | undefined {
+  function meant({ model, version: asked, label }: Pick<Call, 'model' | 'version' | 'label'>): S | undefined {
     const version = asked ?? (label === undefined ? undefined : registry.labels(model).get(label))
     return version === undefined ? (registry.defaultOf(model) ?? registry.versions(model).at(-1)) : registry.get(model, version)
   }

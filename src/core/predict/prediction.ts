@@ -16,6 +16,7 @@ import { createLedger } from './ledger.ts'
 import { cacheStep, createPipeline, decodeStep } from './pipeline.ts'
 import { createRoute, targetOf } from './route.ts'
 import type { Served } from './served.ts'
+import { createShort } from './short.ts'
 
 interface Deps {
   readonly registry: Registry<Served>
@@ -41,7 +42,9 @@ export function createPrediction(extensions: readonly Extension[], deps: Deps) {
     report,
   })
   const allow = guards && ((call: Call) => guards.ask(demandOf(call)))
-  const front = createFront({ pipeline, ledger, clock, newId, refuseClosed, allow })
+  // Stages and guards see every call.
+  const short = allow || pipeline.isExtended ? undefined : createShort({ registry, observer, ledger, newId })
+  const front = createFront({ short, pipeline, ledger, clock, newId, refuseClosed, allow })
   for (const { servables = [] } of extensions) {
     for (const servable of servables) registry.set(adopt(servable))
   }

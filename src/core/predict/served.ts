@@ -1,17 +1,41 @@
 /** A servable as the server holds it: wider than the interface that extensions implement. */
 
 import type { BufferPool } from '../engine/buffer-pool.ts'
+import type { ModelmountError } from '../errors.ts'
 import type { StatisticsSnapshot } from '../model/statistics.ts'
 import type { ModelInfo } from '../model/types.ts'
 import type { Priority } from '../scheduler/types.ts'
+import type { Trace } from '../telemetry/index.ts'
 import type { ExampleForm } from '../tensor/index.ts'
 import type { Answer, CheckedCall, Servable, Tensors } from './call.ts'
-import type { PredictInputs } from './types.ts'
+import type { PredictInputs, PredictOptions } from './types.ts'
 
 /** Results that it keeps. */
 interface Kept {
   getOrRun(inputs: Tensors, call: CheckedCall, run: (inputs: Tensors, call: CheckedCall) => Promise<Answer>): Promise<Answer>
   purge(): number
+}
+
+/** Makes what the promise of a call settles with. */
+export interface Sink {
+  answered(answer: Answer, call: Asked): unknown
+  /** @returns the reason that the promise rejects with */
+  failed(error: ModelmountError, call: Asked): unknown
+}
+
+/** A call on the shorter way. */
+export interface Asked {
+  readonly enqueuedAt: number
+  readonly id: string | undefined
+  readonly trace: Trace | undefined
+}
+
+/** A shorter way for calls of `predict()` that ask for nothing special. */
+export interface Lean {
+  /** Writes the inputs where a run takes them from. @returns the rows, for `commit()`; 0 if the call has to take the long way */
+  offer(inputs: PredictInputs, at: number, opts: PredictOptions): number
+  /** Queues them. To be called at once. @returns what the sink makes of the answer */
+  commit(rows: number, at: number, opts: PredictOptions, trace: Trace | undefined, sink: Sink): Promise<unknown>
 }
 
 export interface Served extends Servable {
@@ -33,6 +57,8 @@ export interface Served extends Servable {
    * @param transfer true takes their memory where it can be given away, false copies all of it
    */
   intake(inputs: PredictInputs, transfer: boolean): Record<string, Tensors[string]>
+  /** `undefined` where it has none, and while it does not serve. */
+  readonly lean: Lean | undefined
   /** Where large inputs may lie, so that they need no further copy; none where a run could not take them from there. */
   readonly buffers: BufferPool | undefined
   /** By output, the meanings of its elements. */

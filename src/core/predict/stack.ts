@@ -9,7 +9,7 @@ import { PLACES } from './stage.ts'
 const completed = new WeakSet<object>()
 
 /** Innermost first, as in every stack. */
-export function completeStack(error: unknown, { model, codec }: Call): void {
+export function completeStack(error: unknown, { model, codec }: Pick<Call, 'model' | 'codec'>): void {
   if (!(error instanceof Error) || completed.has(error)) return
   completed.add(error)
   const lines = PLACES.toReversed().map((place) => `    at async ${place} (modelmount, model '${model}')`)

@@ -10,7 +10,7 @@ export interface PredictResult {
   readonly id: string
   readonly model: string
   readonly version: string
-  /** Null-prototype object, output name -> tensor; every tensor owns its buffer. */
+  /** Object without inherited names, output name -> tensor; every tensor owns its buffer. */
   readonly outputs: Readonly<Record<string, Tensor>>
   /** Rows of the run that this request was part of; 1 where requests do not share runs, 0 when `cached`. */
   readonly batchSize: number

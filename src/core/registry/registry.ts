@@ -49,7 +49,12 @@ export function createRegistry<S extends Registered>(): Registry<S> {
 
   const versions = (name: string): readonly S[] => models.get(name) ?? []
 
-  const defaultOf = (name: string): S | undefined => versions(name).findLast((entry) => entry.state === 'ready')
+  function defaultOf(name: string): S | undefined {
+    const known = versions(name)
+    // Not findLast(): this is asked for every request.
+    for (let at = known.length - 1; at >= 0; at--) if (known[at]?.state === 'ready') return known[at]
+    return undefined
+  }
 
   function notReady(entry: S): ModelmountError {
     const { name, version } = entry

@@ -6,7 +6,7 @@ import { onAbort } from '../host/abort.ts'
 import type { Clock } from '../host/clock.ts'
 import { aborted } from './admission.ts'
 import { createDeadlines } from './deadlines.ts'
-import type { Dispatch, Entry, Finished } from './entry.ts'
+import type { Dispatch, Entry, Finished, Held } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
 import { createLiveSet } from './live-set.ts'
 
@@ -16,12 +16,16 @@ const HUNG_FACTOR = 4
 export interface Accepted {
   /** True once no more requests will come. */
   readonly draining: boolean
+  /** Watches over one that waits somewhere else than in the queue. */
+  hold(request: Held): void
+  /** The same for one that goes on as another one. */
+  release(request: Held): void
   /** Queues it. */
   add(entry: Entry): void
   /** Answers it, unless it has its answer. */
-  settle(entry: Entry, outcome: Finished | ModelmountError): void
+  settle(request: Held, outcome: Finished | ModelmountError): void
   /** Refuses one that could not be answered in time. */
-  dropLate(entry: Entry): void
+  dropLate(request: Held): void
   /** Refuses those that wait in the queue. */
   refuseWaiting(error: ModelmountError): void
   /** Rejects everything that is still waiting or running. */
@@ -44,7 +48,7 @@ interface Deps {
 }
 
 export function createAccepted({ pool, clock, queue, limits: { maxWaitMs } }: Deps): Accepted {
-  const live = createLiveSet<Entry>()
+  const live = createLiveSet<Held>()
   const deadlines = createDeadlines(
     clock,
     () => live,
@@ -54,47 +58,46 @@ export function createAccepted({ pool, clock, queue, limits: { maxWaitMs } }: De
   const waits = createDeadlines(clock, () => live, leavesAt, tooLong)
   let drained: (() => void) | undefined
 
-  function add(entry: Entry): void {
-    const { signal } = entry
-    if (signal) entry.stopListening = onAbort(signal, () => settle(entry, aborted(signal)))
-    live.add(entry)
-    queue.push(entry)
-    deadlines.watch(entry.deadline)
-    if (maxWaitMs !== undefined) waits.watch(leavesAt(entry))
+  function hold(request: Held): void {
+    const { signal } = request
+    if (signal) request.stopListening = onAbort(signal, () => settle(request, aborted(signal)))
+    live.add(request)
+    deadlines.watch(request.deadline)
+    if (maxWaitMs !== undefined) waits.watch(leavesAt(request))
   }
 
-  function settle(entry: Entry, outcome: Finished | ModelmountError): void {
-    if (entry.phase === 'settled') return
-    queue.leave(entry)
-    entry.phase = 'settled'
-    entry.stopListening()
-    live.drop(entry)
-    if (outcome instanceof ModelmountError) entry.reject(outcome)
-    else entry.resolve(outcome)
+  function settle(request: Held, outcome: Finished | ModelmountError): void {
+    if (request.phase === 'settled') return
+    request.line.leave(request)
+    request.phase = 'settled'
+    request.stopListening()
+    live.drop(request)
+    if (outcome instanceof ModelmountError) request.reject(outcome)
+    else request.resolve(outcome)
     if (live.size > 0) return
     deadlines.rest()
     waits.rest()
     drained?.()
   }
 
-  function expire(entry: Entry, now: number): void {
-    const { phase } = entry
+  function expire(request: Held, now: number): void {
+    const { phase } = request
     const isWaiting = typeof phase === 'string'
     const message = isWaiting
       ? 'the deadline passed while waiting for a free instance'
       : 'the run did not end before the deadline'
-    settle(entry, new ModelmountError('DEADLINE_EXCEEDED', message))
+    settle(request, new ModelmountError('DEADLINE_EXCEEDED', message))
     if (!isWaiting && pool.killable) killIfHung(phase, now)
   }
 
   /** When a waiting request has waited too long. */
-  function leavesAt({ phase, enqueuedAt }: Entry): number {
+  function leavesAt({ phase, enqueuedAt }: Held): number {
     return phase === 'queued' && maxWaitMs !== undefined ? enqueuedAt + maxWaitMs : Number.POSITIVE_INFINITY
   }
 
-  function tooLong(entry: Entry): void {
+  function tooLong(request: Held): void {
     settle(
-      entry,
+      request,
       new ModelmountError('OVERLOADED', `no instance was free within maxWaitMs (${maxWaitMs} ms)`, { retryAfterS: 1 }),
     )
   }
@@ -108,22 +111,31 @@ export function createAccepted({ pool, clock, queue, limits: { maxWaitMs } }: De
     else instance.kill('a run hung past its deadline')
   }
 
-  function dropLate(entry: Entry): void {
-    settle(entry, new ModelmountError('DEADLINE_EXCEEDED', 'the request could not be answered before its deadline any more'))
+  function dropLate(request: Held): void {
+    settle(request, new ModelmountError('DEADLINE_EXCEEDED', 'the request could not be answered before its deadline any more'))
   }
 
   return {
     get draining() {
       return drained !== undefined
     },
-    add,
+    hold,
+    release(request) {
+      request.stopListening()
+      live.drop(request)
+    },
+    add(entry) {
+      entry.line = queue
+      hold(entry)
+      queue.push(entry)
+    },
     settle,
     dropLate,
     refuseWaiting(error) {
-      for (const entry of live) if (entry.phase === 'queued') settle(entry, error)
+      for (const request of live) if (request.phase === 'queued') settle(request, error)
     },
     abandon(error) {
-      for (const entry of live) settle(entry, error)
+      for (const request of live) settle(request, error)
     },
     async drain(hurry) {
       if (live.size > 0)

@@ -53,6 +53,29 @@ export function refuse(newcomer: Entry, limits: Limits, state: State): Modelmoun
   return undefined
 }
 
+/** Its own run, and two that an instance may have. */
+const RUNS_AHEAD = 3
+
+/**
+ * True where a closer look might refuse one more request of a model whose requests share any run. Judged by cautious estimates, and without an
+ * object of its arguments: one for every request would cost as much as all the rest.
+ * @param leftMs until its deadline
+ */
+export function isTight(
+  { maxQueue, maxQueueBytes, maxQueuePerTenant }: Limits,
+  { curve, cap }: Batching,
+  count: number,
+  rows: number,
+  bytes: number,
+  tenant: string,
+  leftMs: number,
+): boolean {
+  if (count >= maxQueue || bytes > maxQueueBytes) return true
+  if (tenant !== '' && count >= maxQueuePerTenant) return true
+  const ms = curve.upper(cap)
+  return ms === undefined || ms * (Math.floor(rows / cap) + RUNS_AHEAD) >= leftMs
+}
+
 const isFull = (maxQueue: number, { queue, pool }: State): boolean =>
   queue.count >= maxQueue && queue.count - pool.instances.filter((instance) => instance.bursts === 0).length >= maxQueue
 

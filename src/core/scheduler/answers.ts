@@ -9,7 +9,7 @@ import { discard } from '../tensor/index.ts'
 import type { Accepted } from './accepted.ts'
 import { createAgain } from './again.ts'
 import { checkOne } from './check-run.ts'
-import type { Batch, Dispatch, Entry } from './entry.ts'
+import type { Batch, Dispatch, Entry, Held } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
 import type { Recheck } from './recheck.ts'
 import { type Sharing, stopSharing } from './sharing.ts'
@@ -40,38 +40,41 @@ export function createAnswers(deps: Deps): Answers {
   const again = createAgain(queue)
   let runs = 0
 
-  function finish({ entries, rows }: Batch, { instance, sentAt }: Dispatch, outcome: RunOutcome, endedAt: number): void {
-    const [first] = entries as readonly [Entry]
+  function finish(batch: Batch, { instance, sentAt }: Dispatch, outcome: RunOutcome, endedAt: number): void {
+    const { requests, bucket, rows } = batch
     const { inferMs } = outcome
     if ('error' in outcome) {
+      const entries = batch.entries()
       if (entries.length > 1) again.inHalves(entries)
-      else refuted(first, outcome.error)
+      else refuted(entries[0] as Entry, outcome.error)
       return
     }
     pool.succeeded(instance)
     recheck?.ran(inferMs)
     const { batching } = sharing
-    batching.observe(first.bucket, rows, inferMs, endedAt)
-    const pieces = entries.length === 1 ? [outcome.outputs] : batching.split(outcome.outputs, entries.map(rowsOfEntry), entries)
+    batching.observe(bucket, rows, inferMs, endedAt)
+    const pieces = batch.split(outcome.outputs)
     if (!pieces) {
       // Sharing may be off by now, for another reason: results of shared runs meanwhile are not trusted either.
       stopSharing(sharing, 'an output did not have as many rows as the inputs')
-      again.alone(entries)
+      again.alone(batch.entries())
       return
     }
+    const isShared = requests.length > 1
     // Each has a copy of its own rows.
-    if (entries.length > 1) discard(outcome.outputs)
-    if (recheck && entries.length > 1)
-      checkOne(entries, workerFor(instance), pieces, batching.curveOf(first.bucket).estimate(1) ?? inferMs, {
+    if (isShared) discard(outcome.outputs)
+    if (recheck && isShared && !recheck.passes(rows))
+      checkOne(batch.parts(), workerFor(instance), pieces, batching.curveOf(bucket).estimate(1) ?? inferMs, {
         recheck,
         pool,
         clock,
         done: checked,
       })
     const run: RunFacts = Object.freeze({ batchId: ++runs, runMs: inferMs, tier: instance.tier })
-    for (const [index, entry] of entries.entries()) {
+    for (let index = 0; index < requests.length; index++) {
+      const request = requests[index] as Held
       const outputs = pieces[index] ?? Object.create(null)
-      settle(entry, { outputs, queueMs: sentAt - entry.enqueuedAt, inferMs, batchSize: rows, endedAt, run })
+      settle(request, { outputs, queueMs: sentAt - request.enqueuedAt, inferMs, batchSize: rows, endedAt, run })
     }
   }
 
@@ -108,5 +111,3 @@ export function createAnswers(deps: Deps): Answers {
 
   return { finish, lose }
 }
-
-const rowsOfEntry = (entry: Entry): number => entry.rows

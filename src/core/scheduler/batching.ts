@@ -9,6 +9,7 @@ import { axesIn, type BatchAxes, concat, split } from './batch.ts'
 import { type Cap, createCap } from './cap.ts'
 import { type Curve, createCurve, rowsWithin } from './curve.ts'
 import { copySome, join } from './join.ts'
+import { type LeanLayout, layoutOf } from './lean/layout.ts'
 import type { BatchSettings } from './options.ts'
 import { ALONE, createPlace, type FindPlace, isUniform, SOLO, UNIFORM } from './place.ts'
 import { type Ragged, raggedOf } from './ragged.ts'
@@ -37,6 +38,8 @@ export interface Batching {
   observe(bucket: string, rows: number, ms: number, now: number): void
   /** Most rows of such a run within the bound on elements. */
   roomFor(run: Run, rows: number): number
+  /** How rows lie in memory where any requests for all outputs may share a run; else why they do not. */
+  readonly layout: LeanLayout | string
   /** As of now. */
   readonly info: BatchingInfo
   /** The bucket of a request: requests of one bucket fit into one run. */
@@ -70,6 +73,7 @@ export function unbatched(reason: string, curve: Curve = createCurve(), state: B
     nextCap: () => 1,
     observe: (_, rows, ms) => curve.observe(rows, ms),
     roomFor: () => 1,
+    layout: reason,
     info: { state, enabled: false, reason, maxSize: 1 },
     place: () => ALONE,
     shared: () => false,
@@ -122,6 +126,7 @@ export function createBatching(signature: ModelSignature, axes: ModelAxes, setti
       if (bucket !== SOLO) caps.observe(bucket, rows, ms, now)
     },
     roomFor: createRoom(signature, axes, filler, settings.maxElements),
+    layout: filler ? 'rows of different lengths share runs' : layoutOf(signature, axes),
     get info() {
       const cap = caps.most
       const maxSize = rowsWithin(curve, cap, maxRunMs)

@@ -4,7 +4,7 @@ import type { TensorRecord } from '../engine/frame.ts'
 import type { Instance } from '../engine/instance.ts'
 import type { Pool } from '../engine/pool.ts'
 import type { Clock } from '../host/clock.ts'
-import type { Entry } from './entry.ts'
+import type { Part } from './entry.ts'
 import type { Recheck } from './recheck.ts'
 import { verdictOf } from './report.ts'
 
@@ -18,14 +18,14 @@ interface Deps {
 
 /** Mostly does nothing: hardly any request is chosen. @param expectedMs duration of a run of one row */
 export function checkOne(
-  entries: readonly Entry[],
+  parts: readonly Part[],
   /** None where no worker is ready. */
   instance: Instance | undefined,
   pieces: readonly TensorRecord[],
   expectedMs: number,
   { recheck, pool, clock, done }: Deps,
 ): void {
-  const check = recheck.choose(entries, pieces, expectedMs)
+  const check = recheck.choose(parts, pieces, expectedMs)
   if (!check || !instance?.ready) return
   const now = clock.now()
   pool.balancer.posted(instance, expectedMs)

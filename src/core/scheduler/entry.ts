@@ -55,17 +55,38 @@ export type Phase = 'queued' | 'packed' | Dispatch | 'settled'
  */
 export type Partners = 'any' | 'none' | symbol
 
-export interface Entry extends Ticket, Queued<Entry>, Live {
+/** Where requests wait. */
+export interface Line {
+  /** Forgets one that was settled while it waited. */
+  leave(request: Held): void
+}
+
+/** A request that was accepted and is not answered. */
+export interface Held extends Live {
+  /** Arrival time of the request, on the scheduler's clock. */
+  readonly enqueuedAt: number
+  /** On the scheduler's clock. */
+  readonly deadline: number
+  readonly signal: AbortSignalLike | undefined
+  readonly trace?: Trace | undefined
   phase: Phase
-  partners: Partners
+  line: Line
   resolve(finished: Finished): void
   reject(error: ModelmountError): void
   /** Its signal is no longer of interest. */
   stopListening(): void
 }
 
+export interface Entry extends Ticket, Queued<Entry>, Held {
+  readonly enqueuedAt: number
+  partners: Partners
+}
+
 /** Until the promise of the request exists, and for requests without a signal. */
-const nothing = (): void => {}
+export const nothing = (): void => {}
+
+/** Of requests that have not begun to wait. */
+const NOWHERE: Line = { leave: nothing }
 
 /** Field by field: one is made for every request, and copying objects costs more than all the rest. */
 export const createEntry = (
@@ -90,6 +111,7 @@ export const createEntry = (
   place: 0,
   spot: OUTSIDE,
   phase: 'queued',
+  line: NOWHERE,
   partners: 'any',
   resolve: nothing,
   reject: nothing,
@@ -97,15 +119,42 @@ export const createEntry = (
 })
 
 /** A worker has it, and its caller waits. */
-export const isRunning = ({ phase }: Entry): boolean => typeof phase !== 'string'
+export const isRunning = ({ phase }: Held): boolean => typeof phase !== 'string'
 
-/** Requests that run together. */
-export interface Batch {
+/** Entries that were taken from the queue to run together. */
+export interface FormedBatch {
   readonly entries: readonly Entry[]
   readonly rows: number
   /** Elements of padding for shorter members. */
   readonly padding: number
   readonly reason: ReleaseReason
+}
+
+/** One request of a batch, for a closer look at its run. */
+export interface Part {
+  readonly run: Run
+  readonly rows: number
+  readonly bytes: number
+}
+
+/** One run for one request or several. */
+export interface Batch {
+  readonly requests: readonly Held[]
+  readonly bucket: string
+  readonly rows: number
+  readonly padding: number
+  readonly reason: ReleaseReason
+  /** Must be the only run of its message, because it may cost the worker. */
+  readonly isLone: boolean
+  /** The inputs of all of them, joined. */
+  run(): Run
+  /** The share of the outputs that each of them gets; `undefined` if they lack rows. */
+  split(outputs: TensorRecord): readonly TensorRecord[] | undefined
+  parts(): readonly Part[]
+  /** The requests as the queue takes them back. */
+  entries(): readonly Entry[]
+  /** Its inputs are not needed any more. */
+  ended(): void
 }
 
 /**

@@ -40,6 +40,8 @@ export interface FairQueue<T extends Queued<T>> {
   peek(): T | undefined
   /** True if the next run belongs to requests that run apart, provided that one waits. */
   readonly owesApart: boolean
+  /** True if no request of another flow waits, nor one that runs apart. */
+  holdsOnly(priority: Priority, tenant: string): boolean
   /** Rows waiting in the entry's own bucket, its own included. */
   rowsBeside(entry: T): number
   /** The next entry that may share a run with `entry`: same bucket, same separation, and same tenant unless tenants mix. It stays. */
@@ -144,6 +146,10 @@ export function createFairQueue<T extends Queued<T>>(bounds?: IdleBounds): FairQ
     peek() {
       const flow = levelInTurn()?.active.first()
       return flow && oldestOf(flow)
+    },
+    holdsOnly(priority, tenant) {
+      const level = levels[priority]
+      return count === 0 || (level.count === count && level.active.size === 1 && level.active.first()?.tenant === tenant)
     },
     rowsBeside: ({ spot }) => spot.bucket.rows,
     peekBeside(entry, mixTenants) {

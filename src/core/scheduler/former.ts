@@ -2,7 +2,7 @@
 
 import type { Batching } from './batching.ts'
 import { rowsWithin } from './curve.ts'
-import type { Batch, Entry, ReleaseReason } from './entry.ts'
+import type { Entry, FormedBatch, ReleaseReason } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
 
 export interface FormOptions {
@@ -18,7 +18,7 @@ export interface FormOptions {
 }
 
 export type Formed =
-  | { readonly batch: Batch }
+  | { readonly batch: FormedBatch }
   /** No batch yet: the head waits for others until then. */
   | { readonly waitUntil: number }
   | undefined

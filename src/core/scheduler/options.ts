@@ -101,6 +101,12 @@ export interface SchedulerOptions {
    * @default no bound but the deadline
    */
   readonly maxWaitMs?: number
+  /**
+   * The short way of small rows that may share any run: they are written where the run takes them from. `false` sends all requests the long way,
+   * with the same answers at a higher cost: a switch for the search of a fault.
+   * @default true
+   */
+  readonly leanPath?: boolean
 }
 
 const axis = scalar<number | 'shared'>(
@@ -139,6 +145,7 @@ export const SCHEDULER_OPTIONS = {
   maxQueuePerTenant: integer(1, 10_000_000),
   priority: priority.default('normal'),
   maxWaitMs: milliseconds,
+  leanPath: boolean.default(true),
 } satisfies Declared<SchedulerOptions>
 
 export type SchedulerConfig = ReturnType<typeof schedulerConfig>

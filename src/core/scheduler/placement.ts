@@ -7,11 +7,13 @@ import type { Bursts } from './bursts.ts'
 import type { Curve, Line } from './curve.ts'
 import type { Entry } from './entry.ts'
 import type { FairQueue } from './fair-queue.ts'
+import type { Lane } from './lean/lane.ts'
 import type { Sharing } from './sharing.ts'
 
 interface Deps {
   readonly pool: Pool
   readonly queue: FairQueue<Entry>
+  readonly lane: Lane
   readonly sharing: Sharing
   readonly bursts: Bursts
   /** The session on the host. @default none */
@@ -19,7 +21,7 @@ interface Deps {
 }
 
 /** @returns chooses the instance for the next work; nothing if it has to wait */
-export function createPlacement({ pool, queue, sharing, bursts, inline }: Deps): () => Instance | undefined {
+export function createPlacement({ pool, queue, lane, sharing, bursts, inline }: Deps): () => Instance | undefined {
   const fromPool = (): Instance | undefined => pool.balancer.pick(pool.instances, bursts.next())
   if (!inline) return fromPool
   const provedMs = createProof(sharing, inline)
@@ -27,10 +29,12 @@ export function createPlacement({ pool, queue, sharing, bursts, inline }: Deps):
 
   /** Of a run of all that waits; `undefined` for more than one batch, and for work that belongs in a worker. */
   function expectedMs({ rowBytes }: Inline): number | undefined {
+    const { batching } = sharing
+    if (lane.rows > 0)
+      return queue.count === 0 && pool.instances.length > 0 && lane.rows <= batching.cap ? provedMs(lane.rows) : undefined
     const head = queue.peek()
     // Values that failed a run lately, or were lost with a worker, are not tried on the host.
     if (head?.partners !== 'any' || head.apart || pool.instances.length === 0) return undefined
-    const { batching } = sharing
     if (!batching.shared(head.bucket)) return queue.count === 1 && head.bytes <= rowBytes ? provedMs(1) : undefined
     return queue.rows <= batching.capOf(head.bucket) ? provedMs(queue.rows) : undefined
   }

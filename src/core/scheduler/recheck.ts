@@ -7,6 +7,7 @@ import { randomInt } from 'node:crypto'
 import type { TensorRecord } from '../engine/frame.ts'
 import type { Run, RunOutcome } from '../engine/run.ts'
 import type { Tensor } from '../tensor/types.ts'
+import type { Part } from './entry.ts'
 import { copyAll } from './join.ts'
 
 /** One row in this many. */
@@ -18,13 +19,6 @@ const MAX_BYTES = 2 ** 20
 /** Differences that end the sharing of runs: a single one may be a tie that rounding broke. */
 const DIFFERENCES = 2
 
-/** A request that shared a run. */
-interface Member {
-  readonly run: Run
-  readonly rows: number
-  readonly bytes: number
-}
-
 /** A request to repeat, and its answer. */
 export interface Check {
   readonly run: Run
@@ -34,11 +28,13 @@ export interface Check {
 export interface Recheck {
   /** Counts the time of a run. */
   ran(ms: number): void
+  /** Counts that many rows of a shared run, unless one of them is to be chosen. */
+  passes(rows: number): boolean
   /**
    * Chooses among the members of a shared run, hardly ever one.
    * @param expectedMs duration of the member's run alone
    */
-  choose(members: readonly Member[], pieces: readonly TensorRecord[], expectedMs: number): Check | undefined
+  choose(members: readonly Part[], pieces: readonly TensorRecord[], expectedMs: number): Check | undefined
   /** Compares. @returns why runs must not be shared any more, if so */
   judge(check: Check, outcome: RunOutcome): string | undefined
 }
@@ -61,7 +57,7 @@ export function createRecheck({ same, random = unpredictable }: Deps): Recheck {
   let checkedMs = 0
   let differences = 0
 
-  function chosen(members: readonly Member[]): number {
+  function chosen(members: readonly Part[]): number {
     let at = -1
     for (const [index, { rows }] of members.entries()) {
       left -= rows
@@ -75,6 +71,11 @@ export function createRecheck({ same, random = unpredictable }: Deps): Recheck {
   return {
     ran(ms) {
       ranMs += ms
+    },
+    passes(rows) {
+      if (left <= rows) return false
+      left -= rows
+      return true
     },
     choose(members, pieces, expectedMs) {
       const at = chosen(members)

@@ -9,6 +9,8 @@ import type { Batch } from './entry.ts'
 /** The part of a run's report that the scheduler knows. */
 export type BatchReport = Omit<RunEnd, 'model' | 'version' | 'provider'>
 
+type Reported = Pick<Batch, 'requests' | 'rows' | 'padding' | 'reason'>
+
 interface Burst {
   readonly instance: Instance
   readonly outcomes: Parameters<Done>[0]
@@ -18,22 +20,22 @@ interface Burst {
   readonly endedAt: number
 }
 
-export function reportBurst(onRun: (report: BatchReport) => void, batches: readonly Batch[], burst: Burst): void {
+export function reportBurst(onRun: (report: BatchReport) => void, batches: readonly Reported[], burst: Burst): void {
   const { instance, outcomes, sentAt, endedAt } = burst
   const beganAt = Math.min(Math.max(burst.beganAt ?? endedAt, sentAt), endedAt)
   let at = beganAt
-  for (const [index, { entries, rows, padding, reason }] of batches.entries()) {
+  for (const [index, { requests, rows, padding, reason }] of batches.entries()) {
     const outcome = typeof outcomes === 'string' ? undefined : outcomes[index]
     const inferMs = outcome?.inferMs ?? 0
     const traces: Trace[] = []
     let enqueuedAt = sentAt
-    for (const entry of entries) {
-      if (entry.enqueuedAt < enqueuedAt) enqueuedAt = entry.enqueuedAt
-      if (entry.trace) traces.push(entry.trace)
+    for (const request of requests) {
+      if (request.enqueuedAt < enqueuedAt) enqueuedAt = request.enqueuedAt
+      if (request.trace) traces.push(request.trace)
     }
     onRun({
       instance: instance.id,
-      requests: entries.length,
+      requests: requests.length,
       rows,
       padding,
       reason,

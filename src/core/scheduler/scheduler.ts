@@ -3,27 +3,24 @@
  * Requests that fit together share a run if the model was proved to gain from it. Runs of microseconds share a message (a burst).
  */
 
-import type { BufferPool } from '../engine/buffer-pool.ts'
-import type { Inline } from '../engine/inline/tier.ts'
 import type { Instance } from '../engine/instance.ts'
-import type { Pool } from '../engine/pool.ts'
 import { ModelmountError } from '../errors.ts'
-import type { Clock } from '../host/clock.ts'
-import { createAccepted, type WaitLimits } from './accepted.ts'
-import { type Limits, refuse, unavailable } from './admission.ts'
+import { createAccepted } from './accepted.ts'
+import { refuse, unavailable } from './admission.ts'
 import { createAnswers } from './answers.ts'
 import { type Batching, unbatched } from './batching.ts'
 import { createBursts } from './bursts.ts'
-import { createCurve } from './curve.ts'
-import { type Batch, createEntry, type Dispatch, type Entry, type Finished, type ReleaseReason, type Ticket } from './entry.ts'
+import type { SchedulerDeps } from './deps.ts'
+import { type Batch, createEntry, type Dispatch, type Entry, type Finished, type Ticket } from './entry.ts'
 import { createFairQueue } from './fair-queue.ts'
+import { createLane, type Lane } from './lean/lane.ts'
 import { inPieces } from './pieces.ts'
 import type { Place } from './place.ts'
 import { createPlacement } from './placement.ts'
-import type { Recheck } from './recheck.ts'
-import { type BatchReport, reportBurst, verdictOf } from './report.ts'
+import { reportBurst, verdictOf } from './report.ts'
 import type { Sharing } from './sharing.ts'
 import { createSuspects, originOf } from './suspects.ts'
+import { createTally } from './tally.ts'
 import type { QueueInfo } from './types.ts'
 
 /** Most pieces of one large request that wait or run at a time. */
@@ -36,6 +33,8 @@ export interface Scheduler {
    *   `INPUT_REJECTED`, `INFERENCE_FAILED`
    */
   submit(ticket: Ticket): Promise<Finished>
+  /** The shorter way of requests that can share any run. */
+  readonly lane: Lane
   /** An instance came or went: look at the queue again. */
   wake(): void
   /** Findings about the model; before they arrive, requests run one by one. */
@@ -50,49 +49,26 @@ export interface Scheduler {
   abandon(error: ModelmountError): void
 }
 
-interface Deps extends Limits, WaitLimits {
-  readonly pool: Pool
-  /** The session on the host. @default none */
-  readonly inline?: Inline | undefined
-  readonly clock: Clock
-  /** Longest time that a request waits for others to share its run, in milliseconds. */
-  readonly maxDelayMs: number
-  readonly mixTenants: boolean
-  /** Memory for the inputs of shared runs. @default fresh */
-  readonly buffers?: BufferPool | undefined
-  /** Receives every answered run, before its requests do. */
-  readonly onRun?: (run: BatchReport) => void
-  /** Repeats rows of shared runs alone. @default none */
-  readonly recheck?: Recheck | undefined
-  /** Waiting requests may leave as two halves, the second one while the worker runs the first. @default true */
-  readonly prefetch?: boolean
-  /** Called when that has ended the sharing of runs. */
-  readonly onRefuted?: (reason: string) => void
-  /** Calls back at the end of this turn. @default setImmediate */
-  readonly defer?: (callback: () => void) => void
-}
-
-export function createScheduler(deps: Deps): Scheduler {
+export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { pool, inline, clock, onRun, recheck, onRefuted, defer = setImmediate } = deps
   const queue = createFairQueue<Entry>()
-  const sharing: Sharing = { batching: unbatched('not tried yet', createCurve(), 'proving') }
+  const sharing: Sharing = { batching: unbatched('not tried yet', undefined, 'proving') }
   const suspects = createSuspects(clock)
   const accepted = createAccepted({ pool, clock, queue, limits: deps })
   const { settle } = accepted
-  const bursts = createBursts({ ...deps, queue, sharing, accepted, lookAgain: scheduleFlush })
-  const nextPlace = createPlacement({ pool, queue, sharing, bursts, inline })
+  // The queue knows how to wait for others while an instance is free.
+  const isOff = deps.maxDelayMs > 0
+  const lane = createLane({ pool, clock, queue, sharing, suspects, accepted, limits: deps, isOff, onCommit: scheduleFlush })
+  const bursts = createBursts({ ...deps, queue, lane, sharing, accepted, lookAgain: scheduleFlush })
+  const nextPlace = createPlacement({ pool, queue, lane, sharing, bursts, inline })
   const answers = createAnswers({ pool, clock, queue, sharing, suspects, settle, recheck, onRefuted, onChecked: flushIfAny })
-  const released: Record<ReleaseReason, number> = { full: 0, idle: 0, window: 0, deadline: 0, drain: 0 }
-  /** Requests that a worker has and has not answered, settled ones included. */
-  let running = 0
-  let batches = 0
-  let batchedRows = 0
-  let padding = 0
+  const tally = createTally()
   let flushScheduled = false
 
   // ---------------------------------------------------------------- entering
 
   function submit(ticket: Ticket): Promise<Finished> {
+    if (lane.rows > 0) lane.spill()
     const { batching } = sharing
     const place = batching.place(ticket.run, ticket.shareable)
     if (place.rows === 1 || !batching.shared(place.bucket) || place.rows <= batching.capOf(place.bucket))
@@ -143,16 +119,17 @@ export function createScheduler(deps: Deps): Scheduler {
   }
 
   function flushIfAny(): void {
-    if (queue.count > 0) scheduleFlush()
+    if (queue.count > 0 || lane.rows > 0) scheduleFlush()
   }
 
   function flush(): void {
+    lane.check()
     const gone = unavailable(pool)
     if (gone) {
       accepted.refuseWaiting(gone)
       return
     }
-    while (queue.count > 0) {
+    while (queue.count > 0 || lane.rows > 0) {
       const instance = nextPlace()
       const burst = instance && bursts.form(instance)
       if (!burst) break
@@ -168,17 +145,14 @@ export function createScheduler(deps: Deps): Scheduler {
     let ms = 0
     for (const batch of burst) {
       ms += bursts.msOf(batch)
-      batches++
-      batchedRows += batch.rows
-      padding += batch.padding
-      released[batch.reason]++
-      for (const entry of batch.entries) entry.phase = dispatch
-      running += batch.entries.length
+      tally.sent(batch)
+      for (const request of batch.requests) if (request.phase !== 'settled') request.phase = dispatch
     }
     // The host is none of those that the balancer chooses from.
     const isPooled = instance.tier !== 'inline'
     if (isPooled) pool.balancer.posted(instance, ms)
-    instance.run(burst.map(bursts.runOf), (outcomes, beganAt) => {
+    const runs = burst.map((batch) => batch.run())
+    instance.run(runs, (outcomes, beganAt) => {
       const endedAt = clock.now()
       dispatch.answered = true
       if (isPooled) {
@@ -187,15 +161,12 @@ export function createScheduler(deps: Deps): Scheduler {
         if (beganAt !== undefined) bursts.ran(instance, beganAt, tookMs, isFirst)
       }
       for (const [index, batch] of burst.entries()) {
-        running -= batch.entries.length
+        tally.ended(batch)
         const outcome = typeof outcomes === 'string' ? undefined : outcomes[index]
         if (outcome) answers.finish(batch, dispatch, outcome, endedAt)
       }
-      if (typeof outcomes === 'string')
-        answers.lose(
-          burst.flatMap((batch) => batch.entries),
-          outcomes,
-        )
+      if (typeof outcomes === 'string') answers.lose(entriesOf(burst), outcomes)
+      for (const batch of burst) batch.ended()
       if (onRun) reportBurst(onRun, burst, { instance, outcomes, sentAt, beganAt, endedAt: clock.now() })
       flushIfAny()
     })
@@ -203,6 +174,7 @@ export function createScheduler(deps: Deps): Scheduler {
 
   return {
     submit,
+    lane,
     wake: scheduleFlush,
     setBatching(next) {
       sharing.batching = next
@@ -211,16 +183,22 @@ export function createScheduler(deps: Deps): Scheduler {
       return sharing.batching
     },
     get stats() {
-      return { waiting: queue.count, running, batches, rows: batchedRows, padding, released: { ...released } }
+      return { waiting: queue.count + lane.count, ...tally.totals }
     },
     // No more requests will come, so a batch must not wait for others.
-    drain: () => accepted.drain(scheduleFlush),
+    async drain() {
+      lane.spill()
+      await accepted.drain(scheduleFlush)
+      lane.close()
+    },
     abandon: accepted.abandon,
     get oldestWaitMs() {
-      const head = queue.peek()
-      return head ? clock.now() - head.enqueuedAt : 0
+      const since = queue.peek()?.enqueuedAt ?? lane.oldestAt
+      return since === undefined ? 0 : clock.now() - since
     },
   }
 }
+
+const entriesOf = (burst: readonly Batch[]): Entry[] => burst.flatMap((batch) => batch.entries())
 
 const isAboutRoom = ({ code }: ModelmountError): boolean => code === 'QUEUE_FULL' || code === 'QUOTA_EXCEEDED'

@@ -75,12 +75,14 @@ function refuseStrangers(
   }
 }
 
-/** True for literals, null-prototype objects and literals of another realm; false for Map, promises and class instances. */
+/** True for literals, objects without inherited names, and literals of another realm; false for Map, promises and class instances. */
 function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   // Every realm has its own Object.prototype, and each owns this method.
-  return prototype === null || prototype === Object.prototype || Object.hasOwn(prototype as object, 'isPrototypeOf')
+  if (prototype === null || prototype === Object.prototype || Object.hasOwn(prototype as object, 'isPrototypeOf')) return true
+  // The outputs of another prediction.
+  return Object.getPrototypeOf(prototype) === null && Reflect.ownKeys(prototype as object).length === 0
 }
 
 function bindSymbols(info: ValueInfo, dims: readonly number[], bindings: Map<string, Binding>, vocabulary: Vocabulary): void {

@@ -19,11 +19,11 @@ export {
   typedArrayName,
   type WireType,
 } from './dtypes.ts'
-export { type ElementPolicy, INFINITE, kindOf } from './elements.ts'
+export { type ElementPolicy, fillRow, INFINITE, kindOf } from './elements.ts'
 export { countOf, type ExampleForm, type ExampleInput, exampleForms, exampleOf, exampleTensors } from './example.ts'
 export { isRefused } from './finite.ts'
 export { type FloatCode, fromHalf, isFiniteHalf, toHalf } from './float16.ts'
 export { listed } from './listed.ts'
 export { MAX_RANK } from './nested.ts'
 export { isDetached, isWhole, takeOver } from './take-over.ts'
-export { inputFault, mismatch, quote, shorten, type Vocabulary } from './vocabulary.ts'
+export { inputFault, javascript, mismatch, quote, shorten, type Vocabulary } from './vocabulary.ts'

@@ -4,7 +4,7 @@ import type { Instance } from '../../../src/core/engine/instance.ts'
 import { ModelmountError } from '../../../src/core/errors.ts'
 import { createStatistics } from '../../../src/core/model/statistics.ts'
 import type { ModelInfo } from '../../../src/core/model/types.ts'
-import type { Batch, Entry } from '../../../src/core/scheduler/entry.ts'
+import type { Entry } from '../../../src/core/scheduler/entry.ts'
 import { type BatchReport, reportBurst } from '../../../src/core/scheduler/report.ts'
 import type { Trace } from '../../../src/core/telemetry/index.ts'
 
@@ -81,7 +81,7 @@ test('Triton’s sums each have their own number', () => {
 
 test('the times of a burst add up to the time that it was away', () => {
   const entry = (enqueuedAt: number, trace?: Trace) => ({ enqueuedAt, trace }) as Entry
-  const batch = (entries: Entry[], rows: number): Batch => ({ entries, rows, padding: 0, reason: 'full' })
+  const batch = (requests: Entry[], rows: number) => ({ requests, rows, padding: 0, reason: 'full' }) as const
   const reports: BatchReport[] = []
   const trace = {} as Trace
   reportBurst((report) => reports.push(report), [batch([entry(3, trace), entry(1)], 5), batch([entry(8)], 1)], {

@@ -8,6 +8,7 @@ import { idOfBytes } from '../../integrity/index.ts'
 import { createSequences, type Sequences } from '../../sequences/index.ts'
 import type { About } from '../about.ts'
 import { termsOf } from '../inline.ts'
+import { createLean, type LeanDoors } from '../lean.ts'
 import { createRun, type RunModel } from '../run.ts'
 import type { Running } from '../running.ts'
 import type { LoadContext } from './context.ts'
@@ -17,6 +18,7 @@ import type { Started } from './start.ts'
 /** A version that answers requests. */
 export interface Serving extends Running {
   readonly run: RunModel
+  readonly lean: LeanDoors
   /** Of a model with state. */
   readonly sequences: Sequences | undefined
   /** To be called once it takes requests: the improvements that run beside them. Never rejects. */
@@ -34,10 +36,13 @@ export async function enter(started: Started, context: LoadContext): Promise<Ser
   const { view } = met
   const { proving } = first
   const fetches = view.graph.outputs.map(({ name }) => name)
+  const about = context.known()
+  const lean = createLean(view, running, about)
   return {
     ...running,
     sequences,
-    run: createRun(view, running, { about: context.known(), sequences, clock: context.deps.clock }),
+    lean,
+    run: createRun(view, running, { about, lean, sequences, clock: context.deps.clock }),
     async improve() {
       await proving.begin()
       if (context.unwanted()) return

@@ -9,6 +9,8 @@ import type { Tensors, View } from './view.ts'
 
 /** Refuses more rows than `maxBatch`. */
 export interface Contract extends View {
+  /** Tensors look the same on both sides. */
+  readonly isPlain: boolean
   /** Settings that the graph does not allow, but can be served without. */
   readonly notes: readonly ConfigNote[]
 }
@@ -68,6 +70,7 @@ export function contractOf(graph: ModelSignature, settings: Settings, preset: re
       if (maxBatch !== undefined) for (const value of inputs) checkRows(value, tensors, maxBatch)
       return into.length === 0 ? tensors : reshaped(tensors, into)
     },
+    isPlain: into.length === 0 && outOf.length === 0,
     up: outOf.length === 0 ? undefined : (tensors) => reshaped(tensors, outOf),
     notes,
   }

@@ -26,6 +26,8 @@ export interface SessionView {
   readonly outer: Contract
   /** From there to the graph, whose outputs come back as they are. */
   readonly inner: Omit<View, 'up'>
+  /** Requests see the graph as it is. */
+  readonly isPlain: boolean
   /** Of a model with state. */
   readonly plan: SequencePlan | undefined
   /** Makes tensors of the server's own of a caller's inputs. */
@@ -59,6 +61,7 @@ export function viewSession(session: Loaded, { config, facts, leftOut: before, b
     leftOut,
     outer,
     inner,
+    isPlain: outer.isPlain && typeof ragged !== 'object' && !plan,
     plan,
     intake: createIntake(outer.signature, config, buffers),
     take: (sample) => whole.down(checkInputs(outer.signature, sample, config)),
