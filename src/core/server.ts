@@ -134,6 +134,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   const specs = await firstModels(config, warn)
   maker.expect(specs)
   const failure = await loadFirst(specs, fleet, memoryBudgetBytes !== undefined)
+  maker.serve()
   if (failure && config.strict) {
     await close()
     throw failure

@@ -75,6 +75,10 @@ const EXAMPLES: Readonly<Record<string, readonly [readonly unknown[], readonly u
     [1, 256, { min: 0, max: 4 }],
     [0, 257, 1.5, '2', { min: 1 }, { min: 0, max: 0 }, { min: 0, max: 2, step: 1 }],
   ],
+  sharedWorker: [
+    ['auto', false],
+    [true, 'never', 1],
+  ],
   shareWeights: [
     [true, false, 'auto'],
     ['never', 1],

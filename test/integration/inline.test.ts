@@ -45,7 +45,7 @@ async function serve(model: Omit<ModelSpec, 'name'>): Promise<Served> {
     logger: false,
     strict: true,
     telemetry: { run: (run) => void runs.push(run) },
-    models: [{ inline: 'auto', ...model, name: 'm' }],
+    models: [{ inline: 'auto', sharedWorker: false, ...model, name: 'm' }],
   })
   onTestFinished(() => server.close({ timeoutMs: 5000 }))
   server.subscribe((event) => void events.push(event))
@@ -259,7 +259,7 @@ test('a run time that jumps ends it for good, and a worker has the last word', a
     })
     .toMatchObject({
       name: 'worker',
-      reason: expect.stringMatching(/^not inline: a run took .* expected, and so did its repetition$/),
+      reason: expect.stringMatching(/not inline: a run took .* expected, and so did its repetition$/),
     })
   expect(tiersOf(runs)).toContain('inline')
   expect(events.at(-1)).toMatchObject({ type: 'tier', tier: 'worker', reason: expect.stringContaining('a run took') })
@@ -317,7 +317,7 @@ const floats = (dims: readonly number[]) =>
   ({ x: { type: 'float32', dims, data: new Float32Array(dims.reduce((a, b) => a * b, 1)).fill(1) } }) as const
 
 const STAY: readonly [string, Omit<ModelSpec, 'name'>, Parameters<ModelServer['predict']>[1], RegExp][] = [
-  ['switched off', { source: graphOf([PLAIN]), inline: false }, floats([1, 4]), /^inline is false$/],
+  ['switched off', { source: graphOf([PLAIN]), inline: false }, floats([1, 4]), /inline is false$/],
   ['Loop', { source: slowLoopModel() }, { trips: BigInt64Array.of(1n) }, /control flow/],
   [
     'If',

@@ -14,8 +14,8 @@ export interface Crew {
   lose(instance: Instance): boolean
   /** Ends one that is no longer needed, after what is in flight. */
   retire(instance: Instance): void
-  /** One that has loaded something else. */
-  outdated(form: SharedForm): Instance | undefined
+  /** One that is stale, or has loaded something else than the form in use. */
+  outdated(form: SharedForm | undefined): Instance | undefined
   /** Last measured private memory of an instance, if it can be measured. */
   measure(): number | undefined
   /** Ends all of them, after what is in flight. They are members until `clear()`. */
@@ -52,7 +52,8 @@ export function createCrew(): Crew {
         instance.close().finally(() => leaving.delete(instance)),
       )
     },
-    outdated: (form) => [...instances].find((instance) => forms.get(instance) !== form),
+    outdated: (form) =>
+      [...instances].find((instance) => instance.stale === true || (form !== undefined && forms.get(instance) !== form)),
     measure() {
       measured = measurePrivateBytes(ready()) ?? measured
       return measured

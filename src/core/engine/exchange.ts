@@ -1,4 +1,7 @@
-/** Moves the instances of a model that serves to the form in use, one by one: the old one serves until the new one is ready. */
+/**
+ * Moves the instances of a model that serves to the form in use, or out of a place that is not theirs any more. They move one by one: the old
+ * one serves until the new one is ready.
+ */
 
 import type { Clock, Timer } from '../host/clock.ts'
 import type { Crew } from './crew.ts'
@@ -8,7 +11,7 @@ import type { Recovery } from './recovery.ts'
 
 export interface Exchange {
   readonly busy: boolean
-  /** Replaces instances that have not loaded the form in use; does nothing while that goes on. */
+  /** Replaces instances that are stale or have not loaded the form in use; does nothing while that goes on. */
   run(): Promise<void>
   /** Takes another try back. */
   cancel(): void
@@ -33,7 +36,7 @@ export function createExchange({ clock, crew, launcher, recovery, isStopped, fil
   let busy = false
   let again: Timer | undefined
 
-  const outdated = (): Instance | undefined => launcher.form && crew.outdated(launcher.form)
+  const outdated = (): Instance | undefined => crew.outdated(launcher.form)
 
   async function run(): Promise<void> {
     if (busy) return

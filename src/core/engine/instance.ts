@@ -39,6 +39,8 @@ export interface Instance {
   readonly outstanding: number
   /** True between a successful load and its loss or close. */
   readonly ready: boolean
+  /** True once another one should take its place, because it would run in a better one. */
+  readonly stale?: boolean | undefined
   /** Private memory of its worker; `undefined` if it cannot be told from the host's. */
   readonly memoryBytes: number | undefined
   /** Posts runs, which the worker executes one after the other. */
@@ -59,8 +61,11 @@ interface Deps {
   readonly clock: Clock
   /** Source of memory for large inputs; useful only if messages are transferred. */
   readonly buffers?: OwnedBufferPool | undefined
-  /** The worker went away by itself or was killed; not called after `close()` or a failed load. */
-  onLost(reason: string): void
+  /**
+   * The worker went away by itself or was killed; not called after `close()` or a failed load.
+   * @param isInnocent the session of another model was at work
+   */
+  onLost(reason: string, isInnocent: boolean): void
   onLine(line: string): void
 }
 
@@ -134,7 +139,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     settleLoad.resolve(message)
   }
 
-  function onExit(reason: string): void {
+  function onExit(reason: string, isInnocent = false): void {
     const was = state
     if (was === 'loading')
       failLoad(hostProblem(reason) ?? new ModelmountError('MODEL_LOAD_FAILED', `the worker ended while loading: ${reason}`))
@@ -142,7 +147,7 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     const lose = posts.end()
     released?.()
     // First, so that code which puts lost runs back finds this instance out of service.
-    if (was === 'ready') deps.onLost(reason)
+    if (was === 'ready') deps.onLost(reason, isInnocent)
     lose()
     idle?.()
   }
@@ -159,6 +164,9 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
     },
     get ready() {
       return state === 'ready'
+    },
+    get stale() {
+      return channel.isStale?.()
     },
     get memoryBytes() {
       return channel.memoryBytes?.()

@@ -52,8 +52,8 @@ export function createIntake(deps: Deps): Intake {
     recovery.started()
     if (launched.lost === undefined) crew.add(launched)
     else recovery.lost(launched.lost)
-    // It was starting when the others moved to the shared form.
-    if (launcher.form && launched.form !== launcher.form) void deps.exchange()
+    // It was starting when the others moved.
+    if (launched.instance.stale || (launcher.form && launched.form !== launcher.form)) void deps.exchange()
     return launched
   }
 

@@ -57,7 +57,7 @@ export interface LaunchDeps {
   /** The shared form could not be loaded; instances load the model itself from here on. */
   onSharedLost(reason: string): void
   /** The worker of a delivered instance went away. */
-  onLost(instance: Instance, reason: string): void
+  onLost(instance: Instance, reason: string, isInnocent: boolean): void
   onLine(line: string): void
 }
 
@@ -115,9 +115,9 @@ export function createLauncher(request: LoadRequest, deps: LaunchDeps): Launcher
       open: deps.open,
       clock: deps.clock,
       buffers: deps.buffers,
-      onLost(reason) {
+      onLost(reason, isInnocent) {
         lost = reason
-        if (handedOut) deps.onLost(instance, reason)
+        if (handedOut) deps.onLost(instance, reason, isInnocent)
       },
       onLine: deps.onLine,
     })

@@ -3,6 +3,7 @@
  * Runs and their answers are packets (`wire/format.ts`); all the rest is seldom sent, and consists of objects.
  */
 
+import type { MessagePort } from 'node:worker_threads'
 import type { Patch } from '../onnx/splice.ts'
 import type { Dim, DType } from '../tensor/types.ts'
 import type { Found, TrialPlan } from '../trial/plan.ts'
@@ -38,6 +39,8 @@ export type ToWorker =
       readonly settings: WorkerSettings
     }
   | { readonly kind: 'release' }
+  /** One more session in this thread, which gets its messages by a port of its own. */
+  | { readonly kind: 'seat'; readonly number: number; readonly port: MessagePort }
   /** Tries the loaded model. */
   | { readonly kind: 'try'; readonly plan: Omit<TrialPlan, 'given'>; readonly given: Frame; readonly rowsOnly: boolean }
   | { readonly kind: 'digest'; readonly files: readonly string[] }
@@ -89,3 +92,5 @@ export type FromWorker =
 /** Words of the flags array that a worker thread shares with its host. */
 export const PENDING = 0
 export const STOP = 1
+/** In a thread with several sessions: one more than the number of the seat whose job is being done; 0 between jobs. */
+export const SEATED = 2

@@ -53,6 +53,13 @@ export interface EngineOptions {
   readonly instances?: number | { readonly min: number; readonly max: number }
   /** When instances are added and taken away between two bounds. @default {} */
   readonly scaling?: ScalingOptions
+  /**
+   * Whether a small model shares one worker thread with other small models, until it needs a thread of its own; `false` for never. Small are
+   * files of up to 1 MiB and 1000 nodes without control flow and custom operators, with one instance on the CPU and without `session` options.
+   * See {@link ModelInfo.tier}.
+   * @default 'auto'
+   */
+  readonly sharedWorker?: 'auto' | false
   /** Which of several free instances gets the next run. @default 'fastest' */
   readonly balance?: BalanceStrategy
   /**
@@ -96,6 +103,7 @@ export const ENGINE_OPTIONS = {
   inline: oneOf('auto', false).default(false),
   instances: either(integer(1, 256), bounds).default(1).asFlag({ value: 'N', says: 'copies of each model' }),
   scaling: object<ScalingOptions>(SCALING).default({}).joined(),
+  sharedWorker: oneOf('auto', false).default('auto'),
   balance: oneOf(...BALANCE_STRATEGIES).default('fastest'),
   prefetch: boolean.default(true),
   niceness: integer(0, 19).default(0),
@@ -132,11 +140,28 @@ const BESIDE_REQUESTS = 10
 
 export type WorkerSettings = ReturnType<typeof workerSettings>
 
+/** Why a model has worker threads of its own, whatever its file; `undefined` where that decides. */
+function reasonForOwnWorker(all: ReturnType<typeof decidedOptions>): string | undefined {
+  const { sharedWorker, instances, executionProviders, niceness, session = {} } = all
+  const isPlain = ([name, value]: [string, unknown]): boolean => name === 'intraOpNumThreads' && value === 1
+  if (sharedWorker === false) return 'switched off with sharedWorker: false'
+  if (instances !== 1 && (typeof instances === 'number' || instances.min !== 1 || instances.max !== 1))
+    return 'it may have several instances'
+  if (executionProviders.some((provider) => providerRequest(provider).name !== 'cpu'))
+    return 'only the cpu execution provider shares a thread'
+  if (niceness > 0) return 'niceness is of a whole thread'
+  return Object.entries(session).every(isPlain) ? undefined : 'it has session options of its own'
+}
+
+const decidedOptions = (set: EngineOptions) => decided(ENGINE_OPTIONS, set)
+
 /** Decides what was left open. */
 export function engineConfig(set: EngineOptions) {
-  const { instances, scaling, executionProviders: providers, session: given = {}, ...rest } = decided(ENGINE_OPTIONS, set)
+  const all = decidedOptions(set)
+  const { instances, scaling, executionProviders: providers, session: given = {}, sharedWorker: _, ...rest } = all
   return {
     ...rest,
+    ownWorker: reasonForOwnWorker(all),
     /** Else the graph may show that another tier is needed. */
     isolationGiven: set.isolation !== undefined,
     instances: typeof instances === 'number' ? { min: instances, max: instances } : { ...instances },

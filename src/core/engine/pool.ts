@@ -29,6 +29,8 @@ export interface Pool {
   fill(): Promise<void>
   /** Moves all instances to another form, one by one: a new one is ready before an old one drains. */
   adopt(form: SharedForm): Promise<void>
+  /** Moves instances that are stale to where new ones are opened, in the same way. */
+  move(): Promise<void>
   /** Ready instances. */
   readonly instances: readonly Instance[]
   /** Desired number of instances. */
@@ -91,9 +93,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
   const balancer = createBalancer<Instance>(settings.balance, { clock, recheck: () => onChange() })
   const launcher = createLauncher(request, {
     ...deps,
-    onLost(instance, reason) {
-      if (crew.lose(instance)) recovery.lost(reason)
-    },
+    onLost: (instance, reason, isInnocent) => void (crew.lose(instance) && recovery.lost(reason, isInnocent)),
     onLine: (line) => emit({ type: 'worker-output', line }),
   })
   const intake = createIntake({
@@ -111,6 +111,7 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
   const { fill, announce, another: start } = intake
   const recovery = createRecovery({ clock, isStopped, start, isRefusal: launcher.isRefusal, emit, onChange })
   const exchange = createExchange({ clock, crew, launcher, recovery, isStopped, fill, announce, dropOne })
+  const move = async (): Promise<void> => void (isStopped() || (await exchange.run()))
   const isStarting = (): boolean => launcher.busy
   const growth = createGrowth(settings, {
     clock,
@@ -203,10 +204,11 @@ export function createPool(request: LoadRequest, settings: PoolSettings, deps: D
       }
     },
     fill,
-    async adopt(form) {
+    adopt(form) {
       launcher.use(form)
-      if (!isStopped()) await exchange.run()
+      return move()
     },
+    move,
     succeeded({ tier }) {
       usedAt = clock.now()
       if (tier !== 'inline') recovery.succeeded()

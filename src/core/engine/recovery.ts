@@ -21,8 +21,11 @@ export interface Recovery {
   readonly until: number | undefined
   /** Why there is none before that, as the rest of a sentence about the model. */
   readonly because: string | undefined
-  /** A worker went away; another one is started after the back-off. */
-  lost(reason: string): void
+  /**
+   * A worker went away; another one is started after the back-off.
+   * @param isInnocent by no fault of the model: that does not count as a crash, and another one is started at once
+   */
+  lost(reason: string, isInnocent?: boolean): void
   /** A start was refused: it does not count as a crash, and is retried until the files are right. @returns when, in milliseconds */
   refused(error: unknown): number
   /** An instance has loaded: the files are right. */
@@ -59,12 +62,12 @@ export function createRecovery({ clock, isStopped, start, isRefusal, emit, onCha
 
   const backoffMs = (): number => (crashes <= 1 ? 0 : Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (crashes - 2)))
 
-  function lost(reason: string): void {
+  function lost(reason: string, isInnocent = false): void {
     if (isStopped()) return
-    crashes++
-    const restartInMs = backoffMs()
+    if (!isInnocent) crashes++
+    const restartInMs = isInnocent ? 0 : backoffMs()
     emit({ type: 'worker-lost', reason, restartInMs })
-    if (crashes >= BREAKER_CRASHES) {
+    if (!isInnocent && crashes >= BREAKER_CRASHES) {
       const wasOpen = breakerUntil !== undefined
       breakerUntil = clock.now() + restartInMs
       if (!wasOpen) emit({ type: 'breaker', state: 'open', crashes })

@@ -4,7 +4,7 @@
 
 import { rmdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { isMainThread, parentPort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads'
+import { isMainThread, type MessagePort, parentPort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads'
 import type * as Ort from 'onnxruntime-node'
 import type { DType, Tensor } from '../tensor/types.ts'
 import { tryOut } from '../trial/try.ts'
@@ -12,13 +12,15 @@ import { derive, type OpenSession } from './derived/derive.ts'
 import { digestFiles } from './derived/digest.ts'
 import { pack, type TensorRecord, unpack } from './frame.ts'
 import { createInbox } from './inbox.ts'
-import { type FromWorker, PENDING, type ProviderFallback, type SessionValue, STOP, type ToWorker } from './messages.ts'
+import { type FromWorker, PENDING, type ProviderFallback, SEATED, type SessionValue, STOP, type ToWorker } from './messages.ts'
 import { HRTIME_AHEAD_MS } from './monotonic.ts'
 import { runError } from './ort-errors.ts'
 import { folderOf, type Patched, readPatched } from './patched.ts'
 import { lowerPriority } from './priority.ts'
 import type { Run, RunOutcome } from './run.ts'
+import { type Meters, noteJob } from './seats/meters.ts'
 import type { OrtSessionOptions, ProviderRequest } from './session-options.ts'
+import { createTurns } from './turns.ts'
 import { FORMAT, isPacket, type Packet, withoutRoom } from './wire/format.ts'
 import { NO_SESSION, type SessionNames, sessionNames } from './wire/names.ts'
 import { type Part, read } from './wire/read.ts'
@@ -43,7 +45,13 @@ interface Port {
   take?(): ToWorker | Packet | undefined
 }
 
-const flags: Int32Array | undefined = isMainThread ? undefined : (workerData as { flags: Int32Array }).flags
+interface Shared {
+  readonly flags?: Int32Array
+  /** Of a thread with several sessions. */
+  readonly meters?: Meters
+}
+
+const { flags, meters }: Shared = isMainThread ? {} : workerData
 
 const stopped = (): boolean => flags !== undefined && Atomics.load(flags, STOP) === 1
 
@@ -160,7 +168,11 @@ const openTrial: OpenSession = async (model, options) => {
   }
 }
 
-function serve(port: Port): void {
+const turns = createTurns()
+
+/** @param seat in a thread with several sessions: its number */
+function serve(port: Port, seat?: number): { end(): void } {
+  const line = turns.line()
   let session: Ort.InferenceSession | undefined
   let names: SessionNames = NO_SESSION
   let prefetch = false
@@ -253,11 +265,25 @@ function serve(port: Port): void {
     }
   }
 
+  async function release(): Promise<void> {
+    await session?.release()
+    session = undefined
+  }
+
+  /** Notes the job. One that never ends, or ends the thread, stays noted as the current one. */
+  async function noted(seat: number, message: ToWorker | Packet): Promise<void> {
+    if (!flags || !meters) return
+    Atomics.store(flags, SEATED, seat + 1)
+    const start = performance.now()
+    await handle(message)
+    noteJob(meters, seat, isPacket(message) ? performance.now() - start : undefined)
+    Atomics.store(flags, SEATED, 0)
+  }
+
   async function handle(message: ToWorker | Packet): Promise<void> {
     if (isPacket(message)) return run(message).finally(() => settlePending())
     if (message.kind === 'release') {
-      await session?.release()
-      session = undefined
+      await release()
       port.post({ kind: 'released' }, [])
       return
     }
@@ -273,7 +299,25 @@ function serve(port: Port): void {
 
   // One message at a time, even on a release of ONNX Runtime whose run() really yields.
   const inbox = createInbox({ handle, take: () => (prefetch ? port.take?.() : undefined) })
-  port.listen(inbox.add)
+  port.listen(seat === undefined ? inbox.add : (message) => line.add(() => noted(seat, message)))
+
+  return {
+    end() {
+      line.add(release)
+      line.add(async () => line.leave())
+    },
+  }
+}
+
+function takeSeat(port: MessagePort, number: number): void {
+  const { end } = serve(
+    {
+      post: (message, transfer) => port.postMessage(message, transfer),
+      listen: (handle) => port.on('message', handle),
+    },
+    number,
+  )
+  port.on('close', end)
 }
 
 /**
@@ -311,7 +355,11 @@ if (parentPort) {
   process.on('exit', () => settlePending(true))
   serve({
     post: (message, transfer) => port.postMessage(message, transfer),
-    listen: (handle) => port.on('message', handle),
+    listen: (handle) =>
+      port.on('message', (message: ToWorker | Packet) => {
+        if (!isPacket(message) && message.kind === 'seat') takeSeat(message.port, message.number)
+        else handle(message)
+      }),
     take: () => receiveMessageOnPort(port)?.message,
   })
 } else {

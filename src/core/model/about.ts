@@ -1,6 +1,7 @@
 /** The facts about a model version. A load adds to them step by step; before a step they hold the defaults. */
 
 import type { OwnedBufferPool } from '../engine/buffer-pool.ts'
+import type { Berth } from '../engine/seats/berth.ts'
 import type { Integrity } from '../integrity/index.ts'
 import type { GraphEdit, OnnxModelFacts } from '../onnx/types.ts'
 import type { ModelConfig } from '../options/index.ts'
@@ -19,6 +20,10 @@ export interface About {
   readonly edits: readonly GraphEdit[]
   readonly labels: ModelInfo['labels']
   readonly hazard: string | undefined
+  /** Where it may share a thread: where it does. */
+  readonly berth: Berth | undefined
+  /** Why it does not, in the thread tier. */
+  readonly ownWorker: string | undefined
   /** Only threads give memory back: a child process reads its pipe into memory of its own. */
   readonly buffers: OwnedBufferPool | undefined
   readonly contract: Contract
@@ -39,6 +44,8 @@ export const unread = (config: ModelConfig, buffers: OwnedBufferPool): About => 
   edits: [],
   labels: config.labels,
   hazard: undefined,
+  berth: undefined,
+  ownWorker: undefined,
   buffers: config.isolation === 'thread' ? buffers : undefined,
   contract: contractOf(NOTHING, { inputs: {}, outputs: {} }),
   intake: createIntake(NOTHING, config),

@@ -6,6 +6,7 @@ import type { CpuBudget } from '../engine/cpu.ts'
 import type { HostLoop } from '../engine/inline/loop.ts'
 import type { InlineEvent } from '../engine/inline/tier.ts'
 import type { PoolEvent } from '../engine/pool.ts'
+import type { SharedThreads } from '../engine/seats/threads.ts'
 import type { ExecutionProviderName } from '../engine/types.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Gate } from '../integrity/index.ts'
@@ -34,6 +35,7 @@ export type ModelEvent =
   | ProviderFallbackEvent
   | IsolationEvent
   | InlineEvent
+  | { readonly type: 'tier'; readonly tier: 'worker'; readonly from: 'shared'; readonly reason: string }
 
 interface ProviderFallbackEvent {
   readonly type: 'provider-fallback'
@@ -52,6 +54,8 @@ export interface ModelDeps {
   readonly loop: HostLoop
   readonly trials: Trials
   readonly proofs: Proofs
+  /** For small models. */
+  readonly threads: SharedThreads
   readonly buffers: OwnedBufferPool
   readonly cache: ResultCache | undefined
   readonly telemetry: Telemetry | undefined

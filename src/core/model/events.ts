@@ -89,11 +89,16 @@ export type ServerEvent =
       readonly reason: string
     }
   | {
-      /** Short runs happen on the host from now on, or not any more. See {@link ModelInfo.tier}. */
+      /**
+       * Short runs happen on the host from now on, or not any more; or a small model that shared a worker thread gets one of its own, because it
+       * needs one, and no request is lost. See {@link ModelInfo.tier}.
+       */
       readonly type: 'tier'
       readonly model: string
       readonly version: string
       readonly tier: 'inline' | 'worker'
+      /** Set for one that shared a thread. */
+      readonly from?: 'shared'
       readonly reason: string
     }
   | { readonly type: 'worker-ready'; readonly model: string; readonly version: string; readonly loadMs: number }
@@ -225,7 +230,10 @@ const LINES: { readonly [T in ServerEvent['type']]: (event: EventOf<T>, of: stri
     return reason ? ['warn', `${of}: runs although it is not trusted: ${reason}`] : undefined
   },
   batching: (event, of) => (event.source === 'serving' ? lostSharing(event, of) : BATCHING[event.state](event, of)),
-  tier: ({ tier, reason }, of) => (tier === 'inline' ? undefined : ['warn', `${of}: no more runs on the host: ${reason}`]),
+  tier({ tier, from, reason }, of) {
+    if (from) return ['info', `${of}: gets a worker thread of its own: ${reason}`]
+    return tier === 'inline' ? undefined : ['warn', `${of}: no more runs on the host: ${reason}`]
+  },
   isolation: ({ reason }, of) => ['warn', `${of}: runs in a process of its own: ${reason}`],
   'worker-output': ({ line }, of) => ['warn', `${of}: ${line}`],
   'worker-ready': () => undefined,

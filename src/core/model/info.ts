@@ -20,6 +20,7 @@ interface Now {
 export function infoOf(about: About, { phase, isDefault, cache }: Now): ModelInfo {
   const { config, contract, facts, labels, hazard } = about
   const running = runningIn(phase)
+  const tier = tierOf(about, running)
   const failure = failureIn(phase)
   const sequences = 'serving' in phase ? phase.serving.sequences : undefined
   return {
@@ -32,13 +33,13 @@ export function infoOf(about: About, { phase, isDefault, cache }: Now): ModelInf
     inputs: contract.signature.inputs.map(listed),
     outputs: contract.signature.outputs.map(listed),
     isolation: config.isolation,
-    tier: tierOf(about, running),
+    tier,
     ...(hazard ? { hazard } : {}),
     instances: {
       ...config.instances,
       ready: running?.pool.instances.length ?? 0,
       target: running?.pool.target ?? leastInstances(config),
-      threads: running?.grant.threads ?? config.session.intraOpNumThreads,
+      threads: tier.name === 'shared' ? 1 : (running?.grant.threads ?? config.session.intraOpNumThreads),
     },
     resident: running?.provision.slot.resident ?? false,
     ...(running ? { memory: running.provision.memory() } : {}),

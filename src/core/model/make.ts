@@ -3,6 +3,7 @@
 import { createResultCache, type ResultCache } from '../cache/index.ts'
 import { createCpuBudget } from '../engine/cpu.ts'
 import { hostLoop } from '../engine/inline/loop.ts'
+import { createSharedThreads } from '../engine/seats/threads.ts'
 import type { ModelConfig } from '../options/index.ts'
 import type { Servable } from '../predict/call.ts'
 import { createProofs } from '../trial/kept/proofs.ts'
@@ -12,7 +13,7 @@ import { createModel, type Model } from './model.ts'
 import { cpuDemandOf } from './provision.ts'
 import { createResidency } from './residency/residency.ts'
 
-interface Deps extends Omit<ModelDeps, 'cache' | 'cpu' | 'loop' | 'residency' | 'proofs' | 'emit'> {
+interface Deps extends Omit<ModelDeps, 'cache' | 'cpu' | 'loop' | 'residency' | 'proofs' | 'threads' | 'emit'> {
   /** Bytes for the instances of all models; `undefined` for no bound. */
   readonly memoryBudgetBytes: number | undefined
   /** The version that has the place of this name and version. */
@@ -25,11 +26,14 @@ export interface Maker {
   make(config: ModelConfig, mustBe: string | undefined): Model
   /** Announces models that are about to load together, so that they share the CPUs fairly whichever comes first. */
   expect(configs: readonly ModelConfig[]): void
+  /** Those that came with the server are loaded. From here on requests come, which no load may hold up. */
+  serve(): void
 }
 
 export function createMaker({ memoryBudgetBytes, holder, emit, ...rest }: Deps): Maker {
   const cpu = createCpuBudget()
   const loop = hostLoop()
+  const threads = createSharedThreads(rest.clock)
   const residency = createResidency(rest.clock, memoryBudgetBytes)
   const proofs = createProofs({ cacheDirectory: rest.cacheDirectory, wallNow: Date.now })
 
@@ -41,12 +45,15 @@ export function createMaker({ memoryBudgetBytes, holder, emit, ...rest }: Deps):
 
   function make(config: ModelConfig, mustBe: string | undefined): Model {
     const named = (event: ModelEvent): ServerEvent => eventOf(event, config, () => holder(config.name, config.version) !== made)
-    const own = { cpu, loop, residency, proofs, cache: cacheFor(config), emit: (event: ModelEvent) => emit(named(event)) }
+    const own = {
+      ...{ cpu, loop, residency, proofs, threads, cache: cacheFor(config) },
+      emit: (event: ModelEvent) => emit(named(event)),
+    }
     const made: Model = createModel(config, { ...rest, ...own }, { mustBe })
     return made
   }
 
-  return { make, expect: (configs) => cpu.expect(configs.map(cpuDemandOf)) }
+  return { make, expect: (configs) => cpu.expect(configs.map(cpuDemandOf)), serve: threads.serve }
 }
 
 /** With the model that it is about. @param isReplaced whether another load has its place */

@@ -1,9 +1,10 @@
 /** CPU and memory of one model: the share of its instances, their greatest number, and its place among the models in memory. */
 
 import type { CpuBudget, CpuDemand, CpuGrant } from '../engine/cpu.ts'
-import { guessFootprint, type Holding, sharedBytes } from '../engine/footprint.ts'
+import { guessFootprint, type Holding, seatBytes, sharedBytes } from '../engine/footprint.ts'
 import type { InlineTier } from '../engine/inline/tier.ts'
 import type { Pool } from '../engine/pool.ts'
+import type { Berth } from '../engine/seats/berth.ts'
 import type { MemoryInfo } from '../engine/types.ts'
 import { printable } from '../host/printable.ts'
 import type { ModelConfig } from '../options/index.ts'
@@ -41,13 +42,15 @@ interface Deps {
   readonly scheduler: Scheduler
   /** Its session on the host takes memory, too. */
   readonly inline: InlineTier | undefined
+  /** Where it may share a thread. */
+  readonly berth: Berth | undefined
   /** Starts the instances for the first time; the pool starts them when they come back later. */
   first(): Promise<void>
   emit(event: ModelEvent): void
 }
 
 export function createProvision(config: ModelConfig, deps: Deps): Provision {
-  const { cpu, grant, weights, weightBytes, pool, scheduler, inline, emit } = deps
+  const { cpu, grant, weights, weightBytes, pool, scheduler, inline, berth, emit } = deps
   const { isolation } = config
   let bringIn = async (): Promise<void> => {
     await deps.first()
@@ -61,7 +64,7 @@ export function createProvision(config: ModelConfig, deps: Deps): Provision {
     const perInstanceBytes = pool.privateBytes
     if (perInstanceBytes !== undefined)
       return { perInstanceBytes, sharedBytes: sharedBytes(weightBytes, holding), basis: 'measured' }
-    const guess = guessFootprint(weightBytes, isolation, holding)
+    const guess = guessFootprint(weightBytes, isolation, holding, berth?.seats && seatBytes(berth.seats))
     return inline && inline.bytes > 0 ? { ...guess, inlineBytes: inline.bytes } : guess
   }
 

@@ -13,7 +13,7 @@ export interface Held {
 }
 
 export interface Tier {
-  readonly name: string
+  readonly name: ModelInfo['tier']['name']
   /** Settings that bring models there. */
   readonly settings: Partial<ModelSettings>
   readonly isolation: ModelInfo['isolation']
@@ -57,6 +57,7 @@ const processes = {
 } as const
 
 export const TIERS: readonly Tier[] = [
-  { name: 'worker', settings: { isolation: 'thread' }, ...threads },
+  { name: 'worker', settings: { isolation: 'thread', sharedWorker: false }, ...threads },
+  { name: 'shared', settings: { isolation: 'thread', sharedWorker: 'auto' }, ...threads },
   { name: 'process', settings: { isolation: 'process' }, ...processes },
 ]

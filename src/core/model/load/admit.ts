@@ -7,6 +7,7 @@ import { isModelmountError, ModelmountError } from '../../errors.ts'
 import { type Admitted, type Content, fixedContent, type Gate, openContent, signerName } from '../../integrity/index.ts'
 import type { ModelConfig } from '../../options/index.ts'
 import type { IntegrityEvent } from '../deps.ts'
+import { isSmall } from '../seating.ts'
 import type { LoadContext } from './context.ts'
 
 /** A verification that takes longer than this has the first worker thread started beside it. */
@@ -27,7 +28,8 @@ export async function admit(wanted: { readonly mustBe: string | undefined }, con
   const { deps, times } = context
   const { config } = context.known()
   if (config.fault) throw config.fault
-  const spare = config.isolation === 'thread' ? prestart(openThread, deps.clock, PRESTART_AFTER_MS) : undefined
+  const needsThread = config.isolation === 'thread' && !(await isSmall(config))
+  const spare = needsThread ? prestart(openThread, deps.clock, PRESTART_AFTER_MS) : undefined
   const dropThread = (): void => spare?.drop()
   context.atEnd(dropThread)
   const admitted = await times.time('verify', admitFiles(config, { gate: deps.gate, mustBe: wanted.mustBe, emit: deps.emit }))

@@ -26,7 +26,7 @@ export interface Started extends Prepared {
 
 export function start(prepared: Prepared, context: LoadContext): Started {
   const { deps } = context
-  const { config, buffers } = context.known()
+  const { config, buffers, berth } = context.known()
   const { clock, emit } = deps
   const { grant, weights, weightBytes, content } = prepared
   const settings = {
@@ -63,12 +63,13 @@ export function start(prepared: Prepared, context: LoadContext): Started {
   const provision: Provision = createProvision(config, {
     cpu: deps.cpu,
     residency: deps.residency,
-    ...{ grant, weights, weightBytes, pool, scheduler, inline, emit },
+    ...{ grant, weights, weightBytes, pool, scheduler, inline, emit, berth },
     first: () => first.load(),
   })
   const first: First = createFirst(prepared, context, { pool, scheduler, memory: provision.memory })
   const sharing = createSharing({ pool, weights, provision, emit, unwanted: context.unwanted })
 
+  berth?.onStale(() => void pool.move())
   const { slot } = provision
   context.take({ close: () => slot.leave() })
   context.take({

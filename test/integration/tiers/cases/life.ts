@@ -142,6 +142,7 @@ export const LIFE: readonly Case[] = [
         version: '1',
         state: 'ready',
         isolation: tier.isolation,
+        tier: { name: tier.name, reason: expect.any(String) },
         inputs: [{ name: 'features', type: 'float32', dims: ['batch', 32] }],
         outputs: [{ name: 'scores', type: 'float32', dims: ['batch', 2] }],
         instances: { ready: 1, target: 1, min: 1, max: 1, threads: expect.any(Number) },
