@@ -75,6 +75,12 @@ function keep(sender: Sender): () => void {
 /** Ends threads with several sessions. */
 export const endThread = {
   has: (worker: Worker): boolean => flags.has(worker),
+  /** One that is between jobs: a job is over a moment after its answer has come. */
+  async whenIdle(worker: Worker): Promise<void> {
+    const shared = flags.get(worker)
+    while (shared && Atomics.load(shared, SEATED) !== 0) await new Promise((resolve) => setImmediate(resolve))
+    await worker.terminate()
+  },
   /** An idle one, as if it had been doing a job of a seat. */
   inTheMiddleOf(worker: Worker | undefined, seat: number): void {
     const shared = worker && flags.get(worker)

@@ -39,8 +39,20 @@ function setUp({ serving = false } = {}) {
       }
     }
 
+  let isServing = serving
+  const serve = (): void => {
+    isServing = true
+  }
+  const threads = {
+    get serving() {
+      return isServing
+    },
+    serve,
+    seat: openAt(seats),
+    seatsEach: 4,
+  }
   const berth = createBerth({
-    threads: { serving, serve() {}, seat: openAt(seats), seatsEach: 4 },
+    threads,
     openThread: openAt(own),
     moved: (reason) => moves.push(reason),
   })
@@ -56,7 +68,7 @@ function setUp({ serving = false } = {}) {
     channel.post(LOAD, [])
     return { channel, log }
   }
-  return { berth, seats, own, moves, open, staleTold: () => staleTold }
+  return { berth, seats, own, moves, open, serve, staleTold: () => staleTold }
 }
 
 test('with the server it is loaded on a seat, for runs of one thread', () => {
@@ -98,14 +110,15 @@ test('a long load stays where it was made', () => {
   expect([own.length, seats.length]).toEqual([2, 0])
 })
 
-test('a long load with the server keeps its seat, and the next one is made in a thread of its own', () => {
-  const { berth, seats, own, moves, open } = setUp()
+test('a long load with the server keeps its seat, and the next one is made apart', () => {
+  const { berth, seats, own, open, serve } = setUp()
   const { channel } = open()
   seats[0]?.events.onMessage(loaded(900))
-  expect([berth.tier.name, channel.isStale?.(), moves]).toEqual(['shared', false, []])
+  serve()
+  expect([berth.tier.name, channel.isStale?.(), own.length]).toEqual(['shared', false, 0])
   open()
-  expect([own.length, moves]).toEqual([1, ['its load took 900 ms']])
-  expect(berth.tier.name).toBe('worker')
+  own[0]?.events.onMessage(loaded(2))
+  expect([seats.length, own[0]?.closed, berth.tier.name]).toEqual([2, true, 'shared'])
 })
 
 test('a load that fails by itself never gets near the others', () => {

@@ -35,8 +35,6 @@ type Load = Extract<ToWorker, { readonly kind: 'load' }>
 
 export function createBerth({ threads, openThread, moved }: Deps): Berth {
   let own: string | undefined
-  /** The same, for the next instance. */
-  let later: string | undefined
   let isQuick = false
   let tellStale = (): void => {}
 
@@ -47,7 +45,6 @@ export function createBerth({ threads, openThread, moved }: Deps): Berth {
   }
 
   function open(events: ChannelEvents): Channel {
-    if (later !== undefined) leave(later)
     return own === undefined ? openSeat(events) : openThread(events)
   }
 
@@ -60,9 +57,8 @@ export function createBerth({ threads, openThread, moved }: Deps): Berth {
 
     function onAnswer(message: FromWorker | Packet): void {
       if (loading && !isPacket(message) && message.kind === 'loaded') {
+        // No requests were held up by it. The next one is tried apart, unless this one was quick.
         isQuick = message.loadMs <= LONG_LOAD_MS
-        // No requests were held up by this one.
-        if (!isQuick) later = loadReason(message.loadMs)
       }
       loading = undefined
       events.onMessage(message)
