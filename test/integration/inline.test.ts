@@ -103,7 +103,7 @@ test('says in the answer where its run was', async () => {
   await server.close()
   const watched = await createModelServer({
     logger: false,
-    models: [{ name: 'm', source: mlpModel(), inline: 'auto' }],
+    models: [{ name: 'm', source: mlpModel(), inline: 'auto', sharedWorker: false }],
     extensions: [
       {
         apiVersion: 1,
@@ -229,7 +229,7 @@ test('close() answers the rows that wait', async () => {
 
 test('a model that is unloaded or replaced takes its session along', async () => {
   const { server } = await mlp()
-  await server.load({ name: 'm', source: mlpModel({ seed: 2 }), inline: 'auto' }, { replace: true })
+  await server.load({ name: 'm', source: mlpModel({ seed: 2 }), inline: 'auto', sharedWorker: false }, { replace: true })
   expect(server.model('m').tier).toMatchObject({ name: 'worker' })
   await expect.poll(() => askMlp(server).then(() => server.model('m').tier.name)).toBe('inline')
   await server.unload('m')

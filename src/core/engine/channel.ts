@@ -10,6 +10,8 @@ export interface Channel {
   readonly kill?: (reason: string) => void
   /** Private memory of the worker; `undefined` once it is gone. Exists only for a process of its own, on Linux. */
   readonly memoryBytes?: () => number | undefined
+  /** True where its thread has other sessions, too. Exists where that can be. */
+  readonly isShared?: () => boolean
   /** True once a channel that is opened now would lead to a better place, and this one should be closed then. Exists where that can be. */
   readonly isStale?: () => boolean
   /** Ends an idle worker. Must not be called while a load or run is in flight. */

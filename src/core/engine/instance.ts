@@ -154,7 +154,9 @@ export function createInstance(request: LoadRequest, deps: Deps): Instance {
 
   return {
     id: deps.id,
-    tier: channel.kill ? 'process' : 'worker',
+    get tier() {
+      return channel.kill ? 'process' : channel.isShared?.() ? 'shared' : 'worker'
+    },
     loaded,
     get bursts() {
       return posts.messages

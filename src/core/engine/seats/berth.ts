@@ -52,6 +52,7 @@ export function createBerth({ threads, openThread, moved }: Deps): Berth {
     let target: Channel | undefined
     /** Until it is answered. */
     let loading: Load | undefined
+    let isShared = false
     let isStale = false
     let tries = 0
 
@@ -112,6 +113,7 @@ export function createBerth({ threads, openThread, moved }: Deps): Berth {
         },
       })
       target = seat
+      isShared = true
       seat.post(alone(load), [])
     }
 
@@ -121,6 +123,7 @@ export function createBerth({ threads, openThread, moved }: Deps): Berth {
         return
       }
       target = openThread(events)
+      isShared = false
       target.post(load, [])
     }
 
@@ -136,6 +139,7 @@ export function createBerth({ threads, openThread, moved }: Deps): Berth {
         if (threads.serving && !isQuick) probe(message)
         else sit(message)
       },
+      isShared: () => isShared,
       isStale: () => isStale,
       close: async () => target?.close(),
     }
