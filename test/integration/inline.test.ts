@@ -164,7 +164,7 @@ test('more than a batch goes to the worker, a hundred callers of one turn among 
   expect(results.map(({ outputs }) => (outputs.y?.data as Float32Array | undefined)?.[0])).toEqual(
     Array.from({ length: 100 }, (_, i) => i),
   )
-  expect(tiersOf(runs)[0]).toBe('worker')
+  expect(tiersOf(runs)).toContain('worker')
   await askIdentity(server)
   expect(tiersOf(runs).at(-1)).toBe('inline')
 })
