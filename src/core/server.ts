@@ -133,7 +133,7 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
   await prediction.start({ now: clock.now, predict: prediction.front, models: views.models, subscribe })
   const specs = await firstModels(config, warn)
   maker.expect(specs)
-  const failure = await loadFirst(specs, fleet, memoryBudgetBytes !== undefined)
+  const failure = await loadFirst(specs, { load: fleet.load, prestart: maker.prestart }, memoryBudgetBytes !== undefined)
   maker.serve()
   if (failure && config.strict) {
     await close()

@@ -1,5 +1,8 @@
 /** The order in which the sessions of one worker do their jobs: in turn, so that none waits for more than one job of each other. */
 
+/** The work of a turn is noted where its host reads it. */
+export { type Meters, noteJob } from './seats/meters.ts'
+
 type Job = () => Promise<void>
 
 export interface Line {

@@ -28,6 +28,8 @@ export interface Maker {
   expect(configs: readonly ModelConfig[]): void
   /** Those that came with the server are loaded. From here on requests come, which no load may hold up. */
   serve(): void
+  /** Starts the thread that small models share. @returns ends it if there are none */
+  prestart(): () => void
 }
 
 export function createMaker({ memoryBudgetBytes, holder, emit, ...rest }: Deps): Maker {
@@ -53,7 +55,7 @@ export function createMaker({ memoryBudgetBytes, holder, emit, ...rest }: Deps):
     return made
   }
 
-  return { make, expect: (configs) => cpu.expect(configs.map(cpuDemandOf)), serve: threads.serve }
+  return { make, expect: (configs) => cpu.expect(configs.map(cpuDemandOf)), serve: threads.serve, prestart: threads.prestart }
 }
 
 /** With the model that it is about. @param isReplaced whether another load has its place */

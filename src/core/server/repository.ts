@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { startSpareThread } from '../engine/thread.ts'
 import { type ModelmountError, toModelmountError } from '../errors.ts'
 import type { Fleet } from '../model/fleet.ts'
+import type { Maker } from '../model/make.ts'
+import { isSmall } from '../model/seating.ts'
 import type { ModelConfig, ServerConfig } from '../options/index.ts'
 import type { Served } from '../predict/served.ts'
 import { createControl } from '../registry/control.ts'
@@ -34,19 +36,21 @@ export async function firstModels(config: Config, warn: Warn): Promise<readonly 
 }
 
 /**
- * Loads them side by side. The first thread starts while the first model is read: each takes about as long.
+ * Loads them side by side. The first threads start while the first models are read: each takes about as long.
  * @param isBounded whether models may have to wait for memory, which a thread would take from them
  * @returns the failure of the first one that has not loaded
  */
 export async function loadFirst(
   configs: readonly ModelConfig[],
-  fleet: Pick<Fleet, 'load'>,
+  { load, prestart }: Pick<Fleet, 'load'> & Pick<Maker, 'prestart'>,
   isBounded: boolean,
 ): Promise<ModelmountError | undefined> {
   const isInThread = ({ isolation, trialRun }: ModelConfig): boolean => isolation === 'thread' && trialRun === false
-  const dropSpare = !isBounded && configs.some(isInThread) ? startSpareThread() : undefined
-  const results = await Promise.allSettled(configs.map((config) => fleet.load(config, { replace: false })))
-  dropSpare?.()
+  const inThreads = isBounded ? [] : configs.filter(isInThread)
+  const small = await Promise.all(inThreads.map(isSmall))
+  const unused = [...(small.includes(true) ? [prestart()] : []), ...(small.includes(false) ? [startSpareThread()] : [])]
+  const results = await Promise.allSettled(configs.map((config) => load(config, { replace: false })))
+  for (const end of unused) end()
   const failed = results.find((result) => result.status === 'rejected')
   return failed && toModelmountError(failed.reason)
 }

@@ -48,6 +48,7 @@ function setUp({ serving = false } = {}) {
       return isServing
     },
     serve,
+    prestart: () => () => {},
     seat: openAt(seats),
     seatsEach: 4,
   }

@@ -30,6 +30,8 @@ export interface SharedThread {
   readonly open: boolean
   readonly seats: number
   seat(events: SeatEvents): Channel
+  /** Ends it if there is no seat. */
+  endUnused(): void
 }
 
 interface Seat {
@@ -45,6 +47,7 @@ export function startSharedThread(clock: Clock, onGone: () => void): SharedThrea
   const flags = new Int32Array(new SharedArrayBuffer(12))
   const meters = newMeters()
   const worker: Worker = startThread(scriptPath('worker'), { name: 'modelmount', workerData: { flags, meters } })
+  const started = new Promise<void>((resolve) => worker.once('online', () => resolve()))
   const unguard = guardThread(flags)
   const seats = new Map<number, Seat>()
   let state: 'open' | 'held up' | 'gone' = 'open'
@@ -119,12 +122,8 @@ export function startSharedThread(clock: Clock, onGone: () => void): SharedThrea
 
   // ---------------------------------------------------------------- seats
 
-  function freeNumber(): number {
-    for (let number = 0; ; number++) if (!seats.has(number)) return number
-  }
-
   function seat(events: SeatEvents): Channel {
-    const number = freeNumber()
+    const number = freeNumber(seats)
     let answersDue = 0
     let hasSession = false
     let released = (): void => {}
@@ -184,5 +183,16 @@ export function startSharedThread(clock: Clock, onGone: () => void): SharedThrea
       return seats.size
     },
     seat,
+    endUnused() {
+      if (seats.size > 0 || state !== 'open') return
+      state = 'gone'
+      onGone()
+      // Ending a thread in the middle of its start may end the process.
+      void started.then(() => worker.terminate())
+    },
   }
+}
+
+function freeNumber(seats: ReadonlyMap<number, Seat>): number {
+  for (let number = 0; ; number++) if (!seats.has(number)) return number
 }

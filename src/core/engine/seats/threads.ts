@@ -8,6 +8,8 @@ export interface SharedThreads {
   /** True once requests may come: from here on a load of unknown length must not hold them up. */
   readonly serving: boolean
   serve(): void
+  /** Starts a thread for the first seats. @returns ends it if it was not needed */
+  prestart(): () => void
   seat(events: SeatEvents): Channel
   /** Sessions of one thread, on average, with one more where there are none. */
   readonly seatsEach: number
@@ -29,6 +31,15 @@ export function createSharedThreads(clock: Clock): SharedThreads {
     },
     serve() {
       serving = true
+    },
+    prestart() {
+      try {
+        const thread = start()
+        return thread.endUnused
+      } catch {
+        // The load itself will meet and report the same failure.
+        return () => {}
+      }
     },
     seat: (events) => ([...threads].find(({ open }) => open) ?? start()).seat(events),
     get seatsEach() {
