@@ -166,6 +166,7 @@ const EXAMPLES: Readonly<Record<string, readonly [readonly unknown[], readonly u
     [1, 2 ** 32 - 1],
     [0, 2 ** 32],
   ],
+  inline: [['auto', false], [true]],
   leanPath: [[true, false], [1]],
   maxWaitMs: [[0.5], [0]],
   inputs: [

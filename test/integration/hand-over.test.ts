@@ -182,23 +182,19 @@ test('a kept result answers, and takes the memory all the same', async () => {
   expect([first.length, second.length]).toEqual([0, 0])
 })
 
-test.runIf(LINUX)(
-  'memory that was given away outlives a lost child: requests that had not run are answered by the next',
-  async () => {
-    const server = await serverFor({
-      models: [{ name: 'm', source: identityModel(), isolation: 'process', batching: false }],
-    })
-    const pids = workerPids()
-    hold(pids)
-    const answers = Array.from({ length: 20 }, (_, i) => echoed(server, counting(MANY, i)))
-    const settled = Promise.allSettled(answers)
-    await posted()
-    for (const pid of pids) process.kill(pid, 'SIGKILL')
-    const outcomes = await settled
-    const answered = outcomes.flatMap((outcome, i) => (outcome.status === 'fulfilled' ? [[i, outcome.value] as const] : []))
-    for (const outcome of outcomes)
-      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'WORKER_LOST' })
-    expect(answered.length).toBeGreaterThan(0)
-    for (const [i, data] of answered) expectSame(data, counting(MANY, i))
-  },
-)
+test('memory that was given away outlives a lost child: requests that had not run are answered by the next', LINUX, async () => {
+  const server = await serverFor({
+    models: [{ name: 'm', source: identityModel(), isolation: 'process', batching: false }],
+  })
+  const pids = workerPids()
+  hold(pids)
+  const answers = Array.from({ length: 20 }, (_, i) => echoed(server, counting(MANY, i)))
+  const settled = Promise.allSettled(answers)
+  await posted()
+  for (const pid of pids) process.kill(pid, 'SIGKILL')
+  const outcomes = await settled
+  const answered = outcomes.flatMap((outcome, i) => (outcome.status === 'fulfilled' ? [[i, outcome.value] as const] : []))
+  for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'WORKER_LOST' })
+  expect(answered.length).toBeGreaterThan(0)
+  for (const [i, data] of answered) expectSame(data, counting(MANY, i))
+})

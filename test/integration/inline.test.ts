@@ -246,7 +246,7 @@ test('a model out of memory has no session, and gets one again with its requests
 })
 
 test('a run time that jumps ends it for good, and a worker has the last word', async () => {
-  limits.tooLong = 30
+  limits.tooLong = 8
   onTestFinished(() => {
     limits.tooLong = Number.POSITIVE_INFINITY
   })

@@ -309,7 +309,7 @@ describe('a worker thread', () => {
           close: async () => void (await worker.terminate()),
         }
       },
-      breakIt: () => worker.postMessage({ kind: 'run' }),
+      breakIt: () => worker.postMessage({ kind: 'digest' }),
     }
   }
 

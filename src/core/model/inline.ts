@@ -133,7 +133,8 @@ function rowBytesOf(graph: ModelSignature, declared: DeclaredAxes): number | str
   for (const { name, type } of [...graph.inputs, ...graph.outputs]) {
     if (type === 'string') return `'${name}' holds strings, whose length no shape tells`
     // The host's own Float16Array, in Node 24 and later, is more than ONNX Runtime's binding reads.
-    if (type === 'float16') return `'${name}' is of float16, which ONNX Runtime reads in workers alone`
+    if (type !== undefined && DTYPES[type].kind === 'coded')
+      return `'${name}' is of ${type}, which ONNX Runtime reads in workers alone`
   }
   return bytes
 }
