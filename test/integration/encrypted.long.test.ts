@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import * as models from '../../tools/models.mjs'
 import { workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor as serverFor } from '../support/server.ts'
 
 const key: EncryptionKey = { id: 'k1', key: new Uint8Array(randomBytes(32)) }
 const keys: KeyProvider = { current: () => key, byId: (id) => (id === key.id ? key : undefined) }

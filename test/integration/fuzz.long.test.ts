@@ -60,6 +60,7 @@ beforeAll(async () => {
   server = await createModelServer({
     logger: false,
     strict: true,
+    proof: 'before-ready',
     maxElements: 1_000_000,
     models: [
       { name: 'add', source: addModel() },

@@ -9,7 +9,7 @@ import { slowLoopModel } from '../../tools/models.mjs'
 import { hold, nextWorker, workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
 import { LINUX, TWO_CPUS } from '../support/needs.ts'
-import { posted, serverFor } from '../support/server.ts'
+import { posted, provedServerFor as serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 
 const MIB = 1024 * 1024
@@ -125,10 +125,11 @@ describe('scaling', TWO_CPUS, () => {
 
   test('models that load together share the CPUs', async () => {
     const cpus = availableParallelism() > 2 ? availableParallelism() - 1 : availableParallelism()
-    const alone = await serverFor({ models: [{ name: 'a', source: constantOf(1) }] })
+    // One that shares a thread has a thread's part.
+    const alone = await serverFor({ models: [{ name: 'a', source: constantOf(1) }], sharedWorker: false })
     expect(alone.model('a').instances.threads).toBe(cpus)
     const names = ['a', 'b']
-    const both = await serverFor({ models: names.map((name) => ({ name, source: constantOf(1) })) })
+    const both = await serverFor({ models: names.map((name) => ({ name, source: constantOf(1) })), sharedWorker: false })
     for (const name of names) expect(both.model(name).instances.threads).toBe(Math.max(1, Math.floor(cpus / 2)))
   })
 
@@ -336,7 +337,7 @@ describe('the memory budget', () => {
   })
 
   test('the least recently used model makes room', async () => {
-    const server = await serverFor({ models: [], memory: { budgetBytes: ROOM_FOR_TWO } })
+    const server = await serverFor({ models: [], memory: { budgetBytes: ROOM_FOR_TWO }, sharedWorker: false })
     const events = watch(server)
     const left = (): string[] =>
       events.seen.flatMap((event) => (event.type === 'residency' && !event.resident ? `${event.model} ${event.reason}` : []))
@@ -358,7 +359,7 @@ describe('the memory budget', () => {
   })
 
   test('three models with room for two, all asked at once, over and over: no request fails', async () => {
-    const server = await serverFor({ models: three, memory: { budgetBytes: ROOM_FOR_TWO }, strict: true })
+    const server = await serverFor({ models: three, memory: { budgetBytes: ROOM_FOR_TWO }, strict: true, sharedWorker: false })
     const events = watch(server)
     const most = { resident: 0 }
     server.subscribe(() => {

@@ -9,7 +9,7 @@ import { node, value, writeModel } from '../../tools/onnx-writer.mjs'
 import { workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
 import { LINUX } from '../support/needs.ts'
-import { serverFor } from '../support/server.ts'
+import { provedServerFor as serverFor } from '../support/server.ts'
 import { constantOf } from '../support/small-models.ts'
 import { treeFor } from '../support/tree.ts'
 

@@ -175,10 +175,11 @@ describe('not-a-number', () => {
   })
 
   test.each([
-    ['ReduceMax', [1, Number.NaN, 2, 3], 2],
-    ['ReduceMin', [3, Number.NaN, 2, 1], 2],
-  ] as const)('%s may miss the right number behind it', X64, async (op, x, wrong) => {
-    expect(await reduced(op, x)).toBe(wrong)
+    ['ReduceMax', [1, Number.NaN, 2, 3], 2, 3],
+    ['ReduceMin', [3, Number.NaN, 2, 1], 2, 1],
+  ] as const)('%s may miss the right number behind it', X64, async (op, x, wrong, right) => {
+    // Which of them depends on where the numbers lie in memory.
+    expect([wrong, right]).toContain(await reduced(op, x))
   })
 
   test.each(['ReduceSum', 'ReduceMean'])('%s sees it anywhere', async (op) => {

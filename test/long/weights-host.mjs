@@ -5,11 +5,16 @@ const [, , source, cacheDirectory] = process.argv
 const server = await createModelServer({
   models: [{ name: 'm', source, instances: 2, shareWeights: true }],
   cacheDirectory,
+  proof: 'before-ready',
+  proofCache: false,
   logger: false,
   strict: true,
 })
+// What goes on beside requests keeps no process alive.
+const awake = setInterval(() => {}, 1000)
 const decided = () => server.model('m').weights.reason !== 'being prepared'
 while (!decided()) await new Promise((resolve) => server.subscribe((event) => event.type === 'weights' && resolve()))
 const { outputs } = await server.predict('m', { x: new Float32Array(512).fill(0.5) })
 console.log(JSON.stringify({ ...server.model('m').weights, first: outputs.y.data[0] }))
+clearInterval(awake)
 await server.close()

@@ -27,6 +27,9 @@ import { nextWorker, workerPids } from '../support/children.ts'
 import { watch } from '../support/events.ts'
 import { LINUX, POSIX, TWO_CPUS } from '../support/needs.ts'
 
+/** No child that proves, and no file of its own, beside those that are counted here. */
+const PROVED = { proof: 'before-ready', proofCache: false } as const
+
 const SIZE = 512
 const INPUT = { x: new Float32Array(SIZE).map((_, i) => (i % 7) / 7) }
 /** 2 MB of weights. */
@@ -39,7 +42,7 @@ beforeAll(async () => {
   derived = mkdtempSync(join(tmpdir(), 'weights-derived-'))
   const source = join(derived, 'model.onnx')
   writeFileSync(source, model)
-  const server = await createModelServer({ models: [], cacheDirectory: join(derived, 'cache'), logger: false })
+  const server = await createModelServer({ models: [], cacheDirectory: join(derived, 'cache'), logger: false, ...PROVED })
   const made = watch(server).next(({ type }) => type === 'weights')
   await server.load({ name: 'm', source, shareWeights: true })
   expect(await made).toMatchObject({ form: 'shared' })
@@ -70,7 +73,7 @@ interface Served {
 async function serve(spec: Partial<ModelSpec> = {}, cacheDirectory = cache): Promise<Served> {
   const events: ServerEvent[] = []
   const models: ModelSpec[] = []
-  const server = await createModelServer({ models, cacheDirectory, logger: false })
+  const server = await createModelServer({ models, cacheDirectory, logger: false, ...PROVED })
   onTestFinished(() => server.close({ timeoutMs: 5000 }))
   server.subscribe((event) => events.push(event))
   const { instances = 2 } = spec

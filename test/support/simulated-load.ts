@@ -216,7 +216,7 @@ export function createLoad(opts: LoadOptions): Load {
     maxQueueBytes: Number.MAX_SAFE_INTEGER,
     maxQueuePerTenant: Number.MAX_SAFE_INTEGER,
     maxDelayMs: opts.maxDelayMs ?? 0,
-    prefetch: opts.prefetch ?? true,
+    prefetch: opts.prefetch ?? false,
     mixTenants: false,
     defer: (callback) => void clock.after(0, callback),
   })

@@ -64,8 +64,8 @@ export interface EngineOptions {
   readonly balance?: BalanceStrategy
   /**
    * Keep workers busy. A worker gets a part of the waiting requests while it still runs others, where that costs its runs little.
-   * A worker thread takes them without a turn of its event loop.
-   * @default true
+   * A worker thread takes them without a turn of its event loop. What waits at a worker cannot be overtaken by a higher priority.
+   * @default false
    */
   readonly prefetch?: boolean
   /** Linux: how far workers stand back behind the host's own threads for CPU, from 0 to 19 (`nice`). @default 0 */
@@ -105,7 +105,7 @@ export const ENGINE_OPTIONS = {
   scaling: object<ScalingOptions>(SCALING).default({}).joined(),
   sharedWorker: oneOf('auto', false).default('auto'),
   balance: oneOf(...BALANCE_STRATEGIES).default('fastest'),
-  prefetch: boolean.default(true),
+  prefetch: boolean.default(false),
   niceness: integer(0, 19).default(0),
   executionProviders: executionProviders.default(['cpu']),
   strictProviders: boolean.default(false),

@@ -50,7 +50,7 @@ interface Deps extends Pick<FormOptions, 'maxDelayMs' | 'mixTenants'> {
 }
 
 export function createBursts(deps: Deps): Bursts {
-  const { pool, clock, queue, lane, sharing, accepted, maxDelayMs, mixTenants, buffers, lookAgain, prefetch = true } = deps
+  const { pool, clock, queue, lane, sharing, accepted, maxDelayMs, mixTenants, buffers, lookAgain, prefetch = false } = deps
   const halves = createHalves({ isOff: !prefetch })
 
   function next(): Next {

@@ -23,7 +23,7 @@ export interface SchedulerDeps extends Limits, WaitLimits {
   readonly onRun?: (run: BatchReport) => void
   /** Repeats rows of shared runs alone. @default none */
   readonly recheck?: Recheck | undefined
-  /** Waiting requests may leave as two halves, the second one while the worker runs the first. @default true */
+  /** Waiting requests may leave as two halves, the second one while the worker runs the first. @default false */
   readonly prefetch?: boolean
   /** Called when that has ended the sharing of runs. */
   readonly onRefuted?: (reason: string) => void

@@ -75,7 +75,7 @@ describe('a worker', () => {
   test('is fed where all callers fit into one run', async () => {
     const law = (rows: number) => 0.05 + 0.02 * rows
     const whole = await shareOf({ law, prefetch: false })
-    const halves = await shareOf({ law })
+    const halves = await shareOf({ law, prefetch: true })
     expect(whole.share).toBeLessThan(0.9)
     expect(halves.share).toBeGreaterThan(0.97)
     expect(halves.answers).toBeGreaterThan(1.05 * whole.answers)
@@ -84,7 +84,7 @@ describe('a worker', () => {
 
   test('is fed where they fit into two', async () => {
     const law = (rows: number) => 0.05 + 0.02 * rows
-    const halves = await shareOf({ law }, 90)
+    const halves = await shareOf({ law, prefetch: true }, 90)
     const whole = await shareOf({ law, prefetch: false }, 90)
     expect(halves.share).toBeGreaterThan(0.97)
     expect(halves.answers).toBeGreaterThan(whole.answers)
@@ -92,7 +92,7 @@ describe('a worker', () => {
 
   test('gets whole runs where their base costs more than the pause', async () => {
     const law = (rows: number) => 1 + 0.01 * rows
-    expect((await shareOf({ law })).rows).toBeCloseTo(64, 0)
+    expect((await shareOf({ law, prefetch: true })).rows).toBeCloseTo(64, 0)
   })
 
   test('gets no more than the work of ten milliseconds', async () => {
