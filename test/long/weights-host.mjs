@@ -10,7 +10,7 @@ const server = await createModelServer({
   logger: false,
   strict: true,
 })
-// What goes on beside requests keeps no process alive.
+// Work beside requests keeps no process alive.
 const awake = setInterval(() => {}, 1000)
 const decided = () => server.model('m').weights.reason !== 'being prepared'
 while (!decided()) await new Promise((resolve) => server.subscribe((event) => event.type === 'weights' && resolve()))

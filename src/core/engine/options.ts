@@ -64,7 +64,7 @@ export interface EngineOptions {
   readonly balance?: BalanceStrategy
   /**
    * Keep workers busy. A worker gets a part of the waiting requests while it still runs others, where that costs its runs little.
-   * A worker thread takes them without a turn of its event loop. What waits at a worker cannot be overtaken by a higher priority.
+   * A worker thread takes them without a turn of its event loop. A higher priority cannot overtake the work at a worker.
    * @default false
    */
   readonly prefetch?: boolean
